@@ -1,0 +1,1 @@
+"""The pictures nano learns from: drawn here from openly licensed parts, each with known attributes."""

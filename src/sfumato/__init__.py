@@ -1,0 +1,1 @@
+"""sfumato: a complete Stable Diffusion system, CPU first."""

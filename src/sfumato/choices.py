@@ -1,0 +1,24 @@
+"""Names that people choose from, as types. Imports nothing, so that help texts are free of the engine.
+
+Tests hold `Sampler` and `Schedule` equal to the tables of `sfumato.diffusion`.
+"""
+
+from typing import Literal
+
+Sampler = Literal["euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "ddim", "unipc", "lcm"]
+
+Schedule = Literal[
+    "normal",
+    "linspace",
+    "leading",
+    "trailing",
+    "karras",
+    "exponential",
+    "sgm_uniform",
+    "simple",
+    "shifted",
+]
+
+Precision = Literal["auto", "bf16", "fp32", "fp16"]
+
+Format = Literal["png", "jpeg", "webp"]

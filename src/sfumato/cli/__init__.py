@@ -1,0 +1,75 @@
+"""The command line: parse, call, print. Results on stdout, everything else on stderr.
+
+Exit codes: 0 done; 2 (3 for diverged training) with one line, when the input or the machine is at fault; 130 after
+Ctrl-C; 141 when the reader of our output went away; 1 with a traceback for a defect of ours.
+
+What a command needs is imported when it runs, so that help and bad input are answered at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from sfumato.cli.terminal import complain
+from sfumato.errors import SfumatoError
+
+INTERRUPTED = 130
+READER_GONE = 141
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, by default the process's own, and return its exit code."""
+    try:
+        code = _dispatch(sys.argv[1:] if arguments is None else arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except SfumatoError as error:
+        complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        complain("interrupted; nothing is left half-written")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return READER_GONE
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        complain("out of memory; ask for a smaller size, a smaller batch or a smaller model")
+        return BAD_INPUT
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    """Parse and run, without the framework's own handling of errors and interrupts."""
+    import typer
+
+    from sfumato.cli.app import app
+
+    # ClickException: typer brings its own copy of click and exports only the leaf.
+    usage_error: type[Exception] = typer.BadParameter.__mro__[2]
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("sfumato", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except usage_error as error:
+        complain(f"{error.format_message().rstrip('.')}; see sfumato --help")  # type: ignore[attr-defined]
+        return BAD_INPUT
+    return 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Python's, and torch's on any device, without importing torch."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+    )
+
+
+def _silence_stdout() -> None:
+    """Nobody reads it: let the interpreter's last flush go nowhere rather than complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

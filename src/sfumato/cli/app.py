@@ -1,0 +1,176 @@
+"""The commands and their options, as typer reads them. Declares, and hands over; nothing heavy is imported here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import typer
+
+from sfumato.choices import Format, Precision, Sampler, Schedule
+
+app = typer.Typer(
+    name="sfumato",
+    help="Paint pictures from words with Stable Diffusion, on the CPU first.",
+    add_completion=False,
+    rich_markup_mode=None,  # plain help, without importing rich
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bench = typer.Typer(help="Measure speed and memory.", rich_markup_mode=None)
+app.add_typer(bench, name="bench")
+
+
+def _one_of(choices: object) -> str:
+    return ", ".join(get_args(choices))
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _parser(kind: type[Number], rule: str) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text[:60]!r} must be {rule}") from None
+
+    return parse
+
+
+def _whole(*names: str, metavar: str, help: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, parser=_parser(int, "a whole number, as 8"))
+
+
+def _real(*names: str, metavar: str, help: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, parser=_parser(float, "a number, as 1.5"))
+
+
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME|PATH", help="default nano, the bundled model")]
+Steps = Annotated[int | None, _whole("--steps", metavar="N", help="sampling steps; the model's own by default")]
+Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="in pixels, multiples of 8, as 256x256")]
+Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")]
+Numbers = Annotated[str, typer.Option("--precision", metavar="P", help=_one_of(Precision))]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"sfumato {version('sfumato')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def txt2img(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="what to paint; - reads it from stdin")],
+    model: Model = None,
+    negative: Annotated[str | None, typer.Option(metavar="T", help="what to keep away from")] = None,
+    seed: Annotated[int | None, _whole(metavar="N", help="of the first picture, then N+1; drawn by default")] = None,
+    steps: Steps = None,
+    sampler: Annotated[str | None, typer.Option(metavar="S", help=_one_of(Sampler))] = None,
+    schedule: Annotated[str | None, typer.Option(metavar="G", help=_one_of(Schedule))] = None,
+    guidance: Annotated[float | None, _real(metavar="F", help="how closely to follow the prompt; 1 is off")] = None,
+    guidance_rescale: Annotated[float | None, _real(metavar="F", help="0 to 1, tames the contrast of it")] = None,
+    clip_skip: Annotated[int | None, _whole(metavar="N", help="layer of the text encoder, from the last")] = None,
+    size: Size = None,
+    count: Annotated[int | None, _whole("-n", "--count", metavar="COUNT", help="how many pictures")] = None,
+    batch: Annotated[int | None, _whole(metavar="B", help="how many at a time")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|PATTERN",
+            help="a file, a folder/ or a pattern of {seed} {index} {model} {prompt}; default outputs/",
+        ),
+    ] = None,
+    format: Annotated[str | None, typer.Option(metavar="F", help=_one_of(Format))] = None,
+    quality: Annotated[int | None, _whole(metavar="Q", help="of jpeg and webp, 1 to 100")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="show the picture forming in the terminal")] = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    precision: Numbers = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only errors on stderr")] = False,
+) -> None:
+    """Paint pictures from a text and print the paths of their files."""
+    from sfumato.cli import painting
+
+    options = {
+        "prompt": prompt,
+        "negative": negative,
+        "model": model,
+        "seed": seed,
+        "count": count,
+        "batch": batch,
+        "steps": steps,
+        "sampler": sampler,
+        "schedule": schedule,
+        "guidance": guidance,
+        "guidance_rescale": guidance_rescale,
+        "clip_skip": clip_skip,
+    }
+    painting.txt2img(
+        options,
+        size=size,
+        output=output,
+        format=format,
+        quality=quality,
+        device=device,
+        precision=precision,
+        surface=painting.Surface(preview=preview, as_json=as_json, quiet=quiet),
+    )
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models that can be named."""
+    from sfumato.cli import reports
+
+    reports.models(as_json=as_json)
+
+
+@app.command()
+def doctor(device: Device = "auto", as_json: Json = False) -> None:
+    """Examine this machine and say what would be used on it."""
+    from sfumato.cli import reports
+
+    reports.doctor(device=device, as_json=as_json)
+
+
+@bench.command("txt2img")
+def bench_txt2img(
+    model: Model = None,
+    steps: Steps = None,
+    size: Size = None,
+    repeat: Annotated[int, _whole(metavar="N", help="of every measurement")] = 3,
+    device: Device = "auto",
+    precision: Numbers = "auto",
+    as_json: Json = False,
+) -> None:
+    """Time txt2img: a cold start, a step, pictures a second, peak memory."""
+    from sfumato.cli import reports
+
+    reports.bench_txt2img(
+        model=model, steps=steps, size=size, repeat=repeat, device=device, precision=precision, as_json=as_json
+    )
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="what to train and how")],
+    run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="where; an unfinished run goes on")] = None,
+) -> None:
+    """Train a model, or go on training it, and print the folder of the result."""
+    from sfumato.training.run import train as train_from
+
+    print(train_from(config, run))

@@ -1,0 +1,46 @@
+"""The mathematics of diffusion: paths, parameterisations, schedules, denoisers, guidance, noise and samplers.
+
+It imports nothing else of sfumato, opens no file and knows no picture format. Read it in this order: `path`,
+`scalings`, `schedules`, `denoiser`, `guidance`, `samplers`.
+"""
+
+from .conditioning import Conditioning, batch
+from .denoiser import Denoise, Denoiser, Network
+from .guidance import classifier_free
+from .noise import ImageNoise, NoiseSource
+from .path import PATHS, STRAIGHT, VARIANCE_EXPLODING, VARIANCE_PRESERVING, Path
+from .samplers import SAMPLERS, Sampler, Step
+from .scalings import CLEAN, EPSILON, FLOW, PARAMETERISATIONS, Parameterisation, Scaling, V
+from .schedules import GRIDS, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
+
+__all__ = [
+    "CLEAN",
+    "EPSILON",
+    "FLOW",
+    "GRIDS",
+    "PARAMETERISATIONS",
+    "PATHS",
+    "SAMPLERS",
+    "STRAIGHT",
+    "VARIANCE_EXPLODING",
+    "VARIANCE_PRESERVING",
+    "Conditioning",
+    "Denoise",
+    "Denoiser",
+    "DiscreteSchedule",
+    "FlowSchedule",
+    "Grid",
+    "ImageNoise",
+    "Network",
+    "NoiseSource",
+    "Parameterisation",
+    "Path",
+    "Sampler",
+    "Scaling",
+    "Schedule",
+    "Spacing",
+    "Step",
+    "V",
+    "batch",
+    "classifier_free",
+]

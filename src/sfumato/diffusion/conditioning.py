@@ -1,0 +1,93 @@
+"""What a network is told besides the picture and the noise level: tokens, a pooled vector, extra channels.
+
+Tensors only: how a text becomes tokens is not known here.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """The condition of a batch; row i belongs to image i.
+
+    ``mask`` is True where attention may look; None means everywhere. ``pooled`` is the vector which some
+    families add to the time embedding. ``channels`` are concatenated to the network's input, as inpainting
+    networks want.
+    """
+
+    tokens: Float[Tensor, "b n d"]
+    mask: Bool[Tensor, "b n"] | None = None
+    pooled: Float[Tensor, "b p"] | None = None
+    channels: Float[Tensor, "b c h w"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def expand(self, count: int) -> "Conditioning":
+        """A row for each of ``count`` images, from a single row; a batch of that size is itself.
+
+        Raises:
+            ValueError: there are several rows, and not ``count`` of them.
+        """
+        if len(self) == count:
+            return self
+        if len(self) != 1:
+            raise ValueError(
+                f"a condition of {len(self)} rows cannot serve {count} images; give 1 row or {count}"
+            )
+
+        def spread(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.expand(count, *value.shape[1:])
+
+        return Conditioning(
+            self.tokens.expand(count, -1, -1), spread(self.mask), spread(self.pooled), spread(self.channels)
+        )
+
+
+def batch(*parts: Conditioning) -> Conditioning:
+    """Concatenate conditions, in the order given, into one for a single network call.
+
+    Sequences of unequal length are padded with zero tokens up to the longest, which is exact only where a
+    mask hides the padding, so every part must have one then.
+
+    Raises:
+        ValueError: lengths differ and a part has no mask; or a field is set in one part and None in another.
+    """
+    lengths = [part.tokens.shape[1] for part in parts]
+    if len(set(lengths)) > 1:
+        if any(part.mask is None for part in parts):
+            raise ValueError(
+                f"conditions of {lengths} tokens cannot be batched without masks: "
+                "pad the prompts to equal length, or give every condition a mask"
+            )
+        parts = tuple(_padded(part, max(lengths)) for part in parts)
+    return Conditioning(
+        tokens=torch.cat([part.tokens for part in parts]),
+        mask=_joined("mask", [part.mask for part in parts]),
+        pooled=_joined("pooled", [part.pooled for part in parts]),
+        channels=_joined("channels", [part.channels for part in parts]),
+    )
+
+
+def _padded(part: Conditioning, length: int) -> Conditioning:
+    assert part.mask is not None
+    missing = length - part.tokens.shape[1]
+    return replace(
+        part, tokens=F.pad(part.tokens, (0, 0, 0, missing)), mask=F.pad(part.mask, (0, missing), value=False)
+    )
+
+
+def _joined(name: str, values: list[Tensor | None]) -> Tensor | None:
+    given = [value for value in values if value is not None]
+    if not given:
+        return None
+    if len(given) < len(values):
+        raise ValueError(
+            f"{name} is set in {len(given)} of {len(values)} conditions; set it in all or in none"
+        )
+    return torch.cat(given)

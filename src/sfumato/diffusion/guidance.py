@@ -1,0 +1,68 @@
+"""Wrappers of a denoiser which steer it by its condition. Scheduled on sigma, never on a step index.
+
+What comes out is a `Denoise`, so that guidance, constraints and samplers compose by plain calls.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .conditioning import Conditioning, batch
+from .denoiser import Denoise, Denoiser
+from .path import over
+
+
+def classifier_free(
+    denoiser: Denoiser,
+    cond: Conditioning,
+    negative: Conditioning | None,
+    scale: float,
+    *,
+    rescale: float = 0.0,
+    sigma_range: tuple[float, float] = (0.0, math.inf),
+) -> Denoise:
+    """Move D away from that of the negative condition (Ho and Salimans 2022, arXiv:2207.12598).
+
+    ``D = D_negative + scale * (D_cond - D_negative)``, of one network call on the batch [negative, cond]. D
+    is affine in the network's output, with numbers which both share, so this is the same as guiding epsilon,
+    v or flow.
+
+    Args:
+        cond: one row, or one for each image.
+        negative: likewise; may be None where scale is 1.
+        scale: 1 is off, and then only ``cond`` is evaluated; 0 follows ``negative``.
+        rescale: in [0, 1]; how far the deviation of the guided network output is brought back to that of the
+            conditional one, which keeps large scales from overexposing (Lin et al. 2024, arXiv:2305.08891,
+            eq. 15 and 16). It acts on the output F and not on D, as diffusers' ``rescale_noise_cfg`` does.
+        sigma_range: guide where ``low < sigma <= high``; elsewhere only ``cond`` is evaluated
+            (Kynkäänniemi et al. 2024, arXiv:2404.07724).
+
+    Raises:
+        ValueError: guidance is on and there is no ``negative``, or ``rescale`` is outside of [0, 1].
+    """
+    if not 0 <= rescale <= 1:
+        raise ValueError(f"guidance rescale {rescale} is outside of [0, 1]; 0 is off, 0.7 is usual")
+    if scale != 1 and negative is None:
+        raise ValueError(f"guidance scale {scale} needs a negative condition (an empty prompt); 1 is off")
+    low, high = sigma_range
+
+    def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
+        if negative is None or scale == 1 or not low < float(sigma) <= high:
+            return denoiser(x, sigma, cond.expand(len(x)))
+        both = batch(negative.expand(len(x)), cond.expand(len(x)))
+        without, told = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
+        guided = without + scale * (told - without)
+        if rescale == 0:
+            return guided
+        scaling = denoiser.parameterisation.scaling(sigma)
+        output = scaling.output(x, guided)
+        ratio = _deviation(scaling.output(x, told)) / _deviation(output)
+        return scaling.clean(x, output * over(rescale * ratio + (1 - rescale), x))
+
+    return denoise
+
+
+def _deviation(output: Float[Tensor, "b *rest"]) -> Float[Tensor, " b"]:
+    return output.flatten(1).std(dim=1)

@@ -1,0 +1,362 @@
+"""Noise levels: the table a network was trained on, and the descending grids on which it is sampled.
+
+A schedule answers two questions: which label the network wants at a noise level, and which levels there
+are. A grid picks ``steps`` of them and closes with the final level. Nothing here knows a network or a
+sampler.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+BetaKind = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
+
+MOST_STEPS = 10_000
+"""On grids which are computed, and not read from a table; float32 still tells such levels apart."""
+
+
+class Schedule(Protocol):
+    """What denoisers and grids need of a schedule."""
+
+    @property
+    def num_timesteps(self) -> int:
+        """The number T of levels in training."""
+
+    @property
+    def sigma_min(self) -> float:
+        """The lowest level of the table, above 0."""
+
+    @property
+    def sigma_max(self) -> float:
+        """The highest level."""
+
+    def label(self, sigma: Tensor) -> Tensor:
+        """What the network is told for sigma; any shape."""
+
+    def level(self, index: Tensor) -> Tensor:
+        """The sigma at a place of the table, from 0, the cleanest, to T - 1; maybe fractional; any shape."""
+
+
+# --------------------------------------------------------------------------------------------- schedules
+
+
+@dataclass(frozen=True, eq=False)
+class DiscreteSchedule:
+    """A table of T levels, ascending and above 0, labelled 0 to T - 1: epsilon and v models.
+
+    Levels are variance exploding, ``sigma = sqrt((1 - abar) / abar)`` of the cumulative product abar of Ho
+    et al. 2020 (arXiv:2006.11239). Between two entries sigma is linear in t, as in diffusers, or log sigma
+    is, as in k-diffusion.
+    """
+
+    sigmas: Float[Tensor, " t"]
+    log_interpolation: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sigmas.ndim != 1 or len(self.sigmas) < 2:
+            raise ValueError(
+                f"a schedule is a list of at least 2 levels, not of shape {tuple(self.sigmas.shape)}"
+            )
+        if not bool((self.sigmas.diff() > 0).all()) or float(self.sigmas[0]) <= 0:
+            raise ValueError(
+                "the levels of a schedule must ascend strictly and be above 0; flip or clip the table"
+            )
+
+    @classmethod
+    def from_betas(
+        cls,
+        kind: BetaKind = "scaled_linear",
+        beta_start: float = 0.00085,
+        beta_end: float = 0.012,
+        num_timesteps: int = 1000,
+        *,
+        zero_terminal_snr: bool = False,
+        log_interpolation: bool = False,
+    ) -> "DiscreteSchedule":
+        """The table of a beta schedule. The defaults are those of Stable Diffusion 1, 2 and XL.
+
+        Args:
+            kind: ``linear`` (Ho et al. 2020); ``scaled_linear``, linear in the root of beta (Rombach et al.
+                2022, arXiv:2112.10752); ``squaredcos_cap_v2``, the cosine (Nichol and Dhariwal 2021,
+                arXiv:2102.09672, eq. 17), which ignores the two betas.
+            beta_start: the variance added by the first of the ``num_timesteps``.
+            beta_end: that added by the last.
+            zero_terminal_snr: rescale to end in pure noise (Lin et al. 2024, arXiv:2305.08891, algorithm 1).
+                The last abar is kept at 2^-24, as diffusers does, so that the last sigma is 4096 and not
+                infinite; or at half of the last but one, where other betas have that lower already.
+            log_interpolation: see the class.
+        """
+        signal = (1 - _betas(kind, beta_start, beta_end, num_timesteps)).cumprod(0)  # abar, in float64
+        if zero_terminal_snr:
+            root = signal.sqrt()
+            signal = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+            signal[-1] = min(2.0**-24, float(signal[-2]) / 2)
+        return cls(((1 - signal) / signal).sqrt().float(), log_interpolation)
+
+    @property
+    def num_timesteps(self) -> int:
+        return len(self.sigmas)
+
+    @property
+    def sigma_min(self) -> float:
+        return float(self.sigmas[0])
+
+    @property
+    def sigma_max(self) -> float:
+        return float(self.sigmas[-1])
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """The level of a label, which may be fractional and is clamped to [0, T - 1]; any shape."""
+        table = self._scale(self.sigmas.to(t.device))
+        t = t.to(table.dtype).clamp(0, len(table) - 1)
+        low = t.floor().long().clamp(max=len(table) - 2)
+        value = table[low].lerp(table[low + 1], t - low)
+        return value.exp() if self.log_interpolation else value
+
+    def label(self, sigma: Tensor) -> Tensor:
+        """The label of a level, which is clamped to the table; the inverse of `sigma`; any shape."""
+        table = self.sigmas.to(sigma.device)
+        sigma = sigma.to(table.dtype).clamp(table[0], table[-1])
+        low = (torch.searchsorted(table, sigma, right=True) - 1).clamp(0, len(table) - 2)
+        left, right, value = (self._scale(v) for v in (table[low], table[low + 1], sigma))
+        return low + (value - left) / (right - left)
+
+    def level(self, index: Tensor) -> Tensor:
+        """A place in the table is a label here."""
+        return self.sigma(index)
+
+    def _scale(self, sigma: Tensor) -> Tensor:
+        """Sigma on the scale on which it is interpolated."""
+        return sigma.log() if self.log_interpolation else sigma
+
+
+def _betas(kind: BetaKind, start: float, end: float, count: int) -> Tensor:
+    match kind:
+        case "linear":
+            return torch.linspace(start, end, count, dtype=torch.float64)
+        case "scaled_linear":
+            return torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
+        case "squaredcos_cap_v2":
+            time = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+            signal = ((time + 0.008) / 1.008 * math.pi / 2).cos() ** 2
+            return (1 - signal[1:] / signal[:-1]).clamp(max=0.999)
+    raise ValueError(f"unknown beta schedule {kind!r}; use 'scaled_linear', 'linear' or 'squaredcos_cap_v2'")
+
+
+@dataclass(frozen=True)
+class FlowSchedule:
+    """Levels of the straight path, sigma in (0, 1], labelled ``1000 * sigma``: flow models.
+
+    ``shift`` moves levels towards noise, as larger pictures need (Esser et al. 2024, arXiv:2403.03206,
+    eq. 23); 1 leaves them. It shapes the table and the grids, not the label.
+    """
+
+    shift: float = 1.0
+    num_timesteps: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.shift > 0:
+            raise ValueError(f"shift {self.shift} must be above 0; 1 is no shift, SD3 uses 3")
+
+    @property
+    def sigma_min(self) -> float:
+        return float(self.shifted(torch.tensor(1 / self.num_timesteps, dtype=torch.float64)))
+
+    @property
+    def sigma_max(self) -> float:
+        return 1.0
+
+    def shifted(self, sigma: Tensor) -> Tensor:
+        """``shift * s / (1 + (shift - 1) * s)``: keeps 0 and 1. Any shape."""
+        return self.shift * sigma / (1 + (self.shift - 1) * sigma)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """The level of a label. Any shape."""
+        return t / self.num_timesteps
+
+    def label(self, sigma: Tensor) -> Tensor:
+        """The label of a level: the inverse of `sigma`. Any shape."""
+        return sigma * self.num_timesteps
+
+    def level(self, index: Tensor) -> Tensor:
+        """The table is the shift of 1/T, 2/T, ... 1."""
+        return self.shifted((index + 1) / self.num_timesteps)
+
+
+# ------------------------------------------------------------------------------------------------- grids
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Which places of a table of T levels are visited: diffusers' ``timestep_spacing``, as data.
+
+    The kinds are those of Lin et al. 2024 (arXiv:2305.08891, table 2). Two conventions are about. Euler,
+    DDIM and PNDM put ``steps`` points on the table, the last of them at its clean end; DPM-Solver and UniPC
+    put ``steps + 1`` points and drop the last, which is ``interior``. Most round to whole places, which is
+    ``rounded``; Euler's linspace and k-diffusion do not. ``leading`` is made of whole places, plus
+    ``offset``, 1 in every published SD config; ``trailing`` is always rounded, and the same in both
+    conventions.
+    """
+
+    kind: Literal["linspace", "leading", "trailing"] = "linspace"
+    offset: int = 0
+    interior: bool = False
+    rounded: bool = False
+
+    def places(self, steps: int, total: int) -> Float[Tensor, " steps"]:
+        """Descending places of a table with ``total`` entries, float64.
+
+        A single step is taken from the noisiest place. (diffusers takes it from elsewhere, for some kinds
+        from the cleanest place, and returns noise.)
+
+        Raises:
+            ValueError: ``steps`` is below 1, or more than the table can serve.
+        """
+        points = steps + 1 if self.interior else steps
+        _at_most(total - 1 if self.interior else total, steps)
+        if steps == 1:
+            return torch.tensor([total - 1], dtype=torch.float64)
+        match self.kind:
+            case "linspace":
+                places = torch.linspace(total - 1, 0, points, dtype=torch.float64)[:steps]
+                return places.round() if self.rounded else places
+            case "leading":
+                down = torch.arange(points - 1, -1, -1, dtype=torch.float64)[:steps]
+                return down * (total // points) + self.offset
+            case "trailing":
+                return (total - torch.arange(steps, dtype=torch.float64) * (total / steps)).round() - 1
+        raise ValueError(f"unknown spacing {self.kind!r}; use 'linspace', 'leading' or 'trailing'")
+
+
+def _at_most(most: int, steps: int) -> None:
+    if not 1 <= steps <= most:
+        raise ValueError(f"{steps} steps cannot be taken here; ask for 1 to {most}")
+
+
+def spaced(
+    schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing = Spacing()
+) -> Float[Tensor, " steps+1"]:
+    """Levels at places of the table. The default is k-diffusion's ``get_sigmas``."""
+    return _closed(schedule.level(spacing.places(steps, schedule.num_timesteps)), final)
+
+
+def karras(
+    schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing | None = None, rho: float = 7.0
+) -> Float[Tensor, " steps+1"]:
+    """Even in ``sigma^(1/rho)`` (Karras et al. 2022, arXiv:2206.00364, eq. 5), between the ends of the table.
+
+    With a spacing, between the first and last level of that: diffusers' Euler and Heun do so, DPM-Solver and
+    UniPC do not.
+    """
+    high, low = _ends(schedule, steps, spacing)
+    return _closed(_even(high ** (1 / rho), low ** (1 / rho), steps) ** rho, final)
+
+
+def exponential(
+    schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing | None = None
+) -> Float[Tensor, " steps+1"]:
+    """Even in log sigma, between the ends of the table, or of a spacing as for `karras`."""
+    high, low = _ends(schedule, steps, spacing)
+    return _closed(_even(math.log(high), math.log(low), steps).exp(), final)
+
+
+def simple(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
+    """Every (T / steps)-th level of the table, from the noisy end (ComfyUI's ``simple_scheduler``)."""
+    total = schedule.num_timesteps
+    _at_most(total, steps)
+    skipped = torch.arange(steps, dtype=torch.float64) * (total / steps)
+    return _closed(schedule.level(total - 1 - skipped.floor()), final)
+
+
+def lcm(
+    schedule: Schedule, steps: int, *, final: float = 0.0, trained: int = 50
+) -> Float[Tensor, " steps+1"]:
+    """Levels at which a latent consistency model was distilled (Luo et al. 2023, arXiv:2310.04378).
+
+    There are ``trained`` of them, the trailing places of the table. Every (trained / steps)-th is taken, from
+    the noisy end, as by diffusers' LCMScheduler.
+    """
+    _at_most(trained, steps)
+    places = Spacing("trailing").places(trained, schedule.num_timesteps)
+    return _closed(schedule.level(places[torch.arange(steps) * trained // steps]), final)
+
+
+def shifted(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
+    """Even between the ends of a flow table, then through its shift: diffusers' FlowMatchEuler.
+
+    The ends of the table are shifted already, so that its low end is shifted twice; SD3 pipelines do run so.
+
+    Raises:
+        ValueError: the schedule is not a `FlowSchedule`.
+    """
+    if not isinstance(schedule, FlowSchedule):
+        raise ValueError(
+            f"the shifted grid is for flow schedules, not {type(schedule).__name__}; use 'trailing'"
+        )
+    return _closed(schedule.shifted(_even(schedule.sigma_max, schedule.sigma_min, steps)), final)
+
+
+def _ends(schedule: Schedule, steps: int, spacing: Spacing | None) -> tuple[float, float]:
+    if spacing is None:
+        return schedule.sigma_max, schedule.sigma_min
+    levels = schedule.level(spacing.places(steps, schedule.num_timesteps))
+    return float(levels[0]), float(levels[-1])
+
+
+def _even(high: float, low: float, steps: int) -> Tensor:
+    _at_most(MOST_STEPS, steps)
+    return torch.linspace(high, low, steps, dtype=torch.float64)
+
+
+def _closed(levels: Tensor, final: float) -> Tensor:
+    """Append the final level, and refuse what does not descend: a step of no length would divide by 0."""
+    sigmas = torch.cat([levels.float(), torch.tensor([final], dtype=torch.float32)])
+    if not bool((sigmas.diff() < 0).all()):
+        raise ValueError(
+            f"a grid must descend strictly, and {len(levels)} levels from {float(levels[0]):.4g} to "
+            f"{float(levels[-1]):.4g} and then {final:.4g} do not; take fewer steps or a lower final level"
+        )
+    return sigmas
+
+
+GridFunction = Callable[..., Tensor]
+"""``(schedule, steps, *, final=0.0) -> (steps + 1,)`` float32, strictly descending, ``final`` the last."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid which people can choose: ``name`` for requests, ``label`` for menus. Call it as its function."""
+
+    name: str
+    label: str
+    function: GridFunction
+    flow_only: bool = False
+
+    def __call__(self, schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
+        """Descending levels: ``steps`` of the schedule's and then ``final``; see `GridFunction`."""
+        return self.function(schedule, steps, final=final)
+
+
+GRIDS: dict[str, Grid] = {
+    grid.name: grid
+    for grid in (
+        Grid("normal", "Normal", spaced),
+        Grid(
+            "linspace", "Linspace", partial(spaced, spacing=Spacing("linspace", interior=True, rounded=True))
+        ),
+        Grid("leading", "Leading", partial(spaced, spacing=Spacing("leading", offset=1))),
+        Grid("trailing", "Trailing", partial(spaced, spacing=Spacing("trailing"))),
+        Grid("karras", "Karras", karras),
+        Grid("exponential", "Exponential", exponential),
+        Grid("sgm_uniform", "SGM Uniform", partial(spaced, spacing=Spacing("linspace", interior=True))),
+        Grid("simple", "Simple", simple),
+        Grid("lcm", "LCM", lcm),
+        Grid("shifted", "Shifted", shifted, flow_only=True),
+    )
+}

@@ -1,0 +1,53 @@
+"""One hierarchy of errors. Each message gives the value met, the rule it breaks and the remedy, on one line.
+
+    SfumatoError
+    |-- RequestError          the request cannot be carried out as written (sizes, names, ranges)
+    |   `-- UnknownNameError  a name that is not in its list; the nearest ones are offered
+    |-- CheckpointError       weights or configuration missing, truncated, foreign or unfit
+    |-- OutputError           a file could not be written
+    `-- TrainingError         a run cannot start, or stopped to protect its weights
+        `-- DivergedError     losses or gradients stayed non-finite
+
+Every one of them ends the command line with exit code 2 (DivergedError: 3) and one line on stderr.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SfumatoError(Exception):
+    """Base of all errors that are the input's or the machine's fault rather than a defect of ours."""
+
+    exit_code = 2
+
+
+class RequestError(SfumatoError):
+    """The request cannot be carried out as written."""
+
+
+class UnknownNameError(RequestError):
+    """`name` is not one of `known`; the message offers the nearest names, or all when few are known."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+        offer = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+        super().__init__(f"unknown {kind} {name!r}; {offer}")
+
+
+class CheckpointError(SfumatoError):
+    """Weights or configuration are missing, truncated, foreign or do not fit."""
+
+
+class OutputError(SfumatoError):
+    """A file could not be written; nothing half-written is left behind."""
+
+
+class TrainingError(SfumatoError):
+    """A training run cannot start, or stopped to protect its weights."""
+
+
+class DivergedError(TrainingError):
+    """Losses or gradients stayed non-finite; the last good checkpoint is kept."""
+
+    exit_code = 3

@@ -1,0 +1,74 @@
+"""Files that exist whole or not at all."""
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write beside `path`, sync, and rename over it; at any interruption the old file or none is there.
+
+    Args:
+        replace: when False, an existing `path` is an error, also if another process makes it meanwhile.
+
+    Raises:
+        FileExistsError: when it exists and is not to be replaced.
+        OSError: when the folder is missing, not writable or full; nothing is left behind.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
+    try:
+        _write_synced(temporary, data)
+        if replace:
+            temporary.replace(path)
+        else:
+            _move_new(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def probe(folder: Path, size: int = 65536) -> None:
+    """Write `size` bytes into a folder and remove them again.
+
+    Raises:
+        OSError: as writing there would.
+    """
+    temporary = folder / f".{secrets.token_hex(6)}.tmp"
+    try:
+        _write_synced(temporary, bytes(size))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no Path
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _move_new(temporary: Path, path: Path) -> None:
+    """A hard link fails where the name is taken, which a rename does not."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: look, then rename
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system lets folders be synced."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # the file itself is whole and synced; some file systems refuse this
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

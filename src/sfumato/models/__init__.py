@@ -1,0 +1,1 @@
+"""Architectures, one a file, each with its configuration dataclass on top. No files, no diffusion."""

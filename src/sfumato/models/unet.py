@@ -1,0 +1,212 @@
+"""The conditional U-Net of Stable Diffusion 1.x and 2.x, of any size by configuration (Rombach et al. 2022).
+
+State-dict layout: diffusers `UNet2DConditionModel`. The network predicts epsilon, v or a flow; it does not know which.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sfumato.models.config import ModelConfig
+from sfumato.nn.attention import SpatialTransformer
+from sfumato.nn.blocks import Downsample, ResnetBlock, Upsample
+from sfumato.nn.embeddings import TimestepEmbedding, sinusoidal
+
+
+@dataclass(frozen=True)
+class UNetConfig(ModelConfig):
+    """The defaults are Stable Diffusion 1.5."""
+
+    class_name: ClassVar[str] = "UNet2DConditionModel"
+
+    sample_size: int | tuple[int, int] | None = 64
+    in_channels: int = 4
+    out_channels: int = 4
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
+    up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
+    layers_per_block: int = 2
+    transformer_layers_per_block: int | tuple[int, ...] = 1
+    attention_head_dim: int | tuple[int, ...] = 8
+    """Despite its published name this is the number of heads, one for all levels or one a level."""
+    cross_attention_dim: int = 768
+    use_linear_projection: bool = False
+    norm_num_groups: int = 32
+    norm_eps: float = 1e-5
+    flip_sin_to_cos: bool = True
+    freq_shift: int = 0
+    center_input_sample: bool = False
+
+    fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "act_fn": ("silu", "swish"),
+        "mid_block_type": ("UNetMidBlock2DCrossAttn",),
+        "mid_block_scale_factor": (1, 1.0),
+        "downsample_padding": (1,),
+        "conv_in_kernel": (3,),
+        "conv_out_kernel": (3,),
+        "resnet_time_scale_shift": ("default",),
+        "time_embedding_type": ("positional",),
+        "only_cross_attention": (False,),
+        "dual_cross_attention": (False,),
+        "class_embeddings_concat": (False,),
+        "dropout": (0.0, 0),
+        "resnet_skip_time_act": (False,),
+        "resnet_out_scale_factor": (1.0, 1),
+        "attention_type": ("default",),
+    } | dict.fromkeys(
+        (
+            "class_embed_type",
+            "num_class_embeds",
+            "addition_embed_type",
+            "addition_time_embed_dim",
+            "addition_embed_type_num_heads",
+            "encoder_hid_dim",
+            "encoder_hid_dim_type",
+            "num_attention_heads",
+            "time_embedding_dim",
+            "time_embedding_act_fn",
+            "timestep_post_act",
+            "time_cond_proj_dim",
+            "projection_class_embeddings_input_dim",
+            "mid_block_only_cross_attention",
+            "cross_attention_norm",
+            "reverse_transformer_layers_per_block",
+        ),
+        (None,),
+    )
+    fixed["addition_embed_type_num_heads"] = (64, None)
+    ignored: ClassVar[frozenset[str]] = frozenset({"upcast_attention"})
+    """Our softmax is in float32 always, which is what `upcast_attention` asks for."""
+
+    def heads(self, level: int) -> int:
+        """Attention heads at `level` (0 is the finest)."""
+        value = self.attention_head_dim
+        return value if isinstance(value, int) else value[level]
+
+    def depth(self, level: int) -> int:
+        """Transformer blocks in each spatial transformer at `level`."""
+        value = self.transformer_layers_per_block
+        return value if isinstance(value, int) else value[level]
+
+
+class Level(nn.Module):
+    """One resolution on the way down or up: residual blocks, each followed by cross-attention where configured."""
+
+    def __init__(self, config: UNetConfig, level: int, widths_in: list[int], width: int, *, cross: bool) -> None:
+        super().__init__()
+        time = 4 * config.block_out_channels[0]
+        self.resnets = nn.ModuleList(
+            ResnetBlock(c, width, time_channels=time, groups=config.norm_num_groups, eps=config.norm_eps)
+            for c in widths_in
+        )
+        self.attentions = nn.ModuleList(_transformer(config, level) for _ in widths_in if cross)
+        self.downsamplers = nn.ModuleList()
+        self.upsamplers = nn.ModuleList()
+
+    def layer(self, i: int, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
+        """The i-th residual block and its attention."""
+        x = self.resnets[i](x, time)
+        return self.attentions[i](x, context) if self.attentions else x
+
+
+def _transformer(config: UNetConfig, level: int) -> SpatialTransformer:
+    return SpatialTransformer(
+        config.block_out_channels[level],
+        config.heads(level),
+        config.depth(level),
+        config.cross_attention_dim,
+        linear=config.use_linear_projection,
+        groups=config.norm_num_groups,
+    )
+
+
+class MidBlock(nn.Module):
+    """The coarsest level: residual, attention, residual."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        width, time = config.block_out_channels[-1], 4 * config.block_out_channels[0]
+        self.resnets = nn.ModuleList(
+            ResnetBlock(width, width, time_channels=time, groups=config.norm_num_groups, eps=config.norm_eps)
+            for _ in range(2)
+        )
+        self.attentions = nn.ModuleList([_transformer(config, len(config.block_out_channels) - 1)])
+
+    def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
+        x = self.attentions[0](self.resnets[0](x, time), context)
+        return self.resnets[1](x, time)
+
+
+class UNet(nn.Module):
+    """F(x, label, tokens): noisy latents, time label and text to the raw prediction."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, layers = config.block_out_channels, config.layers_per_block
+        time = 4 * widths[0]
+        self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
+        self.time_embedding = TimestepEmbedding(widths[0], time)
+
+        self.down_blocks = nn.ModuleList()
+        skips = [widths[0]]  # the widths that the way up will find, in the order they are laid down
+        width = widths[0]
+        for i, kind in enumerate(config.down_block_types):
+            level = Level(
+                config, i, [width] + [widths[i]] * (layers - 1), widths[i], cross=kind.startswith("CrossAttn")
+            )
+            width = widths[i]
+            skips += [width] * layers
+            if i < len(widths) - 1:
+                level.downsamplers.append(Downsample(width))
+                skips.append(width)
+            self.down_blocks.append(level)
+
+        self.mid_block = MidBlock(config)
+
+        self.up_blocks = nn.ModuleList()
+        for position, kind in enumerate(config.up_block_types):
+            i = len(widths) - 1 - position
+            widths_in = []
+            for _ in range(layers + 1):
+                widths_in.append(width + skips.pop())
+                width = widths[i]
+            level = Level(config, i, widths_in, width, cross=kind.startswith("CrossAttn"))
+            if i > 0:
+                level.upsamplers.append(Upsample(width))
+            self.up_blocks.append(level)
+
+        self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, widths[0], eps=config.norm_eps)
+        self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], label: Float[Tensor, " b"], tokens: Float[Tensor, "b n d"]
+    ) -> Float[Tensor, "b k h w"]:
+        """`label` is the time label in training steps, 0 to 999, fractions allowed."""
+        config = self.config
+        if config.center_input_sample:
+            x = 2 * x - 1.0
+        embedded = sinusoidal(
+            label, config.block_out_channels[0], cos_first=config.flip_sin_to_cos, shift=config.freq_shift
+        )
+        time = self.time_embedding(embedded.to(x.dtype))
+        x = self.conv_in(x)
+        skips = [x]
+        for level in cast("list[Level]", self.down_blocks):
+            for i in range(len(level.resnets)):
+                x = level.layer(i, x, time, tokens)
+                skips.append(x)
+            for downsample in level.downsamplers:
+                x = downsample(x)
+                skips.append(x)
+        x = self.mid_block(x, time, tokens)
+        for level in cast("list[Level]", self.up_blocks):
+            for i in range(len(level.resnets)):
+                x = level.layer(i, torch.cat([x, skips.pop()], dim=1), time, tokens)
+            for upsample in level.upsamplers:
+                x = upsample(x, size=(skips[-1].shape[2], skips[-1].shape[3]))
+        return self.conv_out(F.silu(self.conv_norm_out(x)))

@@ -1,0 +1,1 @@
+"""Parts without diffusion: attention, residual blocks, embeddings. Module names are the state-dict layout."""

@@ -1,0 +1,125 @@
+"""Multi-head attention, the gated feed-forward and the transformer block of Stable Diffusion.
+
+Attribute names (`to_q`, `to_out.0`, `ff.net.0.proj`) are the diffusers state-dict layout, the ecosystem's common
+tongue. Knows nothing of pictures or noise.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+PLAIN_SCORES = 128 * 128
+"""Up to this many query x key products the plain form beats the fused kernel on CPU (4x in training)."""
+
+
+def attention(
+    q: Float[Tensor, "b h n d"],
+    k: Float[Tensor, "b h m d"],
+    v: Float[Tensor, "b h m d"],
+    *,
+    causal: bool = False,
+) -> Float[Tensor, "b h n d"]:
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), softmax over keys in float32.
+
+    Short sequences take matmul-softmax-matmul, long ones the fused kernel; both compute the same function.
+    """
+    n, m = q.shape[-2], k.shape[-2]
+    if q.device.type != "cpu" or n * m > PLAIN_SCORES:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if causal:
+        scores = scores + torch.full((n, m), float("-inf"), dtype=scores.dtype, device=scores.device).triu(1)
+    return scores.softmax(-1, dtype=torch.float32).to(v.dtype) @ v
+
+
+class Attention(nn.Module):
+    """Self-attention, or cross-attention when `context` is given. (b, n, dim) -> (b, n, dim)."""
+
+    def __init__(self, dim: int, heads: int, *, context_dim: int | None = None, bias: bool = False) -> None:
+        super().__init__()
+        context_dim = dim if context_dim is None else context_dim
+        self.heads = heads
+        self.to_q = nn.Linear(dim, dim, bias=bias)
+        self.to_k = nn.Linear(context_dim, dim, bias=bias)
+        self.to_v = nn.Linear(context_dim, dim, bias=bias)
+        self.to_out = nn.ModuleList([nn.Linear(dim, dim), nn.Identity()])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        context = x if context is None else context
+        q, k, v = (
+            rearrange(t, "b n (h d) -> b h n d", h=self.heads)
+            for t in (self.to_q(x), self.to_k(context), self.to_v(context))
+        )
+        return self.to_out[0](rearrange(attention(q, k, v), "b h n d -> b n (h d)"))
+
+
+class GEGLU(nn.Module):
+    """Linear unit gated by GELU (Shazeer 2020): half of the projection gates the other half."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dim, 2 * inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    """dim -> 4 dim gated -> dim."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.net = nn.ModuleList([GEGLU(dim, 4 * dim), nn.Identity(), nn.Linear(4 * dim, dim)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net[2](self.net[0](x))
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, cross-attention to the text, feed-forward; each normalised first, each residual."""
+
+    def __init__(self, dim: int, heads: int, context_dim: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn1 = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.attn2 = Attention(dim, heads, context_dim=context_dim)
+        self.norm3 = nn.LayerNorm(dim)
+        self.ff = FeedForward(dim)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        x = x + self.attn1(self.norm1(x))
+        x = x + self.attn2(self.norm2(x), context)
+        return x + self.ff(self.norm3(x))
+
+
+class SpatialTransformer(nn.Module):
+    """A picture's positions as a sequence through transformer blocks (Rombach et al. 2022, section 3.3)."""
+
+    def __init__(self, channels: int, heads: int, depth: int, context_dim: int, *, linear: bool, groups: int) -> None:
+        super().__init__()
+        self.linear = linear
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+        self.transformer_blocks = nn.ModuleList(TransformerBlock(channels, heads, context_dim) for _ in range(depth))
+        self.proj_out = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Float[Tensor, "b c h w"], context: Float[Tensor, "b m d"]) -> Float[Tensor, "b c h w"]:
+        height = x.shape[2]
+        y = self.norm(x)
+        if not self.linear:
+            y = self.proj_in(y)
+        y = rearrange(y, "b c h w -> b (h w) c")
+        if self.linear:
+            y = self.proj_in(y)
+        for block in self.transformer_blocks:
+            y = block(y, context)
+        if self.linear:
+            y = self.proj_out(y)
+        y = rearrange(y, "b (h w) c -> b c h w", h=height)
+        if not self.linear:
+            y = self.proj_out(y)
+        return x + y

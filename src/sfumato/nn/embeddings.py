@@ -1,0 +1,36 @@
+"""Embeddings of numbers: the sinusoidal time embedding and the two-layer network on top of it."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def sinusoidal(
+    values: Float[Tensor, " b"],
+    dim: int,
+    *,
+    cos_first: bool = True,
+    shift: float = 0.0,
+    max_period: float = 10_000.0,
+) -> Float[Tensor, "b dim"]:
+    """Sines and cosines of `values` at `dim // 2` frequencies from 1 down to 1 / max_period (Vaswani et al. 2017)."""
+    half = dim // 2
+    steps = torch.arange(half, dtype=torch.float32, device=values.device)
+    angles = values.float()[:, None] * torch.exp(-math.log(max_period) * steps / (half - shift))
+    parts = (angles.cos(), angles.sin()) if cos_first else (angles.sin(), angles.cos())
+    return torch.cat(parts, dim=-1)
+
+
+class TimestepEmbedding(nn.Module):
+    """linear - silu - linear."""
+
+    def __init__(self, c_in: int, dim: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(c_in, dim)
+        self.linear_2 = nn.Linear(dim, dim)
+
+    def forward(self, x: Float[Tensor, "b c"]) -> Float[Tensor, "b dim"]:
+        return self.linear_2(F.silu(self.linear_1(x)))

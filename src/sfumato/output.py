@@ -1,0 +1,330 @@
+"""Pictures on disk: names, formats, and the request inside each file.
+
+A file alone repaints itself: it holds the request of that one picture, as JSON, in the PNG text chunk ``sfumato`` or,
+for JPEG and WebP, in the EXIF UserComment. There are no dates, so the same picture is the same bytes.
+"""
+
+import io
+import os
+import re
+import stat
+import string
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, get_args
+
+from sfumato.choices import Format
+from sfumato.errors import OutputError, RequestError, UnknownNameError
+from sfumato.files import probe, write_atomic
+from sfumato.requests import MAX_SEED, Txt2Img
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TEXT_KEY = "sfumato"
+DEFAULT_OUTPUT = "outputs/"
+DEFAULT_QUALITY = 92
+FIELDS = ("seed", "index", "model", "prompt")
+
+_SUFFIXES: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+_SUFFIX_OF: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+_EXIF_FOLDER, _USER_COMMENT, _UNICODE = 0x8769, 0x9286, b"UNICODE\0"
+_JPEG_COMMENT_LIMIT = 65_000  # an EXIF segment has 16 bits of length
+_MAX_NAME = 255  # bytes of one part of a path, nearly everywhere
+
+
+# ------------------------------------------------------------------------------------------------------ one picture
+
+
+def encode(image: "Image", request_json: str, format: Format, quality: int | None = None) -> bytes:
+    """The bytes of a picture's file, with the request inside. `quality` is for JPEG and WebP, 1 to 100."""
+    from PIL import Image, PngImagePlugin
+
+    buffer = io.BytesIO()
+    if format == "png":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt(TEXT_KEY, request_json)
+        image.save(buffer, "PNG", pnginfo=text)
+        return buffer.getvalue()
+    exif = Image.Exif()
+    exif.get_ifd(_EXIF_FOLDER)[_USER_COMMENT] = _comment(request_json)
+    quality = quality if quality is not None else DEFAULT_QUALITY
+    image.convert("RGB").save(buffer, format.upper(), quality=quality, exif=exif.tobytes())
+    return buffer.getvalue()
+
+
+def save_image(
+    image: "Image", path: Path, request_json: str, format: Format = "png", quality: int | None = None
+) -> None:
+    """Write a picture atomically over whatever file `path` was; its folder must exist.
+
+    Raises:
+        OutputError: when it cannot be written; an older file stays as it was.
+    """
+    data = encode(image, request_json, format, quality)
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def read_request(path: Path) -> Txt2Img:
+    """The request that painted a file.
+
+    Raises:
+        RequestError: when it is no picture, or carries no request of ours.
+    """
+    from PIL import Image, PngImagePlugin
+
+    try:
+        with Image.open(path) as image:
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                text = image.text.get(TEXT_KEY)
+            else:
+                text = _uncomment(image.getexif().get_ifd(_EXIF_FOLDER).get(_USER_COMMENT))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RequestError(f"cannot read a picture from {path}: {_reason(error)}; give a PNG, JPEG or WebP") from None
+    if text is None:
+        raise RequestError(f"{path} carries no request; only pictures that sfumato saved do")
+    return Txt2Img.from_json(text)
+
+
+def _comment(text: str) -> bytes:
+    return _UNICODE + text.encode("utf-16-be")
+
+
+def _uncomment(data: object) -> str | None:
+    if not isinstance(data, bytes) or not data.startswith(_UNICODE):
+        return None
+    return data[len(_UNICODE) :].decode("utf-16-be")
+
+
+# ------------------------------------------------------------------------------------------------------------ names
+
+
+def slug(text: str, limit: int = 48) -> str:
+    """Letters, marks and digits of any script, other runs as one hyphen; at most `limit` bytes of UTF-8."""
+    kept = (c if unicodedata.category(c)[0] in "LMN" else "-" for c in unicodedata.normalize("NFKC", text).lower())
+    name = re.sub("-+", "-", "".join(kept)).strip("-")
+    return name.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore").strip("-") or "untitled"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where pictures go. Make one with `parse`, call `check` before the work and `save` after it.
+
+    Attributes:
+        template: a path with ``{fields}``; that of a folder when `numbered`.
+        numbered: names are chosen, ``0001-prompt.png`` and on, and never taken from an existing file.
+        format: of the files.
+        quality: for JPEG and WebP, None for the default.
+    """
+
+    template: str
+    numbered: bool
+    format: Format
+    quality: int | None = None
+
+    @classmethod
+    def parse(
+        cls, output: str | Path | None = None, *, format: Format | None = None, quality: int | None = None
+    ) -> Self:
+        """Read what ``-o`` means.
+
+        An existing folder, or a text ending in ``/``, is a folder for numbered names; None is ``outputs/``. Anything
+        else names a file, overwritten if it exists. ``{model}`` and ``{prompt}`` may stand in both, ``{seed}`` and
+        ``{index}`` (from 1) in the name of a file, with a width if wanted as in ``{index:04}``. The format is the
+        name's, or `format`'s, or PNG.
+
+        Raises:
+            RequestError: an unknown field, format or ending, a broken pattern, a quality out of place.
+        """
+        text = DEFAULT_OUTPUT if output is None else os.fspath(output)
+        if not text or "\0" in text:
+            raise RequestError(f"output {text!r} is no file name; for example -o picture.png")
+        if format is not None and format not in get_args(Format):
+            raise UnknownNameError("format", str(format)[:64], get_args(Format))
+        numbered = True
+        if Path(text).is_dir():
+            text = text.replace("{", "{{").replace("}", "}}")
+        elif text.endswith(("/", os.sep)):
+            _check_pattern(text, ("model", "prompt"))
+        else:
+            numbered = False
+            _check_pattern(text, FIELDS)
+            text, format = _with_format(text, format)
+        format = format if format is not None else "png"
+        if quality is not None and format == "png":
+            raise RequestError(f"quality {quality} is for jpeg and webp, and PNG loses nothing; leave it out")
+        if quality is not None and not 1 <= quality <= 100:
+            raise RequestError(f"quality {quality} must be 1 to 100; {DEFAULT_QUALITY} is the default")
+        return cls(text, numbered, format, quality)
+
+    def paths(self, request: Txt2Img) -> list[Path]:
+        """A file for each picture of a request; numbered ones are only free at this moment."""
+        name = re.split(r"[/\\]", request.model.rstrip("/\\"))[-1]
+        model, prompt = slug(name.removesuffix(".safetensors")), slug(request.prompt)
+        if self.numbered:
+            folder = Path(self.template.format(model=model, prompt=prompt))
+            first = _last_number(folder) + 1
+            return [folder / self._numbered(first + i, request) for i in range(request.count)]
+        template = self.template
+        if request.count > 1 and not {"seed", "index"} & _fields(template):
+            stem, suffix = os.path.splitext(template)  # noqa: PTH122 - Path would drop a leading "./" of a pattern
+            template = f"{stem}-{{index}}{suffix}"
+        first = request.seed if request.seed is not None else MAX_SEED - request.count + 1
+        return [
+            Path(template.format(seed=first + i, index=i + 1, model=model, prompt=prompt)) for i in range(request.count)
+        ]
+
+    def check(self, request: Txt2Img) -> None:
+        """Find out before the work whether its result can be saved. Leaves nothing behind.
+
+        Raises:
+            OutputError: folder not writable or full, a name that is taken by a folder or device, or is too long.
+            RequestError: a request too long for the file format to carry.
+        """
+        if self.format == "jpeg" and len(_comment(request.to_json())) > _JPEG_COMMENT_LIMIT:
+            raise RequestError(
+                f"a request of {len(request.to_json())} characters does not fit into a JPEG file; "
+                "save as png or webp, or shorten the prompt"
+            )
+        paths = self.paths(request)
+        for path in {paths[0], paths[-1]}:
+            try:
+                _check_name(path)
+            except OSError as error:
+                raise _cannot_write(path, error) from error
+
+    def save(self, images: Sequence["Image"], request: Txt2Img) -> list[Path]:
+        """Write all pictures of an executed request, each atomically, each with its own request inside.
+
+        Raises:
+            OutputError: when one cannot be written. All that are not written yet are then kept in the system's
+                temporary folder, and the message says where.
+        """
+        paths = self.paths(request)
+        written: list[Path] = []
+        for i, (image, path) in enumerate(zip(images, paths, strict=True)):
+            data = encode(image, request.single(i).to_json(), self.format, self.quality)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                written.append(self._write(path, data, request))
+            except OSError as error:
+                kept = self._rescue(images, request, i)
+                raise OutputError(f"{_cannot_write(path, error)}; {kept}") from error
+        return written
+
+    def _numbered(self, number: int, request: Txt2Img) -> str:
+        return f"{number:04}-{slug(request.prompt)}{_SUFFIX_OF[self.format]}"
+
+    def _write(self, path: Path, data: bytes, request: Txt2Img) -> Path:
+        if not self.numbered:
+            write_atomic(_followed(path), data)
+            return path
+        while True:
+            try:
+                write_atomic(path, data, replace=False)
+                return path
+            except FileExistsError:  # another process took the number
+                path = path.with_name(self._numbered(_last_number(path.parent) + 1, request))
+
+    def _rescue(self, images: Sequence["Image"], request: Txt2Img, first: int) -> str:
+        """Keep what is not written in the temporary folder; a sentence on how that went."""
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
+            for i in range(first, len(images)):
+                data = encode(images[i], request.single(i).to_json(), self.format, self.quality)
+                write_atomic(folder / f"{request.single(i).seed}{_SUFFIX_OF[self.format]}", data)
+        except OSError as error:
+            return (
+                f"the temporary folder failed too ({_reason(error)}): repaint with --seed {request.single(first).seed}"
+            )
+        count = len(images) - first
+        return f"{count} {'picture is' if count == 1 else 'pictures are'} kept in {folder}"
+
+
+def _fields(pattern: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+
+
+def _check_pattern(pattern: str, known: Sequence[str]) -> None:
+    """Plain fields only: the full format language would reach into objects and pad to gigabytes."""
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except ValueError as error:
+        raise RequestError(f"output {pattern!r} is no pattern: {error}; write {{{{ for a brace") from None
+    for _, name, width, conversion in parts:
+        if name is None:
+            continue
+        if name not in known:
+            raise UnknownNameError("field in the output pattern", name[:64], known)
+        allowed = r"0?[0-9]{0,2}" if name in ("seed", "index") else ""
+        if conversion or not re.fullmatch(allowed, width or ""):
+            raise RequestError(
+                f"output {pattern!r} formats {{{name}}} in a way that is not allowed; "
+                "only seed and index take a width, as {index:04}"
+            )
+
+
+def _with_format(text: str, format: Format | None) -> tuple[str, Format]:
+    """The name and the format agree, by an ending that is added where there is none."""
+    suffix = Path(text).suffix
+    named = _SUFFIXES.get(suffix.lower())
+    if named is not None and format is not None and named != format:
+        raise RequestError(f"output {text!r} ends in {suffix}, but the format is {format}; make them agree")
+    if named is not None:
+        return text, named
+    if format is not None or not suffix:
+        format = format if format is not None else "png"
+        return text + _SUFFIX_OF[format], format
+    raise RequestError(f"output {text!r} ends in {suffix}; end it in {', '.join(_SUFFIXES)}, or give the format")
+
+
+def _last_number(folder: Path) -> int:
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return 0
+    return max((int(found[0]) for name in names if (found := re.match(r"[0-9]{4,9}(?=-)", name))), default=0)
+
+
+def _check_name(path: Path) -> None:
+    """As far as it exists, the folder can be written to; the name is free, or a plain file's."""
+    for part in path.parts:
+        if len(os.fsencode(part)) > _MAX_NAME:
+            raise OSError(f"a name in it is over {_MAX_NAME} bytes")
+    target = _followed(path)
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        pass
+    else:
+        if not stat.S_ISREG(mode):
+            raise OSError("it exists and is not a plain file")
+        if not os.access(target, os.W_OK):
+            raise OSError("it exists and is write-protected")
+    folder = target.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OSError(f"{folder} is not a folder")
+    probe(folder)
+
+
+def _followed(path: Path) -> Path:
+    """Through links rather than over them. ``Path.resolve`` fails on a loop of links; this leaves it to the system."""
+    return Path(os.path.realpath(path))
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    remedy = "free some space" if "space" in _reason(error).lower() else "choose another place with -o"
+    return OutputError(f"cannot write {str(path)!r}: {_reason(error)}; {remedy}")

@@ -1,0 +1,116 @@
+"""What comes back: pictures with the exact request that painted them, and reports on the way.
+
+Pillow is imported only when a result is shown or saved.
+"""
+
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.choices import Format
+from sfumato.requests import Txt2Img
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_SHOWN = 2048  # pixels of a sheet in a notebook; files and images are never touched
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sampling step is done.
+
+    Attributes:
+        image: index of the first picture of the batch, 0 to ``request.count - 1``.
+        batch: how many pictures the batch has.
+        index: of the step, 0 to ``total - 1``.
+        total: steps of each picture.
+        sigma: the noise level the step started at.
+        preview: decodes the present clean estimate, a picture for each of the batch; costs time only when called, and
+            is valid only until the report's receiver returns.
+    """
+
+    image: int
+    batch: int
+    index: int
+    total: int
+    sigma: float
+    preview: Callable[[], "list[Image]"] = field(repr=False, compare=False)
+
+
+def ignore(progress: Progress) -> None:
+    """Receives reports and does nothing."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Pictures, as `len`, iteration and ``result[i]`` see them; a notebook shows them.
+
+    Attributes:
+        images: in the order of their seeds.
+        request: what ran, with every value filled in; running it again paints the same pictures.
+        seeds: of each picture.
+        timings: seconds in ``load``, ``encode``, ``sample``, ``decode``, and ``steps_per_second``.
+        model_hash: SHA-256 of the weights, in hexadecimal.
+    """
+
+    images: "list[Image]"
+    request: Txt2Img
+    seeds: list[int]
+    timings: Mapping[str, float]
+    model_hash: str
+
+    def save(
+        self, output: str | Path | None = None, *, format: Format | None = None, quality: int | None = None
+    ) -> list[Path]:
+        """Write every picture with its request inside; `sfumato.output.Destination.parse` says what names mean.
+
+        Raises:
+            RequestError: for a name or pattern that means nothing.
+            OutputError: when a file cannot be written; the message says where the pictures are kept.
+        """
+        from sfumato.output import Destination
+
+        destination = Destination.parse(output, format=format, quality=quality)
+        destination.check(self.request)
+        return destination.save(self.images, self.request)
+
+    def sheet(self, columns: int | None = None) -> "Image":
+        """All pictures on one, in rows."""
+        from sfumato.images import contact_sheet
+
+        return contact_sheet(self.images, columns)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> "Iterator[Image]":
+        return iter(self.images)
+
+    def __getitem__(self, index: int) -> "Image":
+        return self.images[index]
+
+    def __repr__(self) -> str:
+        seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
+        noun = "picture" if len(self) == 1 else "pictures"
+        size = f"{self.request.width}x{self.request.height}"
+        return f"<{len(self)} {noun} of {self.request.prompt!r}, {size}, {seeds}, {self.request.model}>"
+
+    def _repr_png_(self) -> bytes:
+        """For notebooks: the picture, whole with its request, or all of them on a sheet of a showable size."""
+        if len(self) == 1:
+            from sfumato.output import encode
+
+            return encode(self.images[0], self.request.single(0).to_json(), "png")
+        from sfumato.images import contact_sheet
+
+        cell = max(16, _SHOWN // math.ceil(math.sqrt(len(self))))
+        small = [image.copy() for image in self.images]
+        for image in small:
+            image.thumbnail((cell, cell))
+        buffer = io.BytesIO()
+        contact_sheet(small).save(buffer, "PNG")
+        return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""The machine: where to compute, in which precision, how fast. Knows no model."""

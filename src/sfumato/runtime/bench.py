@@ -1,0 +1,107 @@
+"""How fast pictures come, as a user meets it: from a cold process, and again in a warm one."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sfumato.errors import SfumatoError
+
+if TYPE_CHECKING:
+    from sfumato.requests import Txt2Img
+    from sfumato.results import Result
+
+Paint = Callable[["Txt2Img"], "Result"]
+
+
+@dataclass(frozen=True)
+class Cold:
+    """Fresh processes, from the command to the finished file.
+
+    Attributes:
+        seconds: of each process.
+        peak_bytes: the most resident memory that any of them had; None where the system does not say.
+    """
+
+    seconds: list[float]
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Warm:
+    """One process with the model loaded and one picture painted before the clock started.
+
+    Attributes:
+        step_seconds: a sampling step of one picture, the median.
+        images_per_second: one at a time, from request to picture.
+        batch: how many at a time for `batch_images_per_second`.
+        request: what ran.
+    """
+
+    step_seconds: float
+    images_per_second: float
+    batch: int
+    batch_images_per_second: float
+    request: "Txt2Img"
+
+
+def cold(command: Sequence[str], repeat: int = 3) -> Cold:
+    """Run ``python -m sfumato COMMAND`` in `repeat` fresh processes, one after the other.
+
+    Raises:
+        SfumatoError: when one fails; its last line says why.
+    """
+    runs = [_timed([sys.executable, "-m", "sfumato", *command]) for _ in range(repeat)]
+    peaks = [peak for _, peak in runs if peak is not None]
+    return Cold([seconds for seconds, _ in runs], max(peaks, default=None))
+
+
+def warm(paint: Paint, request: "Txt2Img", *, repeat: int = 3, batch: int = 4) -> Warm:
+    """Time a loaded model: `repeat` pictures one by one, then as many batches."""
+    one, many = request.changed(count=1, batch=1), request.changed(count=batch, batch=batch)
+    paint(one)
+    singles = [_clocked(paint, one) for _ in range(repeat)]
+    batches = [_clocked(paint, many)[0] for _ in range(repeat)]
+    executed = singles[0][1].request
+    steps = executed.steps if executed.steps is not None else 1
+    return Warm(
+        step_seconds=statistics.median(result.timings["sample"] / steps for _, result in singles),
+        images_per_second=1 / statistics.median(seconds for seconds, _ in singles),
+        batch=batch,
+        batch_images_per_second=batch / statistics.median(batches),
+        request=executed,
+    )
+
+
+def _clocked(paint: Paint, request: "Txt2Img") -> "tuple[float, Result]":
+    start = time.perf_counter()
+    result = paint(request)
+    return time.perf_counter() - start, result
+
+
+def _timed(command: Sequence[str]) -> tuple[float, int | None]:
+    """Wall seconds and peak resident bytes of a process."""
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()  # until it closes its end, which is when it is done
+        peak = _reap(process)
+    seconds = time.perf_counter() - start
+    if process.returncode != 0:
+        last = (said.strip().splitlines() or ["it said nothing"])[-1].removeprefix("sfumato: ")
+        raise SfumatoError(f"the cold run failed with exit code {process.returncode}: {last}")
+    return seconds, peak
+
+
+def _reap(process: "subprocess.Popen[str]") -> int | None:
+    """Wait for a process and read the most memory it had, which only the one who waits is told."""
+    if not hasattr(os, "wait4"):
+        process.wait()
+        return None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,33 @@
+"""Which device a name means here. Torch is imported when asked, not before."""
+
+from typing import TYPE_CHECKING
+
+from sfumato.errors import RequestError, UnknownNameError
+
+if TYPE_CHECKING:
+    import torch
+
+KINDS = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str = "auto") -> "torch.device":
+    """The device of ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; auto is the first accelerator, or the CPU.
+
+    Raises:
+        UnknownNameError: for no kind of device.
+        RequestError: for one that this machine, or this build of torch, does not have.
+    """
+    kind, _, number = name.partition(":")
+    if kind not in KINDS or (number and not number.isdecimal()):
+        raise UnknownNameError("device", name[:64], KINDS)
+    import torch
+
+    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if kind == "auto":
+        kind = next(kind for kind in ("cuda", "mps", "cpu") if count[kind])
+    if not count[kind]:
+        raise RequestError(f"device {name!r} is not here, or torch {torch.__version__} cannot use it; use cpu")
+    index = int(number) if number else 0
+    if index >= count[kind]:
+        raise RequestError(f"device {name!r} must be numbered 0 to {count[kind] - 1}; use {kind}")
+    return torch.device(kind, index) if number and kind == "cuda" else torch.device(kind)

@@ -1,0 +1,127 @@
+"""Atomic training checkpoints: weights, average, optimisers and position, in safetensors and JSON; no pickle.
+
+A checkpoint is a folder `checkpoints/00001200/` of `state.safetensors` and `state.json`, the latter with the SHA-256
+of the former. It is written under a temporary name, synced and renamed, so it exists whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sfumato.errors import TrainingError
+
+
+@dataclass
+class Snapshot:
+    """`tensors` by name and everything else as JSON in `facts` (`facts["step"]` is the number of steps done)."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def save(run: Path, snapshot: Snapshot, keep: int = 2) -> Path:
+    """Write the checkpoint and drop all but the newest `keep`.
+
+    Raises:
+        TrainingError: when it cannot be written (disk full, no permission); older checkpoints are untouched.
+    """
+    folder = run / "checkpoints"
+    final = folder / f"{snapshot.facts['step']:08d}"
+    temporary = folder / f".{final.name}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        weights = temporary / "state.safetensors"
+        save_file({k: v.detach().contiguous() for k, v in snapshot.tensors.items()}, weights)
+        _sync(weights)
+        facts = snapshot.facts | {"sha256": sha256(weights)}
+        (temporary / "state.json").write_text(json.dumps(facts, indent=1))
+        _sync(temporary / "state.json")
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        _sync(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise TrainingError(
+            f"cannot write checkpoint {final}: {error.strerror}; free space and run it again"
+        ) from error
+    for old in _folders(run)[:-keep]:
+        shutil.rmtree(old)
+    return final
+
+
+def _folders(run: Path) -> list[Path]:
+    folder = run / "checkpoints"
+    return sorted(p for p in folder.iterdir() if re.fullmatch(r"\d{8}", p.name)) if folder.is_dir() else []
+
+
+def load_latest(run: Path) -> Snapshot | None:
+    """The newest checkpoint whose digest holds; a damaged one is passed over for the one before it. None if no one is.
+
+    Raises:
+        TrainingError: when there are checkpoints but all are damaged.
+    """
+    folders = _folders(run)
+    for folder in reversed(folders):
+        try:
+            facts = json.loads((folder / "state.json").read_text())
+            weights = folder / "state.safetensors"
+            if sha256(weights) == facts["sha256"]:
+                return Snapshot(load_file(weights), facts)
+        except (OSError, ValueError, KeyError):
+            continue
+    if folders:
+        raise TrainingError(f"no checkpoint in {run / 'checkpoints'} is whole; remove the folder to start anew")
+    return None
+
+
+def pack_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as named tensors and the JSON rest (both halves come back through `unpack_optimizer`)."""
+    state = optimizer.state_dict()["state"]
+    tensors = {
+        f"{prefix}/{index}/{name}": value
+        for index, entry in state.items()
+        for name, value in entry.items()
+        if isinstance(value, Tensor)
+    }
+    rest = {
+        str(index): {name: value for name, value in entry.items() if not isinstance(value, Tensor)}
+        for index, entry in state.items()
+    }
+    return tensors, rest
+
+
+def unpack_optimizer(
+    prefix: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]
+) -> None:
+    """Restore what `pack_optimizer` gave. Learning rates are not restored: they are a function of the step."""
+    state: dict[int, dict[str, Any]] = {int(index): dict(entry) for index, entry in rest.items()}
+    for key, value in tensors.items():
+        if key.startswith(f"{prefix}/"):
+            _, index, name = key.rsplit("/", 2)
+            state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

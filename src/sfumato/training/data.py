@@ -1,0 +1,105 @@
+"""Training data: rendered pictures as a memory map, their attributes, and the order in which they are seen.
+
+All randomness of a run is a function of (seed, step): nothing has to be saved to resume exactly.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sfumato.errors import TrainingError
+
+Attributes = Mapping[str, str]
+
+
+class Pictures:
+    """A folder with `pictures.npy` (n, size, size, 3) uint8 and `attributes.jsonl`, a JSON object a picture.
+
+    Raises:
+        TrainingError: when a file is missing or the two disagree in length.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("pictures.npy", "attributes.jsonl"):
+            if not (folder / name).is_file():
+                raise TrainingError(f"{folder} has no {name}; render the data first (see recipes/nano/README.md)")
+        self.folder = folder
+        self.array: np.memmap = np.load(folder / "pictures.npy", mmap_mode="r")
+        with (folder / "attributes.jsonl").open() as lines:
+            self.attributes: list[Attributes] = [json.loads(line) for line in lines]
+        if len(self.attributes) != len(self.array):
+            raise TrainingError(f"{folder}: {len(self.array)} pictures but {len(self.attributes)} attribute lines")
+
+    def __len__(self) -> int:
+        return len(self.attributes)
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return int(self.array.shape[1])
+
+    @cached_property
+    def train(self) -> Int[Tensor, " n"]:
+        """Indices of the training split."""
+        return self._split("train")
+
+    @cached_property
+    def validation(self) -> Int[Tensor, " n"]:
+        """Indices of the held-out split."""
+        return self._split("validation")
+
+    def _split(self, name: str) -> Int[Tensor, " n"]:
+        return torch.tensor([i for i, a in enumerate(self.attributes) if a.get("split", "train") == name])
+
+    def pixels(
+        self, indices: Int[Tensor, " b"], crop: int | None = None, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Pixels in [-1, 1]; `crop` cuts a random square of that size from each."""
+        size = self.size if crop is None else crop
+        cut = np.empty((len(indices), size, size, 3), np.uint8)
+        corners = torch.randint(0, self.size - size + 1, (len(indices), 2), generator=generator).tolist()
+        for row, (index, (y, x)) in enumerate(zip(indices.tolist(), corners, strict=True)):
+            cut[row] = self.array[index, y : y + size, x : x + size]
+        return torch.from_numpy(cut).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
+def generator_for(seed: int, *position: int) -> torch.Generator:
+    """A generator that depends on the seed and the position (step, micro-batch) alone."""
+    words = np.random.SeedSequence([seed, *position]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+
+
+class Order:
+    """An endless shuffled pass over `indices`: batch k is a pure function of (seed, k).
+
+    `weights` (one an index) draws with replacement in proportion instead, to balance kinds of pictures.
+    """
+
+    def __init__(
+        self, indices: Int[Tensor, " n"], batch: int, seed: int, weights: Float[Tensor, " n"] | None = None
+    ) -> None:
+        if len(indices) == 0:
+            raise TrainingError("the training split is empty")
+        self.indices, self.batch, self.seed, self.weights = indices, batch, seed, weights
+        self._epoch: tuple[int, Tensor] | None = None
+
+    def __call__(self, k: int) -> Int[Tensor, " b"]:
+        """The indices of batch number `k`."""
+        if self.weights is not None:
+            drawn = torch.multinomial(self.weights, self.batch, True, generator=generator_for(self.seed, 1, k))
+            return self.indices[drawn]
+        start = k * self.batch
+        return torch.stack([self._at(position) for position in range(start, start + self.batch)])
+
+    def _at(self, position: int) -> Tensor:
+        epoch, place = divmod(position, len(self.indices))
+        if self._epoch is None or self._epoch[0] != epoch:
+            order = torch.randperm(len(self.indices), generator=generator_for(self.seed, 0, epoch))
+            self._epoch = (epoch, self.indices[order])
+        return self._epoch[1][place]

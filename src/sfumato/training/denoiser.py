@@ -1,0 +1,328 @@
+"""Training a text-conditional denoiser on cached latents, its text encoder jointly.
+
+Pictures are encoded once and kept as a memory map; captions are made anew each time a picture is seen. The objective
+is the flow's or v's, on the scalings that sampling uses.
+"""
+
+import importlib
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from rich.progress import track
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sfumato.diffusion.conditioning import Conditioning
+from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.guidance import classifier_free
+from sfumato.diffusion.noise import ImageNoise
+from sfumato.diffusion.samplers import euler
+from sfumato.diffusion.scalings import FLOW, Parameterisation, V
+from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, Schedule
+from sfumato.errors import TrainingError
+from sfumato.images import contact_sheet, to_pil
+from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
+from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
+from sfumato.models.unet import UNet, UNetConfig
+from sfumato.training.checkpoint import sha256
+from sfumato.training.data import Attributes, Order, Pictures, generator_for
+from sfumato.training.loop import LoopConfig
+from sfumato.training.objectives import denoising_error, log_normal, logit_normal, network_input
+from sfumato.training.tokenizer import train_tokenizer
+
+Caption = Callable[[Attributes, random.Random], str]
+
+
+class TextConfig(BaseModel):
+    """The tokenizer and the text transformer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocabulary: int = Field(2048, gt=600)
+    window: int = Field(48, gt=2)
+    width: int = Field(256, gt=0)
+    layers: int = Field(3, gt=0)
+    heads: int = Field(4, gt=0)
+
+
+class NetworkConfig(BaseModel):
+    """The U-Net: one entry a level."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: tuple[int, ...] = (64, 128, 256)
+    heads: tuple[int, ...] = (2, 4, 8)
+    cross_attention: tuple[bool, ...] = (False, True, True)
+    layers: int = Field(1, gt=0)
+
+
+class DenoiserRun(BaseModel):
+    """A training TOML with `task = "denoiser"`. `captions` is "module:function", imported from the working folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Literal["denoiser"]
+    data: Path
+    autoencoder: Path
+    captions: str
+    prediction: Literal["flow", "v_prediction"] = "flow"
+    caption_dropout: float = Field(0.1, ge=0, le=1)
+    shares: dict[str, float] = {}
+    validation: int = Field(256, gt=0)
+    prompts: tuple[str, ...] = Field(min_length=1)
+    guidance: float = 3.0
+    text: TextConfig = TextConfig()
+    network: NetworkConfig = NetworkConfig()
+    loop: LoopConfig
+
+
+class TextToImage(nn.Module):
+    """What is trained: the text encoder and the U-Net, one set of parameters."""
+
+    def __init__(self, text_encoder: CLIPTextEncoder, unet: UNet) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.unet = unet
+
+    def forward(self, x: Tensor, label: Tensor, ids: Tensor) -> Tensor:
+        return self.unet(x, label, self.text_encoder(ids).tokens)
+
+
+class DenoiserTask:
+    """Latents, captions and times in; the weighted error of the clean estimate out."""
+
+    def __init__(self, run: DenoiserRun) -> None:
+        self.run = run
+        self.pictures = Pictures(run.data)
+        self.caption = _import_caption(run.captions)
+        self.autoencoder = load_autoencoder(run.autoencoder)
+        self.latents = cached_latents(self.pictures, self.autoencoder, run.autoencoder)
+        self.tokenizer = train_tokenizer(self._corpus(), run.text.vocabulary, run.text.window)
+        torch.manual_seed(run.loop.seed)
+        self.model = TextToImage(CLIPTextEncoder(self._text_config()), UNet(self._unet_config()))
+        _start_gently(self.model.unet)
+        train = self.pictures.train
+        self.order = Order(train, run.loop.batch, run.loop.seed, _weights(self.pictures, train, run.shares))
+        self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
+        self.schedule: Schedule = (
+            FlowSchedule() if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
+        )
+        self.draw = logit_normal() if run.prediction == "flow" else log_normal()
+
+    def _corpus(self) -> list[str]:
+        rng = random.Random(self.run.loop.seed)
+        return [self.caption(self.pictures.attributes[i], rng) for i in self.pictures.train.tolist()]
+
+    def _text_config(self) -> CLIPTextConfig:
+        text, words = self.run.text, self.tokenizer
+        return CLIPTextConfig(
+            vocab_size=len(words.vocabulary),
+            hidden_size=text.width,
+            intermediate_size=4 * text.width,
+            num_hidden_layers=text.layers,
+            num_attention_heads=text.heads,
+            max_position_embeddings=text.window,
+            projection_dim=text.width,
+            bos_token_id=words.begin,
+            eos_token_id=words.end,
+            pad_token_id=words.end,
+        )
+
+    def _unet_config(self) -> UNetConfig:
+        network, channels = self.run.network, self.autoencoder.latent_channels
+        cross = network.cross_attention
+        return UNetConfig(
+            sample_size=self.pictures.size // self.autoencoder.factor,
+            in_channels=channels,
+            out_channels=channels,
+            block_out_channels=network.channels,
+            down_block_types=tuple("CrossAttnDownBlock2D" if c else "DownBlock2D" for c in cross),
+            up_block_types=tuple("CrossAttnUpBlock2D" if c else "UpBlock2D" for c in reversed(cross)),
+            layers_per_block=network.layers,
+            attention_head_dim=network.heads,
+            cross_attention_dim=self.run.text.width,
+        )
+
+    def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
+        """See `objectives.denoising_error`; a share of the captions is left empty, for guidance."""
+        words = random.Random(int(torch.randint(2**62, (), generator=rng)))
+        texts = [
+            "" if words.random() < self.run.caption_dropout else self.caption(self.pictures.attributes[i], words)
+            for i in indices.tolist()
+        ]
+        error = self._error(model, self._batch(indices), texts, self.draw(len(indices), rng), rng)
+        return {"loss": error.mean()}
+
+    def _batch(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        return torch.from_numpy(self.latents[indices.numpy()]).float()
+
+    def _error(
+        self, model: nn.Module, clean: Tensor, texts: list[str], sigma: Tensor, rng: torch.Generator
+    ) -> Float[Tensor, " b"]:
+        noise = torch.randn(clean.shape, generator=rng)
+        x = self.parameterisation.path.mix(clean, noise, sigma)
+        seen = network_input(self.parameterisation, x, sigma).to(memory_format=torch.channels_last)
+        output = model(seen, self.schedule.label(sigma).float(), self.tokenizer(texts))
+        return denoising_error(output, self.parameterisation, clean, x, sigma)
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The loss on held-out pictures with noise, times and captions that never change."""
+        rng = generator_for(0, 7)
+        held_out = self.pictures.validation
+        chosen = held_out[torch.randperm(len(held_out), generator=rng)[: self.run.validation]]
+        words = random.Random(0)
+        errors = []
+        for part in chosen.split(64):
+            texts = [self.caption(self.pictures.attributes[i], words) for i in part.tolist()]
+            sigma = self.draw(len(part), rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):
+                errors.append(self._error(model, self._batch(part), texts, sigma, rng))
+        return {"loss": float(torch.cat(errors).mean())}
+
+    @torch.no_grad()
+    def sheet(self, model: nn.Module) -> Image.Image:
+        """The first picture of each prompt, seeds 0, 1, ...: 20 Euler steps."""
+        assert isinstance(model, TextToImage)
+        prompts = list(self.run.prompts)
+
+        def network(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
+            return model.unet(x, label, cond.tokens)
+
+        def encode(texts: list[str]) -> Conditioning:
+            return Conditioning(model.text_encoder(self.tokenizer(texts)).tokens)
+
+        denoiser = Denoiser(network, self.parameterisation, self.schedule)
+        denoise = classifier_free(denoiser, encode(prompts), encode([""]), self.run.guidance)
+        grid = GRIDS["shifted" if self.run.prediction == "flow" else "trailing"]
+        sigmas = grid(self.schedule, 20)
+        noise = ImageNoise(range(len(prompts)), self.latents.shape[1:])
+        x = self.parameterisation.path.prior(noise(), sigmas[0])
+        for step in euler(denoise, x, sigmas, noise=noise, path=self.parameterisation.path):
+            x = step.x
+        pixels = torch.cat([self.autoencoder.decode(part) for part in x.split(4)])
+        return contact_sheet([to_pil(p) for p in pixels])
+
+    @torch.no_grad()
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """A folder in the diffusers layout: unet, vae, text_encoder, tokenizer, scheduler, model_index.json; fp16."""
+        assert isinstance(model, TextToImage)
+        parts: dict[str, tuple[nn.Module, dict[str, Any], str]] = {
+            "unet": (model.unet, model.unet.config.to_json(), "diffusion_pytorch_model.safetensors"),
+            "vae": (
+                self.autoencoder,
+                self.autoencoder.config.to_json(),
+                "diffusion_pytorch_model.safetensors",
+            ),
+            "text_encoder": (model.text_encoder, model.text_encoder.config.to_json(), "model.safetensors"),
+        }
+        for name, (module, config, file) in parts.items():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+            state = {key: value.half().contiguous() for key, value in module.state_dict().items()}
+            save_file(state, folder / name / file)
+        self.tokenizer.save(folder / "tokenizer")
+        (folder / "scheduler").mkdir(exist_ok=True)
+        if self.run.prediction == "flow":
+            scheduler = {
+                "_class_name": "FlowMatchEulerDiscreteScheduler",
+                "num_train_timesteps": 1000,
+                "shift": 1.0,
+            }
+        else:
+            scheduler = {
+                "_class_name": "DDIMScheduler",
+                "beta_schedule": "scaled_linear",
+                "beta_start": 0.00085,
+                "beta_end": 0.012,
+                "num_train_timesteps": 1000,
+                "prediction_type": "v_prediction",
+                "rescale_betas_zero_snr": True,
+                "timestep_spacing": "trailing",
+                "clip_sample": False,
+            }
+        (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=2) + "\n")
+        index = {
+            "_class_name": "StableDiffusionPipeline",
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["sfumato", "AutoencoderFold"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "scheduler": ["diffusers", scheduler["_class_name"]],
+            "safety_checker": [None, None],
+            "feature_extractor": [None, None],
+            "requires_safety_checker": False,
+        }
+        (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def load_autoencoder(folder: Path) -> AutoencoderFold:
+    """The frozen autoencoder of an `autoencoder` run's export."""
+    try:
+        config = AutoencoderFoldConfig.from_json(json.loads((folder / "config.json").read_text()))
+        state = load_file(folder / "diffusion_pytorch_model.safetensors")
+    except OSError as error:
+        raise TrainingError(f"no autoencoder in {folder}; train one first: {error}") from error
+    model = AutoencoderFold(config)
+    model.load_state_dict({key: value.float() for key, value in state.items()})
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def cached_latents(pictures: Pictures, autoencoder: AutoencoderFold, source: Path) -> np.memmap:
+    """All pictures' latents as a float16 memory map beside the data, encoded once for each set of weights."""
+    key = sha256(source / "diffusion_pytorch_model.safetensors")[:12]
+    path = pictures.folder / f"latents-{key}.npy"
+    if not path.is_file():
+        side = pictures.size // autoencoder.factor
+        shape = (len(pictures), autoencoder.latent_channels, side, side)
+        temporary = path.with_suffix(".tmp")
+        cache = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+        for part in track(torch.arange(len(pictures)).split(32), description="encoding"):
+            with torch.autocast("cpu", torch.bfloat16):
+                latents = autoencoder.encode(pictures.pixels(part).to(memory_format=torch.channels_last))
+            cache[part.numpy()] = latents.half().numpy()
+        cache.flush()
+        temporary.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
+def _import_caption(name: str) -> Caption:
+    module, _, function = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        caption: Caption = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TrainingError(f"captions={name!r} is not an importable module:function: {error}") from error
+    return caption
+
+
+def _weights(pictures: Pictures, indices: Tensor, shares: dict[str, float]) -> Tensor | None:
+    """One weight a picture, such that each kind is drawn with its share; None draws evenly without replacement."""
+    if not shares:
+        return None
+    kinds = [pictures.attributes[i]["kind"] for i in indices.tolist()]
+    unknown = set(kinds) ^ set(shares)
+    if unknown:
+        raise TrainingError(f"shares must name each kind in the data once; check {', '.join(sorted(unknown))}")
+    counts = Counter(kinds)
+    return torch.tensor([shares[kind] / counts[kind] for kind in kinds])
+
+
+def _start_gently(unet: UNet) -> None:
+    """Zero the last map of every residual branch and of the network: each block starts as the identity."""
+    for name, parameter in unet.named_parameters():
+        if name.rsplit(".", 1)[0].endswith(("conv2", "proj_out", "conv_out")):
+            nn.init.zeros_(parameter)

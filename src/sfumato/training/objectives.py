@@ -1,0 +1,46 @@
+"""The loss of a denoiser: the weighted error of its clean estimate, on the same scalings that sampling uses."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sfumato.diffusion.path import over
+from sfumato.diffusion.scalings import Parameterisation
+
+Draw = Callable[[int, torch.Generator], Tensor]
+"""(count, generator) -> sigmas (count,)."""
+
+
+def logit_normal(mean: float = 0.0, std: float = 1.0) -> Draw:
+    """sigma = sigmoid(N(mean, std^2)), for straight paths (Esser et al. 2024, eq. 19)."""
+    return lambda count, rng: torch.sigmoid(mean + std * torch.randn(count, generator=rng))
+
+
+def log_normal(mean: float = -0.4, std: float = 1.2) -> Draw:
+    """ln sigma ~ N(mean, std^2), for variance-exploding coordinates (Karras et al. 2022, table 1)."""
+    return lambda count, rng: torch.exp(mean + std * torch.randn(count, generator=rng))
+
+
+def denoising_error(
+    output: Float[Tensor, "b *rest"],
+    parameterisation: Parameterisation,
+    clean: Float[Tensor, "b *rest"],
+    x: Float[Tensor, "b *rest"],
+    sigma: Float[Tensor, " b"],
+) -> Float[Tensor, " b"]:
+    """Mean squared error of each picture, in units of the network's output.
+
+    `output` is F. Since D = skip x + out F, this is the error of the clean estimate D weighted by 1 / out^2: the
+    plain epsilon, v or flow loss, according to the parameterisation.
+    """
+    target = parameterisation.target(clean, x, sigma)
+    return (output.float() - target).square().flatten(1).mean(1)
+
+
+def network_input(
+    parameterisation: Parameterisation, x: Float[Tensor, "b *rest"], sigma: Float[Tensor, " b"]
+) -> Float[Tensor, "b *rest"]:
+    """What the network sees of x: input(sigma) * x."""
+    return over(parameterisation.scaling(sigma).input, x) * x

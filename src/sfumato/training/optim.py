@@ -1,0 +1,106 @@
+"""Optimisers and learning-rate schedules.
+
+`Muon` steps along the orthogonalised momentum of each weight matrix, AdamW takes the rest; scaled so that both have
+the same root-mean-square update, they share one learning rate.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+
+Shape = Literal["constant", "cosine", "warmup_stable_decay"]
+
+
+def orthogonalise(g: Tensor, iterations: int = 5) -> Tensor:
+    """The nearest semi-orthogonal matrix to `g` (m, n), roughly: singular values end in 0.7 to 1.2.
+
+    Quintic Newton-Schulz iteration in bfloat16 (Jordan et al. 2024, "Muon").
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = g.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    if tall:
+        x = x.T
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    return (x.T if tall else x).to(g.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised by Newton-Schulz; convolutions are seen as (out, in * kernel) matrices.
+
+    The update is scaled by 0.2 sqrt(max(m, n)), AdamW's usual root mean square (Liu et al. 2025, eq. 4), with
+    decoupled weight decay.
+    """
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One update of every parameter that has a gradient. `closure` is not supported (it must be None)."""
+        if closure is not None:
+            raise ValueError("Muon takes no closure; call step() after backward()")
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                buffer: Tensor = state["momentum"]
+                buffer.lerp_(p.grad, 1 - group["momentum"])
+                update = p.grad.lerp(buffer, group["momentum"]).flatten(1)  # Nesterov's look ahead
+                scale = 0.2 * math.sqrt(max(update.shape))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(orthogonalise(update).view_as(p), alpha=-group["lr"] * scale)
+        return None
+
+
+def build_optimizers(
+    model: nn.Module, lr: float, *, weight_decay: float, betas: tuple[float, float], muon: bool
+) -> list[torch.optim.Optimizer]:
+    """AdamW for vectors, embeddings and the first and last maps; Muon (where asked) for the matrices in between.
+
+    Weight decay touches matrices only, never norms, biases or embeddings.
+    """
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for n, p in named if p.ndim >= 2 and id(p) not in embeddings]
+    inner = {
+        id(p)
+        for n, p in named
+        if p.ndim >= 2 and id(p) not in embeddings and not any(end in n for end in ("conv_in", "conv_out"))
+    }
+    by_muon = [p for p in matrices if muon and id(p) in inner]
+    by_adam = [p for p in matrices if not (muon and id(p) in inner)]
+    rest = [p for _, p in named if p.ndim < 2 or id(p) in embeddings]
+    groups: list[dict[str, Any]] = [
+        {"params": by_adam, "weight_decay": weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, fused=True)
+    return [adam, Muon(by_muon, lr, weight_decay=weight_decay)] if by_muon else [adam]
+
+
+def rate(step: int, *, shape: Shape, steps: int, warmup: int, decay: int) -> float:
+    """The factor on the learning rate at `step` (0-based): linear warm-up, then constant, cosine, or constant with
+    a linear decay to zero over the last `decay` steps (warmup-stable-decay, Hu et al. 2024)."""
+    if step < warmup:
+        return (step + 1) / warmup
+    if shape == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    if shape == "warmup_stable_decay" and step >= steps - decay:
+        return (steps - step) / (decay + 1)
+    return 1.0
