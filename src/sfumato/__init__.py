@@ -1,1 +1,29 @@
-"""sfumato: a complete Stable Diffusion system, CPU first."""
+"""sfumato: a complete Stable Diffusion system, CPU first.
+
+>>> import sfumato
+>>> sfumato.Studio().txt2img("a red apple, white background", seed=1).images[0]
+
+Importing the package is cheap: the engine is loaded when `Studio` is first touched.
+"""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sfumato.results import Result
+    from sfumato.studio import Studio
+
+__version__ = version("sfumato")
+__all__ = ["Result", "Studio", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Studio":
+        from sfumato.studio import Studio
+
+        return Studio
+    if name == "Result":
+        from sfumato.results import Result
+
+        return Result
+    raise AttributeError(f"module 'sfumato' has no attribute {name!r}")

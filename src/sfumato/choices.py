@@ -5,7 +5,7 @@ Tests hold `Sampler` and `Schedule` equal to the tables of `sfumato.diffusion`.
 
 from typing import Literal
 
-Sampler = Literal["euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "ddim", "unipc", "lcm"]
+Sampler = Literal["euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "ddim", "unipc", "lcm", "plms"]
 
 Schedule = Literal[
     "normal",
@@ -17,6 +17,7 @@ Schedule = Literal[
     "sgm_uniform",
     "simple",
     "shifted",
+    "lcm",
 ]
 
 Precision = Literal["auto", "bf16", "fp32", "fp16"]

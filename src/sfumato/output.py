@@ -86,9 +86,11 @@ def read_request(path: Path) -> Txt2Img:
             else:
                 text = _uncomment(image.getexif().get_ifd(_EXIF_FOLDER).get(_USER_COMMENT))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RequestError(f"cannot read a picture from {path}: {_reason(error)}; give a PNG, JPEG or WebP") from None
+        raise RequestError(
+            f"cannot read a picture from {str(path)!r}: {_reason(error)}; give a PNG, JPEG or WebP"
+        ) from None
     if text is None:
-        raise RequestError(f"{path} carries no request; only pictures that sfumato saved do")
+        raise RequestError(f"{str(path)!r} carries no request; only pictures that sfumato saved do")
     return Txt2Img.from_json(text)
 
 
@@ -148,7 +150,7 @@ class Destination:
         if format is not None and format not in get_args(Format):
             raise UnknownNameError("format", str(format)[:64], get_args(Format))
         numbered = True
-        if Path(text).is_dir():
+        if os.path.isdir(text):  # noqa: PTH112 - Path.is_dir raises for names that are too long
             text = text.replace("{", "{{").replace("}", "}}")
         elif text.endswith(("/", os.sep)):
             _check_pattern(text, ("model", "prompt"))
@@ -275,13 +277,13 @@ def _with_format(text: str, format: Format | None) -> tuple[str, Format]:
     suffix = Path(text).suffix
     named = _SUFFIXES.get(suffix.lower())
     if named is not None and format is not None and named != format:
-        raise RequestError(f"output {text!r} ends in {suffix}, but the format is {format}; make them agree")
+        raise RequestError(f"output {text!r} ends in {suffix!r}, but the format is {format}; make them agree")
     if named is not None:
         return text, named
     if format is not None or not suffix:
         format = format if format is not None else "png"
         return text + _SUFFIX_OF[format], format
-    raise RequestError(f"output {text!r} ends in {suffix}; end it in {', '.join(_SUFFIXES)}, or give the format")
+    raise RequestError(f"output {text!r} ends in {suffix!r}; end it in {', '.join(_SUFFIXES)}, or give the format")
 
 
 def _last_number(folder: Path) -> int:

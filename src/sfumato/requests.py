@@ -220,7 +220,7 @@ def _rule_and_remedy(model: type[BaseModel], field: str, value: float) -> str:
     if step is not None:
         rule = f"must be a multiple of {step} from {low} to {high}"
     optional = not model.model_fields[field].is_required()
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         return f"{rule}; leave it out for the default" if optional else rule
     inside = min(max(value, low), high)
     nearest = [inside] if step is None else sorted({inside // step * step, -(-inside // step) * step})

@@ -46,7 +46,8 @@ class Mixture:
     def quantile(self, path: Path, sigma: Tensor, x: Tensor) -> Tensor:
         """P(X <= x) for X at level sigma."""
         means, _, weights, alpha, variance = self._on(path, sigma)
-        return (weights * torch.special.ndtr((x[..., None] - alpha * means) / variance.sqrt())).sum(-1)
+        below: Tensor = torch.special.ndtr((x[..., None] - alpha * means) / variance.sqrt())
+        return (weights * below).sum(-1)
 
     def trajectory(self, path: Path, start: Tensor, end: Tensor, x: Tensor) -> Tensor:
         """Where the probability flow takes ``x``, float64, from level start to level end; found by bisection."""

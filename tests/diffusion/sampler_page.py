@@ -15,6 +15,7 @@ from closed_form import GAUSSIAN, TWO_HILLS, Mixture
 from torch import Tensor
 
 from sfumato.diffusion import (
+    GRIDS,
     SAMPLERS,
     STRAIGHT,
     VARIANCE_EXPLODING,
@@ -24,7 +25,6 @@ from sfumato.diffusion import (
     Sampler,
     Schedule,
 )
-from sfumato.diffusion.schedules import karras, shifted
 
 PAGE = File(__file__).parents[2] / "docs" / "samplers.md"
 ENDS = {VARIANCE_EXPLODING: (10.0, 0.05), STRAIGHT: (1.0, 0.05)}
@@ -86,9 +86,7 @@ def variance_error(sampler: Sampler, path: Path, steps: int) -> float:
     x = torch.full((columns,), start, dtype=torch.float64)
     x[0] += math.sqrt(start_variance)
     draws = iter(torch.eye(columns, dtype=torch.float64)[1:-1])
-    for step in sampler(
-        GAUSSIAN.denoise(path), x, sigmas, path=path, noise=lambda: next(draws), eta=sampler.eta
-    ):
+    for step in sampler(GAUSSIAN.denoise(path), x, sigmas, path=path, noise=lambda: next(draws), eta=sampler.eta):
         x = step.x
     found = float(((x - x[-1]) ** 2).sum())
     return abs(found / marginal(sigmas[-1])[1] - 1)
@@ -101,12 +99,13 @@ def variance_order(sampler: Sampler, path: Path) -> float:
     return slope(steps, [variance_error(sampler, path, n) for n in steps])
 
 
-def practical_error(sampler: Sampler, path: Path, steps: int) -> float:
-    """From noise to data, on a grid as people use: Karras on SD's schedule, or unshifted for flow models."""
-    if path is STRAIGHT:
-        return trajectory_error(sampler, path, shifted(FlowSchedule(), steps))
-    schedule: Schedule = DiscreteSchedule.from_betas()
-    return trajectory_error(sampler, path, karras(schedule, steps))
+SCHEDULES: dict[Path, Schedule] = {VARIANCE_EXPLODING: DiscreteSchedule.from_betas(), STRAIGHT: FlowSchedule()}
+GRID = {VARIANCE_EXPLODING: "karras", STRAIGHT: "trailing"}
+
+
+def practical_error(sampler: Sampler, path: Path, steps: int, grid: str | None = None) -> float:
+    """From noise to data on a grid as people use, of Stable Diffusion's schedule or of an unshifted flow one."""
+    return trajectory_error(sampler, path, GRIDS[grid or GRID[path]](SCHEDULES[path], steps))
 
 
 def converging() -> tuple[Sampler, ...]:
@@ -120,9 +119,7 @@ def rows() -> Iterator[list[str]]:
         cells = [sampler.label, f"`{sampler.name}`", evaluations, noise]
         for measured in (order, variance_order):
             applies = sampler.order > 0 and (measured is order or sampler.stochastic)
-            cells += [
-                f"{measured(sampler, path):.1f}" if applies else "-" for path in (VARIANCE_EXPLODING, STRAIGHT)
-            ]
+            cells += [f"{measured(sampler, path):.1f}" if applies else "-" for path in (VARIANCE_EXPLODING, STRAIGHT)]
         yield cells
 
 
@@ -130,6 +127,16 @@ def error_rows() -> Iterator[list[str]]:
     for sampler in converging():
         errors = [practical_error(sampler, path, n) for path in ENDS for n in (10, 20, 40)]
         yield [sampler.label, *(f"{error:.1e}" for error in errors)]
+
+
+def grid_rows() -> Iterator[list[str]]:
+    chosen = [sampler for sampler in SAMPLERS if sampler.name in ("euler", "heun", "dpmpp_2m", "unipc")]
+    for grid in GRIDS.values():
+        cells = [grid.label]
+        for path in ENDS:
+            known = path is STRAIGHT or not grid.flow_only
+            cells += [f"{practical_error(s, path, 20, grid.name):.1e}" if known else "-" for s in chosen]
+        yield cells
 
 
 def table(head: list[str], body: Iterator[list[str]]) -> str:
@@ -157,6 +164,13 @@ def page() -> str:
             *(f"{path}, {steps} steps" for path in ("exploding", "straight") for steps in (10, 20, 40)),
         ],
         error_rows(),
+    )
+    grids = table(
+        [
+            "grid",
+            *(f"{name}, {path}" for path in ("exploding", "straight") for name in ("Euler", "Heun", "2M", "UniPC")),
+        ],
+        grid_rows(),
     )
     return f"""# Samplers
 
@@ -188,17 +202,33 @@ without it (`eta=0`), and the last two compare the variance of the samples, with
 Whole runs from noise to data: root mean square distance from where the exact trajectory ends, without fresh noise. The
 data have deviation about 1.
 
+Exploding is Stable Diffusion's schedule with the Karras grid, straight an unshifted flow schedule with the trailing
+grid.
+
 {errors}
+
+## Grids
+
+The same error at 20 steps, on every grid.
+
+{grids}
+
+- Linspace, trailing, SGM uniform, simple and LCM go to 0 from a level which is not small. That step is of first order,
+  and on Stable Diffusion's schedule it is most of the error, whatever the sampler.
+- Normal, leading and shifted go to 0 from the lowest level of the table. The step before is then much longer in log SNR
+  than the ones before it, and DPM++ 2M and UniPC, which carry on the line through the last two estimates, carry it too
+  far. Heun does not mind.
+- So with DPM++ 2M and UniPC, take Karras or exponential for Stable Diffusion, and trailing, simple or SGM uniform for
+  flow models.
 
 ## How it is measured
 
 The data are numbers from two Gaussian hills, at -1.0 and 0.8, with deviations 0.5 and 0.35 and weights 0.4 and 0.6. The
 clean estimate is then a formula; and the exact trajectory keeps each number's quantile, so that it is found by
 bisection and not by another solver. Orders are slopes of log error against log step length over 80, 160 and 320 steps,
-between sigma 10 and 0.05 with Karras spacing (exploding), or 1 and 0.05 with even spacing (straight). The errors are
-those of Stable Diffusion's schedule with Karras levels, and of an unshifted flow schedule. Variances are exact as well:
-for Gaussian data a sampler is affine in its start and in each of its draws, and the factor of each can be read off; the
-slope is over 40, 80 and 160 steps.
+between sigma 10 and 0.05 with Karras spacing (exploding), or 1 and 0.05 with even spacing (straight). Variances are
+exact as well: for Gaussian data a sampler is affine in its start and in each of its draws, and the factor of each can
+be read off; the slope is over 40, 80 and 160 steps.
 """
 
 

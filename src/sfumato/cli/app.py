@@ -171,6 +171,9 @@ def train(
     run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="where; an unfinished run goes on")] = None,
 ) -> None:
     """Train a model, or go on training it, and print the folder of the result."""
+    from sfumato.cli.terminal import narrating
     from sfumato.training.run import train as train_from
 
-    print(train_from(config, run))
+    with narrating():
+        folder = train_from(config, run)
+    print(folder)

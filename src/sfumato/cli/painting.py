@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, get_args
 
 from sfumato.choices import Format, Precision
-from sfumato.cli.terminal import complain, console, note, picture, watching
+from sfumato.cli.terminal import complain, console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.output import Destination
 from sfumato.requests import Txt2Img, parse_size
@@ -43,6 +43,7 @@ def txt2img(
 ) -> None:
     """Check everything that can be checked, then paint, save and print."""
     request = build(options, size)
+    _find_model(request.model)
     destination = Destination.parse(output, format=_format(format), quality=quality)
     destination.check(request)
     checked_precision = check_precision(precision)
@@ -80,6 +81,13 @@ def check_precision(name: str) -> Precision:
     raise UnknownNameError("precision", name[:64], get_args(Precision))
 
 
+def _find_model(name: str) -> None:
+    """Refuse a model that is not there before torch is imported, which takes longer than all other checks."""
+    from sfumato.checkpoints.catalogue import find
+
+    find(name)
+
+
 def _format(name: str | None) -> Format | None:
     if name is None:
         return None
@@ -101,6 +109,7 @@ def _read_prompt(stream: IO[bytes]) -> str:
 
 def _paint(request: Txt2Img, device: str, precision: Precision, surface: Surface) -> "Result":
     with (
+        narrating(quiet=surface.quiet),
         watching(request.count, preview=surface.preview, quiet=surface.quiet) as on_step,
         contextlib.redirect_stdout(sys.stderr),  # stdout is for the answer alone, whatever a library prints
     ):

@@ -1,5 +1,6 @@
 """What people see while they wait. Everything goes to stderr; rich is imported when there is something to draw."""
 
+import logging
 import math
 import sys
 import time
@@ -30,6 +31,26 @@ def note(text: str) -> None:
 def complain(text: str) -> None:
     """One line on stderr, signed."""
     note(f"sfumato: {text}")
+
+
+class _Lines(logging.Handler):
+    """Log records as our lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+@contextmanager
+def narrating(*, quiet: bool = False) -> Iterator[None]:
+    """What our modules log as a warning or worse is a line on stderr, or nothing when quiet."""
+    log, handler = logging.getLogger("sfumato"), _Lines(logging.ERROR if quiet else logging.WARNING)
+    before, log.propagate = log.propagate, False
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before
 
 
 def console() -> "Console":
@@ -71,6 +92,7 @@ class _Watch:
         self.bar = bar
         self.preview = preview
         self.task = bar.add_task("loading", total=None, speed="")
+        live.refresh()  # loading may keep the drawing thread waiting
         self.reports = 0
         self.first = 0.0
         self.next_preview = 0.0

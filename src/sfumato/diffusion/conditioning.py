@@ -37,9 +37,7 @@ class Conditioning:
         if len(self) == count:
             return self
         if len(self) != 1:
-            raise ValueError(
-                f"a condition of {len(self)} rows cannot serve {count} images; give 1 row or {count}"
-            )
+            raise ValueError(f"a condition of {len(self)} rows cannot serve {count} images; give 1 row or {count}")
 
         def spread(value: Tensor | None) -> Tensor | None:
             return None if value is None else value.expand(count, *value.shape[1:])
@@ -87,7 +85,5 @@ def _joined(name: str, values: list[Tensor | None]) -> Tensor | None:
     if not given:
         return None
     if len(given) < len(values):
-        raise ValueError(
-            f"{name} is set in {len(given)} of {len(values)} conditions; set it in all or in none"
-        )
+        raise ValueError(f"{name} is set in {len(given)} of {len(values)} conditions; set it in all or in none")
     return torch.cat(given)

@@ -26,9 +26,7 @@ class ImageNoise:
         device: where the noise is returned.
     """
 
-    def __init__(
-        self, seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu") -> None:
         if not seeds:
             raise ValueError("no seeds: give one seed for each image")
         self.shape = tuple(shape)

@@ -334,9 +334,7 @@ class Sampler:
         """Run it. ``eta`` None takes the row's; ValueError is raised for an eta where there is none."""
         if self.eta is None:
             if eta is not None:
-                raise ValueError(
-                    f"eta {eta}: {self.label} has none; leave it out, or take a sampler with eta"
-                )
+                raise ValueError(f"eta {eta}: {self.label} has none; leave it out, or take a sampler with eta")
             return self.function(denoise, x, sigmas, noise=noise, path=path)
         eta = self.eta if eta is None else eta
         return self.function(denoise, x, sigmas, noise=noise, path=path, eta=eta)

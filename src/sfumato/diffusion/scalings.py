@@ -24,15 +24,11 @@ class Scaling:
     out: Tensor
     input: Tensor
 
-    def clean(
-        self, x: Float[Tensor, "b *rest"], output: Float[Tensor, "b *rest"]
-    ) -> Float[Tensor, "b *rest"]:
+    def clean(self, x: Float[Tensor, "b *rest"], output: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
         """The clean estimate D of a network output F."""
         return over(self.skip, x) * x + over(self.out, x) * output
 
-    def output(
-        self, x: Float[Tensor, "b *rest"], clean: Float[Tensor, "b *rest"]
-    ) -> Float[Tensor, "b *rest"]:
+    def output(self, x: Float[Tensor, "b *rest"], clean: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
         """The network output F of a clean estimate D: the inverse of `clean`. Needs sigma > 0."""
         return (clean - over(self.skip, x) * x) / over(self.out, x)
 

@@ -7,7 +7,7 @@ sampler.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
 
@@ -55,18 +55,14 @@ class DiscreteSchedule:
     is, as in k-diffusion.
     """
 
-    sigmas: Float[Tensor, " t"]
+    sigmas: Float[Tensor, " t"] = field(repr=False)
     log_interpolation: bool = False
 
     def __post_init__(self) -> None:
         if self.sigmas.ndim != 1 or len(self.sigmas) < 2:
-            raise ValueError(
-                f"a schedule is a list of at least 2 levels, not of shape {tuple(self.sigmas.shape)}"
-            )
+            raise ValueError(f"a schedule is a list of at least 2 levels, not of shape {tuple(self.sigmas.shape)}")
         if not bool((self.sigmas.diff() > 0).all()) or float(self.sigmas[0]) <= 0:
-            raise ValueError(
-                "the levels of a schedule must ascend strictly and be above 0; flip or clip the table"
-            )
+            raise ValueError("the levels of a schedule must ascend strictly and be above 0; flip or clip the table")
 
     @classmethod
     def from_betas(
@@ -274,9 +270,7 @@ def simple(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tenso
     return _closed(schedule.level(total - 1 - skipped.floor()), final)
 
 
-def lcm(
-    schedule: Schedule, steps: int, *, final: float = 0.0, trained: int = 50
-) -> Float[Tensor, " steps+1"]:
+def lcm(schedule: Schedule, steps: int, *, final: float = 0.0, trained: int = 50) -> Float[Tensor, " steps+1"]:
     """Levels at which a latent consistency model was distilled (Luo et al. 2023, arXiv:2310.04378).
 
     There are ``trained`` of them, the trailing places of the table. Every (trained / steps)-th is taken, from
@@ -296,9 +290,7 @@ def shifted(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tens
         ValueError: the schedule is not a `FlowSchedule`.
     """
     if not isinstance(schedule, FlowSchedule):
-        raise ValueError(
-            f"the shifted grid is for flow schedules, not {type(schedule).__name__}; use 'trailing'"
-        )
+        raise ValueError(f"the shifted grid is for flow schedules, not {type(schedule).__name__}; use 'trailing'")
     return _closed(schedule.shifted(_even(schedule.sigma_max, schedule.sigma_min, steps)), final)
 
 
@@ -347,9 +339,7 @@ GRIDS: dict[str, Grid] = {
     grid.name: grid
     for grid in (
         Grid("normal", "Normal", spaced),
-        Grid(
-            "linspace", "Linspace", partial(spaced, spacing=Spacing("linspace", interior=True, rounded=True))
-        ),
+        Grid("linspace", "Linspace", partial(spaced, spacing=Spacing("linspace", interior=True, rounded=True))),
         Grid("leading", "Leading", partial(spaced, spacing=Spacing("leading", offset=1))),
         Grid("trailing", "Trailing", partial(spaced, spacing=Spacing("trailing"))),
         Grid("karras", "Karras", karras),

@@ -70,29 +70,33 @@ class ClipTokenizer:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "ClipTokenizer":
-        """Read `vocab.json`, `merges.txt` and, for length and padding, `tokenizer_config.json`.
+        """Read `vocab.json` and `merges.txt`, or `tokenizer.json` (transformers 5 writes that alone); for length and
+        padding `tokenizer_config.json`.
 
         Raises:
             CheckpointError: a file is missing or not what it should be.
         """
         try:
-            vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-            lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+            if (folder / "vocab.json").is_file():
+                vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+                lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+                pairs = [line.split() for line in lines if line and not line.startswith("#version")]
+            else:
+                model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+                vocabulary = model["vocab"]
+                pairs = [pair.split() if isinstance(pair, str) else pair for pair in model["merges"]]
+            merges = tuple((first, second) for first, second in pairs)
             config = _json_or_empty(folder / "tokenizer_config.json")
             special = _json_or_empty(folder / "special_tokens_map.json")
-            merges = tuple(
-                (first, second)
-                for first, second in (line.split() for line in lines if line and not line.startswith("#version"))
-            )
             padding = config.get("pad_token", special.get("pad_token", END))
             padding = padding["content"] if isinstance(padding, dict) else padding
             missing = [token for token in (BEGIN, END, padding) if token not in vocabulary]
         except FileNotFoundError as error:
             raise CheckpointError(f"tokenizer file {error.filename} is missing; copy the whole model folder") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{folder} does not hold a CLIP tokenizer: {error}") from error
+            raise CheckpointError(f"{folder} does not hold a CLIP tokenizer: {error!r}") from error
         if missing:
-            raise CheckpointError(f"{folder / 'vocab.json'} lacks {missing[0]!r}; is it a CLIP vocabulary?")
+            raise CheckpointError(f"{folder} lacks the token {missing[0]!r}; is it a CLIP vocabulary?")
         length = config.get("model_max_length", 77)
         return cls(vocabulary, merges, length if isinstance(length, int) and length < 10_000 else 77, padding)
 

@@ -90,7 +90,9 @@ def build_optimizers(
         {"params": by_adam, "weight_decay": weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, fused=True)
+    # Not `fused`: on CPU that kernel reads a channels_last weight and its contiguous, restored moments in memory order,
+    # which mixes up their elements (seen with torch 2.13: a resumed run went another way).
+    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, foreach=True)
     return [adam, Muon(by_muon, lr, weight_decay=weight_decay)] if by_muon else [adam]
 
 

@@ -1,0 +1,123 @@
+"""Text to image: encode the prompt, draw noise, sample the guided denoiser, decode."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfumato.diffusion.guidance import classifier_free
+from sfumato.diffusion.noise import ImageNoise
+from sfumato.diffusion.samplers import SAMPLERS
+from sfumato.errors import RequestError
+from sfumato.families import Model
+from sfumato.images import to_pil
+from sfumato.requests import Txt2Img, draw_seed
+from sfumato.results import Progress, Result
+
+if TYPE_CHECKING:
+    from sfumato.models.tokenizer import ClipTokenizer
+
+log = logging.getLogger(__name__)
+
+
+def resolve(model: Model, request: Txt2Img) -> Txt2Img:
+    """The exact request: what is left open is filled in from the model.
+
+    Raises:
+        RequestError: a size that the model cannot paint, or a clip skip beyond its encoder.
+    """
+    width, height = model.size
+    values = {
+        "seed": draw_seed() if request.seed is None else request.seed,
+        "batch": request.batch or 1,
+        "steps": request.steps or model.family.steps,
+        "sampler": request.sampler or model.sampling.sampler,
+        "guidance": model.family.guidance if request.guidance is None else request.guidance,
+        "width": request.width or width,
+        "height": request.height or height,
+    }
+    exact = request.changed(**values)
+    for name, pixels in (("width", exact.width), ("height", exact.height)):
+        assert pixels is not None
+        # The U-Net halves its input once a level; odd sizes are painted, but only whole latents can be decoded.
+        factor = model.autoencoder.factor
+        if pixels % factor:
+            near = max(factor, round(pixels / factor) * factor)
+            raise RequestError(f"{name} is {pixels}; {model.name} paints multiples of {factor}, for example {near}")
+    depth = model.text_encoder.config.num_hidden_layers
+    if exact.clip_skip > depth:
+        raise RequestError(f"clip_skip is {exact.clip_skip}; the text encoder of {model.name} has {depth} layers")
+    return exact
+
+
+@torch.inference_mode()
+def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None]) -> Result:
+    """Paint `request`, which `resolve` made exact. Picture i has seed + i, alone as in any batch."""
+    assert request.seed is not None
+    assert request.steps is not None
+    assert request.batch is not None
+    assert request.guidance is not None
+    assert request.width is not None
+    assert request.height is not None
+    clock = _Clock()
+    for text in (request.prompt, request.negative):
+        _warn_if_cut(model.tokenizer, text)
+    cond = model.encode([request.prompt], clip_skip=request.clip_skip)
+    negative = model.encode([request.negative], clip_skip=request.clip_skip) if request.guidance != 1 else None
+    clock.lap("encode")
+
+    sampling = model.sampling
+    sampler = next(row for row in SAMPLERS if row.name == request.sampler)
+    try:
+        sigmas = sampling.sigmas(request.steps, request.schedule)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    denoise = classifier_free(
+        model.denoiser(), cond, negative, request.guidance, rescale=request.guidance_rescale
+    )
+    factor = model.autoencoder.factor
+    shape = (model.autoencoder.latent_channels, request.height // factor, request.width // factor)
+    images: list[Image.Image] = []
+    for first in range(0, request.count, request.batch):
+        seeds = range(request.seed + first, request.seed + min(first + request.batch, request.count))
+        noise = ImageNoise(seeds, shape, device=model.device)
+        x = sampling.start(noise(), sigmas[0])
+        for step in sampler.function(denoise, x, sigmas, noise=noise, path=sampling.parameterisation.path):
+            x = step.x
+
+            def preview(clean: Tensor = step.clean) -> list[Image.Image]:
+                with torch.inference_mode():
+                    return [to_pil(pixels) for pixels in model.decode(clean)]
+
+            on_step(Progress(first, len(seeds), step.index, step.total, step.sigma, preview))
+        clock.lap("sample")
+        latents = sampling.finish(x, sigmas[-1])
+        images += [to_pil(pixels) for latent in latents.split(1) for pixels in model.decode(latent)]
+        clock.lap("decode")
+    steps = request.steps * len(range(0, request.count, request.batch))
+    timings = {"load": model.seconds.get("load", 0.0), **clock.laps}
+    timings["steps_per_second"] = steps / clock.laps["sample"]
+    return Result(images, request, list(range(request.seed, request.seed + request.count)), timings, model.hash)
+
+
+def _warn_if_cut(tokenizer: "ClipTokenizer", text: str) -> None:
+    ids, room = tokenizer.words(text), tokenizer.length - 2
+    if len(ids) > room:
+        log.warning("the prompt has %d tokens; the model reads the first %d", len(ids), room)
+
+
+class _Clock:
+    """Seconds by name, summed."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._since
+        self._since = now

@@ -1,0 +1,109 @@
+"""A Studio that paints gradients, for tests of what is around it. As a script it is ``sfumato`` with that Studio.
+
+In a subprocess the environment steers it: FAKE_STEP_SECONDS slows it down, FAKE_NOISE makes it print to stdout,
+FAKE_ERROR names an exception to raise.
+"""
+
+import logging
+import os
+import sys
+import time
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from sfumato.errors import UnknownNameError
+from sfumato.requests import Txt2Img
+from sfumato.results import Progress, Result, ignore
+
+
+class Studio:
+    """Same surface as the real one; sizes default to 16x16."""
+
+    def __init__(self, model: str | Path = "nano", *, device: str = "auto", precision: str = "auto") -> None:
+        self.model = str(model)
+
+    def run(self, request: Txt2Img, on_step: Callable[[Progress], None] = ignore) -> Result:
+        if os.environ.get("FAKE_NOISE"):
+            logging.getLogger("sfumato.tasks").warning("the prompt is cut")
+            print("a library talks on stdout")
+        if name := os.environ.get("FAKE_ERROR"):
+            raise {"memory": MemoryError, "bug": ZeroDivisionError, "interrupt": KeyboardInterrupt}[name]()
+        request = request.changed(
+            seed=7 if request.seed is None else request.seed,
+            batch=1 if request.batch is None else request.batch,
+            steps=3 if request.steps is None else request.steps,
+            sampler=request.sampler or "euler",
+            schedule=request.schedule or "normal",
+            guidance=1.0 if request.guidance is None else request.guidance,
+            width=request.width or 16,
+            height=request.height or 16,
+        )
+        assert request.seed is not None
+        assert request.batch is not None
+        assert request.steps is not None
+        seeds = list(range(request.seed, request.seed + request.count))
+        for first in range(0, request.count, request.batch):
+            some = seeds[first : first + request.batch]
+            for index in range(request.steps):
+                time.sleep(float(os.environ.get("FAKE_STEP_SECONDS", "0")))
+                on_step(
+                    Progress(
+                        first,
+                        len(some),
+                        index,
+                        request.steps,
+                        1.0 - index / request.steps,
+                        partial(self.pictures, request, some),
+                    )
+                )
+        images = self.pictures(request, seeds)
+        timings = {"load": 0.1, "encode": 0.1, "sample": 0.3, "decode": 0.1, "steps_per_second": 10.0}
+        return Result(images, request, seeds, timings, "ab" * 32)
+
+    def pictures(self, request: Txt2Img, seeds: list[int]) -> list[Image.Image]:
+        return [self.picture(request, seed) for seed in seeds]
+
+    @staticmethod
+    def picture(request: Txt2Img, seed: int) -> Image.Image:
+        size = (request.width or 16, request.height or 16)
+        return Image.linear_gradient("L").resize(size).convert("RGB").point(lambda v: (v + 31 * seed) % 256)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    name: str
+    family: str
+    path: Path
+    size_bytes: int
+    description: str
+
+
+def find(model: str) -> Path:
+    if model not in ("nano", "micro"):
+        raise UnknownNameError("model", model, ["nano", "micro"])
+    return Path("/models") / model
+
+
+def modules() -> dict[str, types.ModuleType]:
+    """Stand-ins for what the commands import when they run."""
+    studio: Any = types.ModuleType("sfumato.studio")
+    studio.Studio = Studio
+    catalogue: Any = types.ModuleType("sfumato.checkpoints.catalogue")
+    catalogue.available = lambda: [ModelInfo("nano", "nano", Path("/models/nano"), 40 * 2**20, "bundled")]
+    catalogue.find = find
+    training: Any = types.ModuleType("sfumato.training.run")
+    training.train = lambda path, run: (run or Path("runs") / path.stem) / "export"
+    return {module.__name__: module for module in (studio, catalogue, training)}
+
+
+if __name__ == "__main__":
+    sys.modules.update(modules())
+    from sfumato.cli import main
+
+    raise SystemExit(main())

@@ -1,0 +1,322 @@
+"""The command line's promises: clean stdout, one line for a fault, the right exit code, nothing half-written."""
+
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sfumato.cli import main
+from sfumato.output import read_request
+from tests.cli.fake_studio import Studio
+
+Capture = pytest.CaptureFixture[str]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+FAKE = str(Path(__file__).parent / "fake_studio.py")
+
+
+# ------------------------------------------------------------------------------------------------------------- help
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from sfumato.cli import main; main(['--help']); print('LOADED', *sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = process.stdout.rpartition("LOADED")[2].split()
+    assert not {"torch", "numpy", "pydantic", "PIL", "rich", "psutil"} & set(loaded)
+
+
+def test_help_takes_less_than_a_third_of_a_second() -> None:
+    """By the clock of the CPU, which a busy machine does not slow down."""
+
+    def seconds() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    taken = []
+    for _ in range(3):
+        before = seconds()
+        subprocess.run([sys.executable, "-m", "sfumato", "--help"], capture_output=True, check=True)
+        taken.append(seconds() - before)
+    assert min(taken) < 0.3
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], [], ["txt2img", "--help"], ["bench", "txt2img", "--help"]])
+def test_help_is_an_answer(arguments: list[str], capsys: Capture) -> None:
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "Usage: " in shown.out
+    assert shown.err == ""
+
+
+def test_version(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("sfumato 0.")
+
+
+# --------------------------------------------------------------------------------------------------------- painting
+
+
+def test_a_picture_is_painted_and_its_path_printed(capsys: Capture) -> None:
+    assert main(["txt2img", "a red apple"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "outputs/0001-a-red-apple.png\n"
+    assert "painted 1 picture" in shown.err
+    assert "seed 7" in shown.err
+    assert read_request(Path("outputs/0001-a-red-apple.png")).prompt == "a red apple"
+
+
+def test_every_option_reaches_the_request(capsys: Capture) -> None:
+    arguments = "--model micro --negative fog --seed 0 --steps 2 --sampler heun --schedule karras --guidance 0"
+    more = (
+        "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 --json"
+    )
+    assert main(["txt2img", "a", *arguments.split(), *more.split()]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["request"] == {
+        **{"task": "txt2img", "prompt": "a", "negative": "fog", "model": "micro", "seed": 0, "count": 2, "batch": 2},
+        **{"steps": 2, "sampler": "heun", "schedule": "karras", "guidance": 0.0, "guidance_rescale": 0.5},
+        **{"width": 24, "height": 32, "clip_skip": 2},
+    }
+    assert answer["files"] == ["x-1.jpg", "x-2.jpg"]
+
+
+def test_json_is_one_object_and_nothing_else(command: Command) -> None:
+    process = command("txt2img", "画", "-n", "2", "--seed", "5", "--json", FAKE_NOISE="1")
+    assert process.returncode == 0
+    answer = json.loads(process.stdout)
+    assert list(answer) == ["files", "seeds", "request", "timings", "model_hash"]
+    assert answer["seeds"] == [5, 6]
+    assert answer["request"]["prompt"] == "画"
+    assert "a library talks on stdout" in process.stderr
+    assert "sfumato: the prompt is cut\n" in process.stderr
+
+
+def test_quiet_is_quiet(capsys: Capture) -> None:
+    assert main(["txt2img", "", "--quiet", "--preview"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_an_empty_prompt_is_painted_with_a_warning(capsys: Capture) -> None:
+    assert main(["txt2img", " "]) == 0
+    assert capsys.readouterr().err.startswith("sfumato: the prompt is empty; painting whatever the model likes\n")
+
+
+def test_the_same_command_gives_the_same_bytes() -> None:
+    for name in ("a.png", "b.png"):
+        assert main(["txt2img", "a", "--seed", "3", "-o", name]) == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+class Stdin:
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+
+def test_a_prompt_comes_from_stdin(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin("一只猫\n".encode()))
+    assert main(["txt2img", "-", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["request"]["prompt"] == "一只猫"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"a" * 10**6, "字".encode() * 9000])
+def test_a_hopeless_stdin_is_refused(data: bytes, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(data))
+    assert main(["txt2img", "-"]) == 2
+    assert one_line(capsys).startswith("sfumato: prompt")
+
+
+# -------------------------------------------------------------------------------------------------------- bad input
+
+
+def one_line(capsys: Capture) -> str:
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert shown.err.startswith("sfumato: ")
+    return shown.err
+
+
+BAD = [
+    ["txt2img"],
+    ["txt2img", "a" * 9000],
+    ["txt2img", "a\x07b"],
+    ["txt2img", "a\udcff"],
+    ["txt2img", "a", "--steps", "-3"],
+    ["txt2img", "a", "--steps", "0"],
+    ["txt2img", "a", "--steps", "1" * 5000],
+    ["txt2img", "a", "--steps", "many"],
+    ["txt2img", "a", "--steps"],
+    ["txt2img", "a", "--guidance", "nan"],
+    ["txt2img", "a", "--guidance", "x\ny"],
+    ["txt2img", "a", "--seed", "-1"],
+    ["txt2img", "a", "--seed", "1.5"],
+    ["txt2img", "a", "-n", "0"],
+    ["txt2img", "a", "--batch", "1000"],
+    ["txt2img", "a", "--size", "100x100"],
+    ["txt2img", "a", "--size", "8x8"],
+    ["txt2img", "a", "--size", "99999999x8"],
+    ["txt2img", "a", "--size", "big"],
+    ["txt2img", "a", "--size", "8192x8192", "-n", "100"],
+    ["txt2img", "a", "--sampler", "eular"],
+    ["txt2img", "a", "--schedule", "kerras"],
+    ["txt2img", "a", "--model", "nanno"],
+    ["txt2img", "a", "--precision", "bf61"],
+    ["txt2img", "a", "--format", "gif"],
+    ["txt2img", "a", "--quality", "50"],
+    ["txt2img", "a", "-o", "cat.gif"],
+    ["txt2img", "a", "-o", "{sed}.png"],
+    ["txt2img", "a", "-o", "/proc/nowhere/a.png"],
+    ["txt2img", "a", "-o", ""],
+    ["txt2img", "a", "b"],
+    ["txt2img", "a", "--stepz", "4"],
+    ["txt2imgg", "a"],
+    ["bench"],
+    ["bench", "txt2img", "--repeat", "0"],
+    ["--nonsense"],
+]
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: " ".join(arguments)[:40])
+def test_bad_input_is_one_line_and_exit_2(
+    arguments: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Studio, "run", lambda *_: pytest.fail("it was found too late"))
+    assert main(arguments) == 2
+    assert len(one_line(capsys)) < 400
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["txt2img", "a"]) == 2
+    assert "No space left on device" in one_line(capsys)
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_too_little_memory_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_ERROR", "memory")
+    assert main(["txt2img", "a"]) == 2
+    assert "out of memory; ask for a smaller size" in one_line(capsys)
+
+
+def test_torch_says_it_in_other_words(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(Studio, "run", run)
+    assert main(["txt2img", "a"]) == 2
+    assert "out of memory" in one_line(capsys)
+
+
+def test_a_defect_of_ours_keeps_its_traceback(command: Command) -> None:
+    process = command("txt2img", "a", FAKE_ERROR="bug")
+    assert process.returncode == 1
+    assert "Traceback" in process.stderr
+    assert "ZeroDivisionError" in process.stderr
+
+
+# ------------------------------------------------------------------------------------------------------- interrupts
+
+
+def test_ctrl_c_is_one_line_and_exit_130(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, FAKE, "txt2img", "a", "-o", "new/a.png"],
+        cwd=tmp_path,
+        env={**os.environ, "FAKE_STEP_SECONDS": "30", "FAKE_NOISE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "sfumato: the prompt is cut\n"
+    assert process.stderr.readline() == "a library talks on stdout\n"  # painting has begun
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert err == "sfumato: interrupted; nothing is left half-written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, FAKE, "txt2img", "a"],
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert process.returncode == 141
+    assert "Traceback" not in process.stderr
+    assert "Broken" not in process.stderr
+    assert (tmp_path / "outputs" / "0001-a.png").is_file()
+
+
+def test_a_closed_stderr_does_not_spill_into_stdout(tmp_path: Path) -> None:
+    line = f'"{sys.executable}" "{FAKE}" txt2img "" --json 2>&-'
+    process = subprocess.run(line, shell=True, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
+    assert json.loads(process.stdout)["seeds"] == [7]
+
+
+# ---------------------------------------------------------------------------------------------------- other commands
+
+
+def test_models_are_listed(capsys: Capture) -> None:
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "name  family  size      description  path",
+        "nano  nano    40.0 MiB  bundled      /models/nano",
+    ]
+
+
+def test_models_as_json(capsys: Capture) -> None:
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"][0]["size_bytes"] == 40 * 2**20
+
+
+def test_doctor(capsys: Capture) -> None:
+    assert main(["doctor", "--json", "--device", "cpu"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report) == {"versions", "cpu", "memory", "torch", "would use", "folders"}
+    assert report["would use"]["precision"] in ("bfloat16", "float32")
+    assert report["would use"]["bfloat16_speedup"] > 0
+    assert main(["doctor", "--device", "cpu"]) == 0
+    assert "would use" in capsys.readouterr().out
+
+
+def test_train_prints_the_folder_of_the_result(capsys: Capture) -> None:
+    assert main(["train", "small.toml"]) == 0
+    assert main(["train", "small.toml", "--run", "here"]) == 0
+    assert capsys.readouterr().out == "runs/small/export\nhere/export\n"
+
+
+def test_bench(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sfumato.runtime import bench
+
+    ran: list[list[str]] = []
+
+    def cold(command: list[str], repeat: int) -> bench.Cold:
+        ran.append(command)
+        return bench.Cold([2.0] * repeat, 3 * 2**30)
+
+    monkeypatch.setattr(bench, "cold", cold)
+    assert main(["bench", "txt2img", "--json", "--steps", "4"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["cold"] == {"seconds": [2.0, 2.0, 2.0], "peak_bytes": 3 * 2**30}
+    assert report["warm"]["step_seconds"] == pytest.approx(0.3 / 4)
+    assert report["warm"]["request"]["steps"] == 4
+    assert ran[0][ran[0].index("--steps") :][:2] == ["--steps", "4"]
+    assert main(["bench", "txt2img"]) == 0
+    assert "cold start to file" in capsys.readouterr().out

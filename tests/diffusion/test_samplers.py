@@ -1,0 +1,305 @@
+"""Samplers, on data for which the clean estimate, the trajectory and every marginal are known exactly."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from closed_form import GAUSSIAN, TWO_HILLS
+from sampler_page import converging, order, smooth_grid, variance_error, variance_order
+from torch import Tensor
+
+from sfumato.diffusion import (
+    GRIDS,
+    PATHS,
+    SAMPLERS,
+    STRAIGHT,
+    VARIANCE_EXPLODING,
+    VARIANCE_PRESERVING,
+    Denoise,
+    DiscreteSchedule,
+    FlowSchedule,
+    ImageNoise,
+    Path,
+    Sampler,
+    Step,
+)
+from sfumato.diffusion.samplers import dpmpp_2m, dpmpp_2m_sde, dpmpp_sde, euler, euler_a, heun, lcm
+
+SHAPE = (4, 8, 8)
+BY_NAME = {sampler.name: sampler for sampler in SAMPLERS}
+EVERY = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda row: row.name)
+STOCHASTIC = pytest.mark.parametrize(
+    "sampler", [row for row in SAMPLERS if row.stochastic or row.eta is not None], ids=lambda row: row.name
+)
+BOTH = pytest.mark.parametrize("path", [VARIANCE_EXPLODING, STRAIGHT], ids=lambda path: path.name)
+
+
+def grid(path: Path, steps: int, final: float = 0.0) -> Tensor:
+    if path is STRAIGHT:
+        return GRIDS["shifted"](FlowSchedule(), steps, final=final)
+    return GRIDS["karras"](DiscreteSchedule.from_betas(), steps, final=final)
+
+
+def constant(clean: float, x: Tensor, sigma: Tensor) -> Tensor:
+    """The D of data which are all the same."""
+    return torch.full_like(x, clean)
+
+
+def counted(denoise: Denoise) -> tuple[Denoise, list[Tensor]]:
+    """The denoiser, and a list which grows by what it returns."""
+    found: list[Tensor] = []
+
+    def watched(x: Tensor, sigma: Tensor) -> Tensor:
+        found.append(denoise(x, sigma))
+        return found[-1]
+
+    return watched, found
+
+
+def run(sampler: Sampler, path: Path, sigmas: Tensor, *, seeds: tuple[int, ...] = (1, 2)) -> list[Step]:
+    noise = ImageNoise(seeds, SHAPE)
+    x = path.prior(noise(), sigmas[0])
+    return list(sampler(TWO_HILLS.denoise(path), x, sigmas, noise=noise, path=path))
+
+
+# ---------------------------------------------------------------------------------------------- convergence
+
+
+@BOTH
+@pytest.mark.parametrize("sampler", converging(), ids=lambda row: row.name)
+def test_order_of_convergence(sampler: Sampler, path: Path) -> None:
+    """PLMS is built for even steps, and is better on them, which are those of the straight path."""
+    measured = order(sampler, path)
+    assert measured > sampler.order - 0.15
+    if not (sampler.name == "plms" and path is STRAIGHT):
+        assert measured < sampler.order + 0.25
+
+
+@BOTH
+@pytest.mark.parametrize(("name", "expected"), [("euler_a", 1), ("dpmpp_2m_sde", 2), ("dpmpp_sde", 2)])
+def test_order_of_the_variance_with_fresh_noise(name: str, expected: int, path: Path) -> None:
+    assert variance_order(BY_NAME[name], path) == pytest.approx(expected, abs=0.2)
+    # An order says nothing of a wrong limit, so: by the order, 160 steps are to be this close.
+    assert variance_error(BY_NAME[name], path, 160) < {1: 0.1, 2: 2e-3}[expected]
+
+
+# ------------------------------------------------------------------------------------------------ marginals
+
+
+@STOCHASTIC
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+def test_signal_and_noise_are_right_at_every_level(sampler: Sampler, path: Path) -> None:
+    """When D is known for sure, each step is exact: x is alpha * D plus noise of deviation sigma, at every eta.
+
+    The start and each draw have a column of their own, so that the sum of squares is the variance of the noise.
+    """
+    clean, steps = 3.0, 6
+    sigmas = torch.linspace(0.95, 0.1, steps + 1, dtype=torch.float64)
+    columns = 2 * steps + 2
+    for eta in (0.0, 0.3, 1.0) if sampler.eta is not None else (None,):
+        x = torch.full((columns,), clean * float(path.alpha(sigmas[0])), dtype=torch.float64)
+        x[0] += sigmas[0]
+        noise = partial(next, iter(torch.eye(columns, dtype=torch.float64)[1:-1]))
+        for step in sampler(partial(constant, clean), x, sigmas, path=path, noise=noise, eta=eta):
+            then = sigmas[step.index + 1]
+            signal = float(path.alpha(then)) * clean
+            assert float(step.x[-1]) == pytest.approx(signal)
+            assert float(((step.x - signal) ** 2).sum().sqrt()) == pytest.approx(float(then))
+
+
+@BOTH
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_lcm_is_exact_for_a_perfect_consistency_model(path: Path, steps: int) -> None:
+    """It gives the end of the trajectory for D. Samples then have the variance of the data, at any steps."""
+    mean, variance = GAUSSIAN.moments()
+
+    def jump(x: Tensor, sigma: Tensor) -> Tensor:
+        alpha = path.alpha(sigma.double())
+        return mean + (x - alpha * mean) * (variance / (alpha**2 * variance + sigma.double() ** 2)).sqrt()
+
+    sigmas = grid(path, steps).double()
+    columns = steps + 2
+    alpha = path.alpha(sigmas[0])
+    x = torch.full((columns,), float(alpha * mean), dtype=torch.float64)
+    x[0] += (alpha**2 * variance + sigmas[0] ** 2).sqrt()
+    draws = iter(torch.eye(columns, dtype=torch.float64)[1:-1])
+    for step in lcm(jump, x, sigmas, noise=lambda: next(draws), path=path):
+        x = step.x
+    assert float(x[-1]) == pytest.approx(mean)
+    assert float(((x - mean) ** 2).sum()) == pytest.approx(variance)
+
+
+# ------------------------------------------------------------------------------------------- what steps are
+
+
+@BOTH
+@EVERY
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 20])
+def test_steps_tell_what_happened(sampler: Sampler, path: Path, steps: int) -> None:
+    sigmas = grid(path, steps)
+    done = run(sampler, path, sigmas)
+    assert [step.index for step in done] == list(range(steps))
+    assert {step.total for step in done} == {steps}
+    assert [step.sigma for step in done] == sigmas[:-1].tolist()
+    for step in done:
+        assert step.x.shape == step.clean.shape == (2, *SHAPE)
+        assert step.x.dtype == torch.float32
+        assert bool(step.x.isfinite().all())
+        assert bool(step.clean.isfinite().all())
+
+
+@BOTH
+@EVERY
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_the_step_to_0_is_exactly_the_last_estimate(sampler: Sampler, path: Path, steps: int) -> None:
+    denoise, found = counted(TWO_HILLS.denoise(path))
+    sigmas = grid(path, steps)
+    noise = ImageNoise([1], SHAPE)
+    done = list(sampler(denoise, path.prior(noise(), sigmas[0]), sigmas, noise=noise, path=path))
+    assert torch.equal(done[-1].x, found[-1])
+    assert torch.equal(done[-1].clean, found[-1])
+
+
+@BOTH
+@EVERY
+def test_evaluations(sampler: Sampler, path: Path) -> None:
+    denoise, found = counted(TWO_HILLS.denoise(path))
+    sigmas = grid(path, 10)
+    noise = ImageNoise([1], SHAPE)
+    for _ in sampler(denoise, path.prior(noise(), sigmas[0]), sigmas, noise=noise, path=path):
+        pass
+    from_pure_noise = path is STRAIGHT
+    exceptions = {"heun": -1, "dpmpp_sde": -1 - from_pure_noise, "plms": 1}
+    assert len(found) == 10 * sampler.evaluations + exceptions.get(sampler.name, 0)
+
+
+@BOTH
+@EVERY
+def test_a_final_level_above_0_leaves_its_noise(sampler: Sampler, path: Path) -> None:
+    """How much is left is tested with the marginals; here, that no sampler takes the last step for one to 0."""
+    final = 5e-4 if path is STRAIGHT else 0.02
+    end = run(sampler, path, grid(path, 10, final))[-1]
+    assert bool(end.x.isfinite().all())
+    assert not torch.equal(end.x, end.clean)
+
+
+@EVERY
+def test_an_image_is_the_same_alone_or_in_a_batch(sampler: Sampler) -> None:
+    sigmas = grid(VARIANCE_EXPLODING, 8)
+    together = run(sampler, VARIANCE_EXPLODING, sigmas, seeds=(3, 4, 5))[-1].x
+    alone = run(sampler, VARIANCE_EXPLODING, sigmas, seeds=(4,))[-1].x
+    torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-6)
+
+
+@EVERY
+def test_nothing_is_evaluated_before_it_is_asked_for(sampler: Sampler) -> None:
+    denoise, found = counted(TWO_HILLS.denoise(VARIANCE_EXPLODING))
+    sigmas = grid(VARIANCE_EXPLODING, 10)
+    noise = ImageNoise([1], SHAPE)
+    steps = sampler(denoise, VARIANCE_EXPLODING.prior(noise(), sigmas[0]), sigmas, noise=noise)
+    assert not found
+    next(steps)
+    assert len(found) <= 2
+
+
+@EVERY
+def test_the_table(sampler: Sampler) -> None:
+    assert sampler.name.isidentifier()
+    assert len({row.name for row in SAMPLERS}) == len({row.label for row in SAMPLERS}) == len(SAMPLERS)
+    assert sampler.stochastic == (sampler.eta not in (None, 0.0) or sampler.name == "lcm")
+
+
+# ------------------------------------------------------------------------------------------------ identities
+
+
+@BOTH
+def test_without_noise_these_are_the_same(path: Path) -> None:
+    sigmas = grid(path, 8)
+    x = path.prior(ImageNoise([1], SHAPE)(), sigmas[0])
+
+    def end(sampler: Callable[..., object], **options: float) -> Tensor:
+        steps = sampler(TWO_HILLS.denoise(path), x, sigmas, path=path, **options)
+        return list(steps)[-1].x  # type: ignore[call-overload, no-any-return]
+
+    assert torch.equal(end(euler), end(euler_a, eta=0.0))
+    assert torch.equal(end(dpmpp_2m), end(dpmpp_2m_sde, eta=0.0))
+    assert bool(end(dpmpp_sde, eta=0.0).isfinite().all())
+
+
+@BOTH
+def test_euler_and_heun_as_in_the_textbook(path: Path) -> None:
+    """Algorithm 1 of Karras et al. 2022, which is the same on both paths."""
+    sigmas = smooth_grid(path, 10)
+    denoise = TWO_HILLS.denoise(path)
+    x = path.prior(torch.linspace(-2, 2, 9, dtype=torch.float64), sigmas[0])
+    first, second = x, x
+    for now, then, one, two in zip(
+        sigmas[:-1],
+        sigmas[1:],
+        euler(denoise, x, sigmas, path=path),
+        heun(denoise, x, sigmas, path=path),
+        strict=True,
+    ):
+        first = first + (then - now) * (first - denoise(first, now)) / now
+        slope = (second - denoise(second, now)) / now
+        ahead = second + (then - now) * slope
+        second = second + (then - now) * (slope + (ahead - denoise(ahead, then)) / then) / 2
+        torch.testing.assert_close(one.x, first)
+        torch.testing.assert_close(two.x, second)
+
+
+def test_paths_of_one_process_agree() -> None:
+    """The exploding and the preserving path differ by a scale of x, and so do samples in the exponential form."""
+    exploding = torch.tensor([20.0, 5.0, 2.0, 0.7, 0.1], dtype=torch.float64)
+    preserving = VARIANCE_PRESERVING.level(exploding)
+    start = torch.linspace(-20, 20, 9, dtype=torch.float64)
+    for name in ("euler", "dpmpp_2m", "dpmpp_sde", "unipc"):
+        row = BY_NAME[name]
+        eta = None if row.eta is None else 0.0
+        x = list(row(TWO_HILLS.denoise(VARIANCE_EXPLODING), start, exploding, eta=eta))[-1].x
+        y = start * VARIANCE_PRESERVING.alpha(preserving[0])
+        denoise = TWO_HILLS.denoise(VARIANCE_PRESERVING)
+        y = list(row(denoise, y, preserving, eta=eta, path=VARIANCE_PRESERVING))[-1].x
+        torch.testing.assert_close(y, x * VARIANCE_PRESERVING.alpha(preserving[-1]))
+
+
+def test_eta_scales_the_fresh_noise_of_ddim() -> None:
+    """Equation 16 of Song et al. 2021, in the variance-preserving terms in which it is written."""
+    sigmas = torch.tensor([0.9, 0.5], dtype=torch.float64)
+    alpha = VARIANCE_PRESERVING.alpha(sigmas)
+    for eta in (0.2, 1.0):
+        steps = BY_NAME["ddim"](
+            lambda x, sigma: torch.zeros_like(x),
+            torch.zeros(1, dtype=torch.float64),
+            sigmas,
+            noise=lambda: torch.ones(1, dtype=torch.float64),
+            path=VARIANCE_PRESERVING,
+            eta=eta,
+        )
+        expected = eta * float(sigmas[1] / sigmas[0]) * math.sqrt(1 - float(alpha[0] / alpha[1]) ** 2)
+        assert float(next(steps).x) == pytest.approx(expected)
+
+
+# ---------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("sigmas", [[1.0], [1.0, 1.0, 0.0], [0.0, 1.0], [1.0, -0.1], [[1.0, 0.0]]])
+@EVERY
+def test_sigmas_must_descend(sampler: Sampler, sigmas: list[float]) -> None:
+    steps = sampler(TWO_HILLS.denoise(VARIANCE_EXPLODING), torch.zeros(1, *SHAPE), torch.tensor(sigmas))
+    with pytest.raises(ValueError, match="descending"):
+        next(steps)
+
+
+@pytest.mark.parametrize("name", [row.name for row in SAMPLERS if row.stochastic])
+def test_noise_must_be_given_where_it_is_used(name: str) -> None:
+    steps = BY_NAME[name](TWO_HILLS.denoise(VARIANCE_EXPLODING), torch.zeros(1, *SHAPE), torch.tensor([1.0, 0.5]))
+    with pytest.raises(ValueError, match="ImageNoise"):
+        next(steps)
+
+
+def test_eta_where_there_is_none() -> None:
+    with pytest.raises(ValueError, match="Heun has none"):
+        BY_NAME["heun"](TWO_HILLS.denoise(VARIANCE_EXPLODING), torch.zeros(1), torch.tensor([1.0, 0.0]), eta=0.5)

@@ -1,0 +1,145 @@
+"""Schedules and grids; what diffusers gives for the same is in the parity tests."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfumato.diffusion import GRIDS, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
+from sfumato.diffusion.schedules import karras, lcm, shifted, spaced
+
+SD = DiscreteSchedule.from_betas()
+LOG = DiscreteSchedule(SD.sigmas, log_interpolation=True)
+ZERO = DiscreteSchedule.from_betas(zero_terminal_snr=True)
+COSINE = DiscreteSchedule.from_betas("squaredcos_cap_v2")
+DISCRETE = pytest.mark.parametrize("schedule", [SD, LOG, ZERO, COSINE], ids=["sd", "log", "zero", "cosine"])
+
+
+def test_the_ends_of_stable_diffusions_table() -> None:
+    assert SD.sigma_min == pytest.approx(0.029168, rel=1e-4)
+    assert SD.sigma_max == pytest.approx(14.614642, rel=1e-6)
+    assert SD.num_timesteps == 1000
+
+
+def test_zero_terminal_snr_ends_in_noise_and_keeps_the_start() -> None:
+    assert ZERO.sigma_max == pytest.approx(4096, rel=1e-5)
+    assert ZERO.sigma_min == pytest.approx(SD.sigma_min)
+    for kind in ("linear", "squaredcos_cap_v2"):
+        table = DiscreteSchedule.from_betas(kind, 1e-4, 0.02, zero_terminal_snr=True)
+        assert 4095 < table.sigma_max < float("inf")
+
+
+@DISCRETE
+def test_labels_of_the_table_are_whole(schedule: DiscreteSchedule) -> None:
+    labels = torch.arange(schedule.num_timesteps, dtype=torch.float32)
+    torch.testing.assert_close(schedule.label(schedule.sigmas), labels, atol=1e-3, rtol=0)
+    torch.testing.assert_close(schedule.sigma(labels), schedule.sigmas)
+
+
+@DISCRETE
+@given(t=st.floats(0, 999))
+def test_label_is_the_inverse_of_sigma(schedule: DiscreteSchedule, t: float) -> None:
+    label = torch.tensor(t, dtype=torch.float32)
+    torch.testing.assert_close(schedule.label(schedule.sigma(label)), label, atol=2e-3, rtol=0)
+
+
+@DISCRETE
+@given(share=st.floats(0, 1))
+def test_sigma_is_the_inverse_of_label(schedule: DiscreteSchedule, share: float) -> None:
+    """As close as float32 labels tell levels apart: near 999 by 6e-5, of steps which the cosine makes 20000 wide."""
+    sigma = torch.tensor(schedule.sigma_min * (schedule.sigma_max / schedule.sigma_min) ** share)
+    torch.testing.assert_close(schedule.sigma(schedule.label(sigma)), sigma, rtol=2e-3, atol=0)
+
+
+def test_levels_outside_of_the_table_are_clamped() -> None:
+    labels = SD.label(torch.tensor([0.0, 1e-3, 100.0]))
+    assert labels.tolist() == [0, 0, 999]
+    assert SD.sigma(torch.tensor([-5.0, 2000.0])).tolist() == pytest.approx([SD.sigma_min, SD.sigma_max])
+
+
+def test_labels_take_any_shape() -> None:
+    assert SD.label(torch.tensor(1.0)).shape == ()
+    assert SD.label(torch.ones(2, 3)).shape == (2, 3)
+    assert FlowSchedule().label(torch.ones(4)).shape == (4,)
+
+
+@given(sigma=st.floats(0.001, 1), shift=st.floats(0.2, 10))
+def test_flow_labels(sigma: float, shift: float) -> None:
+    schedule = FlowSchedule(shift)
+    level = torch.tensor(sigma, dtype=torch.float64)
+    torch.testing.assert_close(schedule.label(level), level * 1000)
+    torch.testing.assert_close(schedule.sigma(schedule.label(level)), level)
+
+
+def test_the_shift_keeps_the_ends() -> None:
+    schedule = FlowSchedule(3.0)
+    assert schedule.shifted(torch.tensor([0.0, 0.5, 1.0])).tolist() == pytest.approx([0, 0.75, 1])
+    assert schedule.level(torch.tensor(999.0)) == 1
+    assert float(schedule.level(torch.tensor(0.0))) == pytest.approx(schedule.sigma_min)
+
+
+@pytest.mark.parametrize(
+    "schedule", [SD, LOG, ZERO, FlowSchedule(), FlowSchedule(3.0)], ids=["sd", "log", "zero", "flow", "shifted"]
+)
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_grids_descend_to_the_final_level(grid: Grid, schedule: Schedule) -> None:
+    if grid.flow_only and not isinstance(schedule, FlowSchedule):
+        with pytest.raises(ValueError, match="flow"):
+            grid(schedule, 10)
+        return
+    for steps in range(1, 51):
+        sigmas = grid(schedule, steps)
+        assert sigmas.shape == (steps + 1,)
+        assert sigmas.dtype == torch.float32
+        assert bool((sigmas.diff() < 0).all())
+        assert float(sigmas[-1]) == 0
+        assert float(sigmas[0]) <= schedule.sigma_max * (1 + 1e-6)
+    assert float(grid(schedule, 1)[0]) == pytest.approx(schedule.sigma_max)
+    final = schedule.sigma_min / 2
+    assert float(grid(schedule, 5, final=final)[-1]) == pytest.approx(final)
+
+
+@pytest.mark.parametrize("kind", ["linspace", "leading", "trailing"])
+@pytest.mark.parametrize("interior", [False, True])
+def test_a_single_step_starts_at_the_noisiest_place(kind: str, interior: bool) -> None:
+    spacing = Spacing(kind, offset=1, interior=interior)  # type: ignore[arg-type]
+    assert spacing.places(1, 1000).tolist() == [999]
+
+
+def test_places_of_lin_et_al_table_2() -> None:
+    """The paper counts from 1, and gives its places for 10 steps of 1000."""
+    assert (Spacing("leading").places(10, 1000) + 1).tolist() == [901, 801, 701, 601, 501, 401, 301, 201, 101, 1]
+    assert (Spacing("trailing").places(10, 1000) + 1).tolist() == [1000, 900, 800, 700, 600, 500, 400, 300, 200, 100]
+    assert (Spacing("linspace", rounded=True).places(10, 1000) + 1).tolist() == [
+        1000, 889, 778, 667, 556, 445, 334, 223, 112, 1,
+    ]  # fmt: skip
+
+
+def test_karras_is_even_in_the_seventh_root() -> None:
+    roots = karras(SD, 10)[:-1].double() ** (1 / 7)
+    torch.testing.assert_close(roots.diff(), roots.diff().mean().expand(9), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001])
+def test_steps_which_cannot_be_taken(steps: int) -> None:
+    with pytest.raises(ValueError, match="1 to 1000"):
+        spaced(SD, steps)
+
+
+def test_refusals_say_what_to_do() -> None:
+    with pytest.raises(ValueError, match="descend"):
+        karras(SD, 10, final=1.0)
+    with pytest.raises(ValueError, match="1 to 50"):
+        lcm(SD, 51)
+    with pytest.raises(ValueError, match="flow schedules"):
+        shifted(SD, 10)
+    with pytest.raises(ValueError, match="ascend"):
+        DiscreteSchedule(SD.sigmas.flip(0))
+    with pytest.raises(ValueError, match="at least 2"):
+        DiscreteSchedule(torch.tensor([1.0]))
+    with pytest.raises(ValueError, match="beta schedule"):
+        DiscreteSchedule.from_betas("quadratic")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="spacing"):
+        Spacing("sideways").places(10, 1000)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="shift"):
+        FlowSchedule(0.0)

@@ -1,0 +1,73 @@
+"""Whole pictures: a diffusers `StableDiffusionPipeline` run against ours from the same folder, seed and scheduler."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UniPCMultistepScheduler,
+)
+
+from sfumato import Studio
+
+pytestmark = pytest.mark.parity
+
+PROMPT, NEGATIVE, SEED = "a photograph of an astronaut riding a horse", "blurry, low quality", 7
+
+SCHEDULERS = {
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler-leading": (EulerDiscreteScheduler, {"timestep_spacing": "leading"}),
+    "euler-trailing-karras": (EulerDiscreteScheduler, {"timestep_spacing": "trailing", "use_karras_sigmas": True}),
+    "ddim": (DDIMScheduler, {"set_alpha_to_one": False}),
+    "ddim-trailing-zero-snr": (
+        DDIMScheduler,
+        {"timestep_spacing": "trailing", "rescale_betas_zero_snr": True, "prediction_type": "v_prediction"},
+    ),
+    "dpmpp_2m": (DPMSolverMultistepScheduler, {}),
+    "dpmpp_2m-karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    "unipc": (UniPCMultistepScheduler, {}),
+    "heun": (HeunDiscreteScheduler, {}),
+    "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("form", ["sd1", "sd2"])
+def test_same_picture(name: str, form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    pipeline: StableDiffusionPipeline
+    pipeline, folder = request.getfixturevalue(form)
+    kind, extra = SCHEDULERS[name]
+    base = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
+    base["prediction_type"] = "epsilon" if form == "sd1" else "v_prediction"
+    if kind is DDIMScheduler:
+        base["clip_sample"] = False
+    pipeline.scheduler = kind(**{**base, **extra})
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        theirs = pipeline(
+            PROMPT,
+            negative_prompt=NEGATIVE,
+            num_inference_steps=9,
+            guidance_scale=7.5,
+            generator=generator,
+            output_type="np",
+        ).images[0]
+
+    model = tmp_path / "model"
+    shutil.copytree(folder, model, copy_function=lambda a, b: Path(b).symlink_to(a), symlinks=True)
+    (model / "scheduler" / "scheduler_config.json").unlink()
+    pipeline.scheduler.save_config(model / "scheduler")
+    result = Studio(model, precision="fp32", device="cpu").txt2img(
+        PROMPT, negative=NEGATIVE, steps=9, guidance=7.5, seed=SEED
+    )
+    ours = np.asarray(result.images[0], dtype=np.float32) / 255
+    assert ours.std() > 0.02, "a flat picture proves nothing"
+    assert np.abs(ours - theirs).max() <= 2 / 255

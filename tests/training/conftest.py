@@ -1,0 +1,83 @@
+"""A data set of 40 coloured squares at 32 px, and training files of seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+COLORS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220), "yellow": (230, 210, 50)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two kinds: a square of one colour on another, 40 pictures, each fifth held out."""
+    folder = tmp_path_factory.mktemp("squares")
+    rng = np.random.default_rng(0)
+    pictures, rows = [], []
+    for i in range(40):
+        back, front = rng.choice(list(COLORS), 2, replace=False)
+        picture = np.full((32, 32, 3), COLORS[back], np.uint8)
+        y, x = rng.integers(2, 12, 2)
+        picture[y : y + 16, x : x + 16] = COLORS[front]
+        pictures.append(picture)
+        kind = "warm" if front in ("red", "yellow") else "cold"
+        rows.append(
+            {"kind": kind, "front": front, "background": back, "split": "validation" if i % 5 == 4 else "train"}
+        )
+    np.save(folder / "pictures.npy", np.stack(pictures))
+    (folder / "attributes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def autoencoder_toml(data: Path, **loop: object) -> str:
+    """A run of a few small steps."""
+    values = {"steps": 6, "batch": 4, "learning_rate": 1e-3, "warmup": 2, "decay": 2, "ema": 0.9} | loop
+    values |= {"log_every": 1, "validate_every": 3, "sheet_every": 6, "save_every": values.get("save_every", 2)}
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+    return f"""
+task = "autoencoder"
+data = {json.dumps(str(data))}
+latent_channels = 4
+channels = [8, 16]
+blocks = 1
+fold = 2
+crop = 16
+validation = 8
+[loop]
+{lines}
+"""
+
+
+def denoiser_toml(data: Path, autoencoder: Path, **loop: object) -> str:
+    """A run of a few small steps on that autoencoder's latents."""
+    values = {"steps": 6, "batch": 4, "learning_rate": 1e-3, "warmup": 2, "decay": 2, "ema": 0.9} | loop
+    values |= {"log_every": 1, "validate_every": 3, "sheet_every": 6, "save_every": values.get("save_every", 2)}
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+    return f"""
+task = "denoiser"
+data = {json.dumps(str(data))}
+autoencoder = {json.dumps(str(autoencoder))}
+captions = "tests.training.captions:caption"
+prompts = ["a red square on blue", "a green square"]
+shares = {{ warm = 0.5, cold = 0.5 }}
+validation = 8
+[text]
+vocabulary = 640
+window = 16
+width = 32
+layers = 1
+heads = 2
+[network]
+channels = [32, 32]
+heads = [2, 2]
+cross_attention = [false, true]
+[loop]
+{lines}
+"""

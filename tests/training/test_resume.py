@@ -1,0 +1,122 @@
+"""A run that is killed and resumed ends with the same weights as one that was not, to the last bit."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from sfumato.errors import DivergedError, TrainingError, UnknownNameError
+from sfumato.training.checkpoint import load_latest, sha256
+from sfumato.training.run import train
+from tests.training.conftest import autoencoder_toml, denoiser_toml
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from sfumato.training import loop, run
+real = loop.fit
+def fit(*args, **kwargs):
+    at = int(sys.argv[3])
+    def on_step(number):
+        if number == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **kwargs, on_step=on_step)
+run.fit = fit
+run.train(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def kill_at(step: int, toml: Path, run: Path) -> None:
+    """Train in a process that dies by SIGKILL after `step` steps."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(toml), str(run), str(step)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+
+
+@pytest.fixture(scope="module")
+def autoencoder(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted autoencoder run."""
+    folder = tmp_path_factory.mktemp("autoencoder")
+    (folder / "run.toml").write_text(autoencoder_toml(squares))
+    train(folder / "run.toml", folder / "straight")
+    return folder
+
+
+def test_autoencoder_resumes_exactly(autoencoder: Path) -> None:
+    kill_at(3, autoencoder / "run.toml", autoencoder / "killed")
+    snapshot = load_latest(autoencoder / "killed")
+    assert snapshot is not None
+    assert snapshot.facts["step"] == 2, "a kill costs at most one interval"
+    train(autoencoder / "run.toml", autoencoder / "killed")
+    name = "checkpoints/00000006/state.safetensors"
+    assert sha256(autoencoder / "killed" / name) == sha256(autoencoder / "straight" / name)
+
+
+def test_denoiser_resumes_exactly(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "run.toml"
+    toml.write_text(denoiser_toml(squares, autoencoder / "straight/export/vae", accumulate=2))
+    train(toml, tmp_path / "straight")
+    kill_at(5, toml, tmp_path / "killed")
+    train(toml, tmp_path / "killed")
+    name = "checkpoints/00000006/state.safetensors"
+    assert sha256(tmp_path / "killed" / name) == sha256(tmp_path / "straight" / name)
+    weights = load_file(tmp_path / "straight/export/unet/diffusion_pytorch_model.safetensors")
+    assert any(float(value.abs().max()) > 0 for key, value in weights.items() if key.startswith("conv_out"))
+
+
+def test_damaged_checkpoint_falls_back(autoencoder: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "run.toml"
+    toml.write_text((autoencoder / "run.toml").read_text())
+    train(toml, tmp_path / "run")
+    newest = tmp_path / "run/checkpoints/00000006/state.safetensors"
+    raw = bytearray(newest.read_bytes())
+    raw[-1] ^= 1
+    newest.write_bytes(raw)
+    snapshot = load_latest(tmp_path / "run")
+    assert snapshot is not None
+    assert snapshot.facts["step"] == 4
+
+
+def test_another_configuration_is_refused(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "run.toml"
+    toml.write_text(autoencoder_toml(squares, learning_rate=5e-4))
+    with pytest.raises(TrainingError, match="begun with another loop"):
+        train(toml, autoencoder / "straight")
+
+
+def test_divergence_stops_and_keeps_the_last_good_weights(squares: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "run.toml"
+    toml.write_text(autoencoder_toml(squares, steps=40, precision="fp32", clip=1e30, learning_rate=1e25))
+    with pytest.raises(DivergedError, match="non-finite"):
+        train(toml, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("task = 'autoencodr'", UnknownNameError, "did you mean autoencoder"),
+        ("task = ", TrainingError, "not TOML"),
+        ("task = 'autoencoder'", TrainingError, "data"),
+        ("task = 'autoencoder'\ndata = 'x'\n[loop]\nsteps = 0\nbatch = 1\nlearning_rate = 1.0", TrainingError, "steps"),
+    ],
+)
+def test_bad_configuration(text: str, error: type[Exception], message: str, tmp_path: Path) -> None:
+    toml = tmp_path / "run.toml"
+    toml.write_text(text)
+    with pytest.raises(error, match=message):
+        train(toml, tmp_path / "run")
+
+
+def test_missing_configuration(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="cannot read"):
+        train(tmp_path / "none.toml")
