@@ -6,14 +6,14 @@
 Importing the package is cheap: the engine is loaded when `Studio` is first touched.
 """
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sfumato.results import Result
     from sfumato.studio import Studio
 
-__version__ = version("sfumato")
+    __version__: str
+
 __all__ = ["Result", "Studio", "__version__"]
 
 
@@ -26,4 +26,8 @@ def __getattr__(name: str) -> object:
         from sfumato.results import Result
 
         return Result
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sfumato")
     raise AttributeError(f"module 'sfumato' has no attribute {name!r}")

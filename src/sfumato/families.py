@@ -75,16 +75,14 @@ class Sampling:
     sampler: str
     grid: Callable[[Schedule, int], Tensor]
     """Its own noise levels: (schedule, steps) -> descending sigmas (steps + 1,)."""
-    final: float = 0.0
-    """The level its grids end at."""
     prior_scale: bool = True
     """Start at noise of the data's deviation at sigma_max; False: at sigma_max itself, as some schedulers do."""
 
     def sigmas(self, steps: int, schedule: str | None) -> Float[Tensor, " steps+1"]:
-        """The model's own grid, or the named one of `GRIDS`."""
+        """The model's own grid, or the named one of `GRIDS`, which ends at 0."""
         if schedule is None:
             return self.grid(self.schedule, steps)
-        return GRIDS[schedule](self.schedule, steps, final=self.final)
+        return GRIDS[schedule](self.schedule, steps)
 
     def start(self, noise: Float[Tensor, "b c h w"], sigma: Tensor) -> Float[Tensor, "b c h w"]:
         """The first x, of unit `noise`."""

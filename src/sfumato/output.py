@@ -111,7 +111,10 @@ def slug(text: str, limit: int = 48) -> str:
     """Letters, marks and digits of any script, other runs as one hyphen; at most `limit` bytes of UTF-8."""
     kept = (c if unicodedata.category(c)[0] in "LMN" else "-" for c in unicodedata.normalize("NFKC", text).lower())
     name = re.sub("-+", "-", "".join(kept)).strip("-")
-    return name.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore").strip("-") or "untitled"
+    short = name.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore")
+    if len(short) < len(name) and name[len(short)] != "-" and "-" in short:
+        short = short[: short.rindex("-")]  # whole words, where there are words
+    return short.strip("-") or "untitled"
 
 
 @dataclass(frozen=True)

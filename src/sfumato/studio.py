@@ -28,9 +28,7 @@ class Studio:
     Models are loaded when first needed; the last one used stays.
     """
 
-    def __init__(
-        self, model: str | Path = "nano", *, device: str = "auto", precision: Precision = "auto"
-    ) -> None:
+    def __init__(self, model: str | Path = "nano", *, device: str = "auto", precision: Precision = "auto") -> None:
         self.default = str(model)
         self.device = choose_device(device)
         self.choice = choose(self.device, precision)

@@ -1,6 +1,6 @@
 """Measures the samplers on data whose trajectory is known, and writes what it finds to ``docs/samplers.md``.
 
-    python tests/diffusion/sampler_page.py
+    python -m tests.diffusion.sampler_page
 
 The tests measure with the same functions, and check that the page is current.
 """
@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path as File
 
 import torch
-from closed_form import GAUSSIAN, TWO_HILLS, Mixture
 from torch import Tensor
 
 from sfumato.diffusion import (
@@ -25,6 +24,7 @@ from sfumato.diffusion import (
     Sampler,
     Schedule,
 )
+from tests.diffusion.closed_form import GAUSSIAN, TWO_HILLS, Mixture
 
 PAGE = File(__file__).parents[2] / "docs" / "samplers.md"
 ENDS = {VARIANCE_EXPLODING: (10.0, 0.05), STRAIGHT: (1.0, 0.05)}
@@ -178,7 +178,7 @@ def page() -> str:
 
 Everything on this page is measured, on data for which the right answer is known. Regenerate it with
 
-    python tests/diffusion/sampler_page.py
+    python -m tests.diffusion.sampler_page
 
 ## Orders
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from closed_form import TWO_HILLS
 from torch import Tensor
 
 from sfumato.diffusion import (
@@ -27,6 +26,7 @@ from sfumato.diffusion import (
     Spacing,
 )
 from sfumato.diffusion.schedules import exponential, karras, lcm, shifted, spaced
+from tests.diffusion.closed_form import TWO_HILLS
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.parity

@@ -6,8 +6,6 @@ from functools import partial
 
 import pytest
 import torch
-from closed_form import GAUSSIAN, TWO_HILLS
-from sampler_page import converging, order, smooth_grid, variance_error, variance_order
 from torch import Tensor
 
 from sfumato.diffusion import (
@@ -26,6 +24,8 @@ from sfumato.diffusion import (
     Step,
 )
 from sfumato.diffusion.samplers import dpmpp_2m, dpmpp_2m_sde, dpmpp_sde, euler, euler_a, heun, lcm
+from tests.diffusion.closed_form import GAUSSIAN, TWO_HILLS
+from tests.diffusion.sampler_page import converging, order, smooth_grid, variance_error, variance_order
 
 SHAPE = (4, 8, 8)
 BY_NAME = {sampler.name: sampler for sampler in SAMPLERS}
@@ -248,6 +248,35 @@ def test_euler_and_heun_as_in_the_textbook(path: Path) -> None:
         second = second + (then - now) * (slope + (ahead - denoise(ahead, then)) / then) / 2
         torch.testing.assert_close(one.x, first)
         torch.testing.assert_close(two.x, second)
+
+
+@BOTH
+@pytest.mark.parametrize("eta", [0.4, 1.0])
+def test_dpmpp_sde_step_by_hand(path: Path, eta: float) -> None:
+    """The reverse diffusion for a constant D, solved over each half and over the whole step, with the same noise.
+
+    Over h in log SNR the noise decays by exp(-eta * h), and is topped up; the whole step does so twice over h / 2.
+    """
+    sigmas = torch.tensor([0.8, 0.3], dtype=torch.float64)
+    noise = ImageNoise([1], SHAPE)
+    x, first, second = (noise().double() for _ in range(3))
+    draws = iter((first, second))
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.append((x, sigma))
+        return torch.full_like(x, 0.5)
+
+    step = next(dpmpp_sde(denoise, x, sigmas, noise=lambda: next(draws), path=path, eta=eta))
+    halfway, middle = seen[1]
+    ratio = [float(sigma / path.alpha(sigma)) for sigma in (sigmas[0], middle, sigmas[1])]
+    assert ratio[1] == pytest.approx(math.sqrt(ratio[0] * ratio[2]))
+    kept = (ratio[1] / ratio[0]) ** eta
+    e = (x - path.alpha(sigmas[0]) * 0.5) / sigmas[0]
+    e = kept * e + math.sqrt(1 - kept**2) * first
+    torch.testing.assert_close(halfway, path.mix(torch.full_like(x, 0.5), e, middle))
+    e = kept * e + math.sqrt(1 - kept**2) * second
+    torch.testing.assert_close(step.x, path.mix(torch.full_like(x, 0.5), e, sigmas[1]))
 
 
 def test_paths_of_one_process_agree() -> None:

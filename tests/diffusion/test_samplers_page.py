@@ -1,7 +1,8 @@
 """The page of measurements is that of the code."""
 
 import pytest
-from sampler_page import PAGE, error_rows, grid_rows, rows
+
+from tests.diffusion.sampler_page import PAGE, error_rows, grid_rows, rows
 
 
 def assert_current(measured: list[str], written: list[str]) -> None:
@@ -20,6 +21,6 @@ def test_the_page_is_current() -> None:
     tables = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
     written = [cells for cells in tables if cells[0] not in ("---", "sampler", "grid")]
     measured = [*rows(), *error_rows(), *grid_rows()]
-    assert len(written) == len(measured), "run python tests/diffusion/sampler_page.py"
+    assert len(written) == len(measured), "run python -m tests.diffusion.sampler_page"
     for new, old in zip(measured, written, strict=True):
         assert_current(new, old)

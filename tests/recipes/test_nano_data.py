@@ -68,9 +68,7 @@ def test_a_rendered_folder_is_complete(folder: Path) -> None:
 def test_the_corner_of_a_portrait_has_its_background(folder: Path) -> None:
     pictures = np.load(folder / "pictures.npy")
     value = {name: value for value, name in BACKGROUNDS.items()}
-    for picture, line in zip(
-        pictures, (folder / "attributes.jsonl").read_text("utf-8").splitlines(), strict=True
-    ):
+    for picture, line in zip(pictures, (folder / "attributes.jsonl").read_text("utf-8").splitlines(), strict=True):
         assert "#" + bytes(picture[0, 0]).hex() == value[json.loads(line)["background"]]
 
 
@@ -104,9 +102,7 @@ def test_failed_drawings_leave_no_gap(tmp_path: Path, monkeypatch: pytest.Monkey
     counts = {"avataaars": 1, "personas": 1, "toon-head": 1}
     assert render(tmp_path / "data", counts, emoji_looks=0, size=16, seed=0) == 1
     assert np.load(tmp_path / "data" / "pictures.npy").shape == (2, 16, 16, 3)
-    styles = [
-        json.loads(line)["style"] for line in (tmp_path / "data" / "attributes.jsonl").open(encoding="utf-8")
-    ]
+    styles = [json.loads(line)["style"] for line in (tmp_path / "data" / "attributes.jsonl").open(encoding="utf-8")]
     assert styles == ["avataaars", "toon-head"]
 
 
@@ -118,12 +114,8 @@ def test_tables_and_exclusions_cover_the_style(style: str) -> None:
     if style == "toon-head":
         described |= {f"hair:{front}" for front, _ in TOON_HAIR}
         described |= {f"rearHair:{rear}" for _, rear in TOON_HAIR if rear is not None}
-    existing = {
-        f"{name}:{each}" for name, part in definition["components"].items() for each in part["variants"]
-    }
-    existing |= {
-        f"{name}:{value}" for name, colour in definition["colors"].items() for value in colour["values"]
-    }
+    existing = {f"{name}:{each}" for name, part in definition["components"].items() for each in part["variants"]}
+    existing |= {f"{name}:{value}" for name, colour in definition["colors"].items() for value in colour["values"]}
     existing = {each for each in existing if each.split(":")[0] not in excluded}
     assert described | {each for each in excluded if ":" in each} == existing
     assert not described & excluded
@@ -179,9 +171,7 @@ def test_held_out_combinations_are_never_trained_on(style: str) -> None:
 @pytest.mark.parametrize("style", PORTRAIT_STYLES)
 def test_held_out_combinations_can_occur(style: str) -> None:
     """Each word of a reserved pair is one which the tables know."""
-    words = {words for table in VARIANTS[style].values() for words in table.values()} | set(
-        TOON_HAIR.values()
-    )
+    words = {words for table in VARIANTS[style].values() for words in table.values()} | set(TOON_HAIR.values())
     for tables in (COLOURS, MORE):
         words |= {words for table in tables[style].values() for words in table.values()}
     assert {value for pair in HELD_OUT[style] for _, value in pair} <= words
@@ -191,11 +181,7 @@ def test_synonyms_belong_to_words_which_occur() -> None:
     words = {words for style in VARIANTS.values() for table in style.values() for words in table.values()}
     words |= set(TOON_HAIR.values()) | set(BACKGROUNDS.values())
     words |= {
-        words
-        for tables in (COLOURS, MORE)
-        for style in tables.values()
-        for t in style.values()
-        for words in t.values()
+        words for tables in (COLOURS, MORE) for style in tables.values() for t in style.values() for words in t.values()
     }
     assert SYNONYMS.keys() <= words
     assert DOING.keys() <= words
@@ -253,9 +239,7 @@ def test_articles(name: str, phrase: str) -> None:
 
 
 def test_emoji_stay_on_the_canvas_and_avoid_their_own_colour() -> None:
-    apple = emoji.Emoji(
-        "red apple", "红苹果", "food-drink", '<circle cx="16" cy="16" r="16" fill="#123456"/>', 32
-    )
+    apple = emoji.Emoji("red apple", "红苹果", "food-drink", '<circle cx="16" cy="16" r="16" fill="#123456"/>', 32)
     placements = emoji.place(apple, Random(0), 10)
     assert len({placement.background for placement in placements}) == 10
     assert "red" not in {BACKGROUNDS[placement.background] for placement in placements}

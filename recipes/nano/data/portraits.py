@@ -187,9 +187,7 @@ def _draw_personas(portrait: Portrait, rng: Random) -> None:
     portrait.paint("hair", colour)
     if hair in HEADWEAR:
         portrait.say("headwear", styles[hair])
-        portrait.say(
-            "headwear_color", {"beanie": "red", "cap": "orange"}[hair]
-        )  # painted so, not ours to choose
+        portrait.say("headwear_color", {"beanie": "red", "cap": "orange"}[hair])  # painted so, not ours to choose
     else:
         portrait.say("hair", styles[hair])
         if hair not in {"bald", "buzzcut"}:  # no hair, or a mere shade of it

@@ -130,9 +130,7 @@ def render(out: Path, counts: dict[str, int], *, emoji_looks: int, size: int, se
     partial.mkdir(parents=True)
 
     planned = sum(counts.values()) + emoji_looks * (len(emoji.load()) if emoji_looks else 0)
-    pictures = open_memmap(
-        partial / "pictures.npy", mode="w+", dtype=np.uint8, shape=(planned, size, size, 3)
-    )
+    pictures = open_memmap(partial / "pictures.npy", mode="w+", dtype=np.uint8, shape=(planned, size, size, 3))
     written = 0
     progress = track(drawings(counts, emoji_looks, seed), "rendering", planned, console=Console(stderr=True))
     with Renderer(size) as rasterised, (partial / "attributes.jsonl").open("w", encoding="utf-8") as lines:
@@ -176,9 +174,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     counts = dict(zip(PORTRAIT_STYLES, arguments.portraits, strict=True))
-    failed = render(
-        arguments.out, counts, emoji_looks=arguments.emoji_looks, size=arguments.size, seed=arguments.seed
-    )
+    failed = render(arguments.out, counts, emoji_looks=arguments.emoji_looks, size=arguments.size, seed=arguments.seed)
     print(f"{arguments.out}: complete, {failed} drawings failed")
 
 

@@ -69,7 +69,9 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], source: str, dtype: torch
     unexpected = sorted(state.keys() - wanted.keys())
     shapes = sorted(name for name in wanted.keys() & state.keys() if wanted[name] != tuple(state[name].shape))
     if missing or unexpected or shapes:
-        raise CheckpointError(f"{source} does not fit: " + "; ".join(_report(missing, unexpected, shapes, wanted, state)))
+        raise CheckpointError(
+            f"{source} does not fit: " + "; ".join(_report(missing, unexpected, shapes, wanted, state))
+        )
     cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     model.load_state_dict(cast, strict=True, assign=True)
 

@@ -4,15 +4,29 @@ The classes differ in their defaults and in how they place timesteps; that is th
 in a request leaves all of this as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from sfumato.diffusion.scalings import CLEAN, EPSILON, FLOW, PARAMETERISATIONS, V, Parameterisation
-from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule, Spacing, exponential, karras, lcm, shifted, spaced
+from torch import Tensor
+
+from sfumato.diffusion.scalings import CLEAN, EPSILON, FLOW, PARAMETERISATIONS, Parameterisation, V
+from sfumato.diffusion.schedules import (
+    DiscreteSchedule,
+    FlowSchedule,
+    Schedule,
+    Spacing,
+    exponential,
+    karras,
+    lcm,
+    shifted,
+    spaced,
+)
 from sfumato.errors import CheckpointError
 from sfumato.families import Sampling
+
+Grid = Callable[[Schedule, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -98,25 +112,34 @@ def read_scheduler(config: Mapping[str, Any], source: str = "scheduler_config.js
         if name in ("DDIMScheduler", "PNDMScheduler")
         else config.get("final_sigmas_type", "zero") == "zero"
     )
-    final = 0.0 if ends_at_zero else schedule.sigma_min
     ends = None if kind.table_ends else spacing
+    grid: Grid
     if kind.own_grid == "lcm":
         grid = partial(lcm, trained=config.get("original_inference_steps", 50))
     elif config.get("use_karras_sigmas"):
-        grid = partial(karras, final=final, spacing=ends)
+        grid = partial(karras, spacing=ends)
     elif config.get("use_exponential_sigmas"):
-        grid = partial(exponential, final=final, spacing=ends)
+        grid = partial(exponential, spacing=ends)
     else:
-        grid = partial(spaced, final=final, spacing=spacing)
+        grid = partial(spaced, spacing=spacing)
     sampler = "dpmpp_2m_sde" if config.get("algorithm_type") == "sde-dpmsolver++" else kind.sampler
     return Sampling(
         _parameterisation(config, source),
         schedule,
         sampler,
-        grid,
-        final,
+        grid if ends_at_zero else partial(_ending_above_zero, grid),
         prior_scale=not (kind.sigma_start and spacing.kind != "leading"),
     )
+
+
+def _ending_above_zero(grid: Grid, schedule: Schedule, steps: int) -> Tensor:
+    """The grid with the schedule's lowest level in place of 0. A grid that reaches it ends there, a step earlier: the
+    step that other programs take from that level to itself changes nothing."""
+    sigmas = grid(schedule, steps)
+    if float(sigmas[-2]) <= schedule.sigma_min * (1 + 1e-5):
+        return sigmas[:-1]
+    sigmas[-1] = schedule.sigma_min
+    return sigmas
 
 
 def _parameterisation(config: Mapping[str, Any], source: str) -> Parameterisation:

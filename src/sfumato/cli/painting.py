@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, get_args
 
 from sfumato.choices import Format, Precision
-from sfumato.cli.terminal import complain, console, narrating, note, picture, watching
+from sfumato.cli import interrupts
+from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.output import Destination
 from sfumato.requests import Txt2Img, parse_size
 
 if TYPE_CHECKING:
-    from sfumato.results import Result
+    from sfumato.results import Progress, Result
 
 _MAX_PROMPT_BYTES = 4 * 8192 + 4096  # more cannot become a legal prompt, and stdin may be endless
 
@@ -43,12 +44,12 @@ def txt2img(
 ) -> None:
     """Check everything that can be checked, then paint, save and print."""
     request = build(options, size)
-    _find_model(request.model)
+    if not request.prompt.strip():
+        raise RequestError('the prompt is empty; say what to paint (in Python, prompt="" paints without a prompt)')
+    require_model(request.model)
     destination = Destination.parse(output, format=_format(format), quality=quality)
     destination.check(request)
     checked_precision = check_precision(precision)
-    if not request.prompt.strip() and not surface.quiet:
-        complain("the prompt is empty; painting whatever the model likes")
     start = time.perf_counter()
     result = _paint(request, device, checked_precision, surface)
     files = destination.save(result.images, result.request)
@@ -81,7 +82,7 @@ def check_precision(name: str) -> Precision:
     raise UnknownNameError("precision", name[:64], get_args(Precision))
 
 
-def _find_model(name: str) -> None:
+def require_model(name: str) -> None:
     """Refuse a model that is not there before torch is imported, which takes longer than all other checks."""
     from sfumato.checkpoints.catalogue import find
 
@@ -112,10 +113,16 @@ def _paint(request: Txt2Img, device: str, precision: Precision, surface: Surface
         narrating(quiet=surface.quiet),
         watching(request.count, preview=surface.preview, quiet=surface.quiet) as on_step,
         contextlib.redirect_stdout(sys.stderr),  # stdout is for the answer alone, whatever a library prints
+        interrupts.remembered() as check,
     ):
         from sfumato.studio import Studio
 
-        return Studio(request.model, device=device, precision=precision).run(request, on_step)
+        def watched(progress: "Progress") -> None:
+            check()
+            on_step(progress)
+
+        check()
+        return Studio(request.model, device=device, precision=precision).run(request, watched)
 
 
 def _show(result: "Result") -> None:

@@ -48,7 +48,7 @@ def bench_txt2img(
     *, model: str | None, steps: int | None, size: str | None, repeat: int, device: str, precision: str, as_json: bool
 ) -> None:
     """Cold start, a step, pictures a second, peak memory."""
-    from sfumato.cli.painting import build, check_precision
+    from sfumato.cli.painting import build, check_precision, require_model
     from sfumato.errors import RequestError
     from sfumato.runtime import bench
     from sfumato.runtime.precision import cpu_name
@@ -58,6 +58,7 @@ def bench_txt2img(
     prompt = "a red apple on a green background"
     request = build({"prompt": prompt, "seed": 1, "model": model, "steps": steps}, size)
     checked_precision = check_precision(precision)
+    require_model(request.model)
     note(f"cold: {repeat} fresh processes, one picture each")
     with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
         command = ["txt2img", prompt, "--seed", "1", "--quiet", "--device", device, "--precision", precision]

@@ -76,9 +76,7 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
         sigmas = sampling.sigmas(request.steps, request.schedule)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    denoise = classifier_free(
-        model.denoiser(), cond, negative, request.guidance, rescale=request.guidance_rescale
-    )
+    denoise = classifier_free(model.denoiser(), cond, negative, request.guidance, rescale=request.guidance_rescale)
     factor = model.autoencoder.factor
     shape = (model.autoencoder.latent_channels, request.height // factor, request.width // factor)
     images: list[Image.Image] = []
@@ -86,7 +84,7 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
         seeds = range(request.seed + first, request.seed + min(first + request.batch, request.count))
         noise = ImageNoise(seeds, shape, device=model.device)
         x = sampling.start(noise(), sigmas[0])
-        for step in sampler.function(denoise, x, sigmas, noise=noise, path=sampling.parameterisation.path):
+        for step in sampler(denoise, x, sigmas, noise=noise, path=sampling.parameterisation.path):
             x = step.x
 
             def preview(clean: Tensor = step.clean) -> list[Image.Image]:

@@ -1,6 +1,5 @@
 """Training the folding autoencoder: reconstruction in pixels and edges, noise on the latent, equal under scaling."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from sfumato.checkpoints.save import save_part
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.training.data import Order, Pictures, generator_for
@@ -118,8 +117,4 @@ class AutoencoderTask:
             latents_mean=tuple(round(v, 5) for v in latents.mean((0, 2, 3)).tolist()),
             latents_std=tuple(round(v, 5) for v in latents.std((0, 2, 3)).tolist()),
         )
-        target = folder / "vae"
-        target.mkdir(parents=True, exist_ok=True)
-        (target / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
-        state = {k: v.half().contiguous() for k, v in model.state_dict().items()}
-        save_file(state, target / "diffusion_pytorch_model.safetensors")
+        save_part(folder, "vae", model, config, torch.float16)

@@ -19,9 +19,10 @@ from jaxtyping import Float, Int
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import track
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sfumato.checkpoints.save import save_index, save_part
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.guidance import classifier_free
@@ -39,6 +40,22 @@ from sfumato.training.data import Attributes, Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, log_normal, logit_normal, network_input
 from sfumato.training.tokenizer import train_tokenizer
+
+SCHEDULERS: dict[str, dict[str, Any]] = {
+    "flow": {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.0},
+    "v_prediction": {
+        "_class_name": "DDIMScheduler",
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "num_train_timesteps": 1000,
+        "prediction_type": "v_prediction",
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+        "clip_sample": False,
+    },
+}
+"""How a model trained with that prediction is sampled."""
 
 Caption = Callable[[Attributes, random.Random], str]
 
@@ -217,53 +234,12 @@ class DenoiserTask:
     def export(self, model: nn.Module, folder: Path) -> None:
         """A folder in the diffusers layout: unet, vae, text_encoder, tokenizer, scheduler, model_index.json; fp16."""
         assert isinstance(model, TextToImage)
-        parts: dict[str, tuple[nn.Module, dict[str, Any], str]] = {
-            "unet": (model.unet, model.unet.config.to_json(), "diffusion_pytorch_model.safetensors"),
-            "vae": (
-                self.autoencoder,
-                self.autoencoder.config.to_json(),
-                "diffusion_pytorch_model.safetensors",
-            ),
-            "text_encoder": (model.text_encoder, model.text_encoder.config.to_json(), "model.safetensors"),
-        }
-        for name, (module, config, file) in parts.items():
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            (folder / name / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-            state = {key: value.half().contiguous() for key, value in module.state_dict().items()}
-            save_file(state, folder / name / file)
+        save_part(folder, "unet", model.unet, model.unet.config, torch.float16)
+        save_part(folder, "text_encoder", model.text_encoder, model.text_encoder.config, torch.float16)
+        save_part(folder, "vae", self.autoencoder, self.autoencoder.config, torch.float16)
         self.tokenizer.save(folder / "tokenizer")
-        (folder / "scheduler").mkdir(exist_ok=True)
-        if self.run.prediction == "flow":
-            scheduler = {
-                "_class_name": "FlowMatchEulerDiscreteScheduler",
-                "num_train_timesteps": 1000,
-                "shift": 1.0,
-            }
-        else:
-            scheduler = {
-                "_class_name": "DDIMScheduler",
-                "beta_schedule": "scaled_linear",
-                "beta_start": 0.00085,
-                "beta_end": 0.012,
-                "num_train_timesteps": 1000,
-                "prediction_type": "v_prediction",
-                "rescale_betas_zero_snr": True,
-                "timestep_spacing": "trailing",
-                "clip_sample": False,
-            }
-        (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=2) + "\n")
-        index = {
-            "_class_name": "StableDiffusionPipeline",
-            "unet": ["diffusers", "UNet2DConditionModel"],
-            "vae": ["sfumato", "AutoencoderFold"],
-            "text_encoder": ["transformers", "CLIPTextModel"],
-            "tokenizer": ["transformers", "CLIPTokenizer"],
-            "scheduler": ["diffusers", scheduler["_class_name"]],
-            "safety_checker": [None, None],
-            "feature_extractor": [None, None],
-            "requires_safety_checker": False,
-        }
-        (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+        classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
+        save_index(folder, classes, SCHEDULERS[self.run.prediction])
 
 
 def load_autoencoder(folder: Path) -> AutoencoderFold:

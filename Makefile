@@ -1,0 +1,52 @@
+# Everything here needs Python 3.11 or newer and make; `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+PROMPT ?= flat cartoon portrait, red curly hair, round glasses, smile, green hoodie, light blue background
+SEED ?= 1
+
+.PHONY: help demo test lint types contracts parity slow bench docs clean
+
+help:
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ .venv/.run
+
+demo: .venv/.run ## paint PROMPT with the bundled model
+	@$(BIN)/sfumato txt2img "$(PROMPT)" --seed $(SEED) -o outputs/demo.png
+
+test: lint types contracts ## lint, types, import contracts and the fast tests: what CI runs
+	$(BIN)/python -m pytest -n 2 -q
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+contracts: .venv/.dev
+	$(BIN)/lint-imports
+
+parity: .venv/.dev ## compare with diffusers and transformers on random weights
+	$(BIN)/python -m pytest tests/parity tests/diffusion/test_diffusers_parity.py -q
+
+slow: .venv/.dev ## full-size networks
+	$(BIN)/python -m pytest -m slow -q
+
+bench: .venv/.run ## cold start, time a step, images a second, peak memory
+	$(BIN)/sfumato bench txt2img
+
+docs: .venv/.dev ## regenerate the generated pages
+	$(BIN)/python -m docs.generate
+
+clean:
+	rm -rf .venv outputs

@@ -1,0 +1,61 @@
+"""Writes the part of README.md between the `works` markers from the code itself, so that it promises nothing.
+
+python -m docs.readme
+"""
+
+from pathlib import Path
+
+from typer.main import get_command
+
+from sfumato.checkpoints.scheduler import CLASSES
+from sfumato.cli.app import app
+from sfumato.diffusion import GRIDS, SAMPLERS
+from sfumato.families import FAMILIES
+from sfumato.training.run import TASKS
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- works: written by docs/readme.py -->", "<!-- /works -->"
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each command with the first line of its help."""
+    found = []
+    for name, command in sorted(get_command(app).commands.items()):  # type: ignore[attr-defined]
+        for child in sorted(getattr(command, "commands", {}).values(), key=lambda c: c.name):
+            found.append((f"{name} {child.name}", child.help.splitlines()[0]))
+        if not hasattr(command, "commands"):
+            found.append((name, command.help.splitlines()[0]))
+    return found
+
+
+def works() -> str:
+    """The section."""
+    rows = [f"| `sfumato {name}` | {help} |" for name, help in commands()]
+    families = "; ".join(f.title for f in FAMILIES)
+    return "\n".join(
+        [
+            BEGIN,
+            "| command | what it does |",
+            "| --- | --- |",
+            *rows,
+            "",
+            f"- **Models**: {families}. Loaded from folders in the diffusers layout, strictly, without network.",
+            f"- **Samplers**: {', '.join(row.label for row in SAMPLERS)}; orders measured in "
+            "[docs/samplers.md](docs/samplers.md).",
+            f"- **Schedules**: {', '.join(row.label for row in GRIDS.values())}, or the model's own, from its "
+            f"`scheduler_config.json` ({', '.join(sorted(CLASSES))}).",
+            f"- **Trainers**: {', '.join(sorted(TASKS))}.",
+            END,
+        ]
+    )
+
+
+def current() -> str:
+    """The README with the section as it should be."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    return before + works() + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    README.write_text(current(), encoding="utf-8")

@@ -1,0 +1,189 @@
+"""Foreign, damaged and mismatched models: each is refused by one clear line that names the fault."""
+
+import json
+import pickle
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sfumato.checkpoints.catalogue import find
+from sfumato.checkpoints.folder import load_folder
+from sfumato.checkpoints.tensors import read_header
+from sfumato.errors import CheckpointError, UnknownNameError
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+def load(folder: Path) -> None:
+    load_folder(folder, dtype=torch.float32, device=torch.device("cpu"))
+
+
+def truncate(folder: Path) -> None:
+    (folder / UNET).write_bytes((folder / UNET).read_bytes()[:-100])
+
+
+def truncate_header(folder: Path) -> None:
+    (folder / UNET).write_bytes((folder / UNET).read_bytes()[:50])
+
+
+def lengthen(folder: Path) -> None:
+    (folder / UNET).write_bytes((folder / UNET).read_bytes() + b"extra")
+
+
+def not_safetensors(folder: Path) -> None:
+    (folder / UNET).write_bytes(pickle.dumps({"a": 1}) * 10)
+
+
+def empty_file(folder: Path) -> None:
+    (folder / UNET).write_bytes(b"")
+
+
+def change_tensors(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        state = load_file(folder / UNET)
+        change(state)
+        save_file(state, folder / UNET)
+
+    return damage
+
+
+def change_json(name: str, **values: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        data = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(data | values))
+
+    return damage
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text) and None
+
+
+def pickled(folder: Path) -> None:
+    (folder / UNET).unlink()
+    (folder / "unet/diffusion_pytorch_model.bin").write_bytes(b"\x80\x02")
+
+
+def nan(state: dict[str, torch.Tensor]) -> None:
+    state["conv_in.weight"][0, 0, 0, 0] = float("nan")
+
+
+def infinite(state: dict[str, torch.Tensor]) -> None:
+    state["conv_in.weight"][0, 0, 0, 0] = float("inf")
+    state["conv_in.weight"][0, 0, 0, 1] = float("-inf")
+
+
+FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "truncated": (truncate, "truncated"),
+    "truncated header": (truncate_header, "truncated in its header"),
+    "longer": (lengthen, "longer than its header says"),
+    "not safetensors": (not_safetensors, "not a safetensors file"),
+    "empty": (empty_file, "not a safetensors file"),
+    "pickled": (pickled, "pickled weights only"),
+    "missing weights": (remove(UNET), "is missing; copy the whole model folder"),
+    "missing part": (remove("vae/config.json"), "config.json is missing"),
+    "missing index": (remove("model_index.json"), "model_index.json is missing"),
+    "missing tokenizer": (remove("tokenizer/merges.txt"), "merges.txt is missing"),
+    "nan": (change_tensors(nan), "hold NaN or infinity, first 'conv_in.weight'"),
+    "infinity": (change_tensors(infinite), "hold NaN or infinity"),
+    "missing tensor": (change_tensors(lambda s: s.__delitem__("conv_in.bias")), "missing, first 'conv_in.bias'"),
+    "unexpected tensor": (
+        change_tensors(lambda s: s.update({"conv_in.wight": torch.zeros(1)})),
+        r"unexpected, first 'conv_in.wight' \(nearest: 'conv_in.weight'\)",
+    ),
+    "another shape": (
+        change_tensors(lambda s: s.update({"conv_in.weight": torch.zeros(16, 9, 3, 3)})),
+        "another shape, first 'conv_in.weight'",
+    ),
+    "another pipeline": (change_json("model_index.json", _class_name="FluxPipeline"), "holds a FluxPipeline"),
+    "another autoencoder": (change_json("vae/config.json", _class_name="VQModel"), "is a VQModel"),
+    "unknown key": (change_json("unet/config.json", magic=1), "unknown key 'magic'"),
+    "unsupported value": (change_json("unet/config.json", act_fn="mish"), "act_fn='mish' is not supported"),
+    "unknown scheduler": (
+        change_json("scheduler/scheduler_config.json", _class_name="MagicScheduler"),
+        "'MagicScheduler' is not supported",
+    ),
+    "unknown prediction": (
+        change_json("scheduler/scheduler_config.json", prediction_type="magic"),
+        "prediction_type='magic'",
+    ),
+    "thresholding": (change_json("scheduler/scheduler_config.json", thresholding=True), "thresholding=True"),
+    "channels disagree": (
+        change_json("vae/config.json", latent_channels=8, use_quant_conv=False, use_post_quant_conv=False),
+        "does not fit|different models",
+    ),
+    "not json": (write("unet/config.json", "{"), "is not JSON"),
+    "a list": (write("unet/config.json", "[]"), "no JSON object"),
+    "tokenizer is no json": (write("tokenizer/vocab.json", "[1]"), "CLIP"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_refused(name: str, tiny: Path, tmp_path: Path) -> None:
+    damage, message = FAULTS[name]
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    load(folder)
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load(folder)
+    assert "\n" not in str(error.value)
+
+
+def raw(header: bytes, data: bytes = b"") -> bytes:
+    return struct.pack("<Q", len(header)) + header + data
+
+
+F32 = '{"dtype":"F32","shape":[2],"data_offsets":[%d,%d]}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        raw(b"[]"),
+        raw(b"{}x"),
+        raw(b"{" * 10_000),
+        raw(f'{{"a":{F32 % (0, 8)},"a":{F32 % (0, 8)}}}'.encode(), bytes(8)),
+        raw(f'{{"a":{F32 % (0, 4)}}}'.encode(), bytes(4)),
+        raw(f'{{"a":{F32 % (8, 16)}}}'.encode(), bytes(16)),
+        raw(f'{{"a":{F32 % (0, 8)},"b":{F32 % (4, 12)}}}'.encode(), bytes(12)),
+        raw(b'{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}', bytes(8)),
+        raw(b'{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}', bytes(8)),
+        raw(b'{"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]}}', bytes(8)),
+        raw(b'{"a":{"dtype":"F32","shape":"2","data_offsets":[0,8]}}', bytes(8)),
+        raw(b'{"a":3}'),
+        struct.pack("<Q", 2**62) + b"{}",
+        struct.pack("<Q", 0),
+    ],
+)
+def test_hostile_headers(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError):
+        read_header(path)
+
+
+def test_names(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFUMATO_MODELS", str(tiny.parent))
+    assert find("tiny") == tiny
+    assert find(str(tiny)) == tiny
+    with pytest.raises(UnknownNameError, match="did you mean tiny"):
+        find("tinny")
+    with pytest.raises(CheckpointError, match=r"no model_index\.json"):
+        find(tmp_path)
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        find(tmp_path / "none")
+    single = tmp_path / "model.safetensors"
+    single.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="single file"):
+        find(single)
