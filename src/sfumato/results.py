@@ -54,7 +54,9 @@ class Result:
         request: what ran, with every value filled in; running it again paints the same pictures.
         seeds: of each picture.
         timings: seconds in ``load``, ``encode``, ``sample``, ``decode``, and ``steps_per_second``.
-        model_hash: SHA-256 of the weights, in hexadecimal.
+        model_hash: SHA-256 of the denoiser's weights file, in hexadecimal.
+        device: where it ran.
+        precision: the networks' number format; another one paints slightly other pixels.
     """
 
     images: "list[Image]"
@@ -62,6 +64,8 @@ class Result:
     seeds: list[int]
     timings: Mapping[str, float]
     model_hash: str
+    device: str = "cpu"
+    precision: str = "fp32"
 
     def save(
         self, output: str | Path | None = None, *, format: Format | None = None, quality: int | None = None

@@ -90,7 +90,7 @@ def test_json_is_one_object_and_nothing_else(command: Command) -> None:
     process = command("txt2img", "画", "-n", "2", "--seed", "5", "--json", FAKE_NOISE="1")
     assert process.returncode == 0
     answer = json.loads(process.stdout)
-    assert list(answer) == ["files", "seeds", "request", "timings", "model_hash"]
+    assert list(answer) == ["files", "seeds", "request", "timings", "model_hash", "device", "precision"]
     assert answer["seeds"] == [5, 6]
     assert answer["request"]["prompt"] == "画"
     assert "a library talks on stdout" in process.stderr
@@ -264,7 +264,7 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_a_closed_stderr_does_not_spill_into_stdout(tmp_path: Path) -> None:
-    line = f'"{sys.executable}" "{FAKE}" txt2img "" --json 2>&-'
+    line = f'"{sys.executable}" "{FAKE}" txt2img a --json 2>&-'
     process = subprocess.run(line, shell=True, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
     assert json.loads(process.stdout)["seeds"] == [7]
 

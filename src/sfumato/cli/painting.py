@@ -148,5 +148,7 @@ def _as_json(result: "Result", files: list[Path]) -> str:
             "request": result.request.model_dump(),
             "timings": dict(result.timings),
             "model_hash": result.model_hash,
+            "device": result.device,
+            "precision": result.precision,
         }
     )

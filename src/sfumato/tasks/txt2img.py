@@ -21,6 +21,8 @@ from sfumato.results import Progress, Result
 if TYPE_CHECKING:
     from sfumato.models.tokenizer import ClipTokenizer
 
+PRECISIONS = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+
 log = logging.getLogger(__name__)
 
 
@@ -99,7 +101,8 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
     steps = request.steps * len(range(0, request.count, request.batch))
     timings = {"load": model.seconds.get("load", 0.0), **clock.laps}
     timings["steps_per_second"] = steps / clock.laps["sample"]
-    return Result(images, request, list(range(request.seed, request.seed + request.count)), timings, model.hash)
+    seeds = list(range(request.seed, request.seed + request.count))
+    return Result(images, request, seeds, timings, model.hash, str(model.device), PRECISIONS[model.dtype])
 
 
 def _warn_if_cut(tokenizer: "ClipTokenizer", text: str) -> None:
