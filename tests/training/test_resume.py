@@ -1,5 +1,6 @@
 """A run that is killed and resumed ends with the same weights as one that was not, to the last bit."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from sfumato.errors import DivergedError, TrainingError, UnknownNameError
@@ -120,3 +122,17 @@ def test_bad_configuration(text: str, error: type[Exception], message: str, tmp_
 def test_missing_configuration(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="cannot read"):
         train(tmp_path / "none.toml")
+
+
+def test_decoder_alone(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    """With a frozen encoder the decoder moves and the latents do not."""
+    toml = tmp_path / "run.toml"
+    start = autoencoder / "straight/export/vae"
+    extra = f"start = {json.dumps(str(start))}\nfreeze_encoder = true\n"
+    toml.write_text(autoencoder_toml(squares).replace("[loop]", extra + "[loop]"))
+    train(toml, tmp_path / "run")
+    before = load_file(start / "diffusion_pytorch_model.safetensors")
+    after = load_file(tmp_path / "run/export/vae/diffusion_pytorch_model.safetensors")
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder"}
+    assert (start / "config.json").read_text() == (tmp_path / "run/export/vae/config.json").read_text()

@@ -82,8 +82,9 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
     factor = model.autoencoder.factor
     shape = (model.autoencoder.latent_channels, request.height // factor, request.width // factor)
     images: list[Image.Image] = []
+    all_seeds = list(range(request.seed, request.seed + request.count))
     for first in range(0, request.count, request.batch):
-        seeds = range(request.seed + first, request.seed + min(first + request.batch, request.count))
+        seeds = all_seeds[first : first + request.batch]
         noise = ImageNoise(seeds, shape, device=model.device)
         x = sampling.start(noise(), sigmas[0])
         for step in sampler(denoise, x, sigmas, noise=noise, path=sampling.parameterisation.path):
@@ -101,8 +102,7 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
     steps = request.steps * len(range(0, request.count, request.batch))
     timings = {"load": model.seconds.get("load", 0.0), **clock.laps}
     timings["steps_per_second"] = steps / clock.laps["sample"]
-    seeds = list(range(request.seed, request.seed + request.count))
-    return Result(images, request, seeds, timings, model.hash, str(model.device), PRECISIONS[model.dtype])
+    return Result(images, request, all_seeds, timings, model.hash, str(model.device), PRECISIONS[model.dtype])
 
 
 def _warn_if_cut(tokenizer: "ClipTokenizer", text: str) -> None:

@@ -1,5 +1,7 @@
 """Training the folding autoencoder: reconstruction in pixels and edges, noise on the latent, equal under scaling."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,9 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sfumato.checkpoints.save import save_part
+from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.training.data import Order, Pictures, generator_for
@@ -33,6 +37,10 @@ class AutoencoderRun(BaseModel):
     edges: float = Field(0.5, ge=0)
     scaled: float = Field(0.3, ge=0, le=1)
     validation: int = Field(64, gt=0)
+    start: Path | None = None
+    """Begin with the autoencoder in this folder, whose form then counts."""
+    freeze_encoder: bool = False
+    """Train the decoder alone: the latents, and a denoiser trained on them, stay as they are."""
     loop: LoopConfig
 
 
@@ -46,6 +54,23 @@ def psnr(a: Tensor, b: Tensor) -> Float[Tensor, " b"]:
     return 10 * torch.log10(4.0 / (a - b).square().flatten(1).mean(1).clamp_min(1e-10))
 
 
+def load_autoencoder(folder: Path) -> AutoencoderFold:
+    """The frozen autoencoder in the `vae` folder of a run's export, float32.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    try:
+        config = AutoencoderFoldConfig.from_json(json.loads((folder / "config.json").read_text()))
+        state = load_file(folder / "diffusion_pytorch_model.safetensors")
+    except OSError as error:
+        raise TrainingError(f"no autoencoder in {folder}; train one first: {error}") from error
+    model = AutoencoderFold(config)
+    model.load_state_dict({key: value.float() for key, value in state.items()})
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
+
+
 class AutoencoderTask:
     """L1 on pixels and on edges. Noise of `latent_noise` is added to the tanh-bounded latent.
 
@@ -57,22 +82,23 @@ class AutoencoderTask:
         self.run = run
         self.pictures = Pictures(run.data)
         torch.manual_seed(run.loop.seed)
-        self.model = AutoencoderFold(
-            AutoencoderFoldConfig(
-                latent_channels=run.latent_channels, fold=run.fold, channels=run.channels, blocks=run.blocks
-            )
+        config = AutoencoderFoldConfig(
+            latent_channels=run.latent_channels, fold=run.fold, channels=run.channels, blocks=run.blocks
         )
+        self.model = AutoencoderFold(config) if run.start is None else load_autoencoder(run.start)
+        self.model.decoder.requires_grad_(True)
+        self.model.encoder.requires_grad_(not run.freeze_encoder)
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""
         assert isinstance(model, AutoencoderFold)
         pixels = self.pictures.pixels(indices, self.run.crop, rng).to(memory_format=torch.channels_last)
-        latents = model.encode(pixels)
+        latents = model.encoder(pixels)  # as bounded by tanh, not standardised
         latents = latents + self.run.latent_noise * torch.randn(latents.shape, generator=rng)
         if float(torch.rand((), generator=rng)) < self.run.scaled:
             latents, pixels = F.avg_pool2d(latents, 2), F.avg_pool2d(pixels, 2)
-        restored = model.decode(latents).float()
+        restored = model.decoder(latents).float()
         l1 = F.l1_loss(restored, pixels)
         edge = sum((F.l1_loss(a, b) for a, b in zip(edges(restored), edges(pixels), strict=True)), torch.zeros(()))
         return {"loss": l1 + self.run.edges * edge, "l1": l1, "edge": edge}
@@ -106,14 +132,14 @@ class AutoencoderTask:
     def export(self, model: nn.Module, folder: Path) -> None:
         """`vae/` in a diffusers-like folder; latents are standardised a channel over 2,000 training pictures."""
         assert isinstance(model, AutoencoderFold)
+        if self.run.freeze_encoder:
+            save_part(folder, "vae", model, model.config, torch.float16)
+            return
         train = self.pictures.train
         chosen = train[torch.randperm(len(train), generator=generator_for(1))[:2000]]
         latents = torch.cat([model.encoder(self.pictures.pixels(part)) for part in chosen.split(16)])
-        config = AutoencoderFoldConfig(
-            latent_channels=self.run.latent_channels,
-            fold=self.run.fold,
-            channels=self.run.channels,
-            blocks=self.run.blocks,
+        config = replace(
+            model.config,
             latents_mean=tuple(round(v, 5) for v in latents.mean((0, 2, 3)).tolist()),
             latents_std=tuple(round(v, 5) for v in latents.std((0, 2, 3)).tolist()),
         )

@@ -5,7 +5,6 @@ is the flow's or v's, on the scalings that sampling uses.
 """
 
 import importlib
-import json
 import random
 import sys
 from collections import Counter
@@ -19,7 +18,6 @@ from jaxtyping import Float, Int
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from rich.progress import track
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sfumato.checkpoints.save import save_index, save_part
@@ -35,6 +33,7 @@ from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
+from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.checkpoint import sha256
 from sfumato.training.data import Attributes, Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
@@ -240,19 +239,6 @@ class DenoiserTask:
         self.tokenizer.save(folder / "tokenizer")
         classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
         save_index(folder, classes, SCHEDULERS[self.run.prediction])
-
-
-def load_autoencoder(folder: Path) -> AutoencoderFold:
-    """The frozen autoencoder of an `autoencoder` run's export."""
-    try:
-        config = AutoencoderFoldConfig.from_json(json.loads((folder / "config.json").read_text()))
-        state = load_file(folder / "diffusion_pytorch_model.safetensors")
-    except OSError as error:
-        raise TrainingError(f"no autoencoder in {folder}; train one first: {error}") from error
-    model = AutoencoderFold(config)
-    model.load_state_dict({key: value.float() for key, value in state.items()})
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
