@@ -20,8 +20,9 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.run
 
+demo: export WORDS := $(PROMPT)
 demo: .venv/.run ## paint PROMPT with the bundled model
-	@$(BIN)/sfumato txt2img "$(PROMPT)" --seed $(SEED) -o outputs/demo.png
+	@$(BIN)/sfumato txt2img "$$WORDS" --seed $(SEED) -o outputs/demo.png
 
 test: lint types contracts ## lint, types, import contracts and the fast tests: what CI runs
 	$(BIN)/python -m pytest -n 2 -q
@@ -46,7 +47,8 @@ bench: .venv/.run ## cold start, time a step, images a second, peak memory
 	$(BIN)/sfumato bench txt2img
 
 docs: .venv/.dev ## regenerate the generated pages
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.readme
+	$(BIN)/python -m tests.diffusion.sampler_page
 
 clean:
 	rm -rf .venv outputs

@@ -110,7 +110,7 @@ class Model:
     dtype: torch.dtype
     device: torch.device
     hash: str
-    """SHA-256 of the denoiser's weights file, the first 10 hex digits."""
+    """SHA-256 of the denoiser's weights file, in hexadecimal."""
     path: Path
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
     """What loading took."""

@@ -1,9 +1,8 @@
-"""Pictures as tensors and back, and sheets of pictures."""
+"""Tensors as pictures, and sheets of pictures."""
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -14,12 +13,6 @@ def to_pil(pixels: Float[Tensor, "3 h w"]) -> Image.Image:
     """Pixels in [-1, 1] (clamped) to an 8-bit RGB picture, rounded to nearest."""
     array = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return Image.fromarray(array.permute(1, 2, 0).cpu().numpy())
-
-
-def to_tensor(image: Image.Image) -> Float[Tensor, "3 h w"]:
-    """A picture of any mode to RGB pixels in [-1, 1]."""
-    array = np.asarray(image.convert("RGB"), dtype=np.float32)
-    return torch.from_numpy(array).permute(2, 0, 1) / 127.5 - 1.0
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap: int = 4) -> Image.Image:

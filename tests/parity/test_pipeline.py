@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from diffusers import (
 )
 
 from sfumato import Studio
+from sfumato.checkpoints.scheduler import CLASSES, read_scheduler
 
 pytestmark = pytest.mark.parity
 
@@ -25,6 +27,7 @@ PROMPT, NEGATIVE, SEED = "a photograph of an astronaut riding a horse", "blurry,
 SCHEDULERS = {
     "euler": (EulerDiscreteScheduler, {}),
     "euler-leading": (EulerDiscreteScheduler, {"timestep_spacing": "leading"}),
+    "ddim-offset-0": (DDIMScheduler, {"set_alpha_to_one": False, "steps_offset": 0}),
     "euler-trailing-karras": (EulerDiscreteScheduler, {"timestep_spacing": "trailing", "use_karras_sigmas": True}),
     "ddim": (DDIMScheduler, {"set_alpha_to_one": False}),
     "ddim-trailing-zero-snr": (
@@ -43,6 +46,12 @@ APART = {("sd2", "dpmpp_2m-karras"), ("sd2", "pndm")}
 Karras grids, and its PNDM averages v-predictions as if they were noise. Label and noise are exact here."""
 
 
+@pytest.mark.parametrize("name", sorted(CLASSES.keys() - {"DPMSolverSDEScheduler"}))  # its making needs torchsde
+def test_default_configurations_are_understood(name: str) -> None:
+    extra = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
+    read_scheduler({**getattr(diffusers, name)(**extra).config, "_class_name": name})
+
+
 @pytest.mark.parametrize(("form", "name"), [(f, n) for f in ("sd1", "sd2") for n in SCHEDULERS if (f, n) not in APART])
 def test_same_picture(name: str, form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     pipeline: StableDiffusionPipeline
@@ -52,7 +61,14 @@ def test_same_picture(name: str, form: str, request: pytest.FixtureRequest, tmp_
     base["prediction_type"] = "epsilon" if form == "sd1" else "v_prediction"
     if kind is DDIMScheduler:
         base["clip_sample"] = False
-    pipeline.scheduler = kind(**{**base, **extra})
+    scheduler = kind(**{**base, **extra})
+    model = tmp_path / "model"
+    shutil.copytree(folder, model, copy_function=lambda a, b: Path(b).symlink_to(a), symlinks=True)
+    (model / "scheduler" / "scheduler_config.json").unlink()
+    scheduler.save_config(model / "scheduler")
+    parts = {**pipeline.components, "scheduler": scheduler}
+    pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         theirs = pipeline(
@@ -64,10 +80,6 @@ def test_same_picture(name: str, form: str, request: pytest.FixtureRequest, tmp_
             output_type="np",
         ).images[0]
 
-    model = tmp_path / "model"
-    shutil.copytree(folder, model, copy_function=lambda a, b: Path(b).symlink_to(a), symlinks=True)
-    (model / "scheduler" / "scheduler_config.json").unlink()
-    pipeline.scheduler.save_config(model / "scheduler")
     result = Studio(model, precision="fp32", device="cpu").txt2img(
         PROMPT, negative=NEGATIVE, steps=9, guidance=7.5, seed=SEED
     )

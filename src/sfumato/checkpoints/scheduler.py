@@ -61,20 +61,54 @@ CLASSES: dict[str, SchedulerClass] = {
     "FlowMatchEulerDiscreteScheduler": SchedulerClass("euler", own_grid="shifted"),
 }
 
-UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "trained_betas": (None,),
-    "thresholding": (False,),
-    "clip_sample": (False,),
-    "use_beta_sigmas": (False, None),
-    "use_lu_lambdas": (False, None),
-    "use_flow_sigmas": (False, None),
-    "use_dynamic_shifting": (False, None),
+READ = frozenset(
+    {"beta_end", "beta_schedule", "beta_start", "final_sigmas_type", "interpolation_type", "num_train_timesteps"}
+    | {"original_inference_steps", "prediction_type", "rescale_betas_zero_snr", "set_alpha_to_one", "shift"}
+    | {"steps_offset", "timestep_spacing", "use_exponential_sigmas", "use_karras_sigmas"}
+)
+"""Keys that we follow."""
+
+FIXED: dict[str, tuple[Any, ...]] = {
     "algorithm_type": ("dpmsolver++", "sde-dpmsolver++"),
-    "solver_order": (2,),
-    "solver_type": ("midpoint", "bh2"),
+    "base_image_seq_len": (256,),
+    "base_shift": (0.5,),
+    "disable_corrector": ([],),
+    "euler_at_final": (False,),
+    "invert_sigmas": (False,),
+    "lambda_min_clipped": (float("-inf"), "-inf"),
+    "lower_order_final": (True,),
+    "max_image_seq_len": (4096,),
+    "max_shift": (1.15,),
+    "noise_sampler_seed": (None,),
+    "predict_x0": (True,),
+    "sigma_max": (None,),
+    "sigma_min": (None,),
     "skip_prk_steps": (True,),
+    "solver_order": (2,),
+    "solver_p": (None,),
+    "solver_type": ("midpoint", "bh2"),
+    "stochastic_sampling": (False,),
+    "shift_terminal": (None,),
+    "thresholding": (False,),
+    "time_shift_type": ("exponential",),
+    "timestep_scaling": (10.0,),
+    "timestep_type": ("discrete",),
+    "trained_betas": (None,),
+    "use_beta_sigmas": (False, None),
+    "use_dynamic_shifting": (False, None),
+    "use_flow_sigmas": (False, None),
+    "use_lu_lambdas": (False, None),
+    "variance_type": (None,),
 }
-"""Keys that change the picture, with the values that we implement. `clip_sample` of DDIM is absent in latent models."""
+"""Keys that change the picture, with the values that we implement."""
+
+IGNORED = frozenset(
+    # The pipeline switches clipping off for latents; the others act only where `FIXED` does not let us go.
+    {"clip_sample", "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift"}
+)
+
+PIPELINE_OFFSET = 1
+"""`StableDiffusionPipeline` sets `steps_offset` to this whatever the file says."""
 
 
 def read_scheduler(config: Mapping[str, Any], source: str = "scheduler_config.json") -> Sampling:
@@ -86,27 +120,34 @@ def read_scheduler(config: Mapping[str, Any], source: str = "scheduler_config.js
     name = config.get("_class_name")
     if name not in CLASSES:
         raise CheckpointError(f"{source}: scheduler {name!r} is not supported; known: {', '.join(sorted(CLASSES))}")
-    for key, allowed in UNSUPPORTED.items():
-        if key in config and config[key] not in allowed:
-            known = " or ".join(repr(value) for value in allowed)
-            raise CheckpointError(f"{source}: {key}={config[key]!r} is not supported, only {known}")
+    for key, value in config.items():
+        if key in READ or key in IGNORED or key.startswith("_"):
+            continue
+        if key not in FIXED:
+            raise CheckpointError(f"{source}: unknown setting {key!r} of {name}; it might change the picture")
+        if value not in FIXED[key]:
+            known = " or ".join(repr(value) for value in FIXED[key])
+            raise CheckpointError(f"{source}: {key}={value!r} is not supported, only {known}")
+    if name == "PNDMScheduler" and "skip_prk_steps" not in config:
+        raise CheckpointError(f"{source}: PNDM with Runge-Kutta steps is not supported; set skip_prk_steps to true")
     kind = CLASSES[name]
     total = config.get("num_train_timesteps", 1000)
     if kind.own_grid == "shifted":
         flow = FlowSchedule(shift=config.get("shift", 1.0), num_timesteps=total)
         return Sampling(FLOW, flow, kind.sampler, shifted)
 
-    schedule = DiscreteSchedule.from_betas(
-        config.get("beta_schedule", "linear"),
-        config.get("beta_start", 0.0001),
-        config.get("beta_end", 0.02),
-        total,
-        zero_terminal_snr=config.get("rescale_betas_zero_snr", False),
-        log_interpolation=config.get("interpolation_type", "linear") == "log_linear",
-    )
-    spacing = Spacing(
-        config.get("timestep_spacing", kind.spacing), config.get("steps_offset", 0), kind.interior, kind.rounded
-    )
+    try:
+        schedule = DiscreteSchedule.from_betas(
+            config.get("beta_schedule", "linear"),
+            config.get("beta_start", 0.0001),
+            config.get("beta_end", 0.02),
+            total,
+            zero_terminal_snr=config.get("rescale_betas_zero_snr", False),
+            log_interpolation=config.get("interpolation_type", "linear") == "log_linear",
+        )
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    spacing = Spacing(config.get("timestep_spacing", kind.spacing), PIPELINE_OFFSET, kind.interior, kind.rounded)
     ends_at_zero = (
         config.get("set_alpha_to_one", kind.set_alpha_to_one)
         if name in ("DDIMScheduler", "PNDMScheduler")

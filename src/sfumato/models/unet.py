@@ -80,7 +80,7 @@ class UNetConfig(ModelConfig):
     )
     fixed["addition_embed_type_num_heads"] = (64, None)
     ignored: ClassVar[frozenset[str]] = frozenset({"upcast_attention"})
-    """Our softmax is in float32 always, which is what `upcast_attention` asks for."""
+    """`upcast_attention` asks for exact scores at half precision; ours are rounded before a float32 softmax."""
 
     def heads(self, level: int) -> int:
         """Attention heads at `level` (0 is the finest)."""

@@ -23,7 +23,7 @@ def attention(
 ) -> Float[Tensor, "b h n d"]:
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), softmax over keys in float32.
 
-    Short sequences take matmul-softmax-matmul, long ones the fused kernel; both compute the same function.
+    Short sequences take matmul-softmax-matmul, long ones the fused kernel: the same function, but for rounding.
     """
     n, m = q.shape[-2], k.shape[-2]
     if q.device.type != "cpu" or n * m > PLAIN_SCORES:

@@ -12,7 +12,7 @@ from torch import Tensor
 from sfumato.diffusion.guidance import classifier_free
 from sfumato.diffusion.noise import ImageNoise
 from sfumato.diffusion.samplers import SAMPLERS
-from sfumato.errors import RequestError
+from sfumato.errors import RequestError, SfumatoError
 from sfumato.families import Model
 from sfumato.images import to_pil
 from sfumato.requests import Txt2Img, draw_seed
@@ -35,12 +35,12 @@ def resolve(model: Model, request: Txt2Img) -> Txt2Img:
     width, height = model.size
     values = {
         "seed": draw_seed() if request.seed is None else request.seed,
-        "batch": request.batch or 1,
-        "steps": request.steps or model.family.steps,
-        "sampler": request.sampler or model.sampling.sampler,
+        "batch": 1 if request.batch is None else request.batch,
+        "steps": model.family.steps if request.steps is None else request.steps,
+        "sampler": model.sampling.sampler if request.sampler is None else request.sampler,
         "guidance": model.family.guidance if request.guidance is None else request.guidance,
-        "width": request.width or width,
-        "height": request.height or height,
+        "width": width if request.width is None else request.width,
+        "height": height if request.height is None else request.height,
     }
     exact = request.changed(**values)
     for name, pixels in (("width", exact.width), ("height", exact.height)):
@@ -65,7 +65,7 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
     assert request.guidance is not None
     assert request.width is not None
     assert request.height is not None
-    clock = _Clock()
+    clock = _Clock(model.device)
     for text in (request.prompt, request.negative):
         _warn_if_cut(model.tokenizer, text)
     cond = model.encode([request.prompt], clip_skip=request.clip_skip)
@@ -97,7 +97,13 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
             on_step(Progress(first, len(seeds), step.index, step.total, step.sigma, preview))
         clock.lap("sample")
         latents = sampling.finish(x, sigmas[-1])
-        images += [to_pil(pixels) for latent in latents.split(1) for pixels in model.decode(latent)]
+        for latent in latents.split(1):
+            pixels = model.decode(latent)
+            if not bool(pixels.isfinite().all()):
+                raise SfumatoError(
+                    f"{model.name} painted NaN or infinity in {PRECISIONS[model.dtype]}; try --precision fp32"
+                )
+            images += [to_pil(picture) for picture in pixels]
         clock.lap("decode")
     steps = request.steps * len(range(0, request.count, request.batch))
     timings = {"load": model.seconds.get("load", 0.0), **clock.laps}
@@ -114,11 +120,16 @@ def _warn_if_cut(tokenizer: "ClipTokenizer", text: str) -> None:
 class _Clock:
     """Seconds by name, summed."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.laps: dict[str, float] = {}
         self._since = time.perf_counter()
 
     def lap(self, name: str) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
         now = time.perf_counter()
         self.laps[name] = self.laps.get(name, 0.0) + now - self._since
         self._since = now

@@ -78,7 +78,9 @@ class AutoencoderTask:
     Kouzelis et al. 2025): such latents are smoother and quicker to learn for a denoiser.
     """
 
-    def __init__(self, run: AutoencoderRun) -> None:
+    def __init__(self, run: AutoencoderRun, folder: Path) -> None:
+        if run.freeze_encoder and run.start is None:
+            raise TrainingError("freeze_encoder needs start: the folder of a trained autoencoder")
         self.run = run
         self.pictures = Pictures(run.data)
         torch.manual_seed(run.loop.seed)
@@ -88,7 +90,11 @@ class AutoencoderTask:
         self.model = AutoencoderFold(config) if run.start is None else load_autoencoder(run.start)
         self.model.decoder.requires_grad_(True)
         self.model.encoder.requires_grad_(not run.freeze_encoder)
+        step = self.model.factor * 2
+        if run.crop > self.pictures.size or run.crop % step:
+            raise TrainingError(f"crop={run.crop} must be a multiple of {step} and at most {self.pictures.size}")
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
+        self.content = {"data": self.pictures.digest}
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""

@@ -9,11 +9,14 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -80,7 +83,7 @@ def _folders(run: Path) -> list[Path]:
 
 
 def load_latest(run: Path) -> Snapshot | None:
-    """The newest checkpoint whose digest holds; a damaged one is passed over for the one before it. None if no one is.
+    """The newest checkpoint whose digest holds; a damaged one is passed over for the one before it. None for a new run.
 
     Raises:
         TrainingError: when there are checkpoints but all are damaged.
@@ -93,10 +96,57 @@ def load_latest(run: Path) -> Snapshot | None:
             if sha256(weights) == facts["sha256"]:
                 return Snapshot(load_file(weights), facts)
         except (OSError, ValueError, KeyError):
-            continue
+            pass  # damaged like one whose digest does not hold
+        shutil.rmtree(folder)
     if folders:
-        raise TrainingError(f"no checkpoint in {run / 'checkpoints'} is whole; remove the folder to start anew")
+        raise TrainingError(f"no checkpoint in {run / 'checkpoints'} was whole; run it again to start anew")
     return None
+
+
+def latest_facts(run: Path) -> dict[str, Any] | None:
+    """The JSON half of the newest readable checkpoint, without its weights."""
+    for folder in reversed(_folders(run)):
+        try:
+            facts: dict[str, Any] = json.loads((folder / "state.json").read_text())
+        except (OSError, ValueError):
+            continue
+        return facts
+    return None
+
+
+def drop_latest(run: Path) -> None:
+    """Remove the newest checkpoint, which turned out to be of no use."""
+    for folder in _folders(run)[-1:]:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def whole_folder(final: Path) -> Iterator[Path]:
+    """A folder to be filled that takes the name `final` (and the place of an older one) when it is complete.
+
+    Raises:
+        TrainingError: when it cannot be written; an older folder is untouched then.
+    """
+    temporary = final.with_name(f".{final.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in (p for p in temporary.rglob("*") if p.is_file()):
+            path.chmod(0o644)  # safetensors writes for the owner alone
+            _sync(path)
+        if final.exists():
+            old = final.with_name(f".{final.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            final.rename(old)
+            temporary.rename(final)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(final)
+        _sync(final.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise TrainingError(f"cannot write {final}: {error}; free space and run it again") from error
 
 
 def pack_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

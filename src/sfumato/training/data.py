@@ -3,6 +3,7 @@
 All randomness of a run is a function of (seed, step): nothing has to be saved to resume exactly.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -31,7 +32,7 @@ class Pictures:
                 raise TrainingError(f"{folder} has no {name}; render the data first (see recipes/nano/README.md)")
         self.folder = folder
         self.array: np.memmap = np.load(folder / "pictures.npy", mmap_mode="r")
-        with (folder / "attributes.jsonl").open() as lines:
+        with (folder / "attributes.jsonl").open(encoding="utf-8") as lines:
             self.attributes: list[Attributes] = [json.loads(line) for line in lines]
         if len(self.attributes) != len(self.array):
             raise TrainingError(f"{folder}: {len(self.array)} pictures but {len(self.attributes)} attribute lines")
@@ -45,6 +46,11 @@ class Pictures:
         return int(self.array.shape[1])
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the attributes, which say what each picture is and how many there are."""
+        return hashlib.sha256((self.folder / "attributes.jsonl").read_bytes()).hexdigest()
+
+    @cached_property
     def train(self) -> Int[Tensor, " n"]:
         """Indices of the training split."""
         return self._split("train")
@@ -55,7 +61,10 @@ class Pictures:
         return self._split("validation")
 
     def _split(self, name: str) -> Int[Tensor, " n"]:
-        return torch.tensor([i for i, a in enumerate(self.attributes) if a.get("split", "train") == name])
+        found = [i for i, a in enumerate(self.attributes) if a.get("split", "train") == name]
+        if not found:
+            raise TrainingError(f"{self.folder} has no pictures whose split is {name!r}")
+        return torch.tensor(found)
 
     def pixels(
         self, indices: Int[Tensor, " b"], crop: int | None = None, generator: torch.Generator | None = None
@@ -84,8 +93,6 @@ class Order:
     def __init__(
         self, indices: Int[Tensor, " n"], batch: int, seed: int, weights: Float[Tensor, " n"] | None = None
     ) -> None:
-        if len(indices) == 0:
-            raise TrainingError("the training split is empty")
         self.indices, self.batch, self.seed, self.weights = indices, batch, seed, weights
         self._epoch: tuple[int, Tensor] | None = None
 

@@ -32,12 +32,13 @@ from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
+from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.training.autoencoder import load_autoencoder
-from sfumato.training.checkpoint import sha256
+from sfumato.training.checkpoint import sha256, whole_folder
 from sfumato.training.data import Attributes, Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
-from sfumato.training.objectives import denoising_error, log_normal, logit_normal, network_input
+from sfumato.training.objectives import denoising_error, logit_normal, network_input, uniform
 from sfumato.training.tokenizer import train_tokenizer
 
 SCHEDULERS: dict[str, dict[str, Any]] = {
@@ -117,23 +118,35 @@ class TextToImage(nn.Module):
 class DenoiserTask:
     """Latents, captions and times in; the weighted error of the clean estimate out."""
 
-    def __init__(self, run: DenoiserRun) -> None:
+    def __init__(self, run: DenoiserRun, folder: Path) -> None:
         self.run = run
         self.pictures = Pictures(run.data)
         self.caption = _import_caption(run.captions)
         self.autoencoder = load_autoencoder(run.autoencoder)
         self.latents = cached_latents(self.pictures, self.autoencoder, run.autoencoder)
-        self.tokenizer = train_tokenizer(self._corpus(), run.text.vocabulary, run.text.window)
+        self.tokenizer = self._tokenizer(folder / "tokenizer")
         torch.manual_seed(run.loop.seed)
         self.model = TextToImage(CLIPTextEncoder(self._text_config()), UNet(self._unet_config()))
         _start_gently(self.model.unet)
         train = self.pictures.train
         self.order = Order(train, run.loop.batch, run.loop.seed, _weights(self.pictures, train, run.shares))
+        self.content = {
+            "data": self.pictures.digest,
+            "autoencoder": sha256(run.autoencoder / "diffusion_pytorch_model.safetensors"),
+            "tokenizer": sha256(folder / "tokenizer" / "merges.txt"),
+        }
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
             FlowSchedule() if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
         )
-        self.draw = logit_normal() if run.prediction == "flow" else log_normal()
+        self.draw = logit_normal() if run.prediction == "flow" else uniform(self.schedule)
+
+    def _tokenizer(self, folder: Path) -> ClipTokenizer:
+        """Learned when the run begins and kept with it: among ties, learning differs from process to process."""
+        if not folder.is_dir():
+            with whole_folder(folder) as temporary:
+                train_tokenizer(self._corpus(), self.run.text.vocabulary, self.run.text.window).save(temporary)
+        return ClipTokenizer.from_folder(folder)
 
     def _corpus(self) -> list[str]:
         rng = random.Random(self.run.loop.seed)

@@ -7,10 +7,10 @@ Exact resume rests on one rule: whatever is random at step k is drawn from `gene
 was killed and resumed ends with the same bytes as one that was not (same machine, same thread count).
 """
 
-import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,12 +22,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from sfumato.errors import DivergedError, TrainingError
-from sfumato.training.checkpoint import Snapshot, load_latest, pack_optimizer, save, unpack_optimizer
+from sfumato.errors import DivergedError
+from sfumato.training.checkpoint import (
+    Snapshot,
+    drop_latest,
+    load_latest,
+    pack_optimizer,
+    save,
+    unpack_optimizer,
+    whole_folder,
+)
 from sfumato.training.data import Order, generator_for
 from sfumato.training.ema import EMA
 from sfumato.training.optim import build_optimizers, rate
-from sfumato.training.tracking import Tracker
+from sfumato.training.tracking import Tracker, plot
+
+EXTENDABLE = frozenset({"steps", "decay", "shape", "log_every", "validate_every", "sheet_every", "save_every", "keep"})
+"""Settings of `LoopConfig` that may differ when a run is resumed; others would make it another run."""
 
 
 class LoopConfig(BaseModel):
@@ -47,18 +58,15 @@ class LoopConfig(BaseModel):
     decay: int = Field(0, ge=0)
     clip: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
-    precision: Literal["bf16", "fp32"] = "bf16"
-    seed: int = 0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """"auto" races both on this machine when the run begins and keeps the winner with it."""
+    seed: int = Field(0, ge=0)
     log_every: int = Field(20, gt=0)
     validate_every: int = Field(500, gt=0)
     sheet_every: int = Field(1000, gt=0)
     save_every: int = Field(500, gt=0)
     keep: int = Field(2, gt=0)
     channels_last: bool = True
-
-
-EXTENDABLE = frozenset({"steps", "decay", "shape", "log_every", "validate_every", "sheet_every", "save_every", "keep"})
-"""What may differ when a run is resumed; all else would make it another run."""
 
 
 class Task(Protocol):
@@ -72,6 +80,11 @@ class Task(Protocol):
     @property
     def order(self) -> Order:
         """Which pictures make batch k."""
+        ...
+
+    @property
+    def content(self) -> dict[str, str]:
+        """Digests of what the run learns from, by name: a run is not resumed on other content."""
         ...
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
@@ -91,6 +104,48 @@ class Task(Protocol):
         ...
 
 
+class State:
+    """What a run carries from step to step: weights, their average, optimisers, the number of steps done."""
+
+    def __init__(self, model: nn.Module, config: LoopConfig) -> None:
+        if config.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model
+        self.optimizers = build_optimizers(
+            model, config.learning_rate, weight_decay=config.weight_decay, betas=config.betas, muon=config.muon
+        )
+        self.ema = EMA(model, config.ema)
+        self.step = 0
+
+    def update(self, learning_rate: float) -> None:
+        """One optimiser step at that rate, followed by the average."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.step()
+        self.ema.update(self.model, self.step)
+
+    def snapshot(self, identity: Mapping[str, Any]) -> Snapshot:
+        """Everything, to be saved."""
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"ema/{k}": v for k, v in self.ema.model.state_dict().items()}
+        rests = []
+        for i, optimizer in enumerate(self.optimizers):
+            packed, rest = pack_optimizer(f"optimizer{i}", optimizer)
+            tensors |= packed
+            rests.append(rest)
+        return Snapshot(tensors, {"step": self.step, "config": dict(identity), "optimizers": rests})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot."""
+        for prefix, module in (("model/", self.model), ("ema/", self.ema.model)):
+            part = {k.removeprefix(prefix): v for k, v in snapshot.tensors.items() if k.startswith(prefix)}
+            module.load_state_dict(part)
+        for i, (optimizer, rest) in enumerate(zip(self.optimizers, snapshot.facts["optimizers"], strict=True)):
+            unpack_optimizer(f"optimizer{i}", optimizer, snapshot.tensors, rest)
+        self.step = int(snapshot.facts["step"])
+
+
 MAX_BAD_STEPS = 10
 """So many non-finite steps in a row end the run."""
 
@@ -100,83 +155,83 @@ def fit(
     config: LoopConfig,
     run: Path,
     *,
-    identity: dict[str, Any] | None = None,
+    identity: Mapping[str, Any],
     console: Console | None = None,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> dict[str, float]:
     """Train `task` in the folder `run`, from its newest checkpoint if it has one; export when done.
 
-    `identity` is the rest of the run's configuration, stored and compared on resume. Returns the last validation.
+    `identity` is stored with each checkpoint (who may resume is the caller's to check). Returns the last validation.
 
     Raises:
-        TrainingError: when the run in the folder was begun with another configuration.
+        TrainingError: a checkpoint cannot be read or written.
         DivergedError: after ten non-finite steps in a row; the last good checkpoint stays.
     """
-    model = task.model
-    if config.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizers = build_optimizers(
-        model, config.learning_rate, weight_decay=config.weight_decay, betas=config.betas, muon=config.muon
-    )
-    ema = EMA(model, config.ema)
-    done = _resume(run, config, identity or {}, model, ema, optimizers)
-    tracker = Tracker(run)
+    state = State(task.model, config)
+    if (snapshot := load_latest(run)) is not None:
+        state.restore(snapshot)
     latest: dict[str, float] = {}
-    bad = 0
+    bad, confirmed = 0, True  # a checkpoint is confirmed by a finite step after it
+    with closing(Tracker(run)) as tracker, _progress(console) as progress:
+        bar = progress.add_task(run.name, total=config.steps, completed=state.step, note="")
+        since, counted = time.monotonic(), 0
+        while state.step < config.steps:
+            factor = rate(state.step, shape=config.shape, steps=config.steps, warmup=config.warmup, decay=config.decay)
+            losses = _backward(task, state.model, config, state.step)
+            norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), config.clip))
+            if math.isfinite(losses["loss"]) and math.isfinite(norm):
+                bad, confirmed = 0, True
+                state.update(config.learning_rate * factor)
+            else:
+                bad += 1
+                tracker.scalars(state.step, {"skipped": 1.0})
+                if bad == MAX_BAD_STEPS:
+                    if not confirmed:
+                        drop_latest(run)
+                    raise DivergedError(
+                        f"{bad} non-finite steps in a row at step {state.step} of {run}; its last checkpoint is from "
+                        "before that: begin a new run with a lower learning_rate"
+                    )
+            for optimizer in state.optimizers:
+                optimizer.zero_grad(set_to_none=True)
 
+            state.step += 1
+            counted += config.batch * config.accumulate
+            last = state.step == config.steps
+            if state.step % config.log_every == 0:
+                speed = counted / (time.monotonic() - since)
+                since, counted = time.monotonic(), 0
+                record = {f"train/{k}": v for k, v in losses.items()}
+                tracker.scalars(
+                    state.step, record | {"gradient_norm": norm, "rate": factor, "images_per_second": speed}
+                )
+                progress.update(bar, note=f"loss {losses['loss']:.4f}  {speed:.1f} images/s")
+            if bad == 0 and (state.step % config.save_every == 0 or last):
+                save(run, state.snapshot(identity), config.keep)
+                confirmed = False
+            if state.step % config.validate_every == 0 or last:
+                latest = task.validate(state.ema.model)
+                tracker.scalars(state.step, {f"validation/{k}": v for k, v in latest.items()})
+                progress.console.print(state.step, {k: round(v, 5) for k, v in latest.items()})
+            if state.step % config.sheet_every == 0 or last:
+                tracker.sheet(state.step, task.sheet(state.ema.model))
+            progress.update(bar, completed=state.step)
+            on_step(state.step)
+    plot(run, run / "loss.png")
+    with whole_folder(run / "export") as folder:
+        task.export(state.ema.model, folder)
+    return latest
+
+
+def _progress(console: Console | None) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
     )
-    with Progress(*columns, TimeRemainingColumn(), console=console or Console(stderr=True)) as progress:
-        bar = progress.add_task(run.name, total=config.steps, completed=done, note="")
-        since, counted = time.monotonic(), 0
-        for step in range(done, config.steps):
-            factor = rate(step, shape=config.shape, steps=config.steps, warmup=config.warmup, decay=config.decay)
-            losses = _backward(task, model, config, step)
-            norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
-            if math.isfinite(losses["loss"]) and math.isfinite(norm):
-                bad = 0
-                for optimizer in optimizers:
-                    for group in optimizer.param_groups:
-                        group["lr"] = config.learning_rate * factor
-                    optimizer.step()
-                ema.update(model, step)
-            else:
-                bad += 1
-                tracker.scalars(step, {"skipped": 1.0})
-                if bad == MAX_BAD_STEPS:
-                    tracker.close()
-                    raise DivergedError(
-                        f"{bad} non-finite steps in a row at step {step}; weights of the last checkpoint in {run} are "
-                        "good: lower learning_rate and start a new run from them"
-                    )
-            for optimizer in optimizers:
-                optimizer.zero_grad(set_to_none=True)
-
-            counted += config.batch * config.accumulate
-            number = step + 1
-            if number % config.log_every == 0:
-                speed = counted / (time.monotonic() - since)
-                since, counted = time.monotonic(), 0
-                record = {f"train/{k}": v for k, v in losses.items()}
-                tracker.scalars(number, record | {"gradient_norm": norm, "rate": factor, "images_per_second": speed})
-                progress.update(bar, note=f"loss {losses['loss']:.4f}  {speed:.1f} images/s")
-            if number % config.validate_every == 0 or number == config.steps:
-                latest = task.validate(ema.model)
-                tracker.scalars(number, {f"validation/{k}": v for k, v in latest.items()})
-                progress.console.print(number, {k: round(v, 5) for k, v in latest.items()})
-            if number % config.sheet_every == 0 or number == config.steps:
-                tracker.sheet(number, task.sheet(ema.model))
-            if number % config.save_every == 0 or number == config.steps:
-                save(run, _snapshot(number, config, identity or {}, model, ema, optimizers), config.keep)
-            progress.update(bar, completed=number)
-            on_step(number)
-    tracker.close()
-    task.export(ema.model, run / "export")
-    return latest
+    return Progress(*columns, console=console or Console(stderr=True))
 
 
 def _backward(task: Task, model: nn.Module, config: LoopConfig, step: int) -> dict[str, float]:
@@ -191,58 +246,3 @@ def _backward(task: Task, model: nn.Module, config: LoopConfig, step: int) -> di
         for name, value in losses.items():
             total[name] = total.get(name, 0.0) + float(value.detach()) / config.accumulate
     return total
-
-
-def _fixed(config: LoopConfig, identity: dict[str, Any]) -> dict[str, Any]:
-    """What two sessions of one run must agree on, as JSON."""
-    return {"loop": config.model_dump(mode="json", exclude=set(EXTENDABLE)), **identity}
-
-
-def _snapshot(
-    number: int,
-    config: LoopConfig,
-    identity: dict[str, Any],
-    model: nn.Module,
-    ema: EMA,
-    optimizers: list[torch.optim.Optimizer],
-) -> Snapshot:
-    tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"ema/{k}": v for k, v in ema.model.state_dict().items()}
-    rests = []
-    for i, optimizer in enumerate(optimizers):
-        packed, rest = pack_optimizer(f"optimizer{i}", optimizer)
-        tensors |= packed
-        rests.append(rest)
-    return Snapshot(tensors, {"step": number, "config": _fixed(config, identity), "optimizers": rests})
-
-
-def _resume(
-    run: Path,
-    config: LoopConfig,
-    identity: dict[str, Any],
-    model: nn.Module,
-    ema: EMA,
-    optimizers: list[torch.optim.Optimizer],
-) -> int:
-    """Restore the newest checkpoint of `run`, if any; returns the number of steps done."""
-    snapshot = load_latest(run)
-    if snapshot is None:
-        return 0
-    ours, theirs = _fixed(config, identity), snapshot.facts["config"]
-    different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-    if different:
-        raise TrainingError(f"{run} was begun with another {', '.join(different)}; choose another run folder")
-    for prefix, module in (("model/", model), ("ema/", ema.model)):
-        module.load_state_dict({k.removeprefix(prefix): v for k, v in snapshot.tensors.items() if k.startswith(prefix)})
-    for i, (optimizer, rest) in enumerate(zip(optimizers, snapshot.facts["optimizers"], strict=True)):
-        unpack_optimizer(f"optimizer{i}", optimizer, snapshot.tensors, rest)
-    return int(snapshot.facts["step"])
-
-
-def weights_digest(module: nn.Module) -> str:
-    """SHA-256 over names and bytes of all weights: equal digests mean equal weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

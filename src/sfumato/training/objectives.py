@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sfumato.diffusion.path import over
 from sfumato.diffusion.scalings import Parameterisation
+from sfumato.diffusion.schedules import Schedule
 
 Draw = Callable[[int, torch.Generator], Tensor]
 """(count, generator) -> sigmas (count,)."""
@@ -18,9 +19,13 @@ def logit_normal(mean: float = 0.0, std: float = 1.0) -> Draw:
     return lambda count, rng: torch.sigmoid(mean + std * torch.randn(count, generator=rng))
 
 
-def log_normal(mean: float = -0.4, std: float = 1.2) -> Draw:
-    """ln sigma ~ N(mean, std^2), for variance-exploding coordinates (Karras et al. 2022, table 1)."""
-    return lambda count, rng: torch.exp(mean + std * torch.randn(count, generator=rng))
+def uniform(schedule: Schedule) -> Draw:
+    """The levels of a schedule's table, each as likely (Ho et al. 2020, algorithm 1)."""
+
+    def draw(count: int, rng: torch.Generator) -> Tensor:
+        return schedule.level(torch.randint(schedule.num_timesteps, (count,), generator=rng)).float()
+
+    return draw
 
 
 def denoising_error(

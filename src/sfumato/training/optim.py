@@ -71,7 +71,7 @@ class Muon(torch.optim.Optimizer):
 def build_optimizers(
     model: nn.Module, lr: float, *, weight_decay: float, betas: tuple[float, float], muon: bool
 ) -> list[torch.optim.Optimizer]:
-    """AdamW for vectors, embeddings and the first and last maps; Muon (where asked) for the matrices in between.
+    """AdamW for vectors, embeddings, `conv_in` and `conv_out`; Muon (where asked) for the matrices in between.
 
     Weight decay touches matrices only, never norms, biases or embeddings.
     """

@@ -1,22 +1,27 @@
 """From a TOML file to a trained component: reads the configuration, picks the task, runs the loop."""
 
+import importlib.util
+import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+import torch
+from pydantic import BaseModel, ValidationError
 
 from sfumato.errors import TrainingError, UnknownNameError
+from sfumato.runtime.precision import choose
 from sfumato.training.autoencoder import AutoencoderRun, AutoencoderTask
+from sfumato.training.checkpoint import latest_facts
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
-from sfumato.training.loop import Task, fit
+from sfumato.training.loop import EXTENDABLE, Task, fit
 
-TASKS: dict[str, tuple[type[AutoencoderRun | DenoiserRun], Callable[[Any], Task]]] = {
+TASKS: dict[str, tuple[type[AutoencoderRun | DenoiserRun], Callable[[Any, Path], Task]]] = {
     "autoencoder": (AutoencoderRun, AutoencoderTask),
     "denoiser": (DenoiserRun, DenoiserTask),
 }
-"""What `task = "..."` in a TOML may say: its configuration and its class."""
+"""What `task = "..."` in a TOML may say: its configuration, and the task of it in a run's folder."""
 
 
 def read_config(path: Path) -> AutoencoderRun | DenoiserRun:
@@ -27,7 +32,7 @@ def read_config(path: Path) -> AutoencoderRun | DenoiserRun:
         UnknownNameError: an unknown task.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text())
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -48,9 +53,67 @@ def train(path: Path, run: Path | None = None) -> Path:
     """Train what the TOML at `path` describes in the folder `run` (default `runs/<its stem>`); resumes by itself.
 
     Returns the folder of the exported component.
+
+    Raises:
+        TrainingError: a bad configuration, missing data, or a run that was begun with another configuration.
     """
-    config = read_config(path)
+    require_extra()
     folder = run if run is not None else Path("runs") / path.stem
-    build = TASKS[config.task][1]
-    fit(build(config), config.loop, folder, identity=config.model_dump(mode="json", exclude={"loop"}))
+    config = _with_precision(read_config(path), folder)
+    task = TASKS[config.task][1](config, folder)
+    identity = {**config.model_dump(mode="json"), "content": task.content}
+    _check_identity(folder, identity, defaults(type(config)))
+    fit(task, config.loop, folder, identity=identity)
     return folder / "export"
+
+
+def _with_precision(config: AutoencoderRun | DenoiserRun, folder: Path) -> AutoencoderRun | DenoiserRun:
+    """The configuration with "auto" settled: as the run began, or by measurement."""
+    precision = config.loop.precision
+    if precision == "auto":
+        facts = latest_facts(folder)
+        if facts is not None:
+            precision = facts["config"]["loop"]["precision"]
+        else:
+            precision = "bf16" if choose("cpu").dtype is torch.bfloat16 else "fp32"
+    return config.model_copy(update={"loop": config.loop.model_copy(update={"precision": precision})})
+
+
+def require_extra() -> None:
+    """Say in one line what is missing for training, before any work is done."""
+    for module in ("tensorboard", "matplotlib"):
+        if importlib.util.find_spec(module) is None:
+            raise TrainingError(f"training needs {module}; install it with: pip install 'sfumato[train]'")
+
+
+def defaults(kind: type[BaseModel]) -> dict[str, Any]:
+    """The values of a configuration's optional settings, nested like the configuration."""
+    found: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found[name] = defaults(field.annotation)
+        elif not field.is_required():
+            found[name] = field.get_default(call_default_factory=True)
+    return found
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _check_identity(folder: Path, identity: Mapping[str, Any], unset: Mapping[str, Any]) -> None:
+    """A run goes on only as it began; a setting that it does not know counts as its default."""
+    snapshot_facts = latest_facts(folder)
+    if snapshot_facts is None:
+        return
+    ours, theirs = _flat(identity), {**_flat(unset), **_flat(snapshot_facts["config"])}
+    free = {f"loop.{name}" for name in EXTENDABLE}
+    different = sorted(
+        name for name in ours.keys() - free if json.dumps(ours[name]) != json.dumps(theirs.get(name, ours[name]))
+    )
+    if different:
+        names = ", ".join(f"{name} ({theirs[name]!r}, now {ours[name]!r})" for name in different)
+        raise TrainingError(f"{folder} was begun with another {names}; choose another run folder")

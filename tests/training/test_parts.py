@@ -1,0 +1,172 @@
+"""The parts of training on their own: schedules, averages, optimisers, order, loss, tokenizer, and what is exported."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sfumato import Studio
+from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
+from sfumato.diffusion.schedules import DiscreteSchedule
+from sfumato.errors import TrainingError
+from sfumato.training.data import Order, Pictures, generator_for
+from sfumato.training.ema import EMA
+from sfumato.training.objectives import denoising_error, logit_normal, uniform
+from sfumato.training.optim import Muon, build_optimizers, orthogonalise, rate
+from sfumato.training.run import train
+from sfumato.training.tokenizer import train_tokenizer
+from tests.training.conftest import autoencoder_toml, denoiser_toml
+
+
+def test_rates() -> None:
+    wsd = [rate(k, shape="warmup_stable_decay", steps=10, warmup=2, decay=3) for k in range(10)]
+    assert wsd == [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    cosine = [rate(k, shape="cosine", steps=10, warmup=2, decay=0) for k in range(10)]
+    assert cosine[2] == 1
+    assert cosine[6] == pytest.approx(0.5)
+    assert all(a > b for a, b in pairwise(cosine[2:]))
+    assert rate(9, shape="constant", steps=10, warmup=0, decay=0) == 1
+
+
+def test_average_follows_by_its_decay() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    ema = EMA(model, decay=0.9)
+    nn.init.ones_(model.weight)
+    ema.update(model, step=0)
+    assert float(ema.model.weight) == pytest.approx(1 - 0.1), "warm-up: the first decay is 1/10"
+    for step in range(1000, 1003):
+        ema.update(model, step)
+    assert float(ema.model.weight) == pytest.approx(1 - 0.1 * 0.9**3)
+
+
+@pytest.mark.parametrize("shape", [(8, 32), (32, 8), (16, 16)])
+def test_orthogonalise(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape) * 7))
+    assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_muon_solves_a_linear_map() -> None:
+    torch.manual_seed(0)
+    target = torch.randn(6, 5)
+    weight = nn.Parameter(torch.zeros(6, 5))
+    optimizer = Muon([weight], lr=0.3)
+    for k in range(200):
+        optimizer.param_groups[0]["lr"] = 0.3 * (1 - k / 200)
+        loss = (weight - target).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.02 * float(target.square().sum())
+
+
+def test_every_parameter_has_one_optimizer() -> None:
+    model = nn.Sequential(nn.Embedding(4, 8), nn.Linear(8, 8), nn.LayerNorm(8), nn.Conv2d(8, 8, 3))
+    optimizers = build_optimizers(model, 1e-3, weight_decay=0.1, betas=(0.9, 0.99), muon=True)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    ids = [id(p) for group in groups for p in group["params"]]
+    assert sorted(ids) == sorted(id(p) for p in model.parameters())
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    assert decayed == {id(model[1].weight), id(model[3].weight)}
+
+
+def test_order_visits_everything_once_an_epoch_and_depends_on_nothing_but_k() -> None:
+    indices = torch.arange(10, 22)
+    order = Order(indices, batch=4, seed=3)
+    epoch = torch.cat([order(k) for k in range(3)])
+    assert sorted(epoch.tolist()) == indices.tolist()
+    again = Order(indices, batch=4, seed=3)
+    assert torch.equal(again(7), order(7))
+    assert not torch.equal(order(0), order(3))
+
+
+def test_order_by_weight() -> None:
+    order = Order(torch.tensor([0, 1]), batch=2000, seed=0, weights=torch.tensor([0.25, 0.75]))
+    assert float(order(0).float().mean()) == pytest.approx(0.75, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", [EPSILON, V, FLOW])
+def test_the_loss_is_the_weighted_error_of_the_clean_estimate(kind: Parameterisation) -> None:
+    torch.manual_seed(0)
+    clean, noise, output = (torch.randn(3, 2, 4, 4) for _ in range(3))
+    sigma = torch.tensor([0.1, 0.5, 0.9])
+    x = kind.path.mix(clean, noise, sigma)
+    scaling = kind.scaling(sigma)
+    error = (scaling.clean(x, output) - clean).square().flatten(1).mean(1) / scaling.out**2
+    assert torch.allclose(denoising_error(output, kind, clean, x, sigma), error, rtol=1e-4)
+
+
+def test_times_reach_the_levels_that_sampling_visits() -> None:
+    rng = generator_for(0)
+    schedule = DiscreteSchedule.from_betas(zero_terminal_snr=True)
+    sigmas = uniform(schedule)(20_000, rng)
+    assert float(sigmas.max()) == pytest.approx(schedule.sigma_max)
+    assert float(sigmas.min()) == pytest.approx(schedule.sigma_min)
+    flow = logit_normal()(20_000, rng)
+    assert 0 < float(flow.min()) < 0.03
+    assert 0.97 < float(flow.max()) < 1
+
+
+def test_pixels_are_cropped_where_the_generator_says(squares: Path) -> None:
+    pictures = Pictures(squares)
+    whole = pictures.pixels(torch.tensor([3]))
+    crop = pictures.pixels(torch.tensor([3]), 16, generator_for(1))
+    assert torch.equal(crop, pictures.pixels(torch.tensor([3]), 16, generator_for(1)))
+    windows = whole[0].unfold(1, 16, 1).unfold(2, 16, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
+    assert any(torch.equal(window, crop[0]) for window in windows)
+    assert float(whole.min()) >= -1
+    assert float(whole.max()) <= 1
+
+
+def test_tokenizer_knows_its_words_and_any_other_string() -> None:
+    texts = ["a red fox"] * 5 + ["a green house, 蓝色背景"] * 5
+    words = train_tokenizer(texts, 600, 16)
+    assert len(words.words("red fox")) == 2
+    assert len(words.words("蓝色背景")) < 4
+    assert len(words.words("zebra 🦓")) > 3
+    assert words(["a red fox"]).shape == (1, 16)
+    assert len(words.vocabulary) <= 600
+
+
+def test_what_is_trained_is_painted(squares: Path, tmp_path: Path) -> None:
+    """From pictures to a picture: both trainers, then the export through the studio; and v-prediction as well."""
+    (tmp_path / "a.toml").write_text(autoencoder_toml(squares))
+    train(tmp_path / "a.toml", tmp_path / "a")
+    for prediction in ("flow", "v_prediction"):
+        text = denoiser_toml(squares, tmp_path / "a/export/vae").replace(
+            "[text]", f'prediction = "{prediction}"\n[text]', 1
+        )
+        (tmp_path / "d.toml").write_text(text)
+        train(tmp_path / "d.toml", tmp_path / prediction)
+        result = Studio(tmp_path / prediction / "export", precision="fp32").txt2img("a red square", steps=3, seed=0)
+        assert result[0].size == (32, 32)
+        assert result.request.sampler == ("euler" if prediction == "flow" else "ddim")
+        assert math.isfinite(result.timings["sample"])
+        assert (tmp_path / prediction / "loss.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("crop = 16", "crop = 15"), "crop=15 must be a multiple"),
+        (("crop = 16", "crop = 64"), "at most 32"),
+        (("crop = 16", "crop = 16\nfreeze_encoder = true"), "freeze_encoder needs start"),
+    ],
+)
+def test_impossible_settings(change: tuple[str, str], message: str, squares: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(autoencoder_toml(squares).replace(*change))
+    with pytest.raises(TrainingError, match=message):
+        train(tmp_path / "a.toml", tmp_path / "a")
+
+
+def test_no_validation_split(squares: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "pictures.npy").write_bytes((squares / "pictures.npy").read_bytes())
+    (data / "attributes.jsonl").write_text((squares / "attributes.jsonl").read_text().replace("validation", "train"))
+    with pytest.raises(TrainingError, match="no pictures whose split is 'validation'"):
+        _ = Pictures(data).validation
