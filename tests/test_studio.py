@@ -107,9 +107,47 @@ def test_progress_and_cancel(studio: Studio) -> None:
     assert seen[0].sigma > seen[1].sigma > seen[2].sigma
 
 
-def test_a_long_prompt_is_cut_with_a_warning(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
-    studio.txt2img("fox " * 100, steps=1)
-    assert "the model reads the first 14" in caplog.text
+def test_a_long_prompt_is_read_to_its_end(studio: Studio) -> None:
+    words = "fox " * 40
+    one = studio.txt2img(words + "red", seed=1, steps=2)[0]
+    other = studio.txt2img(words + "green", seed=1, steps=2)[0]
+    assert pixels(one) != pixels(other)
+
+
+def test_weights_and_schedules_in_prompts(studio: Studio) -> None:
+    plain = pixels(studio.txt2img("a red fox", seed=1, steps=4)[0])
+    assert pixels(studio.txt2img("a (red:1.0) fox", seed=1, steps=4)[0]) == plain
+    assert pixels(studio.txt2img("a (red:1.6) fox", seed=1, steps=4)[0]) != plain
+    assert pixels(studio.txt2img("a [red:green:1.0] fox", seed=1, steps=4)[0]) == plain
+    assert pixels(studio.txt2img("a [red:green:0.5] fox", seed=1, steps=4)[0]) != plain
+    with_parentheses = studio.txt2img("a (red:1.6) fox", seed=1, steps=4, prompt_syntax="plain")[0]
+    assert pixels(with_parentheses) != plain
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_sde"])
+def test_a_scheduled_prompt_changes_at_its_step(studio: Studio, sampler: str) -> None:
+    """Until the change the picture forms exactly as without it."""
+    clean: dict[str, list[bytes]] = {}
+    for prompt in ("a red fox", "a [red:green:2] fox"):
+        request = Txt2Img.build(prompt=prompt, model=studio.default, steps=4, seed=0, sampler=sampler)
+        seen: list[bytes] = []
+        studio.run(request, lambda progress, seen=seen: seen.append(pixels(progress.preview()[0])))  # type: ignore[misc]
+        clean[prompt] = seen
+    same = [a == b for a, b in zip(*clean.values(), strict=True)]
+    assert same[:2] == [True, True]
+    assert not same[3]
+
+
+def test_composition(studio: Studio) -> None:
+    doubled = studio.txt2img("a fox AND a fox :0.5", seed=1, steps=3, guidance=4)[0]
+    plain = studio.txt2img("a fox", seed=1, steps=3, guidance=6)[0]
+    difference = np.abs(np.asarray(doubled, dtype=int) - np.asarray(plain, dtype=int))
+    assert difference.max() <= 1
+
+
+def test_networks_are_refused_by_name(studio: Studio) -> None:
+    with pytest.raises(RequestError, match="lora 'ink'"):
+        studio.txt2img("a fox <lora:ink:0.7>")
 
 
 def test_empty_prompt_paints(studio: Studio) -> None:

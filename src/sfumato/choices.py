@@ -20,6 +20,8 @@ Schedule = Literal[
     "lcm",
 ]
 
+Syntax = Literal["a1111", "comfy", "compel", "plain"]
+
 Precision = Literal["auto", "bf16", "fp32", "fp16"]
 
-Format = Literal["png", "jpeg", "webp"]
+Format = Literal["png", "jpeg", "webp", "avif"]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sfumato.choices import Sampler, Schedule
+from sfumato.choices import Sampler, Schedule, Syntax
 from sfumato.errors import RequestError, UnknownNameError
 
 __all__ = ["MAX_SEED", "Sampler", "Schedule", "Txt2Img", "draw_seed", "parse_size"]
@@ -69,6 +69,7 @@ class Txt2Img(BaseModel):
     )
     width: Pixels | None = Field(None, description="in pixels")
     height: Pixels | None = Field(None, description="in pixels")
+    prompt_syntax: Syntax = Field("a1111", description="how weights and the like are written in prompts")
     clip_skip: int = Field(1, ge=1, le=12, description="which layer of the text encoder to read, from the last")
 
     @model_validator(mode="after")

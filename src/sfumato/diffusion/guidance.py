@@ -4,6 +4,7 @@ What comes out is a `Denoise`, so that guidance, constraints and samplers compos
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -60,6 +61,27 @@ def classifier_free(
         output = scaling.output(x, guided)
         ratio = _deviation(scaling.output(x, told)) / _deviation(output)
         return scaling.clean(x, output * over(rescale * ratio + (1 - rescale), x))
+
+    return denoise
+
+
+def composed(
+    denoiser: Denoiser,
+    parts: Sequence[tuple[Conditioning, float]],
+    negative: Conditioning,
+    scale: float,
+) -> Denoise:
+    """Several conditions at once, each with a weight (Liu et al. 2022, arXiv:2206.01714, eq. 11).
+
+    ``D = D_negative + scale * sum_i weight_i * (D_i - D_negative)``, out of one network call. One part of weight 1
+    is `classifier_free`; unlike there, the negative is needed at scale 1 as well.
+    """
+
+    def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
+        rows = batch(negative.expand(len(x)), *(cond.expand(len(x)) for cond, _ in parts))
+        without, *told = denoiser(torch.cat([x] * (len(parts) + 1)), sigma, rows).chunk(len(parts) + 1)
+        changes = (weight * (clean - without) for clean, (_, weight) in zip(told, parts, strict=True))
+        return without + scale * torch.stack(list(changes)).sum(0)
 
     return denoise
 

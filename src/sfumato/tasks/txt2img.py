@@ -1,29 +1,26 @@
 """Text to image: encode the prompt, draw noise, sample the guided denoiser, decode."""
 
-import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cache
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from sfumato.diffusion.guidance import classifier_free
+from sfumato.diffusion.denoiser import Denoise
+from sfumato.diffusion.guidance import classifier_free, composed
 from sfumato.diffusion.noise import ImageNoise
 from sfumato.diffusion.samplers import SAMPLERS
 from sfumato.errors import RequestError, SfumatoError
 from sfumato.families import Model
 from sfumato.images import to_pil
+from sfumato.prompts import parse, timeline
+from sfumato.prompts.encode import encode_all
 from sfumato.requests import Txt2Img, draw_seed
 from sfumato.results import Progress, Result
 
-if TYPE_CHECKING:
-    from sfumato.models.tokenizer import ClipTokenizer
-
 PRECISIONS = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
-
-log = logging.getLogger(__name__)
 
 
 def resolve(model: Model, request: Txt2Img) -> Txt2Img:
@@ -66,11 +63,6 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
     assert request.width is not None
     assert request.height is not None
     clock = _Clock(model.device)
-    for text in (request.prompt, request.negative):
-        _warn_if_cut(model.tokenizer, text)
-    cond = model.encode([request.prompt], clip_skip=request.clip_skip)
-    negative = model.encode([request.negative], clip_skip=request.clip_skip) if request.guidance != 1 else None
-    clock.lap("encode")
 
     sampling = model.sampling
     sampler = next(row for row in SAMPLERS if row.name == request.sampler)
@@ -78,7 +70,8 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
         sigmas = sampling.sigmas(request.steps, request.schedule)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    denoise = classifier_free(model.denoiser(), cond, negative, request.guidance, rescale=request.guidance_rescale)
+    denoise = conditioned(model, request, sigmas)
+    clock.lap("encode")
     factor = model.autoencoder.factor
     shape = (model.autoencoder.latent_channels, request.height // factor, request.width // factor)
     images: list[Image.Image] = []
@@ -111,10 +104,50 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None])
     return Result(images, request, all_seeds, timings, model.hash, str(model.device), PRECISIONS[model.dtype])
 
 
-def _warn_if_cut(tokenizer: "ClipTokenizer", text: str) -> None:
-    ids, room = tokenizer.words(text), tokenizer.length - 2
-    if len(ids) > room:
-        log.warning("the prompt has %d tokens; the model reads the first %d", len(ids), room)
+def conditioned(model: Model, request: Txt2Img, sigmas: Tensor) -> Denoise:
+    """The guided denoiser of a request's prompts.
+
+    What is said may change with the step (`[cat:dog:0.5]`): it is looked up by sigma, so that the denoiser carries no
+    state and serves any sampler and any batch. Each wording is encoded once.
+
+    Raises:
+        RequestError: a prompt that cannot be read, or one that names networks such as LoRAs.
+    """
+    assert request.steps is not None
+    assert request.guidance is not None
+    scale, rescale = request.guidance, request.guidance_rescale
+    prompt = parse(request.prompt, request.prompt_syntax)
+    against = parse(request.negative, request.prompt_syntax, negative=True)
+    if prompt.networks:
+        named = prompt.networks[0]
+        raise RequestError(
+            f"the prompt asks for {named.kind} {named.name!r}; networks cannot be added yet, take <{named.kind}:...> out"
+        )
+    tracks = (*timeline(prompt, request.steps), *timeline(against, request.steps))  # the last is the negative
+    encoded = iter(
+        encode_all(
+            [reading for track in tracks for reading in track.readings],
+            model.tokenizer,
+            model.text_encoder,
+            clip_skip=request.clip_skip,
+            emphasis=prompt.emphasis,
+        )
+    )
+    told = [[next(encoded) for _ in track.readings] for track in tracks]
+    levels = sigmas[1:].tolist()
+
+    @cache
+    def guided(*now: int) -> Denoise:
+        *parts, (negative, _) = [(told[k][i], tracks[k].weight) for k, i in enumerate(now)]
+        if len(parts) == 1:
+            return classifier_free(model.denoiser(), parts[0][0], negative, scale, rescale=rescale)
+        return composed(model.denoiser(), parts, negative, scale)
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        step = min(sum(level >= float(sigma) for level in levels), len(levels) - 1)
+        return guided(*(track.order[step] for track in tracks))(x, sigma)
+
+    return denoise
 
 
 class _Clock:
