@@ -14,13 +14,16 @@ from PIL import Image
 from sfumato.choices import Format
 from sfumato.errors import OutputError, RequestError
 from sfumato.files import write_atomic
-from sfumato.output import FIELDS, Destination, encode, read_request, save_image, slug
+from sfumato.metadata import carriers, xmp
+from sfumato.metadata.infotext import Painter, parse
+from sfumato.output import FIELDS, Destination, encode, read_request, save_image, slug, texts_of
 from sfumato.requests import MAX_SEED, Txt2Img
 
-FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
+FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "avif")
 IMAGES = [
     Image.linear_gradient("L").resize((16, 16)).convert("RGB").point(lambda v, i=i: v // (i + 1)) for i in range(3)
 ]
+PAINTER = Painter("0123456789", "fp32", "cpu", "2.9.0")
 
 
 def request(count: int = 1, **options: object) -> Txt2Img:
@@ -37,26 +40,39 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_file_carries_the_request_that_repaints_it(tmp_path: Path, format: Format) -> None:
     one = request(prompt='quotes " and \\ and\nlines, 🦊 and 狐', negative="雾").single(0)
-    save_image(IMAGES[0], tmp_path / "a.bin", one.to_json(), format)
+    save_image(IMAGES[0], tmp_path / "a.bin", texts_of(one), format)
     assert read_request(tmp_path / "a.bin") == one
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_same_picture_is_the_same_bytes(format: Format) -> None:
-    text = request().single(0).to_json()
-    assert encode(IMAGES[0], text, format) == encode(IMAGES[0].copy(), text, format)
+    texts = texts_of(request().single(0), PAINTER)
+    assert encode(IMAGES[0], texts, format) == encode(IMAGES[0].copy(), texts, format)
 
 
-def test_png_loses_nothing_and_names_its_text_chunk(tmp_path: Path) -> None:
-    text = request().single(0).to_json()
-    save_image(IMAGES[0], tmp_path / "a.png", text)
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_says_what_painted_it_and_that_an_algorithm_did(tmp_path: Path, format: Format) -> None:
+    (path,) = Destination.parse(tmp_path / f"a.{format}").save(IMAGES[:1], request(steps=4), PAINTER)
+    carried = carriers.read(path.read_bytes())
+    assert carried.generated
+    info = parse(carried.texts["parameters"])
+    assert Painter.read(info) == PAINTER
+    assert info.fields["Seed"] == "41"
+    assert info.prompt == "一只猫, a cat!"
+
+
+def test_png_loses_nothing_and_names_its_text_chunks(tmp_path: Path) -> None:
+    texts = texts_of(request().single(0))
+    save_image(IMAGES[0], tmp_path / "a.png", texts)
     with Image.open(tmp_path / "a.png") as image:
         assert image.tobytes() == IMAGES[0].tobytes()
-        assert image.info == {"sfumato": text}
+        assert image.info == {**texts, xmp.PNG_KEYWORD: xmp.write({}).decode()} | {"xmp": xmp.write({})}
 
 
-def test_quality_changes_the_file() -> None:
-    assert len(encode(IMAGES[0], "{}", "jpeg", 10)) < len(encode(IMAGES[0], "{}", "jpeg", 95))
+def test_quality_changes_the_file_and_is_written_down(tmp_path: Path) -> None:
+    assert len(encode(IMAGES[0], {}, "jpeg", 10)) < len(encode(IMAGES[0], {}, "jpeg", 95))
+    (path,) = Destination.parse(tmp_path / "a.webp", quality=70).save(IMAGES[:1], request())
+    assert parse(carriers.read(path.read_bytes()).texts["parameters"]).fields["Quality"] == "70"
 
 
 def test_a_picture_is_the_same_file_alone_or_in_a_batch(tmp_path: Path) -> None:
@@ -76,7 +92,7 @@ def test_foreign_files_carry_no_request(tmp_path: Path) -> None:
 
 
 def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
-    save_image(IMAGES[0], tmp_path / "a.png", "{}")
+    save_image(IMAGES[0], tmp_path / "a.png", {})
     (tmp_path / "plain").touch()
     assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
@@ -248,8 +264,10 @@ def test_a_request_too_long_for_jpeg_is_refused_before_the_work(tmp_path: Path) 
     long = request(prompt="🦊" * 8192, negative="🦊" * 8192)
     with pytest.raises(RequestError, match="save as png or webp"):
         Destination.parse(tmp_path / "a.jpg").check(long)
-    assert len(encode(IMAGES[0], request(prompt="狐" * 8192, negative="狐" * 8192).to_json(), "jpeg")) > 32768
-    save_image(IMAGES[0], tmp_path / "a.webp", long.to_json(), "webp")
+    shorter = request(prompt="狐" * 8192, negative="狐" * 8192)
+    (path,) = Destination.parse(tmp_path / "a.jpg").save(IMAGES[:1], shorter, PAINTER)
+    assert read_request(path) == shorter
+    save_image(IMAGES[0], tmp_path / "a.webp", texts_of(long), "webp")
     assert read_request(tmp_path / "a.webp") == long
 
 

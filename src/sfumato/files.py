@@ -23,7 +23,7 @@ def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
         if replace:
             temporary.replace(path)
         else:
-            _move_new(temporary, path)
+            move_new(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
@@ -50,8 +50,13 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _move_new(temporary: Path, path: Path) -> None:
-    """A hard link fails where the name is taken, which a rename does not."""
+def move_new(temporary: Path, path: Path) -> None:
+    """Give `temporary` the name `path`, which must be free. (A hard link fails where a name is taken, a rename not.)
+
+    Raises:
+        FileExistsError: it is taken.
+        OSError: as linking and renaming do.
+    """
     try:
         path.hardlink_to(temporary)
     except FileExistsError:

@@ -1,7 +1,8 @@
-"""Pictures on disk: names, formats, and the request inside each file.
+"""Pictures on disk: names, formats, and what each file says of itself.
 
-A file alone repaints itself: it holds the request of that one picture, as JSON, in the PNG text chunk ``sfumato`` or,
-for JPEG and WebP, in the EXIF UserComment. There are no dates, so the same picture is the same bytes.
+A file alone repaints itself: it holds the request of that one picture, as JSON, under the name ``sfumato``; the same as
+infotext, for other tools, under ``parameters``; and the statement that a trained algorithm made it. Where these are in
+a file is the business of `sfumato.metadata.carriers`. There are no dates, so the same picture is the same bytes.
 """
 
 import io
@@ -11,7 +12,7 @@ import stat
 import string
 import tempfile
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
@@ -19,54 +20,74 @@ from typing import TYPE_CHECKING, Self, get_args
 from sfumato.choices import Format
 from sfumato.errors import OutputError, RequestError, UnknownNameError
 from sfumato.files import probe, write_atomic
+from sfumato.metadata import carriers
+from sfumato.metadata.infotext import Painter, describe, model_name
 from sfumato.requests import MAX_SEED, Txt2Img
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TEXT_KEY = "sfumato"
 DEFAULT_OUTPUT = "outputs/"
 DEFAULT_QUALITY = 92
 FIELDS = ("seed", "index", "model", "prompt")
 
-_SUFFIXES: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-_SUFFIX_OF: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-_EXIF_FOLDER, _USER_COMMENT, _UNICODE = 0x8769, 0x9286, b"UNICODE\0"
-_JPEG_COMMENT_LIMIT = 65_000  # an EXIF segment has 16 bits of length
+_SUFFIXES: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
+_SUFFIX_OF: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif"}
+_FILLED_IN = 512  # characters, at most, that what a model chooses adds to a request's texts
 _MAX_NAME = 255  # bytes of one part of a path, nearly everywhere
 
 
 # ------------------------------------------------------------------------------------------------------ one picture
 
 
-def encode(image: "Image", request_json: str, format: Format, quality: int | None = None) -> bytes:
-    """The bytes of a picture's file, with the request inside. `quality` is for JPEG and WebP, 1 to 100."""
-    from PIL import Image, PngImagePlugin
+def texts_of(request: Txt2Img, painter: Painter | None = None, *, quality: int | None = None) -> dict[str, str]:
+    """What a file says of itself, for `encode`: the infotext and the exact request.
 
+    Args:
+        request: for one picture.
+        quality: of the file, when it is not the default.
+    """
+    infotext = describe(request, painter, quality=quality)
+    return {carriers.PARAMETERS: str(infotext), carriers.REQUEST: request.to_json()}
+
+
+def encode(image: "Image", texts: Mapping[str, str], format: Format, quality: int | None = None) -> bytes:
+    """The bytes of a picture's file, with the texts inside. `quality` is for all but PNG, 1 to 100.
+
+    Raises:
+        RequestError: texts too long for a JPEG, or with characters that files cannot carry.
+    """
+    quality = quality if quality is not None else DEFAULT_QUALITY
+    image = image.convert("RGB") if format != "png" else image
+    if format == "avif":
+        return carriers.encode_avif(image, quality, carriers.blocks(texts))
     buffer = io.BytesIO()
     if format == "png":
-        text = PngImagePlugin.PngInfo()
-        text.add_itxt(TEXT_KEY, request_json)
-        image.save(buffer, "PNG", pnginfo=text)
-        return buffer.getvalue()
-    exif = Image.Exif()
-    exif.get_ifd(_EXIF_FOLDER)[_USER_COMMENT] = _comment(request_json)
-    quality = quality if quality is not None else DEFAULT_QUALITY
-    image.convert("RGB").save(buffer, format.upper(), quality=quality, exif=exif.tobytes())
-    return buffer.getvalue()
+        image.save(buffer, "PNG")
+    else:
+        image.save(buffer, format.upper(), quality=quality)
+    return carriers.put(buffer.getvalue(), texts)
 
 
 def save_image(
-    image: "Image", path: Path, request_json: str, format: Format = "png", quality: int | None = None
+    image: "Image", path: Path, texts: Mapping[str, str], format: Format = "png", quality: int | None = None
 ) -> None:
     """Write a picture atomically over whatever file `path` was; its folder must exist.
 
     Raises:
         OutputError: when it cannot be written; an older file stays as it was.
     """
-    data = encode(image, request_json, format, quality)
+    rewrite(path, encode(image, texts, format, quality))
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Write a file's bytes atomically, through links.
+
+    Raises:
+        OutputError: when they cannot be written; an older file stays as it was.
+    """
     try:
-        write_atomic(path, data)
+        write_atomic(_followed(path), data)
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -77,31 +98,12 @@ def read_request(path: Path) -> Txt2Img:
     Raises:
         RequestError: when it is no picture, or carries no request of ours.
     """
-    from PIL import Image, PngImagePlugin
-
-    try:
-        with Image.open(path) as image:
-            if isinstance(image, PngImagePlugin.PngImageFile):
-                text = image.text.get(TEXT_KEY)
-            else:
-                text = _uncomment(image.getexif().get_ifd(_EXIF_FOLDER).get(_USER_COMMENT))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RequestError(
-            f"cannot read a picture from {str(path)!r}: {_reason(error)}; give a PNG, JPEG or WebP"
-        ) from None
-    if text is None:
-        raise RequestError(f"{str(path)!r} carries no request; only pictures that sfumato saved do")
-    return Txt2Img.from_json(text)
-
-
-def _comment(text: str) -> bytes:
-    return _UNICODE + text.encode("utf-16-be")
-
-
-def _uncomment(data: object) -> str | None:
-    if not isinstance(data, bytes) or not data.startswith(_UNICODE):
-        return None
-    return data[len(_UNICODE) :].decode("utf-16-be")
+    data = carriers.load(path)
+    with carriers.about(path):
+        text = carriers.read(data).texts.get(carriers.REQUEST)
+        if text is None:
+            raise RequestError("it carries no request; only pictures that sfumato saved do")
+        return Txt2Img.from_json(text)
 
 
 # ------------------------------------------------------------------------------------------------------------ names
@@ -125,7 +127,7 @@ class Destination:
         template: a path with ``{fields}``; that of a folder when `numbered`.
         numbered: names are chosen, ``0001-prompt.png`` and on, and never taken from an existing file.
         format: of the files.
-        quality: for JPEG and WebP, None for the default.
+        quality: for all but PNG, None for the default.
     """
 
     template: str
@@ -163,15 +165,14 @@ class Destination:
             text, format = _with_format(text, format)
         format = format if format is not None else "png"
         if quality is not None and format == "png":
-            raise RequestError(f"quality {quality} is for jpeg and webp, and PNG loses nothing; leave it out")
+            raise RequestError(f"quality {quality} is for jpeg, webp and avif, and PNG loses nothing; leave it out")
         if quality is not None and not 1 <= quality <= 100:
             raise RequestError(f"quality {quality} must be 1 to 100; {DEFAULT_QUALITY} is the default")
         return cls(text, numbered, format, quality)
 
     def paths(self, request: Txt2Img) -> list[Path]:
         """A file for each picture of a request; numbered ones are only free at this moment."""
-        name = re.split(r"[/\\]", request.model.rstrip("/\\"))[-1]
-        model, prompt = slug(name.removesuffix(".safetensors")), slug(request.prompt)
+        model, prompt = slug(model_name(request.model)), slug(request.prompt)
         if self.numbered:
             folder = Path(self.template.format(model=model, prompt=prompt))
             first = _last_number(folder) + 1
@@ -190,13 +191,12 @@ class Destination:
 
         Raises:
             OutputError: folder not writable or full, a name that is taken by a folder or device, or is too long.
-            RequestError: a request too long for the file format to carry.
+            RequestError: a request too long for the file format to carry, or AVIF where Pillow lacks it.
         """
-        if self.format == "jpeg" and len(_comment(request.to_json())) > _JPEG_COMMENT_LIMIT:
-            raise RequestError(
-                f"a request of {len(request.to_json())} characters does not fit into a JPEG file; "
-                "save as png or webp, or shorten the prompt"
-            )
+        if self.format == "jpeg":
+            carriers.check_jpeg(texts_of(request), spare=_FILLED_IN)
+        if self.format == "avif":
+            carriers.check_avif()
         paths = self.paths(request)
         for path in {paths[0], paths[-1]}:
             try:
@@ -204,8 +204,11 @@ class Destination:
             except OSError as error:
                 raise _cannot_write(path, error) from error
 
-    def save(self, images: Sequence["Image"], request: Txt2Img) -> list[Path]:
+    def save(self, images: Sequence["Image"], request: Txt2Img, painter: Painter | None = None) -> list[Path]:
         """Write all pictures of an executed request, each atomically, each with its own request inside.
+
+        Args:
+            painter: what painted them, written down beside the request.
 
         Raises:
             OutputError: when one cannot be written. All that are not written yet are then kept in the system's
@@ -214,12 +217,12 @@ class Destination:
         paths = self.paths(request)
         written: list[Path] = []
         for i, (image, path) in enumerate(zip(images, paths, strict=True)):
-            data = encode(image, request.single(i).to_json(), self.format, self.quality)
+            data = self._encode(image, request.single(i), painter)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written.append(self._write(path, data, request))
             except OSError as error:
-                kept = self._rescue(images, request, i)
+                kept = self._rescue(images, request, painter, i)
                 raise OutputError(f"{_cannot_write(path, error)}; {kept}") from error
         return written
 
@@ -237,12 +240,16 @@ class Destination:
             except FileExistsError:  # another process took the number
                 path = path.with_name(self._numbered(_last_number(path.parent) + 1, request))
 
-    def _rescue(self, images: Sequence["Image"], request: Txt2Img, first: int) -> str:
+    def _encode(self, image: "Image", request: Txt2Img, painter: Painter | None) -> bytes:
+        texts = texts_of(request, painter, quality=self.quality)
+        return encode(image, texts, self.format, self.quality)
+
+    def _rescue(self, images: Sequence["Image"], request: Txt2Img, painter: Painter | None, first: int) -> str:
         """Keep what is not written in the temporary folder; a sentence on how that went."""
         try:
             folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
             for i in range(first, len(images)):
-                data = encode(images[i], request.single(i).to_json(), self.format, self.quality)
+                data = self._encode(images[i], request.single(i), painter)
                 write_atomic(folder / f"{request.single(i).seed}{_SUFFIX_OF[self.format]}", data)
         except OSError as error:
             return (

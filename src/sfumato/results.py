@@ -76,11 +76,12 @@ class Result:
             RequestError: for a name or pattern that means nothing.
             OutputError: when a file cannot be written; the message says where the pictures are kept.
         """
+        from sfumato.metadata.infotext import Painter
         from sfumato.output import Destination
 
         destination = Destination.parse(output, format=format, quality=quality)
         destination.check(self.request)
-        return destination.save(self.images, self.request)
+        return destination.save(self.images, self.request, Painter.of(self))
 
     def sheet(self, columns: int | None = None) -> "Image":
         """All pictures on one, in rows."""
@@ -106,9 +107,10 @@ class Result:
     def _repr_png_(self) -> bytes:
         """For notebooks: the picture, whole with its request, or all of them on a sheet of a showable size."""
         if len(self) == 1:
-            from sfumato.output import encode
+            from sfumato.metadata.infotext import Painter
+            from sfumato.output import encode, texts_of
 
-            return encode(self.images[0], self.request.single(0).to_json(), "png")
+            return encode(self.images[0], texts_of(self.request.single(0), Painter.of(self)), "png")
         from sfumato.images import contact_sheet
 
         cell = max(16, _SHOWN // math.ceil(math.sqrt(len(self))))

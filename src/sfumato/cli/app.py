@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 bench = typer.Typer(help="Measure speed and memory.", rich_markup_mode=None)
 app.add_typer(bench, name="bench")
+meta = typer.Typer(help="Read, write and strip what is stored in a picture.", rich_markup_mode=None)
+app.add_typer(meta, name="meta")
 
 
 def _one_of(choices: object) -> str:
@@ -50,6 +52,8 @@ Steps = Annotated[int | None, _whole("--steps", metavar="N", help="sampling step
 Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="in pixels, multiples of 8, as 256x256")]
 Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")]
 Numbers = Annotated[str, typer.Option("--precision", metavar="P", help=_one_of(Precision))]
+Picture = Annotated[Path, typer.Argument(metavar="FILE", help="a picture")]
+Changed = Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", help="leave FILE as it is, write this")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 
 
@@ -95,7 +99,7 @@ def txt2img(
         ),
     ] = None,
     format: Annotated[str | None, typer.Option(metavar="F", help=_one_of(Format))] = None,
-    quality: Annotated[int | None, _whole(metavar="Q", help="of jpeg and webp, 1 to 100")] = None,
+    quality: Annotated[int | None, _whole(metavar="Q", help="of jpeg, webp and avif, 1 to 100")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="show the picture forming in the terminal")] = False,
     as_json: Json = False,
     device: Device = "auto",
@@ -163,6 +167,80 @@ def bench_txt2img(
     reports.bench_txt2img(
         model=model, steps=steps, size=size, repeat=repeat, device=device, precision=precision, as_json=as_json
     )
+
+
+@meta.command("read")
+def meta_read(file: Picture, as_json: Json = False) -> None:
+    """Say how a picture was made, by sfumato, A1111, ComfyUI, InvokeAI, NovelAI or diffusers."""
+    from sfumato.cli import metadata
+
+    metadata.show(file, as_json=as_json)
+
+
+@meta.command("strip")
+def meta_strip(file: Picture, output: Changed = None) -> None:
+    """Take out all that does not change how the picture looks, and print the file's path."""
+    from sfumato.cli import metadata
+
+    metadata.strip(file, output)
+
+
+@meta.command("write")
+def meta_write(
+    file: Picture,
+    request: Annotated[str | None, typer.Option(metavar="JSON", help="a request, as meta read --json has it")] = None,
+    infotext: Annotated[str | None, typer.Option(metavar="TEXT", help="settings as A1111 writes them")] = None,
+    output: Changed = None,
+) -> None:
+    """Put a request or an infotext into a picture, and print the file's path."""
+    from sfumato.cli import metadata
+
+    metadata.write(file, output, request=request, infotext=infotext)
+
+
+@app.command()
+def replay(
+    file: Picture,
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="OUT", help="keep the repainted one")] = None,
+    as_json: Json = False,
+    device: Device = "auto",
+    precision: Annotated[str | None, typer.Option(metavar="P", help="the picture's own by default")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only errors on stderr")] = False,
+) -> None:
+    """Repaint a picture from what it carries, and compare; the exit code is 0 when it is identical, else 1."""
+    from sfumato.cli import metadata
+
+    code = metadata.replay(file, output, device=device, precision=precision, as_json=as_json, quiet=quiet)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="IN", help="a model's name, folder or file")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="NAME.safetensors, or else a folder to make")],
+    precision: Annotated[str, typer.Option(metavar="P", help="keep, fp32, fp16, bf16")] = "keep",
+    prediction: Annotated[str | None, typer.Option(metavar="P", help="epsilon, v; when IN does not say")] = None,
+    vae: Annotated[Path | None, typer.Option(metavar="FILE", help="an autoencoder in place of its own")] = None,
+) -> None:
+    """Write a model as one file or as a diffusers folder, and print its path."""
+    from sfumato.cli import weights
+
+    weights.convert(source, target, precision=precision, prediction=prediction, vae=vae)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="weights: .safetensors, .ckpt, .pt, .bin")],
+    prediction: Annotated[str | None, typer.Option(metavar="P", help="epsilon, v; instead of what it says")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a file of weights is and whether it loads; the exit code is 0 when it is sound, else 2."""
+    from sfumato.cli import weights
+
+    code = weights.inspect(file, prediction=prediction, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from sfumato.choices import Format, Precision
 from sfumato.cli import interrupts
 from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
+from sfumato.metadata.infotext import Painter
 from sfumato.output import Destination
 from sfumato.requests import Txt2Img, parse_size
 
@@ -51,8 +52,8 @@ def txt2img(
     destination.check(request)
     checked_precision = check_precision(precision)
     start = time.perf_counter()
-    result = _paint(request, device, checked_precision, surface)
-    files = destination.save(result.images, result.request)
+    result = paint(request, device, checked_precision, surface)
+    files = destination.save(result.images, result.request, Painter.of(result))
     if surface.preview and not surface.quiet:
         _show(result)
     if not surface.quiet:
@@ -108,7 +109,8 @@ def _read_prompt(stream: IO[bytes]) -> str:
         raise RequestError(f"prompt from stdin is not UTF-8 at byte {error.start}; convert it") from None
 
 
-def _paint(request: Txt2Img, device: str, precision: Precision, surface: Surface) -> "Result":
+def paint(request: Txt2Img, device: str, precision: Precision, surface: Surface) -> "Result":
+    """Run a request, and let people watch and interrupt it."""
     with (
         narrating(quiet=surface.quiet),
         watching(request.count, preview=surface.preview, quiet=surface.quiet) as on_step,

@@ -1,0 +1,190 @@
+"""``sfumato meta`` and ``replay``: what a picture says of itself, and whether it is true."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from sfumato.choices import Format
+from sfumato.cli.painting import Surface, check_precision, paint, require_model
+from sfumato.cli.reports import columns
+from sfumato.cli.terminal import note
+from sfumato.errors import RequestError
+from sfumato.metadata import carriers
+from sfumato.metadata.infotext import Infotext, Painter, parse
+from sfumato.metadata.readers import Restored, restore
+from sfumato.output import Destination, encode, rewrite, texts_of
+from sfumato.requests import Txt2Img
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+IDENTICAL, DIFFERENT = 0, 1
+
+
+def show(path: Path, *, as_json: bool) -> None:
+    """What a picture says of how it was made."""
+    data = carriers.load(path)
+    with carriers.about(path):
+        carried = carriers.read(data)
+        restored = restore(carried)
+    if as_json:
+        facts = {
+            "file": str(path),
+            "format": carried.format,
+            "source": restored.source,
+            "exact": restored.exact,
+            "request": restored.request.model_dump(),
+            "unrestored": list(restored.unrestored),
+            "generated": carried.generated,
+            "texts": dict(carried.texts),
+        }
+        print(json.dumps(facts))
+        return
+    rows = [("source", restored.source)]
+    rows += [(name.replace("_", " "), _plain(value)) for name, value in _said(restored)]
+    rows += [("not restored", _plain(words)) for words in restored.unrestored]
+    print(columns(rows))
+
+
+def strip(path: Path, output: Path | None) -> None:
+    """Take out everything that does not change how the picture looks."""
+    data = carriers.load(path)
+    with carriers.about(path):
+        _finish(path, output, carriers.strip(data), _is_recompressed(data))
+
+
+def write(path: Path, output: Path | None, *, request: str | None, infotext: str | None) -> None:
+    """Put a request, or an infotext as it stands, into a picture."""
+    if (request is None) == (infotext is None):
+        raise RequestError("give either --request with JSON or --infotext with text, and not both")
+    if request is not None:
+        texts = texts_of(Txt2Img.from_json(request))
+    else:
+        assert infotext is not None
+        parse(infotext)
+        texts = {carriers.PARAMETERS: infotext}
+    data = carriers.load(path)
+    with carriers.about(path):
+        _finish(path, output, carriers.put(data, texts), _is_recompressed(data))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two pictures differ.
+
+    Attributes:
+        max_difference: of a channel of a pixel, 0 to 255; None when the sizes differ.
+        share: of pixels that differ, 0 to 1.
+    """
+
+    max_difference: int | None
+    share: float
+
+    @property
+    def identical(self) -> bool:
+        """Every channel of every pixel."""
+        return self.max_difference == 0
+
+
+def replay(path: Path, output: str | None, *, device: str, precision: str | None, as_json: bool, quiet: bool) -> int:
+    """Repaint a picture from what it carries and compare pixels. Gives the exit code."""
+    data = carriers.load(path)
+    with carriers.about(path):
+        carried = carriers.read(data)
+        restored = restore(carried)
+        if not restored.exact:
+            raise RequestError(
+                f"it was made by {restored.source}, and only what sfumato painted can be replayed; "
+                "see sfumato meta read"
+            )
+        old = carriers.pixels(data)
+    info = parse(carried.texts.get(carriers.PARAMETERS, ""))
+    stored = Painter.read(info)
+    wanted = stored.precision if precision is None and stored is not None else precision
+    checked = check_precision("auto" if wanted is None else wanted)
+    request = restored.request.single(0)
+    require_model(request.model)
+    destination = None if output is None else Destination.parse(output)
+    if destination is not None:
+        destination.check(request)
+    result = paint(request, device, checked, Surface(quiet=quiet))
+    now = Painter.of(result)
+    files = [] if destination is None else destination.save(result.images, result.request, now)
+    quality = _quality(info)
+    compared = compare(old, _as_stored(result.images[0], carried.format, quality))
+    causes = () if stored is None else stored.differences(now)
+    if as_json:
+        facts = {
+            "file": str(path),
+            "identical": compared.identical,
+            **asdict(compared),
+            "stored": None if stored is None else asdict(stored),
+            "now": asdict(now),
+            "differences": list(causes),
+            "request": request.model_dump(),
+            "files": [str(file) for file in files],
+        }
+        print(json.dumps(facts))
+    else:
+        print("\n".join([_verdict(compared), *map(str, files)]))
+        for words in causes:
+            note(f"differs: {words}")
+    return IDENTICAL if compared.identical else DIFFERENT
+
+
+def compare(old: "Image", new: "Image") -> Comparison:
+    """Two RGB pictures, pixel by pixel."""
+    from PIL import ImageChops
+
+    if old.size != new.size:
+        return Comparison(None, 1.0)
+    red, green, blue = ImageChops.difference(old, new).split()
+    worst = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    counts = worst.histogram()
+    highest = max(level for level, count in enumerate(counts) if count)
+    return Comparison(highest, 1 - counts[0] / sum(counts))
+
+
+def _as_stored(image: "Image", format: str, quality: int | None) -> "Image":
+    """As it looks after the same lossy compression."""
+    known: Format | None = next((known for known in get_args(Format) if known == format), None)
+    if known is None or known == "png":
+        return image.convert("RGB")
+    return carriers.pixels(encode(image, {}, known, quality))
+
+
+def _quality(info: Infotext) -> int | None:
+    text = info.fields.get("Quality", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100 else None
+
+
+def _verdict(compared: Comparison) -> str:
+    if compared.identical:
+        return "identical"
+    if compared.max_difference is None:
+        return "different: another size"
+    return f"different: up to {compared.max_difference} of 255, in {compared.share:.2%} of the pixels"
+
+
+def _finish(path: Path, output: Path | None, data: bytes, recompressed: bool) -> None:
+    target = path if output is None else output
+    rewrite(target, data)
+    if recompressed:
+        note("AVIF was compressed again, so pixels may differ a little")
+    print(target)
+
+
+def _is_recompressed(data: bytes) -> bool:
+    return carriers.kind(data) not in carriers.LOSSLESS
+
+
+def _said(restored: Restored) -> list[tuple[str, object]]:
+    """What the request says; values left to the model say nothing."""
+    values = restored.request.model_dump()
+    return [(name, value) for name, value in values.items() if value is not None and value != "" and name != "task"]
+
+
+def _plain(value: object) -> str:
+    """Fit for a terminal: foreign texts may hold its control codes."""
+    return "".join(c if c.isprintable() else " " for c in str(value))

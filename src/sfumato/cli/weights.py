@@ -1,0 +1,66 @@
+"""``sfumato convert`` and ``inspect``: files of weights from one layout to the other, and what they are."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar, get_args
+
+from sfumato.cli.reports import columns
+from sfumato.cli.terminal import narrating
+from sfumato.errors import UnknownNameError
+
+Name = TypeVar("Name", bound=str)
+
+
+def convert(source: str, target: Path, *, precision: str, prediction: str | None, vae: Path | None) -> None:
+    """Write a model in the other layout and print its path."""
+    from sfumato.checkpoints.catalogue import find
+
+    path = find(source)  # before torch is imported, which takes longer
+    with narrating():
+        from sfumato.checkpoints.detect import Prediction
+        from sfumato.checkpoints.export import StoredPrecision, export
+
+        stored: StoredPrecision = _one_of("precision", precision, get_args(StoredPrecision))
+        predicts: Prediction | None = (
+            None if prediction is None else _one_of("prediction", prediction, get_args(Prediction))
+        )
+        print(export(path, target, precision=stored, prediction=predicts, vae=vae))
+
+
+def inspect(path: Path, *, prediction: str | None, as_json: bool) -> int:
+    """Print what a file is; 0 when it is sound and of a known kind, else 2."""
+    from sfumato.checkpoints.detect import Prediction
+    from sfumato.checkpoints.inspect import inspect as examine
+
+    predicts: Prediction | None = (
+        None if prediction is None else _one_of("prediction", prediction, get_args(Prediction))
+    )
+    report = examine(path, prediction=predicts)
+    facts = asdict(report)
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        rows = [(key.replace("_", " "), _plain(value)) for key, value in facts.items() if key not in _LISTED]
+        print(columns([row for row in rows if row[1]]))
+        for sort, names in report.names.items():
+            print(*(f"{sort.replace('_', ' ')}  {name}" for name in names), sep="\n")
+        for key, text in report.metadata.items():
+            print(f"{key}  {' '.join(text.split())[:120]}")
+    return 0 if report.good else 2
+
+
+_LISTED = ("names", "metadata", "good")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items())
+    return "" if value is None else str(value)
+
+
+def _one_of(kind: str, name: str, known: tuple[Name, ...]) -> Name:
+    for value in known:
+        if name == value:
+            return value
+    raise UnknownNameError(kind, name[:64], known)

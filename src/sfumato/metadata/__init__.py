@@ -1,0 +1,7 @@
+"""What is stored in a picture, ours or anyone's: texts and their carriers. Knows no torch and no network.
+
+infotext    the one-line settings of AUTOMATIC1111's web UI, which everybody reads
+carriers    named texts in PNG, JPEG, WebP and AVIF files: read, put, strip
+names       what other tools call samplers and schedules
+readers     pictures of other tools as requests
+"""

@@ -1,0 +1,296 @@
+"""Named texts inside picture files.
+
+Two texts are ours: ``parameters``, the infotext, and ``sfumato``, the exact request. In PNG each is a text chunk of its
+name. In JPEG, WebP and AVIF the infotext is the EXIF UserComment, where everybody looks for it, and the request is in
+the XMP packet. That packet also says, in every format, that a trained algorithm made the picture.
+
+PNG, JPEG and WebP files are edited without decoding the picture. Nothing here believes a length in a file: every fault
+is a `RequestError` of one line.
+"""
+
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.errors import RequestError
+from sfumato.metadata import exif, jpeg, png, webp, xmp
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PARAMETERS = "parameters"
+REQUEST = "sfumato"
+LOSSLESS = ("png", "jpeg", "webp")
+"""Formats whose metadata is changed without touching the picture."""
+
+MAX_FILE = 2**29
+MAX_TEXT = 2**23  # of all texts in a file; graphs of ComfyUI have a few 2^20
+_MAX_COMMENT = jpeg.LARGEST - 4096  # of a JPEG's UserComment; the rest is for other tags of the EXIF block
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a file carries.
+
+    Attributes:
+        format: ``png``, ``jpeg``, ``webp``, ``avif``, or another that Pillow knows.
+        texts: by their names; `PARAMETERS` and `REQUEST` are the same in every format.
+        generated: it says that a trained algorithm made the picture.
+    """
+
+    format: str
+    texts: Mapping[str, str] = field(default_factory=dict)
+    generated: bool = False
+
+
+def load(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        RequestError: there is no such file, or it is over 512 MiB.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RequestError(f"cannot read {str(path)!r}: {reason}; give a picture's file") from None
+    if len(data) > MAX_FILE:
+        raise RequestError(f"cannot read {str(path)!r}: it has over {MAX_FILE >> 20} MiB; give a picture's file")
+    return data
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Names the file in errors of what is done to its bytes."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"cannot use {str(path)!r}: {error}") from None
+
+
+def read(data: bytes) -> Carried:
+    """All texts in a file's bytes.
+
+    Raises:
+        RequestError: it is no picture, is damaged, or carries more text than 8 MiB.
+    """
+    if data.startswith(png.SIGNATURE):
+        return _read_png(data)
+    if data.startswith(jpeg.SIGNATURE):
+        return _carried("jpeg", *jpeg.read(data))
+    if webp.recognises(data):
+        return _carried("webp", *webp.read(data))
+    with opened(data) as image:
+        info = image.info
+        format = (image.format or "").lower()
+        comment = info.get("comment")
+        blocks = [info.get(name) for name in ("exif", "xmp")]
+    found = _carried(format, *(block if isinstance(block, bytes) else None for block in blocks))
+    if isinstance(comment, bytes) and PARAMETERS not in found.texts and len(comment) <= MAX_TEXT:
+        return Carried(format, {PARAMETERS: comment.decode("utf-8", "replace"), **found.texts}, found.generated)
+    return found
+
+
+def kind(data: bytes) -> str | None:
+    """One of `LOSSLESS` by the file's first bytes, or None."""
+    if data.startswith(png.SIGNATURE):
+        return "png"
+    if data.startswith(jpeg.SIGNATURE):
+        return "jpeg"
+    return "webp" if webp.recognises(data) else None
+
+
+def put(data: bytes, texts: Mapping[str, str]) -> bytes:
+    """The file with these texts and the source type. `PARAMETERS` and `REQUEST` that it had before are gone; all else
+    stays. AVIF is compressed again, at the best quality.
+
+    Args:
+        texts: by names, which are lower-case ASCII letters.
+
+    Raises:
+        RequestError: not a format that we write, a damaged file, or texts that do not fit into a JPEG.
+    """
+    _check(texts)
+    if data.startswith(png.SIGNATURE):
+        return _put_png(data, texts)
+    if data.startswith(jpeg.SIGNATURE):
+        return jpeg.put(data, *_blocks(texts, *jpeg.read(data), limit=_MAX_COMMENT))
+    if webp.recognises(data):
+        block, packet = _blocks(texts, *webp.read(data))
+        return webp.put(data, None if block is None else block.removeprefix(exif.HEADER), packet)
+    with _avif(data) as image:
+        old = (image.info.get("exif"), image.info.get("xmp"))
+        return encode_avif(image, 100, _blocks(texts, *old))
+
+
+def strip(data: bytes) -> bytes:
+    """The file without anything that does not change how the picture looks; orientation and colour profile stay. AVIF
+    is compressed again, at the best quality.
+
+    Raises:
+        RequestError: not a format that we write, or a damaged file.
+    """
+    if data.startswith(png.SIGNATURE):
+        return png.strip(data)
+    if data.startswith(jpeg.SIGNATURE):
+        return jpeg.strip(data)
+    if webp.recognises(data):
+        return webp.strip(data)
+    with _avif(data) as image:
+        block = image.info.get("exif")
+        return encode_avif(image, 100, (None if block is None else exif.turned(block), None))
+
+
+def check_jpeg(texts: Mapping[str, str], *, spare: int = 0) -> None:
+    """Find out whether texts, and `spare` bytes more, fit into a JPEG.
+
+    Raises:
+        RequestError: they do not.
+    """
+    block, packet = _blocks(texts, None, None, limit=_MAX_COMMENT - spare)
+    if len(block or b"") > jpeg.LARGEST or len(xmp.JPEG_HEADER) + len(packet) + spare > jpeg.LARGEST:
+        count = sum(map(len, texts.values()))
+        raise RequestError(
+            f"{count} characters of text do not fit into a JPEG file; save as png or webp, or shorten the prompt"
+        )
+
+
+def check_avif() -> None:
+    """Find out whether AVIF can be written.
+
+    Raises:
+        RequestError: this Pillow was built without it.
+    """
+    from PIL import features
+
+    if not features.check("avif"):
+        raise RequestError("this Pillow cannot write AVIF; take webp, or install pillow 11.3 or newer")
+
+
+def encode_avif(image: "Image", quality: int, blocks: tuple[bytes | None, bytes | None]) -> bytes:
+    """An AVIF file with an EXIF block and an XMP packet; in one thread, so that it is the same bytes everywhere."""
+    block, packet = blocks
+    options = {"exif": block or b"", "xmp": packet or b"", "icc_profile": image.info.get("icc_profile")}
+    buffer = io.BytesIO()
+    image.save(buffer, "AVIF", quality=quality, max_threads=1, autotiling=False, **options)
+    return buffer.getvalue()
+
+
+def blocks(texts: Mapping[str, str]) -> tuple[bytes | None, bytes]:
+    """Texts as an EXIF block and an XMP packet."""
+    return _blocks(texts, None, None)
+
+
+@contextmanager
+def opened(data: bytes) -> "Iterator[Image]":
+    """A picture by Pillow, whose faults are ours; so are those of what is done to it in the context.
+
+    Raises:
+        RequestError: it is no picture, is damaged, or has more pixels than Pillow thinks safe.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                yield image
+    except RequestError:
+        raise
+    except UnidentifiedImageError:
+        raise RequestError("it is no picture; give a PNG, JPEG, WebP or AVIF file") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise RequestError(f"the picture is too large: {_line(error)}") from None
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, RuntimeError) as error:
+        raise RequestError(f"the picture is damaged: {_line(error)}") from None
+
+
+def pixels(data: bytes) -> "Image":
+    """The picture, decoded, as RGB.
+
+    Raises:
+        RequestError: as `opened`.
+    """
+    with opened(data) as image:
+        return image.convert("RGB")
+
+
+def _line(error: Warning | Exception) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in str(error)).split()) or type(error).__name__
+
+
+# ---------------------------------------------------------------------------------------------------------- formats
+
+
+def _read_png(data: bytes) -> Carried:
+    texts, block = png.read(data, MAX_TEXT)
+    packet = texts.pop(xmp.PNG_KEYWORD, "").encode("utf-8", "replace")
+    found = _carried("png", None if PARAMETERS in texts else block, packet)
+    return Carried("png", {**found.texts, **texts}, found.generated)
+
+
+def _put_png(data: bytes, texts: Mapping[str, str]) -> bytes:
+    found, _ = png.read(data, MAX_TEXT)
+    old = found.get(xmp.PNG_KEYWORD)
+    packet = xmp.write({}, None if old is None else old.encode("utf-8", "replace"))
+    return png.put(data, {**texts, xmp.PNG_KEYWORD: packet.decode("utf-8")}, without=(PARAMETERS, REQUEST))
+
+
+@contextmanager
+def _avif(data: bytes) -> "Iterator[Image]":
+    """A still AVIF picture."""
+    with opened(data) as image:
+        if image.format != "AVIF" or getattr(image, "n_frames", 1) > 1:
+            kind = "moving AVIF" if image.format == "AVIF" else str(image.format)
+            raise RequestError(f"metadata of {kind} files cannot be changed here; give PNG, JPEG, WebP or still AVIF")
+        yield image
+
+
+def _carried(format: str, block: bytes | None, packet: bytes | None) -> Carried:
+    """The texts in EXIF and XMP."""
+    if max(len(block or b""), len(packet or b"")) > MAX_TEXT:
+        raise RequestError(f"its texts are too long: over {MAX_TEXT} bytes")
+    texts = {} if packet is None else xmp.read(packet)
+    if block:
+        tags = exif.read(block)
+        for name in tags.names:  # ComfyUI's WebP: "prompt:{...}"
+            key, colon, text = name.partition(":")
+            if colon and text.startswith("{"):
+                texts[key.lower()] = text
+        if tags.comment is not None:
+            texts[PARAMETERS] = tags.comment
+    return Carried(format, texts, packet is not None and xmp.says_generated(packet))
+
+
+def _blocks(
+    texts: Mapping[str, str], block: bytes | None, packet: bytes | None, *, limit: int | None = None
+) -> tuple[bytes | None, bytes]:
+    """An EXIF block and an XMP packet with the texts, from those that were there.
+
+    Args:
+        limit: bytes of a UserComment; a longer one goes into the packet.
+    """
+    comment = texts.get(PARAMETERS)
+    in_exif = comment is not None and (limit is None or len(comment.encode("utf-16-be")) <= limit)
+    in_packet = {name: text for name, text in texts.items() if name != PARAMETERS or not in_exif}
+    written = exif.write(comment if in_exif else None, block) if in_exif or block else None
+    return written, xmp.write(in_packet, packet)
+
+
+def _check(texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        assert re.fullmatch("[a-z]+", name), name
+        bad = next((c for c in text if c not in "\t\n\r" and unicodedata.category(c) in ("Cc", "Cs")), None)
+        if bad is not None or "\ufffe" in text or "\uffff" in text:
+            code = ord(bad) if bad is not None else 0xFFFE
+            raise RequestError(f"the text {name} holds the character U+{code:04X}, which files cannot carry; remove it")
+        if len(text) > MAX_TEXT // 4:
+            raise RequestError(f"the text {name} has {len(text)} characters; at most {MAX_TEXT // 4} are written")

@@ -1,0 +1,172 @@
+"""Infotext: the settings of a picture as AUTOMATIC1111's web UI writes them, and nearly every tool and site reads them.
+
+    a prompt, maybe of several lines
+    Negative prompt: maybe too
+    Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, Model: "a, b"
+
+The last line holds settings if three pairs or more are found in it; otherwise it belongs to the prompt. A value with
+a comma, colon or line break is a JSON string. Written from a description of the format, in linear time for any text.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from sfumato.errors import RequestError
+from sfumato.metadata.names import SAMPLER_LABELS, SCHEDULE_LABELS
+from sfumato.requests import Txt2Img
+
+if TYPE_CHECKING:
+    from sfumato.results import Result
+
+MAX_LENGTH = 2**20
+HASH_DIGITS = 10
+
+_NEGATIVE = "Negative prompt:"
+_PAIR = re.compile(r'(\w[\w \-/]{1,79}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_KEY = re.compile(r"\w[\w \-/]{0,78}[\w\-/]")
+_FEWEST_PAIRS = 3
+
+
+@dataclass(frozen=True)
+class Infotext:
+    """The three parts of the text.
+
+    Attributes:
+        prompt: lines without spaces at their ends.
+        negative: likewise.
+        fields: settings in the order of the text, values without their quotes; of equal keys the last.
+    """
+
+    prompt: str
+    negative: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The text."""
+        lines = [self.prompt] if self.prompt else []
+        if self.negative:
+            lines.append(f"{_NEGATIVE} {self.negative}")
+        if self.fields:
+            lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in self.fields.items()))
+        return "\n".join(lines)
+
+
+def parse(text: str) -> Infotext:
+    """Take a text apart. Any text is one, if only a prompt.
+
+    Raises:
+        RequestError: over 2^20 characters.
+    """
+    if len(text) > MAX_LENGTH:
+        raise RequestError(f"settings of {len(text)} characters are too long; at most {MAX_LENGTH} are read")
+    lines = [line.strip() for line in text.strip().split("\n")]
+    pairs = _PAIR.findall(lines[-1])
+    fields: dict[str, str] = {}
+    if len(pairs) >= _FEWEST_PAIRS:
+        fields = {key.strip(): _unquoted(value.strip()) for key, value in pairs}
+        lines.pop()
+    first = next((i for i, line in enumerate(lines) if line.startswith(_NEGATIVE)), len(lines))
+    negative = "\n".join(lines[first:]).removeprefix(_NEGATIVE)
+    return Infotext("\n".join(lines[:first]).strip(), negative.strip(), fields)
+
+
+@dataclass(frozen=True)
+class Painter:
+    """What painted a picture, beside its request: where these agree, repainting gives the same pixels.
+
+    Attributes:
+        model_hash: of the denoiser's weights file, SHA-256 in hexadecimal, the first digits or all.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        device: its kind, as ``cpu``.
+        torch: version of the engine.
+    """
+
+    model_hash: str
+    precision: str
+    device: str
+    torch: str
+
+    @classmethod
+    def of(cls, result: "Result") -> Self:
+        """The painter of a result, which is this process."""
+        return cls(result.model_hash, result.precision, result.device.partition(":")[0], _version("torch"))
+
+    @classmethod
+    def read(cls, info: Infotext) -> Self | None:
+        """The painter that `describe` wrote down, its hash cut to 10 digits; None if it wrote none."""
+        names = ("Model hash", "Precision", "Device", "Torch")
+        return cls(*(info.fields[name] for name in names)) if all(name in info.fields for name in names) else None
+
+    def differences(self, other: Self) -> tuple[str, ...]:
+        """In words, what `other` has otherwise."""
+        rows = (
+            ("model hash", self.model_hash[:HASH_DIGITS], other.model_hash[:HASH_DIGITS]),
+            ("precision", self.precision, other.precision),
+            ("device", self.device, other.device),
+            ("torch", self.torch, other.torch),
+        )
+        return tuple(f"{name} {ours}, now {theirs}" for name, ours, theirs in rows if ours != theirs)
+
+
+def describe(request: Txt2Img, painter: Painter | None = None, *, quality: int | None = None) -> Infotext:
+    """The infotext of a request for one picture. What the request leaves open is left out.
+
+    Args:
+        quality: of the file, when it is not the default.
+    """
+    size = None if request.width is None or request.height is None else f"{request.width}x{request.height}"
+    fields: dict[str, str | int | None] = {
+        "Steps": request.steps,
+        "Sampler": None if request.sampler is None else SAMPLER_LABELS[request.sampler],
+        "Schedule type": None if request.schedule is None else SCHEDULE_LABELS[request.schedule],
+        "CFG scale": None if request.guidance is None else _number(request.guidance),
+        "Seed": request.seed,
+        "Size": size,
+        "Model hash": None if painter is None else painter.model_hash[:HASH_DIGITS],
+        "Model": model_name(request.model),
+        "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
+        "RNG": "CPU",
+        "Guidance rescale": _number(request.guidance_rescale) if request.guidance_rescale else None,
+        "Prompt syntax": request.prompt_syntax if request.prompt_syntax != "a1111" else None,
+        "Precision": None if painter is None else painter.precision,
+        "Device": None if painter is None else painter.device,
+        "Torch": None if painter is None else painter.torch,
+        "Quality": quality,
+        "Version": f"sfumato {_version('sfumato')}",
+    }
+    written = {key: str(value) for key, value in fields.items() if value is not None}
+    return Infotext(request.prompt.strip(), request.negative.strip(), written)
+
+
+def model_name(model: str) -> str:
+    """The last part of a model's name or path, without the ending of a weights file."""
+    return re.split(r"[/\\]", model.rstrip("/\\"))[-1].removesuffix(".safetensors")
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
+
+
+def _quoted(value: str) -> str:
+    """As JSON where the plain value would be taken apart, or read otherwise."""
+    plain = not re.search(r'[,:\n\r]|^\s|\s$|^"', value)
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        text = json.loads(value)
+    except ValueError:
+        return value
+    return text if isinstance(text, str) else value

@@ -1,0 +1,60 @@
+"""``sfumato convert`` and ``inspect`` as a person meets them: answers on stdout, one line for a fault, exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfumato.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def lora(tmp_path: Path) -> Path:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "lora.safetensors"
+    save_file({"lora_unet_mid.lora_down.weight": torch.zeros(4, 8)}, path, metadata={"ss_network_dim": "4"})
+    return path
+
+
+def test_inspect_answers_in_words_and_in_json(lora: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(lora)]) == 0
+    shown = capsys.readouterr()
+    assert "verdict" in shown.out
+    assert "a LoRA; it is not loaded from here" in shown.out
+    assert shown.err == ""
+    assert main(["inspect", str(lora), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["kind"], facts["format"], facts["tensors"], facts["parameters"]) == ("lora", "kohya", 1, 32)
+    assert facts["metadata"] == {"ss_network_dim": "4"}
+
+
+def test_inspect_of_an_unknown_file_ends_with_2(tmp_path: Path, capsys: Capture) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.full((2,), float("nan"))}, tmp_path / "a.safetensors")
+    assert main(["inspect", "a.safetensors"]) == 2
+    assert "non finite  x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["inspect", "none.safetensors"], "cannot read none.safetensors: No such file"),
+        (["inspect", "text.safetensors"], "text.safetensors is not a safetensors file"),
+        (["inspect", "text.safetensors", "--prediction", "w"], "unknown prediction 'w'"),
+        (["convert", "nano", "out", "--precision", "fp17"], "unknown precision 'fp17'; did you mean"),
+        (["convert", "nan", "out"], "unknown model 'nan'"),
+        (["convert", "nano", "text.safetensors"], "text.safetensors is there already"),
+    ],
+)
+def test_faults_are_one_line(arguments: list[str], message: str, capsys: Capture) -> None:
+    Path("text.safetensors").write_text("no tensors")
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
