@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.folder import load_folder
+from sfumato.checkpoints.single import load_single
 from sfumato.choices import Precision
 from sfumato.families import Model
 from sfumato.requests import Txt2Img
@@ -21,7 +22,8 @@ class Studio:
     <PIL.Image.Image image mode=RGB size=256x256 ...>
 
     Args:
-        model: what a request without a model of its own uses: a name or a folder.
+        model: what `txt2img` paints with unless told otherwise: a name, a folder or a checkpoint file. A request
+            names its own.
         device: "auto", "cpu", "cuda", "cuda:1", "mps" ...
         precision: "auto" measures what is fastest on this machine.
 
@@ -38,12 +40,13 @@ class Studio:
         """The model by that name or path, loaded if it is not the one at hand.
 
         Raises:
-            UnknownNameError, CheckpointError: see `find` and `load_folder`.
+            UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
         """
         path = find(self.default if model is None else model)
         if path not in self._models:
             self._models.clear()  # one at a time: memory is what machines lack
-            self._models[path] = load_folder(path, dtype=self.choice.dtype, device=self.device)
+            load = load_folder if path.is_dir() else load_single
+            self._models[path] = load(path, dtype=self.choice.dtype, device=self.device)
         return self._models[path]
 
     def run(self, request: Txt2Img, on_step: Callable[[Progress], None] = ignore) -> Result:

@@ -122,6 +122,11 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         change_json("vae/config.json", latent_channels=8, use_quant_conv=False, use_post_quant_conv=False),
         "does not fit|different models",
     ),
+    "no network": (change_json("unet/config.json", block_out_channels=[16, 24], norm_num_groups=7), "no network"),
+    "channels as text": (change_json("unet/config.json", block_out_channels="ab"), "describes no network"),
+    "another activation": (change_json("text_encoder/config.json", hidden_act="relu"), "hidden_act='relu'"),
+    "window too long": (change_json("tokenizer/tokenizer_config.json", model_max_length=77), "window of 77"),
+    "unknown betas": (change_json("scheduler/scheduler_config.json", beta_schedule="sigmoid"), "sigmoid"),
     "not json": (write("unet/config.json", "{"), "is not JSON"),
     "a list": (write("unet/config.json", "[]"), "no JSON object"),
     "tokenizer is no json": (write("tokenizer/vocab.json", "[1]"), "CLIP"),
@@ -181,9 +186,11 @@ def test_names(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         find("tinny")
     with pytest.raises(CheckpointError, match=r"no model_index\.json"):
         find(tmp_path)
-    with pytest.raises(CheckpointError, match="there is no folder"):
+    with pytest.raises(CheckpointError, match="there is no folder or file"):
         find(tmp_path / "none")
     single = tmp_path / "model.safetensors"
     single.write_bytes(b"")
-    with pytest.raises(CheckpointError, match="single file"):
-        find(single)
+    assert find(single) == single
+    (tmp_path / "model.txt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no model"):
+        find(tmp_path / "model.txt")

@@ -74,14 +74,15 @@ def test_a_picture_is_painted_and_its_path_printed(capsys: Capture) -> None:
 def test_every_option_reaches_the_request(capsys: Capture) -> None:
     arguments = "--model micro --negative fog --seed 0 --steps 2 --sampler heun --schedule karras --guidance 0"
     more = (
-        "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 --json"
+        "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 --json "
+        "--prompt-syntax comfy"
     )
     assert main(["txt2img", "a", *arguments.split(), *more.split()]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["request"] == {
         **{"task": "txt2img", "prompt": "a", "negative": "fog", "model": "micro", "seed": 0, "count": 2, "batch": 2},
         **{"steps": 2, "sampler": "heun", "schedule": "karras", "guidance": 0.0, "guidance_rescale": 0.5},
-        **{"width": 24, "height": 32, "clip_skip": 2},
+        **{"width": 24, "height": 32, "prompt_syntax": "comfy", "clip_skip": 2},
     }
     assert answer["files"] == ["x-1.jpg", "x-2.jpg"]
 

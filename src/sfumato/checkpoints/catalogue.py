@@ -9,7 +9,10 @@ from pathlib import Path
 
 from sfumato.errors import CheckpointError, UnknownNameError
 
+MAX_PATH = 4000
 BUNDLED = ("nano",)
+SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+"""Files that may hold a model; what they are, their content says."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +55,26 @@ def _describe(folder: Path, *, bundled: bool) -> ModelInfo:
 
 
 def find(model: str | Path) -> Path:
-    """The folder of a model given by name or path.
+    """The folder or the file of a model given by name or path.
 
     Raises:
         UnknownNameError: no such name; near ones are offered.
-        CheckpointError: a path that is no model folder.
+        CheckpointError: a path that is no model.
     """
     for info in available():
         if info.name == str(model):
             return info.path
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+    if len(os.fsencode(path)) > MAX_PATH or "\0" in str(path):
+        raise UnknownNameError("model", f"{str(model)[:40]}...", [info.name for info in available()])
     if path.is_dir():
         if not (path / "model_index.json").is_file():
             raise CheckpointError(f"{path} has no model_index.json; give a model folder in the diffusers layout")
         return path
     if path.is_file():
-        raise CheckpointError(f"{path} is a single file; give a model folder in the diffusers layout")
-    if os.sep in str(model) or str(model).startswith("."):
-        raise CheckpointError(f"there is no folder {path}; give a model's name or folder")
+        if path.suffix.lower() not in SUFFIXES:
+            raise CheckpointError(f"{path} is no model; give a folder or a {SUFFIXES[0]} file")
+        return path
+    if os.sep in str(model) or str(model).startswith(".") or path.suffix.lower() in SUFFIXES:
+        raise CheckpointError(f"there is no folder or file {path}; give a model's name, folder or file")
     raise UnknownNameError("model", str(model), [info.name for info in available()])

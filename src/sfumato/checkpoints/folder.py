@@ -12,6 +12,7 @@ from torch import nn
 
 from sfumato.checkpoints.rules import Ignore, Rename, Rule, check_finite, convert, fit
 from sfumato.checkpoints.scheduler import read_scheduler
+from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError
 from sfumato.families import Autoencoder, Model, family_of
@@ -23,7 +24,7 @@ from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
 
 TEXT_RULES: tuple[Rule, ...] = (
-    Ignore(r"text_model\.embeddings\.position_ids$"),  # 0, 1, 2 ...: a constant that old files carry
+    Ignore(r"text_model\.embeddings\.position_ids$", "0, 1, 2 ...: a constant that old files carry"),
     Rename(r"^(?!text_model\.|text_projection\.)", "text_model."),  # transformers 5 dropped the prefix
 )
 AUTOENCODER_RULES: tuple[Rule, ...] = (  # attention in an autoencoder, as named before diffusers 0.17
@@ -40,7 +41,7 @@ AUTOENCODERS: dict[str, tuple[type[ModelConfig], Callable[[Any], nn.Module]]] = 
 
 
 def load_folder(
-    folder: Path, *, dtype: torch.dtype, device: torch.device, autoencoder_dtype: torch.dtype | None = None
+    folder: Path, *, dtype: torch.dtype, device: torch.device
 ) -> Model:
     """Load every part of the model in `folder` (model_index.json, unet, vae, text_encoder, tokenizer, scheduler).
 
@@ -74,9 +75,18 @@ def load_folder(
             f"{text_config.vocab_size}; the parts are of different models"
         )
 
+    if tokenizer.length > text_config.max_position_embeddings:
+        raise CheckpointError(
+            f"{folder}: the tokenizer's window of {tokenizer.length} is longer than the text encoder's "
+            f"{text_config.max_position_embeddings}; the parts are of different models"
+        )
+
     def build(make: Callable[[], nn.Module], part: str, stem: str, rules: tuple[Rule, ...] = ()) -> nn.Module:
-        with torch.device("meta"):
-            module = make()
+        try:
+            with on_meta():
+                module = make()
+        except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
+            raise CheckpointError(f"{folder / part / 'config.json'} describes no network: {error}") from error
         file = weights_file(folder / part, stem)
         state = convert(read_tensors(file), rules)
         check_finite(state, str(file))
@@ -103,7 +113,7 @@ def load_folder(
         unet=unet,
         autoencoder=vae,
         sampling=sampling,
-        size=_native_size(unet_config, vae),
+        size=native_size(unet_config, vae),
         dtype=dtype,
         device=device,
         hash=file_hash(weights_file(folder / "unet", "diffusion_pytorch_model")),
@@ -112,7 +122,8 @@ def load_folder(
     )
 
 
-def _native_size(config: UNetConfig, vae: Autoencoder) -> tuple[int, int]:
+def native_size(config: UNetConfig, vae: Autoencoder) -> tuple[int, int]:
+    """Width and height in pixels that the U-Net was trained at."""
     size = 64 if config.sample_size is None else config.sample_size
     height, width = (size, size) if isinstance(size, int) else size
     return width * vae.factor, height * vae.factor

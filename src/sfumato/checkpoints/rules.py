@@ -1,12 +1,13 @@
 """Strict conversion of state dicts by tables of rules: what is not named and does not fit is an error.
 
-A table turns a file's names into a model's. Nothing is skipped in silence: a key is renamed, ignored by name, or kept;
-what then is missing, left over or mis-shaped is reported with its neighbours.
+A table turns a file's names into a model's, and back. Nothing is skipped in silence: a tensor is moved, ignored by
+name with a reason, or reported; what then is missing, left over or mis-shaped is named with its neighbours.
 """
 
 import difflib
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 
 from sfumato.errors import CheckpointError
 
+Shapes = Mapping[str, tuple[int, ...]]
+
 
 @dataclass(frozen=True)
 class Rename:
-    """Every match of the regular expression `pattern` in a name becomes `replacement`."""
+    """Every match of the regular expression `pattern` in a name becomes `replacement`. One way: for old spellings."""
 
     pattern: str
     replacement: str
@@ -25,37 +28,184 @@ class Rename:
 
 @dataclass(frozen=True)
 class Ignore:
-    """Names that match `pattern` from their beginning carry nothing that the model uses (say why in the table)."""
+    """Names that match `pattern` from their beginning carry nothing that the model uses, for this `reason`."""
 
     pattern: str
+    reason: str
 
 
-Rule = Rename | Ignore
+@dataclass(frozen=True)
+class Move:
+    """The module (or tensor) `file` and all below it is `model` in the model. The longest such rule counts."""
+
+    file: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """A 1x1 convolution in the file, weight (o, i, 1, 1), is a linear layer in the model, weight (o, i)."""
+
+    file: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """One tensor in the file is several of equal height in the model, one below the other (fused q, k and v)."""
+
+    file: str
+    model: tuple[str, ...]
+
+
+Rule = Rename | Ignore | Move | Pointwise | Split
+
+
+class _Table:
+    """The rules by what they match: spelling in order, then moves by the longest name."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        rules = tuple(rules)
+        self.spelling = [rule for rule in rules if isinstance(rule, Rename | Ignore)]
+        moves = [rule for rule in rules if isinstance(rule, Move | Pointwise)]
+        self.splits = [rule for rule in rules if isinstance(rule, Split)]
+        self.by_file = {rule.file: rule for rule in moves} | {rule.file: rule for rule in self.splits}
+        self.by_model = {rule.model: rule for rule in moves}
+        self.parts = {part for rule in self.splits for part in rule.model}
+
+    def spell(self, name: str) -> str | Ignore:
+        """The name as the moves know it, or the rule that ignores it."""
+        for rule in self.spelling:
+            if isinstance(rule, Rename):
+                name = re.sub(rule.pattern, rule.replacement, name)
+            elif re.match(rule.pattern, name):
+                return rule
+        return name
+
+    def of_file(self, name: str) -> tuple[Move | Pointwise | Split, str]:
+        """The rule for a name in the file, and what follows it in the name."""
+        for module in _ancestors(name):
+            if module in self.by_file:
+                return self.by_file[module], name[len(module) :]
+        raise CheckpointError(f"{name!r} is unexpected{_nearest(name, self.by_file)}")
+
+    def of_model(self, name: str) -> tuple[Move | Pointwise, str]:
+        """The rule for a name in the model, and what follows it in the name."""
+        for module in _ancestors(name):
+            if module in self.by_model:
+                return self.by_model[module], name[len(module) :]
+        raise CheckpointError(f"{name!r} has no place in the file{_nearest(name, self.by_model)}")
+
+
+def _ancestors(name: str) -> Iterator[str]:
+    """`a.b.c`, `a.b`, `a`."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (nearest: {near[0]!r})" if near else ""
 
 
 def convert(state: Mapping[str, Tensor], table: Iterable[Rule]) -> dict[str, Tensor]:
-    """Apply every rule in turn to every name.
+    """The model's tensors from a file's. A table without moves leaves names that it does not spell otherwise.
 
     Raises:
-        CheckpointError: two names became one.
+        CheckpointError: two tensors became one, or a table of moves does not know a name.
     """
-    rules = tuple(table)
+    rules = _Table(table)
     converted: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        new: str | None = name
-        for rule in rules:
-            if new is None:
-                break
-            if isinstance(rule, Ignore):
-                new = None if re.match(rule.pattern, new) else new
-            else:
-                new = re.sub(rule.pattern, rule.replacement, new)
-        if new is None:
+        spelled = rules.spell(name)
+        if isinstance(spelled, Ignore):
             continue
-        if new in converted:
-            raise CheckpointError(f"{name!r} and another tensor are both {new!r}; the file mixes two layouts")
-        converted[new] = tensor
+        for new, value in _forward(rules, spelled, tensor) if rules.by_file else [(spelled, tensor)]:
+            if new in converted:
+                raise CheckpointError(f"{name!r} and another tensor are both {new!r}; the file mixes two layouts")
+            converted[new] = value
     return converted
+
+
+def _forward(rules: _Table, name: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
+    rule, rest = rules.of_file(name)
+    if isinstance(rule, Split):
+        if tensor.ndim == 0 or tensor.shape[0] % len(rule.model):
+            raise CheckpointError(f"{name!r} of shape {tuple(tensor.shape)} is not {len(rule.model)} tensors in one")
+        return list(zip(rule.model, tensor.chunk(len(rule.model)), strict=True))
+    if isinstance(rule, Pointwise) and rest == ".weight":
+        if tensor.ndim != 4 or tensor.shape[2:] != (1, 1):
+            raise CheckpointError(f"{name!r} of shape {tuple(tensor.shape)} is no 1x1 convolution")
+        tensor = tensor[:, :, 0, 0]
+    return [(rule.model + rest, tensor)]
+
+
+def revert(state: Mapping[str, Tensor], table: Iterable[Rule]) -> dict[str, Tensor]:
+    """The file's tensors from a model's: what `convert` undoes.
+
+    Raises:
+        CheckpointError: a name that the table does not know, or a part of a fused tensor is missing.
+    """
+    rules = _Table(table)
+    reverted: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name in rules.parts:
+            continue
+        rule, rest = rules.of_model(name)
+        linear = isinstance(rule, Pointwise) and rest == ".weight"
+        reverted[rule.file + rest] = tensor[:, :, None, None] if linear else tensor
+    for split in rules.splits:
+        if missing := [part for part in split.model if part not in state]:
+            raise CheckpointError(f"{missing[0]!r} is missing, a part of {split.file!r}")
+        reverted[split.file] = torch.cat([state[part] for part in split.model])
+    return reverted
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a file's names and shapes meet a model's, in the file's names."""
+
+    matched: int
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    misshapen: tuple[str, ...]
+    ignored: Mapping[str, int]
+    """Tensors without use, counted by reason."""
+    report: str
+    """What is wrong, on one line; empty when nothing is."""
+
+    def __bool__(self) -> bool:
+        return not self.report
+
+
+def compare(shapes: Shapes, model: Mapping[str, Tensor], table: Iterable[Rule]) -> Fit:
+    """Whether a file of these `shapes` is the `model` (a state dict, best on the meta device), before reading it."""
+    rules = _Table(table := tuple(table))
+    wanted = {name: tuple(tensor.shape) for name, tensor in revert(model, table).items()}
+    found: dict[str, tuple[int, ...]] = {}
+    ignored: dict[str, int] = {}
+    twice = []
+    for name, shape in shapes.items():
+        spelled = rules.spell(name)
+        if isinstance(spelled, Ignore):
+            ignored[spelled.reason] = ignored.get(spelled.reason, 0) + 1
+        elif spelled in found:
+            twice.append(name)
+        else:
+            found[spelled] = shape
+    return _meet(wanted, found, ignored, twice)
+
+
+def check_same(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Refuse a state that is not `model`'s.
+
+    Raises:
+        CheckpointError: missing, unexpected or mis-shaped tensors, all counted and the first ones named.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if verdict := _meet(wanted, {name: tuple(tensor.shape) for name, tensor in state.items()}).report:
+        raise CheckpointError(f"{source} does not fit: {verdict}")
 
 
 def fit(model: nn.Module, state: Mapping[str, Tensor], source: str, dtype: torch.dtype) -> None:
@@ -64,40 +214,46 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], source: str, dtype: torch
     Raises:
         CheckpointError: missing, unexpected or mis-shaped tensors, all counted and the first ones named.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    missing = sorted(wanted.keys() - state.keys())
-    unexpected = sorted(state.keys() - wanted.keys())
-    shapes = sorted(name for name in wanted.keys() & state.keys() if wanted[name] != tuple(state[name].shape))
-    if missing or unexpected or shapes:
-        raise CheckpointError(
-            f"{source} does not fit: " + "; ".join(_report(missing, unexpected, shapes, wanted, state))
-        )
-    cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    check_same(model, state, source)
+    whole = sorted(name for name, tensor in state.items() if not tensor.is_floating_point())
+    if whole:
+        raise CheckpointError(f"{source}: {whole[0]!r} holds {state[whole[0]].dtype}, not floating-point numbers")
+    cast = {name: tensor.to(dtype) for name, tensor in state.items()}
     model.load_state_dict(cast, strict=True, assign=True)
 
 
-def _report(
-    missing: list[str],
-    unexpected: list[str],
-    shapes: list[str],
-    wanted: Mapping[str, tuple[int, ...]],
-    state: Mapping[str, Tensor],
-) -> list[str]:
+def _meet(wanted: Shapes, found: Shapes, ignored: Mapping[str, int] | None = None, twice: Iterable[str] = ()) -> Fit:
+    missing = sorted(wanted.keys() - found.keys())
+    unexpected = sorted([*(found.keys() - wanted.keys()), *twice])
+    misshapen = sorted(name for name in wanted.keys() & found.keys() if wanted[name] != found[name])
     parts = []
     if missing:
         parts.append(f"{len(missing)} tensors are missing, first {missing[0]!r}")
     if unexpected:
-        near = difflib.get_close_matches(unexpected[0], missing or list(wanted), n=1)
         parts.append(
-            f"{len(unexpected)} are unexpected, first {unexpected[0]!r}" + (f" (nearest: {near[0]!r})" if near else "")
+            f"{len(unexpected)} are unexpected, first {unexpected[0]!r}{_nearest(unexpected[0], missing or wanted)}"
         )
-    if shapes:
-        name = shapes[0]
+    if misshapen:
+        name = misshapen[0]
         parts.append(
-            f"{len(shapes)} have another shape, first {name!r}: {tuple(state[name].shape)} for {wanted[name]}; "
+            f"{len(misshapen)} have another shape, first {name!r}: {found[name]} for {wanted[name]}; "
             "is it another family?"
         )
-    return parts
+    matched = len(wanted) - len(missing) - len(misshapen)
+    return Fit(matched, tuple(missing), tuple(unexpected), tuple(misshapen), ignored or {}, "; ".join(parts))
+
+
+def non_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """The names of tensors with NaN or infinity."""
+    # Both extremes of a tensor are finite exactly when all of it is: NaN counts as either. A sum costs twentyfold
+    # for halves. One-byte floats have no extremes in torch, hence the cast.
+    bad = []
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and tensor.numel():
+            low, high = (tensor.float() if tensor.itemsize == 1 else tensor).aminmax()
+            if not (math.isfinite(low) and math.isfinite(high)):
+                bad.append(name)
+    return bad
 
 
 def check_finite(state: Mapping[str, Tensor], source: str) -> None:
@@ -106,7 +262,5 @@ def check_finite(state: Mapping[str, Tensor], source: str) -> None:
     Raises:
         CheckpointError: naming the first such tensor and how many there are.
     """
-    # The sum of a tensor with a NaN or infinity is not finite; a finite one of halves cannot overflow float32's sum.
-    bad = [n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t.sum(dtype=torch.float64))]
-    if bad:
+    if bad := non_finite(state):
         raise CheckpointError(f"{source}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}; get a sound copy")

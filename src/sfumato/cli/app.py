@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
-from sfumato.choices import Format, Precision, Sampler, Schedule
+from sfumato.choices import Format, Precision, Sampler, Schedule, Syntax
 
 app = typer.Typer(
     name="sfumato",
@@ -85,6 +85,7 @@ def txt2img(
     schedule: Annotated[str | None, typer.Option(metavar="G", help=_one_of(Schedule))] = None,
     guidance: Annotated[float | None, _real(metavar="F", help="how closely to follow the prompt; 1 is off")] = None,
     guidance_rescale: Annotated[float | None, _real(metavar="F", help="0 to 1, tames the contrast of it")] = None,
+    prompt_syntax: Annotated[str | None, typer.Option(metavar="P", help=_one_of(Syntax))] = None,
     clip_skip: Annotated[int | None, _whole(metavar="N", help="layer of the text encoder, from the last")] = None,
     size: Size = None,
     count: Annotated[int | None, _whole("-n", "--count", metavar="COUNT", help="how many pictures")] = None,
@@ -121,6 +122,7 @@ def txt2img(
         "schedule": schedule,
         "guidance": guidance,
         "guidance_rescale": guidance_rescale,
+        "prompt_syntax": prompt_syntax,
         "clip_skip": clip_skip,
     }
     painting.txt2img(

@@ -37,6 +37,7 @@ class CLIPTextConfig(ModelConfig):
 
     fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "model_type": ("clip_text_model",),
+        "hidden_act": ("quick_gelu", "gelu"),
         "architectures": (["CLIPTextModel"], ["CLIPTextModelWithProjection"], None),
     }
     tolerant: ClassVar[bool] = True

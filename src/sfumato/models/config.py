@@ -35,17 +35,14 @@ class ModelConfig:
         """
         fields = {field.name for field in dataclasses.fields(cls)}
         for key, value in data.items():
-            if key in fields or key in cls.ignored or key.startswith("_"):
-                continue
-            if key not in cls.fixed and cls.tolerant:
-                continue
-            if key not in cls.fixed:
-                raise CheckpointError(f"{source}: unknown key {key!r} for {cls.class_name}; is it another model?")
-            if value not in cls.fixed[key]:
+            if key in cls.fixed and value not in cls.fixed[key]:
                 allowed = " or ".join(repr(v) for v in cls.fixed[key])
                 raise CheckpointError(
                     f"{source}: {key}={value!r} is not supported for {cls.class_name}, only {allowed}"
                 )
+            known = key in fields or key in cls.fixed or key in cls.ignored or key.startswith("_")
+            if not known and not cls.tolerant:
+                raise CheckpointError(f"{source}: unknown key {key!r} for {cls.class_name}; is it another model?")
         return cls(**{key: _freeze(value) for key, value in data.items() if key in fields})
 
     def to_json(self) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def conditioned(model: Model, request: Txt2Img, sigmas: Tensor) -> Denoise:
     if prompt.networks:
         named = prompt.networks[0]
         raise RequestError(
-            f"the prompt asks for {named.kind} {named.name!r}; networks cannot be added yet, take <{named.kind}:...> out"
+            f"the prompt asks for {named.kind} {named.name!r}; networks cannot be added yet, remove <{named.kind}:...>"
         )
     tracks = (*timeline(prompt, request.steps), *timeline(against, request.steps))  # the last is the negative
     encoded = iter(

@@ -1,0 +1,28 @@
+"""Networks without memory, to be given the tensors of a file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out `init.normal_`: there is nothing to fill, yet torch imports its compiler for it, which takes 2 s."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is nn.init.normal_:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Modules made inside are on the meta device: shapes alone, at once."""
+    with torch.device("meta"), _Undrawn():
+        yield

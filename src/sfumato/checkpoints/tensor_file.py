@@ -1,0 +1,66 @@
+"""A file of tensors, safetensors or pickled, seen through one window: names and shapes first, values when asked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from sfumato.checkpoints.pickles import ZIP_MAGIC, is_old_pickle, read_pickle
+from sfumato.checkpoints.tensors import read_header, read_tensors
+from sfumato.errors import CheckpointError
+
+PICKLED = {
+    "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "int32": "I32",
+    "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """What is in a file, by the names it has there."""
+
+    path: Path
+    container: str
+    """"safetensors" or "pickle"."""
+    shapes: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, str]
+    """As safetensors calls them: F32, F16, BF16 ..."""
+    metadata: Mapping[str, str]
+    read: Callable[[], dict[str, Tensor]]
+    """Maps the tensors."""
+
+
+def open_tensors(path: Path) -> TensorFile:
+    """Look into a file without reading its tensors.
+
+    Raises:
+        CheckpointError: missing, damaged, neither kind, or a pickle with more in it than tensors.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}; check the path") from error
+    if start.startswith(ZIP_MAGIC) or is_old_pickle(start):
+        state = read_pickle(path)
+        return TensorFile(
+            path,
+            "pickle",
+            {name: tuple(tensor.shape) for name, tensor in state.items()},
+            {name: PICKLED[str(tensor.dtype).removeprefix("torch.")] for name, tensor in state.items()},
+            {},
+            lambda: state,
+        )
+    header = read_header(path)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise CheckpointError(f"{path} has metadata that are not texts; write the file anew")
+    return TensorFile(
+        path,
+        "safetensors",
+        {name: tuple(entry["shape"]) for name, entry in header.items()},
+        {name: entry["dtype"] for name, entry in header.items()},
+        metadata,
+        lambda: read_tensors(path),
+    )
