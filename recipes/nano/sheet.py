@@ -4,13 +4,23 @@ python -m recipes.nano.sheet nano docs/pictures/nano.png
 """
 
 import argparse
-import tomllib
 from pathlib import Path
 
 from sfumato import Studio
 from sfumato.images import contact_sheet
 
-PROMPTS = tomllib.loads((Path(__file__).parent / "denoiser.toml").read_text())["prompts"]
+PROMPTS = (
+    "flat cartoon portrait, blonde curly hair, round glasses, smile, green hoodie, light blue background",
+    "flat cartoon portrait, black afro, brown skin, big smile, red sweater with a collar, yellow background",
+    "a person with long straight red hair and sunglasses, wearing a black shirt, white background",
+    "minimal portrait, dark skin, pink bob hair, glasses, purple shirt, orange background",
+    "minimal portrait, bald head, full beard, smile, blue shirt, mint green background",
+    "toon portrait, brown spiky hair, wide eyes, laughing, orange t-shirt, teal background",
+    "toon portrait, blonde hair in a bun, winking, red turtleneck, lavender background",
+    "a person with a moustache and a hat",
+    "emoji art of a red apple, white background",
+    "emoji art of a sunflower, light blue background",
+)
 
 
 def main() -> None:

@@ -74,8 +74,8 @@ def test_a_picture_is_painted_and_its_path_printed(capsys: Capture) -> None:
 def test_every_option_reaches_the_request(capsys: Capture) -> None:
     arguments = "--model micro --negative fog --seed 0 --steps 2 --sampler heun --schedule karras --guidance 0"
     more = (
-        "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 --json "
-        "--prompt-syntax comfy"
+        "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 "
+        "--prompt-syntax comfy --json"
     )
     assert main(["txt2img", "a", *arguments.split(), *more.split()]) == 0
     answer = json.loads(capsys.readouterr().out)

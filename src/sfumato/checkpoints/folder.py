@@ -40,9 +40,7 @@ AUTOENCODERS: dict[str, tuple[type[ModelConfig], Callable[[Any], nn.Module]]] = 
 }
 
 
-def load_folder(
-    folder: Path, *, dtype: torch.dtype, device: torch.device
-) -> Model:
+def load_folder(folder: Path, *, dtype: torch.dtype, device: torch.device) -> Model:
     """Load every part of the model in `folder` (model_index.json, unet, vae, text_encoder, tokenizer, scheduler).
 
     Weights are mapped and cast once to `dtype`; each part is built without memory first.
