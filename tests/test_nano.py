@@ -30,7 +30,7 @@ def test_the_weights_are_those_of_the_list() -> None:
     for digest, name in lines:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
         assert (folder / name).stat().st_size < 45_000_000
-    assert [info.name for info in available()][0] == "nano"
+    assert next(info.name for info in available()) == "nano"
 
 
 def test_it_paints_without_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from sfumato.errors import DivergedError, TrainingError, UnknownNameError
-from sfumato.training.checkpoint import load_latest, sha256
+from sfumato.files import sha256
+from sfumato.training.checkpoint import load_latest
 from sfumato.training.run import train
 from tests.training.conftest import autoencoder_toml, denoiser_toml
 

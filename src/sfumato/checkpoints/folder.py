@@ -1,6 +1,5 @@
 """A diffusers folder as a `Model`: no conversion, no network, nothing skipped."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError
 from sfumato.families import Autoencoder, Model, family_of
+from sfumato.files import sha256
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
@@ -114,7 +114,7 @@ def load_folder(folder: Path, *, dtype: torch.dtype, device: torch.device) -> Mo
         size=native_size(unet_config, vae),
         dtype=dtype,
         device=device,
-        hash=file_hash(weights_file(folder / "unet", "diffusion_pytorch_model")),
+        hash=sha256(weights_file(folder / "unet", "diffusion_pytorch_model")),
         path=folder,
         seconds={"load": time.perf_counter() - started},
     )
@@ -158,9 +158,3 @@ def weights_file(folder: Path, stem: str) -> Path:
     if any((folder / f"{other}.bin").is_file() for other in (stem, "pytorch_model", f"{stem}.fp16")):
         raise CheckpointError(f"{folder} has pickled weights only; convert them to {stem}.safetensors")
     raise CheckpointError(f"{folder / f'{stem}.safetensors'} is missing; copy the whole model folder")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 
 from sfumato.checkpoints.detect import Prediction
-from sfumato.checkpoints.folder import file_hash, native_size
+from sfumato.checkpoints.folder import native_size
 from sfumato.checkpoints.parts import read_file, read_vae, skeletons
 from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.scheduler import read_scheduler
 from sfumato.checkpoints.skeleton import on_meta
 from sfumato.errors import CheckpointError
 from sfumato.families import Model, family_of
+from sfumato.files import sha256
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextEncoder
 from sfumato.models.unet import UNet
@@ -33,7 +34,7 @@ def load_single(path: Path, *, dtype: torch.dtype, device: torch.device, predict
     """
     started = time.perf_counter()
     with ThreadPoolExecutor(1) as beside:  # both read the whole file, on a core each
-        digest = beside.submit(file_hash, path)
+        digest = beside.submit(sha256, path)
         parts = read_file(path, prediction=prediction)
     if parts.unet.in_channels != parts.unet.out_channels:
         raise CheckpointError(

@@ -1,6 +1,5 @@
 """Training the folding autoencoder: reconstruction in pixels and edges, noise on the latent, equal under scaling."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,10 +9,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sfumato.checkpoints.folder import read_json, weights_file
+from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.save import save_part
+from sfumato.checkpoints.skeleton import on_meta
+from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
@@ -58,15 +60,13 @@ def load_autoencoder(folder: Path) -> AutoencoderFold:
     """The frozen autoencoder in the `vae` folder of a run's export, float32.
 
     Raises:
-        TrainingError: there is none.
+        CheckpointError: it is missing, damaged or of another form.
     """
-    try:
-        config = AutoencoderFoldConfig.from_json(json.loads((folder / "config.json").read_text()))
-        state = load_file(folder / "diffusion_pytorch_model.safetensors")
-    except OSError as error:
-        raise TrainingError(f"no autoencoder in {folder}; train one first: {error}") from error
-    model = AutoencoderFold(config)
-    model.load_state_dict({key: value.float() for key, value in state.items()})
+    config = AutoencoderFoldConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
+    with on_meta():
+        model = AutoencoderFold(config)
+    file = weights_file(folder, "diffusion_pytorch_model")
+    fit(model, read_tensors(file), str(file), torch.float32)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False)
 

@@ -4,7 +4,6 @@ A checkpoint is a folder `checkpoints/00001200/` of `state.safetensors` and `sta
 of the former. It is written under a temporary name, synced and renamed, so it exists whole or not at all.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sfumato.errors import TrainingError
+from sfumato.files import sha256
 
 
 @dataclass
@@ -29,12 +29,6 @@ class Snapshot:
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

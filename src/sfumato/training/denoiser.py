@@ -29,13 +29,14 @@ from sfumato.diffusion.samplers import euler
 from sfumato.diffusion.scalings import FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, Schedule
 from sfumato.errors import TrainingError
+from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.training.autoencoder import load_autoencoder
-from sfumato.training.checkpoint import sha256, whole_folder
+from sfumato.training.checkpoint import whole_folder
 from sfumato.training.data import Attributes, Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, logit_normal, network_input, uniform
