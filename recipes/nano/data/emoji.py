@@ -1,37 +1,53 @@
 """Emoji art: which pictures are taken, what they are called in English and Chinese, and how one is placed.
 
-Pictures come from the npm package `@iconify-json/fluent-emoji-flat`, names from `emojibase-data`; the two
-meet by the emoji's code points. Which ones are taken stands in `emoji.toml`.
+Pictures come in two looks from the npm packages `PICTURES`, names and tags from `emojibase-data`; they meet
+by the emoji's code points. Which ones are taken stands in `emoji.toml`. A picture is rasterised once for each
+look, with a transparent ground, and then set on as many backgrounds as wanted.
 """
 
 import json
+import re
 import subprocess
 import tarfile
 import tomllib
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from .words import BACKGROUNDS
+import numpy as np
+import resvg_py
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
 
-PICTURES: Final = ("@iconify-json/fluent-emoji-flat", "1.2.6")
+from . import words
+
+# look -> npm package and version; both hold the same icons by the same names
+PICTURES: Final[Mapping[str, tuple[str, str]]] = {
+    "emoji": ("@iconify-json/fluent-emoji-flat", "1.2.6"),
+    "fluent-emoji": ("@iconify-json/fluent-emoji", "1.2.7"),
+}
 NAMES: Final = ("emojibase-data", "17.0.0")
 PACKAGES: Final = Path("runs/nano/packages")
 SELECTION: Final = Path(__file__).with_name("emoji.toml")
 SCALES: Final = (0.62, 0.86)
+HELD_OUT_SHARE: Final = 0.05  # of the emoji of a look, and of the other placements
 
 
 @dataclass(frozen=True)
 class Emoji:
-    """One emoji: its names and its drawing, SVG elements in a square of `view` units."""
+    """One emoji: its names, tags ("a|b|c") and, by look, its drawing: SVG elements in a square of so many units."""
 
     name: str
     name_zh: str
+    tags: str
+    tags_zh: str
     group: str
-    body: str
-    view: int
+    bodies: Mapping[str, tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -46,33 +62,49 @@ class Placement:
 
 @cache
 def load(packages: Path = PACKAGES) -> tuple[Emoji, ...]:
-    """The chosen emoji, in the standard's order; the packages are fetched when they are not there."""
+    """The chosen emoji, in the standard's order; the packages are fetched when they are not there.
+
+    Raises ValueError if two emoji get the same name.
+    """
     selection = tomllib.loads(SELECTION.read_text(encoding="utf-8"))
-    pictures, names = fetch(packages, *PICTURES), fetch(packages, *NAMES)
-    icons = _read(pictures, "icons.json")
-    icon_of = _read(pictures, "chars.json")
+    names = fetch(packages, *NAMES)
     structure = _read(names, "meta/groups.json")
-    chinese = {entry["hexcode"]: entry["label"] for entry in _read(names, "zh/data.json")}
-    chosen: list[Emoji] = []
+    chinese = {entry["hexcode"]: entry for entry in _read(names, "zh/data.json")}
+    pictures = {look: fetch(packages, *package) for look, package in PICTURES.items()}
+    icon_of = _read(pictures["emoji"], "chars.json")  # the other package has none
+    drawn = {look: _read(tarball, "icons.json") for look, tarball in pictures.items()}
+
+    chosen: dict[str, Emoji] = {}
     for entry in sorted(_read(names, "en/data.json"), key=lambda entry: int(entry.get("order", 0))):
         label, subgroup = entry["label"], structure["subgroups"].get(str(entry.get("subgroup")))
-        in_whole = subgroup in selection["whole_subgroups"] and label not in selection["left_out"]
-        if not in_whole and label not in selection["picked"]:
+        if subgroup is None or not _is_chosen(label, subgroup, selection):
             continue
         code = entry["hexcode"].lower()
-        icon = icon_of.get(code) or icon_of.get(code.removesuffix("-fe0f"))
-        if icon not in icons["icons"]:
-            continue  # newer in the standard than in the picture set
-        chosen.append(
-            Emoji(
-                name=selection["renamed"].get(label, label.lower()),
-                name_zh=chinese[entry["hexcode"]],
-                group=structure["groups"][str(entry["group"])],
-                body=icons["icons"][icon]["body"],
-                view=icons.get("width", 32),
-            )
+        icon = icon_of.get(code) or icon_of.get(code.replace("-fe0f", ""))
+        bodies = {
+            look: (icons["icons"][icon]["body"], icons.get("width", 32))
+            for look, icons in drawn.items()
+            if icon in icons["icons"]
+        }
+        if not bodies:
+            continue  # newer in the standard than in the picture sets
+        name = selection["renamed"].get(label, label.lower().replace("’", "'"))
+        if name in chosen:
+            raise ValueError(f"{SELECTION.name}: {label!r} is not the only emoji called {name!r}")
+        translation = chinese[entry["hexcode"]]
+        name_zh = translation["label"]
+        if subgroup in selection["faces"] and not name_zh.endswith("脸"):
+            name_zh += "表情"
+        name_zh = selection["renamed_zh"].get(label, name_zh)
+        chosen[name] = Emoji(
+            name=name,
+            name_zh=name_zh,
+            tags="|".join(_tags(entry, {name, *selection["left_out_tags"]})),
+            tags_zh="|".join(_tags(translation, {name_zh, *selection["left_out_tags"]})),
+            group=structure["groups"][str(entry["group"])],
+            bodies=bodies,
         )
-    return tuple(chosen)
+    return tuple(chosen.values())
 
 
 def fetch(packages: Path, package: str, version: str) -> Path:
@@ -87,11 +119,11 @@ def fetch(packages: Path, package: str, version: str) -> Path:
     return tarball
 
 
-def place(emoji: Emoji, rng: Random, looks: int) -> list[Placement]:
-    """`looks` placements on different backgrounds, none of which is a colour in the emoji's name."""
-    usable = [value for value, name in BACKGROUNDS.items() if name not in emoji.name]
-    backgrounds = rng.sample(usable, min(looks, len(usable)))
-    backgrounds += rng.choices(usable, k=looks - len(backgrounds))
+def place(emoji: Emoji, rng: Random, count: int) -> list[Placement]:
+    """`count` placements, on different backgrounds while they last; none is a colour in the emoji's name."""
+    usable = [value for value, name in words.BACKGROUNDS.items() if not re.search(rf"\b{name}\b", emoji.name)]
+    backgrounds = rng.sample(usable, min(count, len(usable)))
+    backgrounds += rng.choices(usable, k=count - len(backgrounds))
     placements: list[Placement] = []
     for background in backgrounds:
         scale = rng.uniform(*SCALES)
@@ -101,13 +133,65 @@ def place(emoji: Emoji, rng: Random, looks: int) -> list[Placement]:
     return placements
 
 
-def svg(emoji: Emoji, placement: Placement) -> str:
-    """The placed emoji as an SVG document, a canvas of one unit."""
-    scale = placement.scale / emoji.view
-    move = f"translate({placement.left:.4f} {placement.top:.4f}) scale({scale:.6f})"
-    ground = f'<rect width="1" height="1" fill="{placement.background}"/>'
+def held_out(name: str) -> str | None:
+    """The look, if any, in which no training picture shows the emoji of this name; the other is trained on."""
+    drawn = int(_share(name) / HELD_OUT_SHARE)
+    return list(PICTURES)[drawn] if drawn < len(PICTURES) else None
+
+
+def split(emoji: Emoji, look: str, placement: Placement) -> str:
+    """Validation, if the look or the background is held out, and for some of the rest; else train."""
+    unseen = words.BACKGROUNDS[placement.background] in words.HELD_OUT_BACKGROUNDS["emoji"]
+    if unseen or look == held_out(emoji.name):
+        return "validation"
+    return "validation" if _share(f"{emoji.name} {look} {placement}") < HELD_OUT_SHARE else "train"
+
+
+def svg(emoji: Emoji, look: str) -> str:
+    """The emoji in one look as an SVG document which it fills, without a ground."""
+    body, view = emoji.bodies[look]
     space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return f'<svg {space} viewBox="0 0 1 1">{ground}<g transform="{move}">{emoji.body}</g></svg>'
+    return f'<svg {space} viewBox="0 0 {view} {view}">{body}</svg>'
+
+
+def rasterise_rgba(svg: str, size: int) -> NDArray[np.uint8]:
+    """An SVG document as a picture of size x size x 4: colours multiplied by the last channel, the opacity."""
+    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size))
+    with Image.open(BytesIO(png)) as picture:
+        return np.asarray(picture.convert("RGBA").convert("RGBa"))
+
+
+def composite(rgba: NDArray[np.uint8], placement: Placement, size: int) -> NDArray[np.uint8]:
+    """A picture of `rasterise_rgba` set on its background: size x size x 3."""
+    side = round(placement.scale * size)
+    left, top = (min(round(edge * size), size - side) for edge in (placement.left, placement.top))
+    scaled = Image.fromarray(rgba, "RGBa").resize((side, side), Image.Resampling.LANCZOS)
+    pixels = np.asarray(scaled, dtype=np.float32)
+    canvas = np.empty((size, size, 3), dtype=np.uint8)
+    canvas[:] = ImageColor.getrgb(placement.background)
+    below = canvas[top : top + side, left : left + side]
+    below[:] = np.rint(np.clip(pixels[..., :3] + below * (1 - pixels[..., 3:] / 255), 0, 255))
+    return canvas
+
+
+def _is_chosen(label: str, subgroup: str, selection: Mapping[str, Any]) -> bool:
+    return (
+        subgroup not in selection["left_out_subgroups"]
+        and label not in selection["left_out"]
+        and not label.endswith(tuple(selection["left_out_endings"]))
+    )
+
+
+def _tags(entry: Mapping[str, Any], left_out: Set[str]) -> Iterator[str]:
+    """The entry's tags which are made of words."""
+    for tag in entry.get("tags", ()):
+        if tag not in left_out and re.fullmatch(r"[^\W\d_]+([ '-][^\W\d_]+)*", tag):
+            yield tag
+
+
+def _share(text: str) -> float:
+    """A number in [0, 1) which depends on the text alone."""
+    return int.from_bytes(sha256(text.encode()).digest()[:6]) / 2**48
 
 
 def _read(tarball: Path, name: str) -> Any:

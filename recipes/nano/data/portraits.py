@@ -1,6 +1,7 @@
 """Random portraits with known attributes: each variant and colour is chosen here, none left to the library.
 
-`draw` picks, `svg` draws. Words live in `words.py`; this module only knows which choices go together.
+`draw` picks, `svg` draws. Words live in `words`; this module only knows which choices go together. What is not
+about persons serves characters and scenes too.
 """
 
 import json
@@ -14,7 +15,19 @@ from typing import Any
 
 from dicebear import Avatar, Style
 
-from .words import BACKGROUNDS, COLOURS, HEADWEAR, HELD_OUT, MORE, TOON_HAIR, UNNAMED, VARIANTS, Words
+from .words import (
+    BACKGROUNDS,
+    COLOURS,
+    HEADWEAR,
+    HELD_OUT,
+    HELD_OUT_BACKGROUNDS,
+    MORE,
+    PAINTED,
+    TOON_HAIR,
+    UNNAMED,
+    VARIANTS,
+    Words,
+)
 
 GLASSES_SHARE = 0.35
 FACIAL_HAIR_SHARE = 0.25
@@ -22,15 +35,21 @@ HEADWEAR_SHARE = 0.15
 PLAIN_SHARE = 0.4  # ordinary eyes, ordinary eyebrows
 VALIDATION_SHARE = 0.02
 VIVID_SKIN_SHARE = 0.05
+CHEEKS_SHARE = 0.25
+EARRING_SHARE = 0.3
 
+INK = "#000000"
+BALD = frozenset({"bald head", "few strands of hair"})
+LOST_HAIR = {"brown": frozenset({"brown"}), "dark": frozenset({"brown", "dark brown"})}  # before skin of its own colour
 DARK_GLASSES = frozenset({"kurt", "sunglasses", "wayfarers"})
 FANTASY_SKIN = frozenset({"orange", "yellow"})
 VIVID_SKIN = FANTASY_SKIN | {"brown"}
+OVER_THE_EYES = frozenset({"long20", "long26", "short06"})  # hair of adventurer
 
 
 @dataclass
 class Portrait:
-    """A portrait to be drawn: what it shows in words, and the DiceBear options which show it."""
+    """A picture to be drawn: what it shows in words, and the DiceBear options which show it."""
 
     style: str
     attributes: dict[str, str] = field(default_factory=dict)
@@ -82,25 +101,39 @@ def pick_by_words(rng: Random, table: Words, avoid: Collection[str] = ()) -> str
     return pick(rng, [value for value, words in table.items() if words == name])
 
 
-def draw(style: str, rng: Random) -> Portrait:
-    """A random portrait of the style, its attributes noted and its split decided."""
-    portrait = Portrait(style, {"kind": "portrait", "style": style})
+def begin(kind: str, style: str, rng: Random) -> Portrait:
+    """A picture of which nothing is decided but the background."""
+    portrait = Portrait(style, {"kind": kind, "style": style})
     background = pick_by_words(rng, BACKGROUNDS)
     portrait.paint("background", background)
     portrait.say("background", BACKGROUNDS[background])
-    skins = set(palette(style, "skin").values())
-    vivid = rng.random() < VIVID_SKIN_SHARE and skins >= FANTASY_SKIN
-    lost = {BACKGROUNDS[background]} & FANTASY_SKIN  # would vanish before a background of the same name
-    portrait.tint(rng, "skin", "skin", avoid=(skins - VIVID_SKIN if vivid else FANTASY_SKIN) | lost)
-    DRAWERS[style](portrait, rng)
+    return portrait
+
+
+def finish(portrait: Portrait, rng: Random) -> Portrait:
+    """The picture with its split decided, from all its attributes."""
     by_chance = rng.random() < VALIDATION_SHARE
     portrait.attributes["split"] = "validation" if by_chance or held_out(portrait.attributes) else "train"
     return portrait
 
 
 def held_out(attributes: Mapping[str, str]) -> bool:
-    """Whether the attributes contain a combination reserved for validation."""
-    return any(pair <= attributes.items() for pair in HELD_OUT.get(attributes["style"], ()))
+    """Whether the attributes contain a combination or a background reserved for validation."""
+    reserved = HELD_OUT_BACKGROUNDS.get(attributes["kind"], frozenset())
+    pairs = HELD_OUT.get(attributes["style"], ())
+    return attributes.get("background") in reserved or any(pair <= attributes.items() for pair in pairs)
+
+
+def draw(style: str, rng: Random) -> Portrait:
+    """A random portrait of the style, its attributes noted and its split decided."""
+    portrait = begin("portrait", style, rng)
+    color = SKIN.get(style, "skin")
+    skins = set(palette(style, color).values())
+    vivid = rng.random() < VIVID_SKIN_SHARE and skins >= FANTASY_SKIN
+    lost = {portrait.attributes["background"]} & FANTASY_SKIN  # would vanish before a background of the same name
+    portrait.tint(rng, color, "skin", avoid=(skins - VIVID_SKIN if vivid else FANTASY_SKIN) | lost)
+    DRAWERS[style](portrait, rng)
+    return finish(portrait, rng)
 
 
 def svg(portrait: Portrait) -> str:
@@ -131,6 +164,19 @@ def definition(style: str) -> dict[str, Any]:
     source = resources.files("dicebear_styles") / f"{style}.json"
     loaded: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     return loaded
+
+
+def draw_hair(portrait: Portrait, rng: Random, component: str = "hair") -> str:
+    """Draw a hair style and its colour, no headwear; returns the variant."""
+    styles = {name: words for name, words in VARIANTS[portrait.style][component].items() if name not in HEADWEAR}
+    variant = pick_by_words(rng, styles)
+    portrait.show(component, variant)
+    portrait.say("hair", styles[variant])
+    lost = LOST_HAIR.get(portrait.attributes["skin"], frozenset())
+    portrait.tint(rng, "hair", "hair_color", avoid=lost | {portrait.attributes["background"]})
+    if styles[variant] in BALD:
+        del portrait.attributes["hair_color"]
+    return variant
 
 
 def _draw_avataaars(portrait: Portrait, rng: Random) -> None:
@@ -238,4 +284,111 @@ def _draw_toon_head(portrait: Portrait, rng: Random) -> None:
     portrait.tint(rng, "clothes", "clothing_color", avoid={background})
 
 
-DRAWERS = {"avataaars": _draw_avataaars, "personas": _draw_personas, "toon-head": _draw_toon_head}
+def _draw_adventurer(portrait: Portrait, rng: Random) -> None:
+    hair = draw_hair(portrait, rng)
+    worn = rng.random() < GLASSES_SHARE
+    if worn:
+        portrait.vary(rng, "glasses", "accessory")
+        portrait.tint(rng, "glasses", "accessory_color", avoid={portrait.attributes["background"]})
+    else:
+        portrait.show("glasses", None)
+    if hair in OVER_THE_EYES or portrait.attributes.get("accessory") == "sunglasses":
+        portrait.show("eyes", "variant24")
+    else:
+        portrait.vary(rng, "eyes", "eyes", plain=PLAIN_SHARE)
+    fringe = hair in OVER_THE_EYES or worn or "bangs" in portrait.attributes["hair"]
+    portrait.vary(rng, "eyebrows", "eyebrows", plain=1.0 if fringe else PLAIN_SHARE)
+    portrait.vary(rng, "mouth", "mouth")
+    if "red lips" not in portrait.attributes["mouth"] and rng.random() < FACIAL_HAIR_SHARE / 0.86:  # the other mouths
+        portrait.show("details", "mustache")
+        portrait.say("facial_hair", VARIANTS["adventurer"]["details"]["mustache"])
+        portrait.say("facial_hair_color", "black")  # painted so, not ours to choose
+    elif rng.random() < CHEEKS_SHARE:
+        cheeks = pick(rng, ["blush", "freckles"])
+        portrait.show("details", cheeks)
+        portrait.say("cheeks", VARIANTS["adventurer"]["details"][cheeks])
+    else:
+        portrait.show("details", None)
+    portrait.show("earrings", None)
+
+
+def _draw_big_smile(portrait: Portrait, rng: Random) -> None:
+    draw_hair(portrait, rng)
+    accessories = VARIANTS["big-smile"]["accessories"]
+    seen = portrait.attributes["skin"] not in {"brown", "dark"}  # the moustache is brown; 0.6 are other skins
+    if seen and rng.random() < FACIAL_HAIR_SHARE / 0.6:
+        worn = "mustache"
+        portrait.say("facial_hair", accessories[worn])
+        portrait.say("facial_hair_color", PAINTED[worn])
+    elif rng.random() < GLASSES_SHARE / (1 - FACIAL_HAIR_SHARE):
+        worn = pick(rng, [name for name in accessories if name != "mustache"])
+        portrait.say("accessory", accessories[worn])
+        portrait.say("accessory_color", PAINTED.get(worn, UNNAMED))
+    else:
+        worn = None
+    portrait.show("accessories", worn)
+    if worn in {"sleepMask", "sunglasses"}:
+        portrait.show("eyes", "normal")
+    else:
+        portrait.vary(rng, "eyes", "eyes", plain=PLAIN_SHARE)
+    if worn == "faceMask":
+        portrait.show("mouth", "teethSmile")
+    else:
+        portrait.vary(rng, "mouth", "mouth")
+
+
+def _draw_micah(portrait: Portrait, rng: Random) -> None:
+    background = portrait.attributes["background"]
+    if rng.random() < HEADWEAR_SHARE:
+        cloth = pick_by_words(rng, palette("micah", "shirt"), {background})
+        portrait.show("hair", "turban")
+        portrait.paint("hair", cloth)
+        portrait.say("headwear", VARIANTS["micah"]["hair"]["turban"])
+        portrait.say("headwear_color", palette("micah", "shirt")[cloth])
+        hair = pick_by_words(rng, palette("micah", "hair"))
+    else:
+        draw_hair(portrait, rng)
+        hair = portrait.options["hairColor"][0]
+
+    portrait.vary(rng, "mouth", "mouth")
+    bearded = rng.random() < FACIAL_HAIR_SHARE
+    if bearded:
+        portrait.vary(rng, "facialHair", "facial_hair")
+        portrait.paint("facialHair", hair)
+        if portrait.attributes["facial_hair"] != "stubble":
+            colour = palette("micah", "hair")[hair]
+            portrait.say("facial_hair_color", colour)
+            if colour in {"black", "dark brown"}:  # the mouth is drawn in black
+                del portrait.attributes["mouth"]
+    else:
+        portrait.show("facialHair", None)
+    if rng.random() < GLASSES_SHARE:
+        portrait.vary(rng, "glasses", "accessory")
+        portrait.tint(rng, "glasses", "accessory_color", avoid={background})
+    else:
+        portrait.show("glasses", None)
+    if rng.random() < EARRING_SHARE:
+        portrait.vary(rng, "earrings", "earring")
+        portrait.tint(rng, "earring", "earring_color", avoid={background})
+    else:
+        portrait.show("earrings", None)
+    portrait.vary(rng, "eyes", "eyes", plain=PLAIN_SHARE)
+    portrait.vary(rng, "eyebrows", "eyebrows", plain=1.0 if bearded else PLAIN_SHARE)
+    portrait.vary(rng, "ears", "ears", plain=1.0)
+    portrait.vary(rng, "nose", "nose", plain=1.0)
+    for line in ("eyes", "eyebrows", "mouth"):
+        portrait.paint(line, INK)
+    portrait.vary(rng, "clothes", "clothing")
+    portrait.tint(rng, "shirt", "clothing_color", avoid={background})
+
+
+SKIN = {"micah": "base"}  # what a style calls the colour of the skin, if not "skin"
+DRAWERS = {
+    "avataaars": _draw_avataaars,
+    "personas": _draw_personas,
+    "toon-head": _draw_toon_head,
+    "adventurer": _draw_adventurer,
+    "big-smile": _draw_big_smile,
+    "micah": _draw_micah,
+}
+PORTRAIT_STYLES = tuple(DRAWERS)

@@ -1,8 +1,8 @@
 """Renders the data set: `python -m recipes.nano.data.render --out runs/nano/data`, from the repository root.
 
 The folder gets `pictures.npy`, uint8 (pictures, size, size, 3), to be opened as a memory map, and
-`attributes.jsonl`, whose line i describes picture i. The same arguments give the same bytes. A folder is
-either complete or not there.
+`attributes.jsonl`, whose line i describes picture i. The same arguments give the same bytes, with any number of
+processes. A folder is either complete or not there.
 """
 
 import argparse
@@ -10,65 +10,97 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
+from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
-import resvg_py
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from . import emoji, portraits
+from . import characters, emoji, portraits, scenes
 from .words import BACKGROUNDS
 
 NICENESS = 5
-PORTRAIT_STYLES = ("avataaars", "personas", "toon-head")
+SOURCES: Final = {
+    **dict.fromkeys(portraits.PORTRAIT_STYLES, portraits.draw),
+    **dict.fromkeys(characters.CHARACTER_STYLES, characters.draw),
+    **dict.fromkeys(scenes.SCENE_STYLES, scenes.draw),
+}
+"""Style -> what draws it."""
+
+COUNTS: Final[Mapping[str, int]] = {
+    "avataaars": 5000,
+    "personas": 4000,
+    "toon-head": 3500,
+    "adventurer": 3500,
+    "big-smile": 3000,
+    "micah": 3000,
+    "voxel-art": 2500,
+    "critters": 2500,
+    "bottts": 2500,
+    "sprouts": 2000,
+    "planets": 1500,
+    "landscape": 2000,
+}
+EMOJI_PLACEMENTS: Final = 6
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is drawn together: a picture of a style, or all placements of an emoji in one look."""
+
+    style: str
+    index: int
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture to be rendered, and what it shows."""
+    """A picture to be rendered: its SVG, where it is placed if it does not fill the picture, and what it shows."""
 
     svg: str
     attributes: dict[str, str]
+    placement: emoji.Placement | None = None
 
 
-def drawings(counts: dict[str, int], emoji_looks: int, seed: int) -> Iterator[Drawing]:
-    """All drawings of the data set. Each has a generator of its own, so counts do not change the pictures."""
-    for style, count in counts.items():
-        for index in range(count):
-            portrait = portraits.draw(style, Random(f"{seed} {style} {index}"))
-            yield Drawing(portraits.svg(portrait), portrait.attributes)
-    for each in emoji.load() if emoji_looks else ():
-        rng = Random(f"{seed} emoji {each.name}")
-        validation = rng.randrange(10)
-        for look, placement in enumerate(emoji.place(each, rng, emoji_looks)):
-            attributes = {
-                "kind": "emoji",
-                "style": "emoji",
-                "name": each.name,
-                "name_zh": each.name_zh,
-                "group": each.group,
-                "background": BACKGROUNDS[placement.background],
-                "split": "validation" if look % 10 == validation else "train",
-            }
-            yield Drawing(emoji.svg(each, placement), attributes)
+def jobs(counts: Mapping[str, int], placements: int) -> list[Job]:
+    """All jobs of the data set in its order."""
+    drawn = [Job(style, index) for style, count in counts.items() for index in range(count)]
+    if placements:
+        drawn += [Job(look, index) for look in emoji.PICTURES for index in range(len(emoji.load()))]
+    return drawn
 
 
-def rasterise(svg: str, size: int) -> NDArray[np.uint8]:
-    """An SVG document as a picture of size x size x 3."""
-    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size))
-    with Image.open(BytesIO(png)) as picture:
-        return np.asarray(picture.convert("RGB"))
+def drawings(job: Job, placements: int, seed: int) -> Iterator[Drawing]:
+    """A job's drawings. Each job has a generator of its own, so counts do not change the pictures."""
+    if job.style in SOURCES:
+        drawn = SOURCES[job.style](job.style, Random(f"{seed} {job.style} {job.index}"))
+        yield Drawing(portraits.svg(drawn), drawn.attributes)
+        return
+    each = emoji.load()[job.index]
+    if job.style not in each.bodies:
+        return
+    for placement in emoji.place(each, Random(f"{seed} {job.style} {each.name}"), placements):
+        attributes = {
+            "kind": "emoji",
+            "style": job.style,
+            "name": each.name,
+            "name_zh": each.name_zh,
+            "tags": each.tags,
+            "tags_zh": each.tags_zh,
+            "group": each.group,
+            "background": BACKGROUNDS[placement.background],
+            "split": emoji.split(each, job.style, placement),
+        }
+        yield Drawing(emoji.svg(each, job.style), attributes, placement)
 
 
 class Renderer:
@@ -76,6 +108,7 @@ class Renderer:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._last: tuple[str, NDArray[np.uint8] | None] = ("", None)
         self._start()
 
     def __enter__(self) -> Self:
@@ -87,7 +120,12 @@ class Renderer:
         self._stop()
 
     def __call__(self, svg: str) -> NDArray[np.uint8] | None:
-        """The picture, or None if the child died of it."""
+        """The picture, size x size x 4 with premultiplied opacity, or None if the child died of it."""
+        if svg != self._last[0]:
+            self._last = (svg, self._rasterised(svg))
+        return self._last[1]
+
+    def _rasterised(self, svg: str) -> NDArray[np.uint8] | None:
         try:
             self._pipe.send(svg)
             raw = self._pipe.recv_bytes()
@@ -95,7 +133,7 @@ class Renderer:
             self._stop()
             self._start()
             return None
-        return np.frombuffer(raw, np.uint8).reshape(self.size, self.size, 3)
+        return np.frombuffer(raw, np.uint8).reshape(self.size, self.size, 4)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -112,40 +150,68 @@ class Renderer:
 
 
 def _serve(pipe: Connection, size: int) -> None:
-    os.nice(NICENESS)
     while True:
         try:
             svg = pipe.recv()
         except EOFError:
             return
-        pipe.send_bytes(rasterise(svg, size).tobytes())
+        pipe.send_bytes(emoji.rasterise_rgba(svg, size).tobytes())
 
 
-def render(out: Path, counts: dict[str, int], *, emoji_looks: int, size: int, seed: int) -> int:
+@cache
+def _renderer(size: int) -> Renderer:
+    """This process's own."""
+    os.nice(NICENESS)
+    return Renderer(size)
+
+
+def paint(job: Job, *, placements: int, size: int, seed: int) -> list[tuple[NDArray[np.uint8] | None, dict[str, str]]]:
+    """A job's pictures, size x size x 3, and what they show; None for one that could not be rasterised."""
+    return [
+        (shown(drawing, _renderer(size)(drawing.svg), size), drawing.attributes)
+        for drawing in drawings(job, placements, seed)
+    ]
+
+
+def shown(drawing: Drawing, rgba: NDArray[np.uint8] | None, size: int) -> NDArray[np.uint8] | None:
+    """The finished picture of a rasterised drawing."""
+    if rgba is None or drawing.placement is None:
+        return None if rgba is None else rgba[..., :3]
+    return emoji.composite(rgba, drawing.placement, size)
+
+
+def render(out: Path, counts: Mapping[str, int], *, placements: int, size: int, seed: int, processes: int = 1) -> int:
     """Write the data set into the folder `out`, which must not exist; returns how many drawings failed."""
     if out.exists():
         raise FileExistsError(f"{out} already exists: remove it, or give another --out")
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial_folder = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    partial_folder.mkdir(parents=True)
 
-    planned = sum(counts.values()) + emoji_looks * (len(emoji.load()) if emoji_looks else 0)
-    pictures = open_memmap(partial / "pictures.npy", mode="w+", dtype=np.uint8, shape=(planned, size, size, 3))
-    written = 0
-    progress = track(drawings(counts, emoji_looks, seed), "rendering", planned, console=Console(stderr=True))
-    with Renderer(size) as rasterised, (partial / "attributes.jsonl").open("w", encoding="utf-8") as lines:
-        for drawing in progress:
-            picture = rasterised(drawing.svg)
-            if picture is None:
-                continue
-            pictures[written] = picture
-            lines.write(json.dumps(drawing.attributes, ensure_ascii=False) + "\n")
-            written += 1
+    todo = jobs(counts, placements)
+    planned = sum(1 if job.style in SOURCES else placements for job in todo)
+    pictures = open_memmap(partial_folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=(planned, size, size, 3))
+    written = failed = 0
+    painted = partial(paint, placements=placements, size=size, seed=seed)
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(processes, context) as pool,
+        (partial_folder / "attributes.jsonl").open("w", encoding="utf-8") as lines,
+    ):
+        done = pool.map(painted, todo, chunksize=16)
+        for batch in track(done, "rendering", len(todo), console=Console(stderr=True)):
+            for picture, attributes in batch:
+                if picture is None:
+                    failed += 1
+                    continue
+                pictures[written] = picture
+                lines.write(json.dumps(attributes, ensure_ascii=False) + "\n")
+                written += 1
     if written < planned:
-        _shorten(partial / "pictures.npy", written)
+        _shorten(partial_folder / "pictures.npy", written)
     pictures.flush()
-    partial.rename(out)
-    return planned - written
+    partial_folder.rename(out)
+    return failed
 
 
 def _shorten(path: Path, count: int) -> None:
@@ -161,20 +227,20 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Render the pictures nano learns from.")
     parser.add_argument("--out", type=Path, required=True, help="a folder which does not exist yet")
-    parser.add_argument(
-        "--portraits",
-        type=int,
-        nargs=3,
-        default=[5000, 4000, 4000],
-        metavar=PORTRAIT_STYLES,
-        help="how many of each",
-    )
-    parser.add_argument("--emoji-looks", type=int, default=10, help="pictures of each emoji; 0 needs no npm")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the usual number of pictures of each style")
+    parser.add_argument("--placements", type=int, default=EMOJI_PLACEMENTS, help="of each emoji; 0 needs no npm")
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    counts = dict(zip(PORTRAIT_STYLES, arguments.portraits, strict=True))
-    failed = render(arguments.out, counts, emoji_looks=arguments.emoji_looks, size=arguments.size, seed=arguments.seed)
+    failed = render(
+        arguments.out,
+        {style: round(count * arguments.scale) for style, count in COUNTS.items()},
+        placements=arguments.placements,
+        size=arguments.size,
+        seed=arguments.seed,
+        processes=arguments.processes,
+    )
     print(f"{arguments.out}: complete, {failed} drawings failed")
 
 

@@ -1,0 +1,176 @@
+"""Training nano's U-Net: sfumato's loop against a plain diffusers loop, step by step in turn.
+
+    python -m benchmarks.train_step --steps 60
+
+Both start from the same weights and see the same latents, text tokens, noise and times, with AdamW at the same rate and
+clipping. The peer is the loop of diffusers' own examples: `UNet2DConditionModel` in float32, `torch.optim.AdamW` with
+its defaults, `clip_grad_norm_`, all threads; `--peer-bf16` gives it autocast as well. Ours is `training.loop` as
+`sfumato train` runs it with `processes`, with its average of weights; with `--muon` its optimiser for matrices too (the
+curves then differ by design). The loss curves must agree: the mean difference over the run is printed beside the
+scatter between neighbouring steps.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.diffusion.scalings import FLOW
+from sfumato.models.unet import UNet, UNetConfig
+from sfumato.training.data import Order, generator_for
+from sfumato.training.loop import LoopConfig, State, enlist, gradients, networks_of
+from sfumato.training.objectives import denoising_error, logit_normal
+from sfumato.training.parallel import Crew
+
+CONTEXT = (64, 256)
+SAMPLES = 2048
+
+
+class Fixed:
+    """The task: latents that can be learned, smooth fields that the text tokens determine."""
+
+    def __init__(self, config: UNetConfig, batch: int) -> None:
+        torch.manual_seed(0)
+        self.model = UNet(config)
+        self.order = Order(torch.arange(SAMPLES), batch, 0)
+        self.tokens = torch.randn(SAMPLES, *CONTEXT, generator=generator_for(1))
+        basis = torch.randn(CONTEXT[1], 16 * 4 * 4, generator=generator_for(2)) / CONTEXT[1] ** 0.5
+        coarse = (self.tokens.mean(1) * CONTEXT[0] ** 0.5 @ basis).view(-1, 16, 4, 4)
+        self.clean = nn.functional.interpolate(coarse, scale_factor=4, mode="bilinear")
+
+    def batch(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Clean latents, noise, times, text tokens."""
+        clean = self.clean[indices]
+        return clean, torch.randn(clean.shape, generator=rng), logit_normal()(len(indices), rng), self.tokens[indices]
+
+    def loss(self, model: nn.Module, indices: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """The flow loss, as `DenoiserTask` has it."""
+        clean, noise, sigma, tokens = self.batch(indices, rng)
+        x = FLOW.path.mix(clean, noise, sigma)
+        output = model(x.to(memory_format=torch.channels_last), sigma * 1000, tokens)
+        return {"loss": denoising_error(output, FLOW, clean, x, sigma).mean()}
+
+
+class Peer:
+    """A plain loop around diffusers' U-Net."""
+
+    def __init__(self, config: UNetConfig, weights: dict[str, Tensor], task: Fixed, loop: LoopConfig, *, bf16: bool):
+        from diffusers import UNet2DConditionModel
+
+        self.unet = UNet2DConditionModel.from_config(config.to_json())
+        self.unet.load_state_dict(weights)
+        self.task, self.loop, self.bf16 = task, loop, bf16
+        self.optimizer = torch.optim.AdamW(
+            self.unet.parameters(), lr=loop.learning_rate, betas=loop.betas, weight_decay=loop.weight_decay
+        )
+
+    def __call__(self, step: int) -> float:
+        """One step on the pictures, noise and times that ours sees; the loss."""
+        self.unet.train()
+        micro = [step * self.loop.accumulate + i for i in range(self.loop.accumulate)]
+        parts = [self.task.batch(self.task.order(k), generator_for(self.loop.seed, 2, k)) for k in micro]
+        clean, noise, sigma, tokens = (torch.cat(each) for each in zip(*parts, strict=True))
+        mixed = (1 - sigma.view(-1, 1, 1, 1)) * clean + sigma.view(-1, 1, 1, 1) * noise
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            output = self.unet(mixed, sigma * 1000, encoder_hidden_states=tokens).sample
+        loss = nn.functional.mse_loss(output.float(), noise - clean)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.unet.parameters(), self.loop.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(loss)
+
+
+class Ours:
+    """One step of `training.loop`."""
+
+    def __init__(self, task: Fixed, loop: LoopConfig, crew: Crew) -> None:
+        self.loop, self.crew = loop, crew
+        self.state = State(networks_of(task, loop), loop)
+        self.share = partial(gradients, task, self.state.networks, loop)
+
+    def __call__(self, step: int) -> float:
+        """One step; the loss."""
+        losses = self.crew.compute(step, self.share)
+        self.state.clip(self.loop.clip)
+        self.state.update(1.0)
+        for optimizer in self.state.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        return losses["loss"]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--muon", action="store_true")
+    parser.add_argument("--peer-bf16", action="store_true")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    arguments = parser.parse_args()
+
+    config = UNetConfig.from_json(
+        json.loads((Path(__file__).parents[1] / "src/sfumato/data/nano/unet/config.json").read_text("utf-8")), "nano"
+    )
+    processes = arguments.processes
+    loop = LoopConfig(
+        steps=arguments.steps,
+        batch=arguments.batch // processes,
+        accumulate=processes,
+        processes=processes,
+        learning_rate=3e-4,
+        muon=arguments.muon,
+        precision="bf16",
+    )
+    again = partial(Fixed, config, loop.batch)
+    task = again()
+    weights = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+    peer = Peer(config, weights, task, loop, bf16=arguments.peer_bf16)
+    threads = torch.get_num_threads()
+    with Crew(list(task.model.parameters()), processes, partial(enlist, again, loop)) as crew:
+        race({"sfumato": Ours(task, loop, crew), "diffusers": peer}, arguments, threads)
+
+
+def race(players: dict[str, Callable[[int], float]], arguments: argparse.Namespace, threads: int) -> None:
+    """Let the players step in turn, each with the threads it has alone, and print the figures."""
+    shared = torch.get_num_threads()
+    losses: dict[str, list[float]] = {name: [] for name in players}
+    seconds: dict[str, list[float]] = {name: [] for name in players}
+    for step in range(arguments.steps):
+        for name, player in list(players.items())[:: 1 if step % 2 else -1]:
+            torch.set_num_threads(shared if name == "sfumato" else threads)
+            since = time.perf_counter()
+            losses[name].append(player(step))
+            seconds[name].append(time.perf_counter() - since)
+        print(step, *(f"{name} {losses[name][-1]:.4f} {seconds[name][-1]:.2f} s" for name in players), flush=True)
+
+    warm = 3
+    median = {name: statistics.median(times[warm:]) for name, times in seconds.items()}
+    scatter = statistics.mean(abs(a - b) for a, b in zip(losses["diffusers"], losses["diffusers"][1:], strict=False))
+    apart = statistics.mean(abs(a - b) for a, b in zip(losses["sfumato"], losses["diffusers"], strict=True))
+    figures = {
+        "threads": threads,
+        "torch": torch.__version__,
+        "batch": arguments.batch,
+        "processes": arguments.processes,
+        "images_per_second": {name: round(arguments.batch / value, 1) for name, value in median.items()},
+        "ratio": round(median["diffusers"] / median["sfumato"], 2),
+        "loss_difference": round(apart, 5),
+        "scatter_between_steps": round(scatter, 5),
+        "last_losses": {name: round(values[-1], 4) for name, values in losses.items()},
+    }
+    print(json.dumps(figures, indent=2))
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""English words for a picture: tag lists and sentences. A colour stands before the thing that it colours."""
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Final
+
+from .things import person_of, things
+from .words import STYLES
+
+Choose = Callable[[Sequence[str]], str]
+
+STYLE_FIRST_SHARE: Final = 0.75
+HINT_SHARE: Final = 0.5
+TAG_SHARE: Final = 0.15
+ALONE: Final[Mapping[str, str]] = {"clothing": "clothes", "terrain": "ground"}
+"""What a colour stands before when its thing goes unmentioned, where the key itself is not the word."""
+
+# For a picture whose style goes unmentioned.
+ANY_STYLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "portrait": ("portrait", "person", "avatar"),
+    "character": ("character", "game character"),
+    "plant": ("plant", "potted plant"),
+    "planet": ("planet",),
+    "landscape": ("landscape", "scenery"),
+}
+
+# The first is the plain word, used in full captions.
+SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "afro": ("afro", "afro hair"),
+    "bald head": ("bald head", "no hair"),
+    "big smile": ("big smile", "smile"),
+    "blonde": ("blonde", "blond"),
+    "bob hair": ("bob hair", "bob haircut", "bob"),
+    "bob hair with bangs": ("bob hair with bangs", "bob with bangs"),
+    "cap": ("cap", "baseball cap"),
+    "dark grey": ("dark grey", "dark gray"),
+    "fancy moustache": ("fancy moustache", "curly moustache"),
+    "full beard": ("full beard", "beard"),
+    "grey": ("grey", "gray"),
+    "hoodie": ("hoodie", "hooded sweater"),
+    "light grey": ("light grey", "light gray"),
+    "long dreadlocks": ("long dreadlocks", "dreadlocks"),
+    "long straight hair": ("long straight hair", "straight long hair", "long hair"),
+    "long wavy hair": ("long wavy hair", "wavy long hair"),
+    "mohawk": ("mohawk", "mohawk hair"),
+    "moustache": ("moustache", "mustache"),
+    "oval sunglasses": ("oval sunglasses", "sunglasses"),
+    "plaid shirt": ("plaid shirt", "checkered shirt"),
+    "pompom winter hat": ("pompom winter hat", "winter hat", "hat"),
+    "rectangular glasses": ("rectangular glasses", "glasses"),
+    "round glasses": ("round glasses", "glasses"),
+    "serious mouth": ("serious mouth", "serious face"),
+    "short curly hair": ("short curly hair", "curly short hair"),
+    "t-shirt": ("t-shirt", "shirt", "tee"),
+    "turtleneck": ("turtleneck", "turtleneck sweater"),
+    "wide hat": ("wide hat", "hat"),
+    "winking eye": ("winking eye", "wink"),
+    "winter beanie": ("winter beanie", "beanie"),
+}
+
+# Expressions as a sentence says them.
+DOING: Final[Mapping[str, str]] = {
+    "angry mouth": "looking angry",
+    "big smile": "smiling broadly",
+    "crying eyes": "crying",
+    "frown": "frowning",
+    "grimace": "grimacing",
+    "laugh": "laughing",
+    "sad mouth": "looking sad",
+    "scream": "screaming",
+    "serious mouth": "looking serious",
+    "sideways glance": "looking sideways",
+    "smile": "smiling",
+    "smirk": "smirking",
+    "surprised mouth": "looking surprised",
+    "tongue out": "sticking out the tongue",
+    "winking eye": "winking",
+    "worried mouth": "looking worried",
+}
+
+BARE_NOUNS: Final = frozenset(
+    {
+        "hair",
+        "skin",
+        "stubble",
+        "fire",
+        "bacon",
+        "broccoli",
+        "garlic",
+        "popcorn",
+        "butter",
+        "spaghetti",
+        "sushi",
+        "corn",
+        "bread",
+        "shrimp",
+        "earth",
+        "saturn",
+    }
+)
+"""Nouns which take no article, besides plurals."""
+SINGULAR_ENDS: Final = ("ss", "us", "is", "bus", "lens", "gas", "iris", "atlas", "canvas", "pancreas")
+"""Ends in s of nouns which are no plurals."""
+
+PERSONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "": ("person", "person", "woman", "man", "girl", "boy"),
+    "man": ("man", "man", "guy", "boy"),
+    "woman": ("woman", "girl"),
+}
+DOERS: Final = ("eyes", "eyebrows", "mouth")
+TIMES: Final[Mapping[str, str]] = {
+    "daytime": "in the daytime",
+    "night": "at night",
+    "sunrise": "at sunrise",
+    "sunset": "at sunset",
+}
+WORN: Final = ("headwear", "clothing")
+
+
+def tag_list(attributes: Mapping[str, str], rng: Random) -> str:
+    """Tags in any order, the style mostly first."""
+    style = attributes["style"]
+    tags = _tags(attributes, rng.choice)
+    if attributes["kind"] == "portrait" and rng.random() < HINT_SHARE / 2:
+        tags.append(_person(attributes, rng))
+    rng.shuffle(tags)
+    if not style:
+        return ", ".join([rng.choice(ANY_STYLE[attributes["kind"]]), *tags])
+    words = STYLES[style]
+    return ", ".join([words, *tags] if rng.random() < STYLE_FIRST_SHARE else [*tags, words])
+
+
+def full_tags(attributes: Mapping[str, str]) -> str:
+    """Everything, in the order of `things`."""
+    return ", ".join([STYLES[attributes["style"]], *_tags(attributes, lambda words: words[0])])
+
+
+def sentence(attributes: Mapping[str, str], rng: Random) -> str:
+    """One sentence, as one tells a friend what to draw."""
+    has: list[str] = []
+    wears: list[str] = []
+    does: list[str] = []
+    for key, (thing, colour) in things(attributes).items():
+        if key == "time_of_day" and thing is not None:
+            does.append(TIMES[thing])
+        elif key in DOERS and thing in DOING:
+            does.append(DOING[thing])
+        else:
+            (wears if key in WORN else has).append(_with_article(_phrase(key, thing, colour, rng.choice)))
+    rng.shuffle(has)
+    rng.shuffle(wears)
+    style = STYLES[attributes["style"]] if attributes["style"] else ""
+    if attributes["kind"] == "portrait":
+        subject = _with_article(_person(attributes, rng))
+    else:
+        subject, style = _with_article(style or rng.choice(ANY_STYLE[attributes["kind"]])), ""
+    subject += f" with {_join(has)}" if has else ""
+    parts = ([f"wearing {_join(wears)}"] if wears else []) + ([_join(does)] if does else [])
+    rng.shuffle(parts)
+    if "background" in attributes:
+        background = _word(attributes["background"], rng.choice)
+        parts.append(rng.choice((f"on {_with_article(background)} background", f"{background} background")))
+    if style and rng.random() < STYLE_FIRST_SHARE:
+        return ", ".join([f"{_with_article(style)} of {subject}", *parts])
+    return ", ".join([subject, *parts, *([style] if style else [])])
+
+
+def emoji(attributes: Mapping[str, str], rng: Random) -> str:
+    """A thing by its name, with or without its look, a tag and the background."""
+    name = attributes["name"]
+    thing = _with_article(name)
+    if attributes["style"]:
+        style = STYLES[attributes["style"]]
+        forms = (f"{style} of {thing}", f"{name}, {style}", f"{style} of {name}")
+    else:
+        forms = (thing, name, f"{name} emoji")
+    subject = rng.choices(forms, weights=(3, 2, 1))[0]
+    tags = [tag for tag in attributes.get("tags", "").split("|") if tag and tag != name]
+    if tags and rng.random() < TAG_SHARE:
+        subject += f", {rng.choice(tags)}"
+    if "background" not in attributes:
+        return subject
+    background = _word(attributes["background"], rng.choice)
+    return subject + rng.choice((f" on {_with_article(background)} background", f", {background} background"))
+
+
+def full_emoji(attributes: Mapping[str, str]) -> str:
+    """Look, name and background."""
+    thing = _with_article(attributes["name"])
+    return f"{STYLES[attributes['style']]} of {thing}, {attributes['background']} background"
+
+
+def _person(attributes: Mapping[str, str], rng: Random) -> str:
+    hint = person_of(attributes) if rng.random() < HINT_SHARE else ""
+    return rng.choice(PERSONS[hint] if hint else ("person",))
+
+
+def _tags(attributes: Mapping[str, str], choose: Choose) -> list[str]:
+    tags = [_phrase(key, thing, colour, choose) for key, (thing, colour) in things(attributes).items()]
+    if "background" in attributes:
+        tags.append(f"{_word(attributes['background'], choose)} background")
+    return tags
+
+
+def _phrase(key: str, thing: str | None, colour: str | None, choose: Choose) -> str:
+    """The thing with its colour in front; a colour alone takes the plain word for its thing."""
+    words = _word(thing, choose) if thing is not None else ALONE.get(key, key)
+    words += " skin" if key == "skin" else ""
+    return f"{_word(colour, choose)} {words}" if colour else words
+
+
+def _word(words: str, choose: Choose) -> str:
+    return choose(SYNONYMS.get(words, (words,)))
+
+
+def _with_article(words: str) -> str:
+    noun = words.split(" with ")[0].split(" of ")[0].split()[-1]
+    plural = noun.endswith("s") and not noun.endswith(SINGULAR_ENDS)
+    if plural or noun in BARE_NOUNS or words.startswith(("one ", "two ")):
+        return words
+    vowel = words[0] in "aeiou" and not words.startswith(("uni", "ufo"))
+    return f"{'an' if vowel or words.startswith('hour') else 'a'} {words}"
+
+
+def _join(phrases: Sequence[str]) -> str:
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"

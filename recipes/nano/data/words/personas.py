@@ -1,0 +1,113 @@
+"""Words for personas."""
+
+from typing import Final
+
+from .common import MORE_HAIR, UNNAMED, Tables
+
+TABLES: Final = Tables(
+    colours={
+        "skin": {
+            "#eeb4a4": "pale",
+            "#e7a391": "pale",
+            "#e5a07e": "light",
+            "#d78774": "light",
+            "#b16a5b": "tan",
+            "#92594b": "brown",
+            "#623d36": "dark",
+        },
+        "hair": {
+            "#362c47": "black",
+            "#f29c65": "blonde",
+            "#6c4545": "brown",
+            "#f27d65": "orange",
+            "#dee1f5": "white",
+            "#e16381": "pink",
+            "#e15c66": "red",
+        },
+        "facialHair": {
+            "#362c47": "black",
+            "#f29c65": "blonde",
+            "#6c4545": "brown",
+            "#f27d65": "orange",
+            "#dee1f5": "white",
+            "#e16381": "pink",
+            "#e15c66": "red",
+        },
+        "clothing": {
+            "#456dff": "blue",
+            "#6dbb58": "green",
+            "#f55d81": "pink",
+            "#7555ca": "purple",
+            "#e24553": "red",
+            "#54d7c7": "turquoise",
+            "#f3b63a": "yellow",
+        },
+    },
+    more={
+        "hair": MORE_HAIR,
+        "clothing": {"#2f3140": "black", "#f4f4f4": "white", "#8f949c": "grey", "#f08a2c": "orange"},
+    },
+    variants={
+        "hair": {
+            "bald": "bald head",
+            "balding": "balding hair",
+            "beanie": "beanie",
+            "bobBangs": "bob hair with bangs",
+            "bobCut": "bob hair",
+            "bunUndercut": "undercut with a bun",
+            "buzzcut": "buzz cut",
+            "cap": "cap",
+            "curly": "curly hair",
+            "curlyBun": "curly bun with a headband",
+            "curlyHighTop": "curly high top",
+            "extraLong": "very long hair",
+            "fade": "fade haircut",
+            "long": "long hair",
+            "mohawk": "mohawk",
+            "pigtails": "pigtails",
+            "shortCombover": "short hair",
+            "shortComboverChops": "short hair with sideburns",
+            "sideShave": "ponytail",
+            "straightBun": "top bun with a headband",
+        },
+        "eyes": {
+            "open": UNNAMED,
+            "happy": "happy eyes",
+            "sleep": "closed eyes",
+            "wink": "winking eye",
+            "glasses": "glasses",
+            "sunglasses": "sunglasses",
+        },
+        "facialHair": {
+            "beardMustache": "full beard",
+            "goatee": "goatee",
+            "pyramid": "moustache",
+            "shadow": "stubble",
+            "soulPatch": "soul patch",
+            "walrus": "walrus moustache",
+        },
+        "mouth": {
+            "bigSmile": "big smile",
+            "frown": "frown",
+            "lips": "red lips",
+            "pacifier": "pacifier",
+            "smile": "smile",
+            "smirk": "smirk",
+            "surprise": "surprised mouth",
+        },
+        "nose": {"mediumRound": UNNAMED, "smallRound": UNNAMED},
+        "clothes": {
+            "checkered": "plaid shirt",
+            "rounded": "t-shirt",
+            "small": "two-tone top",
+            "squared": "sweater",
+        },
+    },
+    excluded=frozenset({"nose:wrinkles"}),
+    held_out=(
+        frozenset({("hair", "mohawk"), ("hair_color", "red")}),
+        frozenset({("hair", "pigtails"), ("hair_color", "blue")}),
+        frozenset({("hair", "curly hair"), ("hair_color", "white")}),
+        frozenset({("clothing", "plaid shirt"), ("clothing_color", "green")}),
+    ),
+)
