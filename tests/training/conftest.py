@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato.checkpoints.save import save_part
+from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+
 COLORS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220), "yellow": (230, 210, 50)}
 
 
@@ -53,6 +56,30 @@ validation = 8
 [loop]
 {lines}
 """
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of a classifier that was never trained."""
+    torch.manual_seed(0)
+    config = PictureClassifierConfig((("kind", ("cold", "warm")),), fold=2, channels=(8, 16))
+    folder = tmp_path_factory.mktemp("classifier")
+    save_part(folder, "classifier", PictureClassifier(config), config, torch.float32)
+    return folder
+
+
+def adversarial_toml(data: Path, classifier: Path, start: int = 0, **loop: object) -> str:
+    """The same run with every loss there is, from step `start` on against a discriminator."""
+    extra = f"""
+squared = 1.0
+perceptual = {json.dumps(str(classifier))}
+perceptual_weight = 0.5
+[adversarial]
+weight = 0.5
+r1 = 0.1
+channels = [8, 16]
+"""
+    return autoencoder_toml(data, **loop).replace("[loop]", extra + "[loop]") + f"[loop.opponent]\nstart = {start}\n"
 
 
 def denoiser_toml(data: Path, autoencoder: Path, **loop: object) -> str:

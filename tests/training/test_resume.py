@@ -15,7 +15,7 @@ from sfumato.errors import DivergedError, TrainingError, UnknownNameError
 from sfumato.files import sha256
 from sfumato.training.checkpoint import load_latest
 from sfumato.training.run import train
-from tests.training.conftest import autoencoder_toml, denoiser_toml
+from tests.training.conftest import adversarial_toml, autoencoder_toml, denoiser_toml
 
 KILLED = """
 import os, signal, sys
@@ -65,6 +65,28 @@ def test_autoencoder_resumes_exactly(autoencoder: Path) -> None:
     assert sha256(autoencoder / "killed" / name) == sha256(autoencoder / "straight" / name)
 
 
+def test_a_contest_resumes_exactly(squares: Path, classifier: Path, tmp_path: Path) -> None:
+    """The discriminator and its optimiser go on where they were, whether or not it took part already."""
+    toml = tmp_path / "run.toml"
+    toml.write_text(adversarial_toml(squares, classifier, start=3, accumulate=2))
+    train(toml, tmp_path / "straight")
+    name = "checkpoints/00000006/state.safetensors"
+    state = load_file(tmp_path / "straight" / name)
+    assert {key.split("/")[0] for key in state} == {
+        "model",
+        "ema",
+        "opponent",
+        "optimizer0",
+        "optimizer1",
+        "optimizer2",
+    }
+    for step in (3, 5):
+        run = tmp_path / f"killed{step}"
+        kill_at(step, toml, run)
+        train(toml, run)
+        assert sha256(run / name) == sha256(tmp_path / "straight" / name)
+
+
 def test_denoiser_resumes_exactly(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
     toml = tmp_path / "run.toml"
     toml.write_text(denoiser_toml(squares, autoencoder / "straight/export/vae", accumulate=2))
@@ -94,6 +116,13 @@ def test_another_configuration_is_refused(squares: Path, autoencoder: Path, tmp_
     toml = tmp_path / "run.toml"
     toml.write_text(autoencoder_toml(squares, learning_rate=5e-4))
     with pytest.raises(TrainingError, match=r"begun with another loop\.learning_rate"):
+        train(toml, autoencoder / "straight")
+
+
+def test_a_contest_is_another_configuration(squares: Path, classifier: Path, autoencoder: Path, tmp_path: Path) -> None:
+    toml = tmp_path / "run.toml"
+    toml.write_text(adversarial_toml(squares, classifier))
+    with pytest.raises(TrainingError, match=r"begun with another adversarial\.channels .*adversarial\.weight \(0\.0"):
         train(toml, autoencoder / "straight")
 
 

@@ -18,7 +18,10 @@ from sfumato.models.config import ModelConfig
 
 @dataclass(frozen=True)
 class AutoencoderFoldConfig(ModelConfig):
-    """256 px with the defaults: 4x4 folding, then 64, 32 and 16 positions a side, 16 latent channels."""
+    """256 px with the defaults: 4x4 folding, then 64, 32 and 16 positions a side, 16 latent channels.
+
+    The decoder is of the encoder's widths and depth where it has none of its own.
+    """
 
     class_name: ClassVar[str] = "AutoencoderFold"
 
@@ -27,6 +30,8 @@ class AutoencoderFoldConfig(ModelConfig):
     fold: int = 4
     channels: tuple[int, ...] = (64, 128, 256)
     blocks: int = 2
+    decoder_channels: tuple[int, ...] | None = None
+    decoder_blocks: int | None = None
     latents_mean: tuple[float, ...] | None = None
     latents_std: tuple[float, ...] | None = None
 
@@ -34,6 +39,11 @@ class AutoencoderFoldConfig(ModelConfig):
     def factor(self) -> int:
         """Pixels a side for one latent position."""
         return int(self.fold * 2 ** (len(self.channels) - 1))
+
+    @property
+    def decoder_form(self) -> tuple[tuple[int, ...], int]:
+        """The decoder's widths, from fine to coarse, and its residual blocks a width."""
+        return self.decoder_channels or self.channels, self.decoder_blocks or self.blocks
 
 
 class Residual(nn.Module):
@@ -67,16 +77,16 @@ class AutoencoderFold(nn.Module):
         encoder += [nn.SiLU(), nn.Conv2d(widths[-1], config.latent_channels, 3, padding=1), nn.Tanh()]
         self.encoder = nn.Sequential(*encoder)
 
+        widths, blocks = config.decoder_form
+        if len(widths) != len(config.channels):
+            raise ValueError(f"decoder_channels={widths} must be as many as channels={config.channels}")
         decoder: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[-1], 3, padding=1)]
         for i, width in reversed(list(enumerate(widths))):
-            decoder += [Residual(width) for _ in range(config.blocks)]
+            decoder += [Residual(width) for _ in range(blocks)]
             if i > 0:
                 decoder += [nn.Conv2d(width, 4 * widths[i - 1], 1), nn.PixelShuffle(2)]
-        decoder += [
-            nn.SiLU(),
-            nn.Conv2d(widths[0], config.in_channels * fold**2, 3, padding=1),
-            nn.PixelShuffle(fold),
-        ]
+        conv_out = nn.Conv2d(widths[0], config.in_channels * fold**2, 3, padding=1)
+        decoder += [nn.SiLU(), conv_out, nn.PixelShuffle(fold)]
         self.decoder = nn.Sequential(*decoder)
 
     @property
@@ -86,6 +96,13 @@ class AutoencoderFold(nn.Module):
     @property
     def latent_channels(self) -> int:
         return self.config.latent_channels
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weight of the decoder's last convolution."""
+        weight = self.decoder[-2].weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
 
     def encode(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c y x"]:
         """Latents of zero mean and unit variance a channel over the training data."""

@@ -1,4 +1,5 @@
-"""Training the folding autoencoder: reconstruction in pixels and edges, noise on the latent, equal under scaling."""
+"""Training the folding autoencoder: reconstruction in pixels, edges and features, noise on the latent, equal under
+scaling, and where asked for against a discriminator."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,17 @@ from torch import Tensor, nn
 
 from sfumato.checkpoints.folder import read_json, weights_file
 from sfumato.checkpoints.rules import fit
-from sfumato.checkpoints.save import save_part
+from sfumato.checkpoints.save import STEMS, save_part
 from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import TrainingError
+from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
+from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from sfumato.models.picture_classifier import PictureClassifier
+from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
+from sfumato.training.classifier import PART, load_classifier
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
 
@@ -34,13 +40,22 @@ class AutoencoderRun(BaseModel):
     channels: tuple[int, ...] = (64, 128, 256)
     blocks: int = Field(2, gt=0)
     fold: int = Field(4, gt=0)
+    decoder_channels: tuple[int, ...] | None = None
+    """Widths of the decoder where they are not `channels`."""
+    decoder_blocks: int | None = Field(None, gt=0)
     crop: int = Field(128, gt=0)
     latent_noise: float = Field(0.1, ge=0)
     edges: float = Field(0.5, ge=0)
+    squared: float = Field(0.0, ge=0)
+    perceptual_weight: float = Field(0.0, ge=0)
+    perceptual: Path | None = None
+    """The export of a classifier in whose features pictures are compared, in validation as well."""
+    adversarial: AdversarialConfig = AdversarialConfig()
     scaled: float = Field(0.3, ge=0, le=1)
     validation: int = Field(64, gt=0)
     start: Path | None = None
-    """Begin with the autoencoder in this folder, whose form then counts."""
+    """Begin with the autoencoder in this folder, whose form then counts; with its encoder alone where
+    `decoder_channels` or `decoder_blocks` ask for another decoder."""
     freeze_encoder: bool = False
     """Train the decoder alone: the latents, and a denoiser trained on them, stay as they are."""
     loop: LoopConfig
@@ -54,6 +69,30 @@ def edges(x: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
 def psnr(a: Tensor, b: Tensor) -> Float[Tensor, " b"]:
     """Peak signal-to-noise ratio in dB of pictures in [-1, 1], one a picture."""
     return 10 * torch.log10(4.0 / (a - b).square().flatten(1).mean(1).clamp_min(1e-10))
+
+
+def ssim(a: Float[Tensor, "b 3 h w"], b: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
+    """Structural similarity (Wang et al. 2004) of pictures in [-1, 1], one a picture, 1 for the same."""
+    from torchmetrics.functional.image import structural_similarity_index_measure  # heavy: validation alone needs it
+
+    value = structural_similarity_index_measure(a, b, data_range=2.0, reduction="none")
+    assert isinstance(value, Tensor)
+    return value
+
+
+def perceptual_distance(
+    classifier: PictureClassifier, a: Float[Tensor, "b 3 h w"], b: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, " b"]:
+    """How far apart the classifier's features are, from 0 to 4, one a picture.
+
+    Features are unit vectors at each place; squared distance, mean over places and stages: LPIPS without its learned
+    weights (Zhang et al. 2018, eq. 1).
+    """
+    stages = zip(classifier.features(a), classifier.features(b), strict=True)
+    distances = [
+        (F.normalize(x.float()) - F.normalize(y.float())).square().sum(1).flatten(1).mean(1) for x, y in stages
+    ]
+    return torch.stack(distances).mean(0)
 
 
 def load_autoencoder(folder: Path) -> AutoencoderFold:
@@ -71,8 +110,19 @@ def load_autoencoder(folder: Path) -> AutoencoderFold:
     return model.eval().requires_grad_(False)
 
 
+def compare(
+    pixels: Float[Tensor, "b 3 h w"], restored: Float[Tensor, "b 3 h w"], classifier: PictureClassifier | None
+) -> dict[str, Float[Tensor, " b"]]:
+    """PSNR in dB, SSIM and, with a classifier, perceptual distance of pictures in [-1, 1]."""
+    values = {"psnr": psnr(pixels, restored), "ssim": ssim(pixels, restored)}
+    if classifier is not None:
+        values["perceptual"] = perceptual_distance(classifier, pixels, restored)
+    return values
+
+
 class AutoencoderTask:
-    """L1 on pixels and on edges. Noise of `latent_noise` is added to the tanh-bounded latent.
+    """L1 on pixels and on edges, squares and features with a weight. Noise of `latent_noise` is added to the
+    tanh-bounded latent.
 
     On a share `scaled` of the steps the latent is halved in size and must decode to the halved picture (EQ-VAE,
     Kouzelis et al. 2025): such latents are smoother and quicker to learn for a denoiser.
@@ -81,13 +131,12 @@ class AutoencoderTask:
     def __init__(self, run: AutoencoderRun, folder: Path) -> None:
         if run.freeze_encoder and run.start is None:
             raise TrainingError("freeze_encoder needs start: the folder of a trained autoencoder")
+        if run.perceptual_weight and run.perceptual is None:
+            raise TrainingError("perceptual_weight needs perceptual: the export of a trained classifier")
         self.run = run
         self.pictures = Pictures(run.data)
         torch.manual_seed(run.loop.seed)
-        config = AutoencoderFoldConfig(
-            latent_channels=run.latent_channels, fold=run.fold, channels=run.channels, blocks=run.blocks
-        )
-        self.model = AutoencoderFold(config) if run.start is None else load_autoencoder(run.start)
+        self.model = _begin(run)
         self.model.decoder.requires_grad_(True)
         self.model.encoder.requires_grad_(not run.freeze_encoder)
         step = self.model.factor * 2
@@ -95,19 +144,38 @@ class AutoencoderTask:
             raise TrainingError(f"crop={run.crop} must be a multiple of {step} and at most {self.pictures.size}")
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
         self.content = {"data": self.pictures.digest}
+        self.classifier: PictureClassifier | None = None
+        if run.perceptual is not None:
+            self.classifier = load_classifier(run.perceptual)
+            self.content["perceptual"] = sha256(weights_file(run.perceptual / PART, STEMS[PART]))
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""
+        restored, pixels = self._restore(model, indices, rng)
+        return self._reconstruction(restored, pixels)
+
+    def _restore(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What the decoder makes of noisy latents, and what it should be."""
         assert isinstance(model, AutoencoderFold)
         pixels = self.pictures.pixels(indices, self.run.crop, rng).to(memory_format=torch.channels_last)
         latents = model.encoder(pixels)  # as bounded by tanh, not standardised
         latents = latents + self.run.latent_noise * torch.randn(latents.shape, generator=rng)
         if float(torch.rand((), generator=rng)) < self.run.scaled:
             latents, pixels = F.avg_pool2d(latents, 2), F.avg_pool2d(pixels, 2)
-        restored = model.decoder(latents).float()
+        return model.decoder(latents).float(), pixels
+
+    def _reconstruction(self, restored: Tensor, pixels: Tensor) -> dict[str, Tensor]:
+        run = self.run
         l1 = F.l1_loss(restored, pixels)
         edge = sum((F.l1_loss(a, b) for a, b in zip(edges(restored), edges(pixels), strict=True)), torch.zeros(()))
-        return {"loss": l1 + self.run.edges * edge, "l1": l1, "edge": edge}
+        losses = {"loss": l1 + run.edges * edge, "l1": l1, "edge": edge}
+        if run.squared:
+            losses["squared"] = F.mse_loss(restored, pixels)
+            losses["loss"] = losses["loss"] + run.squared * losses["squared"]
+        if run.perceptual_weight and self.classifier is not None:
+            losses["perceptual"] = perceptual_distance(self.classifier, pixels, restored).mean()
+            losses["loss"] = losses["loss"] + run.perceptual_weight * losses["perceptual"]
+        return losses
 
     def _held_out(self) -> Float[Tensor, "b 3 h w"]:
         indices = self.pictures.validation
@@ -116,13 +184,11 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """PSNR and L1 of whole held-out pictures, no noise."""
+        """See `compare`, and L1 as "loss", of whole held-out pictures, no noise."""
         assert isinstance(model, AutoencoderFold)
-        values = [(psnr(p, r), (p - r).abs().mean()) for p, r in self._restored(model)]
-        return {
-            "psnr": float(torch.cat([v for v, _ in values]).mean()),
-            "loss": float(torch.stack([v for _, v in values]).mean()),
-        }
+        pairs = self._restored(model)
+        values = [compare(p, r, self.classifier) | {"loss": (p - r).abs().flatten(1).mean(1)} for p, r in pairs]
+        return {name: float(torch.cat([value[name] for value in values]).mean()) for name in values[0]}
 
     def _restored(self, model: AutoencoderFold) -> list[tuple[Tensor, Tensor]]:
         return [(p, model.decode(model.encode(p)).clamp(-1, 1)) for p in self._held_out().split(8)]
@@ -150,3 +216,60 @@ class AutoencoderTask:
             latents_std=tuple(round(v, 5) for v in latents.std((0, 2, 3)).tolist()),
         )
         save_part(folder, "vae", model, config, torch.float16)
+
+
+class AdversarialAutoencoderTask(AutoencoderTask):
+    """Against a discriminator of patches as well, as in latent diffusion (Rombach et al. 2022)."""
+
+    def __init__(self, run: AutoencoderRun, folder: Path) -> None:
+        super().__init__(run, folder)
+        self.opponent = PatchDiscriminator(PatchDiscriminatorConfig(channels=run.adversarial.channels))
+        self.alarms = Alarms(run.adversarial)
+
+    def contest(
+        self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator, turn: int
+    ) -> dict[str, Tensor]:
+        """See `adversarial.contest`."""
+        assert isinstance(model, AutoencoderFold)
+        restored, pixels = self._restore(model, indices, rng)
+        return contest(
+            self.opponent,
+            restored,
+            pixels,
+            lambda seen: self._reconstruction(seen, pixels),
+            model.last_weight,
+            self.run.adversarial,
+            rng,
+            turn,
+        )
+
+
+def autoencoder_task(run: AutoencoderRun, folder: Path) -> AutoencoderTask:
+    """With a discriminator where it has a weight."""
+    return (AdversarialAutoencoderTask if run.adversarial.weight else AutoencoderTask)(run, folder)
+
+
+def _begin(run: AutoencoderRun) -> AutoencoderFold:
+    """The autoencoder to be trained: as drawn, or as far as the one in `run.start` is of its form."""
+    trained = None
+    if run.start is None:
+        config = AutoencoderFoldConfig(
+            latent_channels=run.latent_channels, fold=run.fold, channels=run.channels, blocks=run.blocks
+        )
+    else:
+        trained = load_autoencoder(run.start)
+        config = trained.config
+    config = replace(
+        config,
+        decoder_channels=run.decoder_channels or config.decoder_channels,
+        decoder_blocks=run.decoder_blocks or config.decoder_blocks,
+    )
+    if trained is not None and config.decoder_form == trained.config.decoder_form:
+        return trained
+    try:
+        model = AutoencoderFold(config)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
+    if trained is not None:
+        model.encoder = trained.encoder
+    return model

@@ -138,9 +138,11 @@ def whole_folder(final: Path) -> Iterator[Path]:
         else:
             temporary.rename(final)
         _sync(final.parent)
-    except (OSError, SafetensorError) as error:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise TrainingError(f"cannot write {final}: {error}; free space and run it again") from error
+        if isinstance(error, OSError | SafetensorError):
+            raise TrainingError(f"cannot write {final}: {error}; free space and run it again") from error
+        raise
 
 
 def pack_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

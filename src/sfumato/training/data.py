@@ -1,13 +1,15 @@
-"""Training data: rendered pictures as a memory map, their attributes, and the order in which they are seen.
+"""Training data: pictures as a memory map, their attributes, and the order in which they are seen.
 
 All randomness of a run is a function of (seed, step): nothing has to be saved to resume exactly.
 """
 
 import hashlib
 import json
+import random
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +18,14 @@ from torch import Tensor
 
 from sfumato.errors import TrainingError
 
-Attributes = Mapping[str, str]
+Attributes = Mapping[str, Any]
 
 
 class Pictures:
-    """A folder with `pictures.npy` (n, size, size, 3) uint8 and `attributes.jsonl`, a JSON object a picture.
+    """A folder with `pictures.npy` (n, size, size, 3) uint8 sRGB and `attributes.jsonl`, a JSON object a picture.
+
+    Keys with a meaning here, all optional: `caption` (text) or `captions` (several, of which one is drawn each time),
+    `split` ("train", the default, or "validation") and `repeats` (how often an epoch shows it; 1 by default).
 
     Raises:
         TrainingError: when a file is missing or the two disagree in length.
@@ -29,7 +34,7 @@ class Pictures:
     def __init__(self, folder: Path) -> None:
         for name in ("pictures.npy", "attributes.jsonl"):
             if not (folder / name).is_file():
-                raise TrainingError(f"{folder} has no {name}; render the data first (see recipes/nano/README.md)")
+                raise TrainingError(f"{folder} has no {name}; make it of your pictures with: sfumato data prepare")
         self.folder = folder
         self.array: np.memmap = np.load(folder / "pictures.npy", mmap_mode="r")
         with (folder / "attributes.jsonl").open(encoding="utf-8") as lines:
@@ -52,8 +57,10 @@ class Pictures:
 
     @cached_property
     def train(self) -> Int[Tensor, " n"]:
-        """Indices of the training split."""
-        return self._split("train")
+        """Indices of the training split, each as often as its `repeats`."""
+        chosen = self._split("train")
+        repeats = torch.tensor([int(self.attributes[i].get("repeats", 1)) for i in chosen.tolist()])
+        return chosen.repeat_interleave(repeats)
 
     @cached_property
     def validation(self) -> Int[Tensor, " n"]:
@@ -76,6 +83,19 @@ class Pictures:
         for row, (index, (y, x)) in enumerate(zip(indices.tolist(), corners, strict=True)):
             cut[row] = self.array[index, y : y + size, x : x + size]
         return torch.from_numpy(cut).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
+def own_caption(attributes: Attributes, rng: random.Random) -> str:
+    """The caption that a picture brings along, drawn when it has several.
+
+    Raises:
+        TrainingError: it has none.
+    """
+    if captions := attributes.get("captions"):
+        return str(rng.choice(captions))
+    if (caption := attributes.get("caption")) is None:
+        raise TrainingError(f"a picture has no caption, only {', '.join(attributes)}; set captions to module:function")
+    return str(caption)
 
 
 def generator_for(seed: int, *position: int) -> torch.Generator:

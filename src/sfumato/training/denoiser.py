@@ -4,19 +4,20 @@ Pictures are encoded once and kept as a memory map; captions are made anew each 
 is the flow's or v's, on the scalings that sampling uses.
 """
 
+import hashlib
 import importlib
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -35,9 +36,11 @@ from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConf
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
+from sfumato.prompts.world import World
+from sfumato.training.augment import Augment, view
 from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.checkpoint import whole_folder
-from sfumato.training.data import Attributes, Order, Pictures, generator_for
+from sfumato.training.data import Attributes, Order, Pictures, generator_for, own_caption
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, logit_normal, network_input, uniform
 from sfumato.training.tokenizer import train_tokenizer
@@ -85,23 +88,34 @@ class NetworkConfig(BaseModel):
 
 
 class DenoiserRun(BaseModel):
-    """A training TOML with `task = "denoiser"`. `captions` is "module:function", imported from the working folder."""
+    """A training TOML with `task = "denoiser"`. `captions` is "module:function", imported from the working folder;
+    without it the pictures' own are used. Of each picture `views` are encoded: itself, and the rest by `[augment]`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Literal["denoiser"]
     data: Path
     autoencoder: Path
-    captions: str
+    captions: str | None = None
     prediction: Literal["flow", "v_prediction"] = "flow"
     caption_dropout: float = Field(0.1, ge=0, le=1)
     shares: dict[str, float] = {}
     validation: int = Field(256, gt=0)
     prompts: tuple[str, ...] = Field(min_length=1)
     guidance: float = 3.0
+    views: int = Field(1, gt=0, le=64)
+    augment: Augment = Augment()
     text: TextConfig = TextConfig()
     network: NetworkConfig = NetworkConfig()
     loop: LoopConfig
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> Self:
+        if self.augment.sizes:
+            raise ValueError("augment.sizes needs pictures of one size here; leave it out")
+        if (self.views > 1) != self.augment.on:
+            raise ValueError("views above 1 and an [augment] table need each other; set both or neither")
+        return self
 
 
 class TextToImage(nn.Module):
@@ -113,7 +127,7 @@ class TextToImage(nn.Module):
         self.unet = unet
 
     def forward(self, x: Tensor, label: Tensor, ids: Tensor) -> Tensor:
-        return self.unet(x, label, self.text_encoder(ids).tokens)
+        return self.unet(x, label, Conditioning(self.text_encoder(ids).tokens))
 
 
 class DenoiserTask:
@@ -124,7 +138,11 @@ class DenoiserTask:
         self.pictures = Pictures(run.data)
         self.caption = _import_caption(run.captions)
         self.autoencoder = load_autoencoder(run.autoencoder)
-        self.latents = cached_latents(self.pictures, self.autoencoder, run.autoencoder)
+        self.views = [
+            cached_latents(self.pictures, self.autoencoder, run.autoencoder, number, run.augment, run.loop.seed)
+            for number in range(run.views)
+        ]
+        self.latents = self.views[0]
         self.tokenizer = self._tokenizer(folder / "tokenizer")
         torch.manual_seed(run.loop.seed)
         self.model = TextToImage(CLIPTextEncoder(self._text_config()), UNet(self._unet_config()))
@@ -190,11 +208,16 @@ class DenoiserTask:
             "" if words.random() < self.run.caption_dropout else self.caption(self.pictures.attributes[i], words)
             for i in indices.tolist()
         ]
-        error = self._error(model, self._batch(indices), texts, self.draw(len(indices), rng), rng)
+        error = self._error(model, self._batch(indices, rng), texts, self.draw(len(indices), rng), rng)
         return {"loss": error.mean()}
 
-    def _batch(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-        return torch.from_numpy(self.latents[indices.numpy()]).float()
+    def _batch(self, indices: Int[Tensor, " b"], rng: torch.Generator | None = None) -> Float[Tensor, "b c h w"]:
+        """Latents of the pictures themselves, or with a generator of any of their views."""
+        if rng is None or len(self.views) == 1:
+            return torch.from_numpy(self.latents[indices.numpy()]).float()
+        drawn = torch.randint(len(self.views), (len(indices),), generator=rng).tolist()
+        chosen = [self.views[number][index] for number, index in zip(drawn, indices.tolist(), strict=True)]
+        return torch.from_numpy(np.stack(chosen)).float()
 
     def _error(
         self, model: nn.Module, clean: Tensor, texts: list[str], sigma: Tensor, rng: torch.Generator
@@ -226,13 +249,10 @@ class DenoiserTask:
         assert isinstance(model, TextToImage)
         prompts = list(self.run.prompts)
 
-        def network(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
-            return model.unet(x, label, cond.tokens)
-
         def encode(texts: list[str]) -> Conditioning:
             return Conditioning(model.text_encoder(self.tokenizer(texts)).tokens)
 
-        denoiser = Denoiser(network, self.parameterisation, self.schedule)
+        denoiser = Denoiser(model.unet, self.parameterisation, self.schedule)
         denoise = classifier_free(denoiser, encode(prompts), encode([""]), self.run.guidance)
         grid = GRIDS["shifted" if self.run.prediction == "flow" else "trailing"]
         sigmas = grid(self.schedule, 20)
@@ -251,14 +271,21 @@ class DenoiserTask:
         save_part(folder, "text_encoder", model.text_encoder, model.text_encoder.config, torch.float16)
         save_part(folder, "vae", self.autoencoder, self.autoencoder.config, torch.float16)
         self.tokenizer.save(folder / "tokenizer")
+        World.learn(self._corpus(), (self.pictures.attributes[i] for i in self.pictures.train.tolist())).write(folder)
         classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
         save_index(folder, classes, SCHEDULERS[self.run.prediction])
 
 
 @torch.no_grad()
-def cached_latents(pictures: Pictures, autoencoder: AutoencoderFold, source: Path) -> np.memmap:
-    """All pictures' latents as a float16 memory map beside the data, encoded once for each set of weights."""
+def cached_latents(
+    pictures: Pictures, autoencoder: AutoencoderFold, source: Path, number: int, options: Augment, seed: int
+) -> np.memmap:
+    """One view of all pictures (see `augment.view`) as a float16 memory map of latents beside the data, encoded once
+    for each set of weights, and for each seed and options when it is not view 0."""
     key = sha256(source / "diffusion_pytorch_model.safetensors")[:12]
+    if number:
+        made = hashlib.sha256(f"{seed} {options.model_dump_json()}".encode()).hexdigest()
+        key = f"{key}-{made[:12]}-{number}"
     path = pictures.folder / f"latents-{key}.npy"
     if not path.is_file():
         side = pictures.size // autoencoder.factor
@@ -267,14 +294,18 @@ def cached_latents(pictures: Pictures, autoencoder: AutoencoderFold, source: Pat
         cache = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
         for part in track(torch.arange(len(pictures)).split(32), description="encoding"):
             with torch.autocast("cpu", torch.bfloat16):
-                latents = autoencoder.encode(pictures.pixels(part).to(memory_format=torch.channels_last))
+                seen = zip(pictures.pixels(part), part.tolist(), strict=True)
+                pixels = torch.stack([view(x, options, seed, index, number) for x, index in seen])
+                latents = autoencoder.encode(pixels.to(memory_format=torch.channels_last))
             cache[part.numpy()] = latents.half().numpy()
         cache.flush()
         temporary.rename(path)
     return np.load(path, mmap_mode="r")
 
 
-def _import_caption(name: str) -> Caption:
+def _import_caption(name: str | None) -> Caption:
+    if name is None:
+        return own_caption
     module, _, function = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)

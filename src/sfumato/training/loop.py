@@ -1,7 +1,8 @@
 """The training loop, the same for everything we train.
 
 A `Task` says what is trained and what its loss is; the loop does the rest: accumulation, clipping, schedule, average,
-guard against non-finite steps, validation, sheets, atomic checkpoints, exact resume.
+guard against non-finite steps, validation, sheets, atomic checkpoints, exact resume. An `AdversarialTask` adds a second
+network, which learns in the same steps by a loss of its own.
 
 Exact resume rests on one rule: whatever is random at step k is drawn from `generator_for(seed, k, ...)`. A run that
 was killed and resumed ends with the same bytes as one that was not (same machine, same thread count).
@@ -11,13 +12,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Int
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -35,10 +37,37 @@ from sfumato.training.checkpoint import (
 from sfumato.training.data import Order, generator_for
 from sfumato.training.ema import EMA
 from sfumato.training.optim import build_optimizers, rate
+from sfumato.training.parallel import Crew, Share
 from sfumato.training.tracking import Tracker, plot
 
-EXTENDABLE = frozenset({"steps", "decay", "shape", "log_every", "validate_every", "sheet_every", "save_every", "keep"})
+EXTENDABLE = frozenset(
+    {
+        "steps",
+        "decay",
+        "shape",
+        "log_every",
+        "validate_every",
+        "sheet_every",
+        "save_every",
+        "keep",
+        "processes",
+        "wandb",
+    }
+)
 """Settings of `LoopConfig` that may differ when a run is resumed; others would make it another run."""
+
+
+class OpponentConfig(BaseModel):
+    """How the second network of an `AdversarialTask` steps, by AdamW; the `[loop.opponent]` table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: int = Field(0, ge=0)
+    """It takes part from this step on; until then the task is like any other."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Its peak: shape, warm-up and decay are the model's."""
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = (0.5, 0.9)
 
 
 class LoopConfig(BaseModel):
@@ -49,6 +78,9 @@ class LoopConfig(BaseModel):
     steps: int = Field(gt=0)
     batch: int = Field(gt=0)
     accumulate: int = Field(1, gt=0)
+    """Micro-batches of `batch` pictures in a step."""
+    processes: int = Field(1, gt=0)
+    """Among so many processes of this machine the micro-batches are shared out, and its threads."""
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
@@ -67,10 +99,19 @@ class LoopConfig(BaseModel):
     save_every: int = Field(500, gt=0)
     keep: int = Field(2, gt=0)
     channels_last: bool = True
+    wandb: str | None = None
+    """A Weights & Biases project that is told of the run as well."""
+    opponent: OpponentConfig = OpponentConfig()
+
+    @model_validator(mode="after")
+    def _even_shares(self) -> Self:
+        if self.accumulate % self.processes:
+            raise ValueError(f"accumulate={self.accumulate} must be a multiple of processes={self.processes}")
+        return self
 
 
-class Task(Protocol):
-    """What is trained."""
+class Learner(Protocol):
+    """What a step needs."""
 
     @property
     def model(self) -> nn.Module:
@@ -82,13 +123,17 @@ class Task(Protocol):
         """Which pictures make batch k."""
         ...
 
+    def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
+        """Named scalars for one micro-batch; "loss" is what is minimised."""
+        ...
+
+
+class Task(Learner, Protocol):
+    """What is trained, judged and exported."""
+
     @property
     def content(self) -> dict[str, str]:
         """Digests of what the run learns from, by name: a run is not resumed on other content."""
-        ...
-
-    def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
-        """Named scalars for one micro-batch; "loss" is what is minimised."""
         ...
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -104,31 +149,67 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class AdversarialTask(Task, Protocol):
+    """A task with a second network, the opponent, which learns against the model."""
+
+    @property
+    def opponent(self) -> nn.Module:
+        """Its parameters are trained beside the model's; no average of them is kept."""
+        ...
+
+    def contest(
+        self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator, turn: int
+    ) -> dict[str, Tensor]:
+        """What `loss` gives, from step `loop.opponent.start` on, and "opponent", which the opponent minimises.
+
+        `turn` counts steps from there. "loss" must not reach the opponent's parameters, nor "opponent" the model's.
+        """
+        ...
+
+    def alarms(self, losses: Mapping[str, float]) -> list[str]:
+        """What looks wrong with the contest, a line each, from the last logged means."""
+        ...
+
+
 class State:
     """What a run carries from step to step: weights, their average, optimisers, the number of steps done."""
 
-    def __init__(self, model: nn.Module, config: LoopConfig) -> None:
-        if config.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model = model
+    def __init__(self, networks: Mapping[str, nn.Module], config: LoopConfig) -> None:
+        self.networks = networks
+        self.model = model = networks["model"]
+        opponent = networks.get("opponent")
         self.optimizers = build_optimizers(
             model, config.learning_rate, weight_decay=config.weight_decay, betas=config.betas, muon=config.muon
         )
+        if opponent is not None:
+            its = config.opponent
+            self.optimizers += build_optimizers(
+                opponent, its.learning_rate, weight_decay=its.weight_decay, betas=its.betas, muon=False
+            )
+        self.peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
         self.ema = EMA(model, config.ema)
         self.step = 0
 
-    def update(self, learning_rate: float) -> None:
-        """One optimiser step at that rate, followed by the average."""
-        for optimizer in self.optimizers:
+    def clip(self, limit: float) -> dict[str, float]:
+        """Clip each network's gradient by its norm; the norms before, by network."""
+        return {
+            name: float(nn.utils.clip_grad_norm_(network.parameters(), limit))
+            for name, network in self.networks.items()
+        }
+
+    def update(self, factor: float) -> None:
+        """One step of each optimiser at that share of its learning rate, followed by the average."""
+        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = peak * factor
             optimizer.step()
         self.ema.update(self.model, self.step)
 
     def snapshot(self, identity: Mapping[str, Any]) -> Snapshot:
         """Everything, to be saved."""
-        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"ema/{k}": v for k, v in self.ema.model.state_dict().items()}
+        kept = {**self.networks, "ema": self.ema.model}
+        tensors = {f"{name}/{k}": v for name, network in kept.items() for k, v in network.state_dict().items()}
         rests = []
         for i, optimizer in enumerate(self.optimizers):
             packed, rest = pack_optimizer(f"optimizer{i}", optimizer)
@@ -138,9 +219,10 @@ class State:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot."""
-        for prefix, module in (("model/", self.model), ("ema/", self.ema.model)):
+        for name, network in {**self.networks, "ema": self.ema.model}.items():
+            prefix = f"{name}/"
             part = {k.removeprefix(prefix): v for k, v in snapshot.tensors.items() if k.startswith(prefix)}
-            module.load_state_dict(part)
+            network.load_state_dict(part)
         for i, (optimizer, rest) in enumerate(zip(self.optimizers, snapshot.facts["optimizers"], strict=True)):
             unpack_optimizer(f"optimizer{i}", optimizer, snapshot.tensors, rest)
         self.step = int(snapshot.facts["step"])
@@ -157,31 +239,37 @@ def fit(
     *,
     identity: Mapping[str, Any],
     console: Console | None = None,
+    again: Callable[[], Learner] | None = None,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> dict[str, float]:
     """Train `task` in the folder `run`, from its newest checkpoint if it has one; export when done.
 
-    `identity` is stored with each checkpoint (who may resume is the caller's to check). Returns the last validation.
+    `identity` is stored with each checkpoint (who may resume is the caller's to check). `again` makes the task once
+    more, in another process; only `processes` above 1 need it. Returns the last validation.
 
     Raises:
         TrainingError: a checkpoint cannot be read or written.
         DivergedError: after ten non-finite steps in a row; the last good checkpoint stays.
     """
-    state = State(task.model, config)
+    state = State(networks_of(task, config), config)
     if (snapshot := load_latest(run)) is not None:
         state.restore(snapshot)
     latest: dict[str, float] = {}
     bad, confirmed = 0, True  # a checkpoint is confirmed by a finite step after it
-    with closing(Tracker(run)) as tracker, _progress(console) as progress:
+    with (
+        closing(Tracker(run, config.wandb)) as tracker,
+        _progress(console) as progress,
+        Crew(_trained(state.networks), config.processes, again and partial(enlist, again, config)) as crew,
+    ):
         bar = progress.add_task(run.name, total=config.steps, completed=state.step, note="")
         since, counted = time.monotonic(), 0
         while state.step < config.steps:
             factor = rate(state.step, shape=config.shape, steps=config.steps, warmup=config.warmup, decay=config.decay)
-            losses = _backward(task, state.model, config, state.step)
-            norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), config.clip))
-            if math.isfinite(losses["loss"]) and math.isfinite(norm):
+            losses = crew.compute(state.step, partial(gradients, task, state.networks, config))
+            norms = state.clip(config.clip)
+            if all(map(math.isfinite, (losses["loss"], *norms.values()))):
                 bad, confirmed = 0, True
-                state.update(config.learning_rate * factor)
+                state.update(factor)
             else:
                 bad += 1
                 tracker.scalars(state.step, {"skipped": 1.0})
@@ -201,10 +289,12 @@ def fit(
             if state.step % config.log_every == 0:
                 speed = counted / (time.monotonic() - since)
                 since, counted = time.monotonic(), 0
-                record = {f"train/{k}": v for k, v in losses.items()}
-                tracker.scalars(
-                    state.step, record | {"gradient_norm": norm, "rate": factor, "images_per_second": speed}
-                )
+                record = {f"train/{k}": v for k, v in losses.items()} | {"gradient_norm": norms.pop("model")}
+                record |= {f"gradient_norm/{k}": v for k, v in norms.items()}
+                tracker.scalars(state.step, record | {"rate": factor, "images_per_second": speed})
+                for warning in task.alarms(losses) if isinstance(task, AdversarialTask) else ():
+                    tracker.warning(state.step, warning)
+                    progress.console.print(state.step, f"warning: {warning}")
                 progress.update(bar, note=f"loss {losses['loss']:.4f}  {speed:.1f} images/s")
             if bad == 0 and (state.step % config.save_every == 0 or last):
                 save(run, state.snapshot(identity), config.keep)
@@ -234,15 +324,44 @@ def _progress(console: Console | None) -> Progress:
     return Progress(*columns, console=console or Console(stderr=True))
 
 
-def _backward(task: Task, model: nn.Module, config: LoopConfig, step: int) -> dict[str, float]:
-    """Accumulate the gradients of one optimiser step; returns the mean of each named loss."""
-    model.train()
+def networks_of(task: Learner, config: LoopConfig) -> dict[str, nn.Module]:
+    """The task's networks by name, "model" and perhaps "opponent", in the memory format that is trained."""
+    networks = {"model": task.model}
+    if isinstance(task, AdversarialTask):
+        networks["opponent"] = task.opponent
+    if config.channels_last:
+        for network in networks.values():
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return networks
+
+
+def gradients(
+    task: Learner, networks: Mapping[str, nn.Module], config: LoopConfig, step: int, rank: int = 0
+) -> dict[str, float]:
+    """Add up the gradients of a rank's micro-batches of one step; returns its part of the mean of each named loss."""
+    for network in networks.values():
+        network.train()
+    play: Callable[[nn.Module, Tensor, torch.Generator], dict[str, Tensor]] = task.loss
+    if isinstance(task, AdversarialTask) and step >= config.opponent.start:
+        play = partial(task.contest, turn=step - config.opponent.start)
     total: dict[str, float] = {}
-    for micro in range(config.accumulate):
+    for micro in range(rank, config.accumulate, config.processes):
         k = step * config.accumulate + micro
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            losses = task.loss(model, task.order(k), generator_for(config.seed, 2, k))
-        (losses["loss"] / config.accumulate).backward()
+            losses = play(networks["model"], task.order(k), generator_for(config.seed, 2, k))
+        minimised = losses["loss"] + losses["opponent"] if "opponent" in losses else losses["loss"]
+        (minimised / config.accumulate).backward()
         for name, value in losses.items():
             total[name] = total.get(name, 0.0) + float(value.detach()) / config.accumulate
     return total
+
+
+def _trained(networks: Mapping[str, nn.Module]) -> list[nn.Parameter]:
+    return [p for network in networks.values() for p in network.parameters() if p.requires_grad]
+
+
+def enlist(again: Callable[[], Learner], config: LoopConfig) -> tuple[list[nn.Parameter], Share]:
+    """The parameters and the work of another process."""
+    task = again()
+    networks = networks_of(task, config)
+    return _trained(networks), partial(gradients, task, networks, config)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,23 @@ from pydantic import BaseModel, ValidationError
 
 from sfumato.errors import TrainingError, UnknownNameError
 from sfumato.runtime.precision import choose
-from sfumato.training.autoencoder import AutoencoderRun, AutoencoderTask
+from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
 from sfumato.training.checkpoint import latest_facts
+from sfumato.training.classifier import ClassifierRun, ClassifierTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
 
-TASKS: dict[str, tuple[type[AutoencoderRun | DenoiserRun], Callable[[Any, Path], Task]]] = {
-    "autoencoder": (AutoencoderRun, AutoencoderTask),
+Run = AutoencoderRun | ClassifierRun | DenoiserRun
+
+TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
+    "autoencoder": (AutoencoderRun, autoencoder_task),
+    "classifier": (ClassifierRun, ClassifierTask),
     "denoiser": (DenoiserRun, DenoiserTask),
 }
 """What `task = "..."` in a TOML may say: its configuration, and the task of it in a run's folder."""
 
 
-def read_config(path: Path) -> AutoencoderRun | DenoiserRun:
+def read_config(path: Path) -> Run:
     """Parse and check a training TOML.
 
     Raises:
@@ -60,14 +65,15 @@ def train(path: Path, run: Path | None = None) -> Path:
     require_extra()
     folder = run if run is not None else Path("runs") / path.stem
     config = _with_precision(read_config(path), folder)
-    task = TASKS[config.task][1](config, folder)
+    again = partial(TASKS[config.task][1], config, folder)
+    task = again()
     identity = {**config.model_dump(mode="json"), "content": task.content}
     _check_identity(folder, identity, defaults(type(config)))
-    fit(task, config.loop, folder, identity=identity)
+    fit(task, config.loop, folder, identity=identity, again=again)
     return folder / "export"
 
 
-def _with_precision(config: AutoencoderRun | DenoiserRun, folder: Path) -> AutoencoderRun | DenoiserRun:
+def _with_precision(config: Run, folder: Path) -> Run:
     """The configuration with "auto" settled: as the run began, or by measurement."""
     precision = config.loop.precision
     if precision == "auto":
@@ -81,7 +87,7 @@ def _with_precision(config: AutoencoderRun | DenoiserRun, folder: Path) -> Autoe
 
 def require_extra() -> None:
     """Say in one line what is missing for training, before any work is done."""
-    for module in ("tensorboard", "matplotlib"):
+    for module in ("tensorboard", "matplotlib", "torchmetrics"):
         if importlib.util.find_spec(module) is None:
             raise TrainingError(f"training needs {module}; install it with: pip install 'sfumato[train]'")
 

@@ -1,0 +1,196 @@
+"""Training the picture classifier on renders alone: one head an attribute, mild distortions, held-out accuracy."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from sfumato.checkpoints.folder import read_json, weights_file
+from sfumato.checkpoints.rules import fit
+from sfumato.checkpoints.save import STEMS, save_part
+from sfumato.checkpoints.skeleton import on_meta
+from sfumato.checkpoints.tensors import read_tensors
+from sfumato.errors import CheckpointError, TrainingError
+from sfumato.images import contact_sheet, to_pil
+from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.training.data import Attributes, Order, Pictures, generator_for
+from sfumato.training.loop import LoopConfig
+
+PART = "classifier"
+"""The folder of an export that holds it."""
+
+UNCOUNTED = -100
+"""The target where a head has nothing to say of a picture; `cross_entropy` leaves it out."""
+
+
+class ClassifierRun(BaseModel):
+    """A training TOML with `task = "classifier"`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Literal["classifier"]
+    data: Path
+    ignored: tuple[str, ...] = ("split",)
+    """Attributes that get no head: what the picture does not show."""
+    channels: tuple[int, ...] = (32, 64, 128, 256)
+    blocks: int = Field(1, gt=0)
+    fold: int = Field(4, gt=0)
+    size: int | None = Field(None, gt=0)
+    """Pixels a side to classify at; None: the data's own."""
+    distortion: float = Field(1.0, ge=0)
+    """Of the pictures in training: 0 is none, see `distort`."""
+    validation: int = Field(512, gt=0)
+    loop: LoopConfig
+
+
+def load_classifier(export: Path) -> PictureClassifier:
+    """The frozen classifier in a run's export, float32.
+
+    Raises:
+        CheckpointError: it is missing, damaged or of another form.
+    """
+    folder = export / PART
+    config = PictureClassifierConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
+    if not config.heads:
+        raise CheckpointError(f"{folder / 'config.json'} names no heads; is it another model?")
+    with on_meta():
+        model = PictureClassifier(config)
+    file = weights_file(folder, STEMS[PART])
+    fit(model, read_tensors(file), str(file), torch.float32)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
+
+
+def heads_of(attributes: Iterable[Attributes], ignored: Collection[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A head an attribute with all its words, sorted; "" among them where a kind of pictures has it only at times."""
+    words: dict[str, set[str]] = defaultdict(set)
+    kinds = kinds_with(rows := list(attributes))
+    for row in rows:
+        for key, having in kinds.items():
+            if key not in ignored and row["kind"] in having:
+                words[key].add(row.get(key, ""))
+    return tuple((key, tuple(sorted(words[key]))) for key in sorted(words) if len(words[key]) > 1)
+
+
+def kinds_with(attributes: Iterable[Attributes]) -> dict[str, set[str]]:
+    """The kinds of pictures in which each attribute occurs."""
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for row in attributes:
+        for key in row:
+            kinds[key].add(row["kind"])
+    return kinds
+
+
+def distort(pixels: Float[Tensor, "b 3 h w"], strength: float, rng: torch.Generator) -> Float[Tensor, "b 3 h w"]:
+    """Shift, zoom, blur, colour and grain of a picture's own amount, up to what a painted picture may have of them.
+
+    At strength 1: 6 % of the side, 8 % of the size, a 5 px box half of the time, 8 % of contrast, 0.06 of brightness
+    and 0.06 of noise, in the units of [-1, 1].
+    """
+    b = len(pixels)
+
+    def drawn(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand((b, *shape), generator=rng)
+
+    place = torch.zeros(b, 2, 3)
+    place[:, 0, 0] = place[:, 1, 1] = 1 + strength * drawn(-0.08, 0.08)
+    place[:, :, 2] = strength * drawn(-0.12, 0.12, 2)  # the side is 2 long here
+    grid = F.affine_grid(place, list(pixels.shape), align_corners=False)
+    x = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    blurred = F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    x = x.lerp(blurred, (strength * drawn(-1, 1, 1, 1, 1)).clamp(0, 1))
+    x = x * (1 + strength * drawn(-0.08, 0.08, 1, 1, 1)) + strength * drawn(-0.06, 0.06, 3, 1, 1)
+    x = x + strength * drawn(0, 0.06, 1, 1, 1) * torch.randn(x.shape, generator=rng)
+    return x.clamp(-1, 1)
+
+
+class ClassifierTask:
+    """The mean over heads of each head's cross entropy.
+
+    A head learns only from kinds of pictures that have its attribute at all; among these a picture without it is "".
+    """
+
+    def __init__(self, run: ClassifierRun, folder: Path) -> None:
+        self.run = run
+        self.pictures = Pictures(run.data)
+        train = [self.pictures.attributes[i] for i in self.pictures.train.tolist()]
+        heads = heads_of(train, run.ignored)
+        if not heads:
+            raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be learned from it")
+        torch.manual_seed(run.loop.seed)
+        self.model = PictureClassifier(
+            PictureClassifierConfig(heads, fold=run.fold, channels=run.channels, blocks=run.blocks, size=run.size)
+        )
+        size = self.pictures.size if run.size is None else run.size
+        if size % self.model.config.factor or self.pictures.size % size:
+            raise TrainingError(
+                f"pictures of {self.pictures.size} px at size={size} do not fit fold={run.fold} and "
+                f"{len(run.channels)} channels, which need a multiple of {self.model.config.factor}"
+            )
+        self.kinds = kinds_with(train)
+        self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
+        self.content = {"data": self.pictures.digest}
+
+    def _targets(self, indices: Int[Tensor, " b"]) -> dict[str, Int[Tensor, " b"]]:
+        rows = [self.pictures.attributes[i] for i in indices.tolist()]
+        return {name: self._target(name, words, rows) for name, words in self.model.config.heads}
+
+    def _target(self, name: str, words: tuple[str, ...], rows: list[Attributes]) -> Int[Tensor, " b"]:
+        place = {word: k for k, word in enumerate(words)}
+        having = self.kinds[name]
+        return torch.tensor(
+            [place.get(row.get(name, ""), UNCOUNTED) if row["kind"] in having else UNCOUNTED for row in rows]
+        )
+
+    def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
+        """See the class."""
+        with torch.autocast("cpu", enabled=False):  # places on a grid need float32
+            pixels = distort(self.model.shrunk(self.pictures.pixels(indices)), self.run.distortion, rng)
+        answers: dict[str, Tensor] = model(pixels.to(memory_format=torch.channels_last))
+        targets = self._targets(indices)
+        losses = [
+            F.cross_entropy(answers[name].float(), target, ignore_index=UNCOUNTED)
+            for name, target in targets.items()
+            if bool((target != UNCOUNTED).any())
+        ]
+        return {"loss": torch.stack(losses).mean()}
+
+    @torch.no_grad()
+    def _held_out(self, model: nn.Module) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Indices of some held-out pictures, each head's logits and its targets."""
+        indices = self.pictures.validation
+        chosen = indices[torch.randperm(len(indices), generator=generator_for(0))[: self.run.validation]]
+        parts: list[dict[str, Tensor]] = []
+        for part in chosen.split(32):
+            parts.append(model(self.pictures.pixels(part).to(memory_format=torch.channels_last)))
+        answers = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return chosen, answers, self._targets(chosen)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The share of right answers of each head on held-out pictures as they are, and the heads' mean."""
+        _, answers, targets = self._held_out(model)
+        rights = {}
+        for name, target in targets.items():
+            counted = target != UNCOUNTED
+            if bool(counted.any()):
+                rights[name] = float((answers[name].argmax(1) == target)[counted].float().mean())
+        return {"mean": sum(rights.values()) / len(rights), **rights}
+
+    def sheet(self, model: nn.Module) -> Image.Image:
+        """The held-out pictures of which most answers are wrong."""
+        chosen, answers, targets = self._held_out(model)
+        wrong = [(answers[name].argmax(1) != target) & (target != UNCOUNTED) for name, target in targets.items()]
+        worst = torch.stack(wrong).sum(0).argsort(descending=True, stable=True)[:16]
+        return contact_sheet([to_pil(x) for x in self.pictures.pixels(chosen[worst])])
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """`classifier/`, as `load_classifier` reads it."""
+        assert isinstance(model, PictureClassifier)
+        save_part(folder, PART, model, model.config, torch.float16)

@@ -1,0 +1,182 @@
+"""The picture classifier: its form, what its heads answer for, what is distorted, and that it learns."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sfumato.errors import CheckpointError, TrainingError
+from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.training.classifier import UNCOUNTED, ClassifierTask, distort, heads_of, load_classifier
+from sfumato.training.data import generator_for
+from sfumato.training.run import read_config, train
+
+HEADS = (("background", ("blue", "red")), ("type", ("", "hat", "cap")))  # "type": a name that modules have already
+
+
+def classifier_toml(data: Path, **loop: object) -> str:
+    """A run of a few small steps."""
+    values = {"steps": 4, "batch": 8, "learning_rate": 4e-3, "muon": False, "warmup": 2, "decay": 2, "ema": 0.9} | loop
+    values |= {"log_every": 1, "validate_every": 50, "sheet_every": 50, "save_every": values.get("save_every", 50)}
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+    return f"""
+task = "classifier"
+data = {json.dumps(str(data))}
+channels = [8, 16]
+fold = 4
+validation = 40
+[loop]
+{lines}
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run long enough to tell colours apart."""
+    folder = tmp_path_factory.mktemp("classifier")
+    (folder / "run.toml").write_text(classifier_toml(squares, steps=100, precision="fp32"))
+    train(folder / "run.toml", folder / "run")
+    return folder
+
+
+@pytest.mark.parametrize("size", [(64, 64), (32, 96)])
+def test_a_map_a_stage_and_an_answer_a_head_at_any_size(size: tuple[int, int]) -> None:
+    model = PictureClassifier(PictureClassifierConfig(HEADS, channels=(8, 16, 24), fold=4))
+    pixels = torch.randn(2, 3, *size)
+    maps = model.features(pixels)
+    assert [tuple(m.shape) for m in maps] == [
+        (2, c, size[0] // f, size[1] // f) for c, f in ((8, 4), (16, 8), (24, 16))
+    ]
+    answers = model(pixels)
+    assert {name: tuple(logits.shape) for name, logits in answers.items()} == {"background": (2, 2), "type": (2, 3)}
+    assert torch.equal(answers["type"], model.head(model.embed(pixels))[:, 2:])
+
+
+def test_configuration_round_trip() -> None:
+    config = PictureClassifierConfig(HEADS, channels=(8, 16))
+    assert PictureClassifierConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert config.classes["type"] == ("", "hat", "cap")
+    assert config.factor == 8
+
+
+def test_heads_are_the_attributes_of_two_words_or_more() -> None:
+    rows = [
+        {"kind": "person", "hair": "afro", "hat": "cap", "split": "train"},
+        {"kind": "person", "hair": "bob", "split": "train"},
+        {"kind": "planet", "rings": "rings", "split": "train"},
+    ]
+    assert heads_of(rows, {"split"}) == (
+        ("hair", ("afro", "bob")),  # each person has some, and planets are not asked
+        ("hat", ("", "cap")),
+        ("kind", ("person", "planet")),
+    )
+
+
+def test_targets_are_uncounted_where_the_kind_lacks_the_attribute_or_the_word_is_new(
+    squares: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (squares / "attributes.jsonl").read_text().splitlines()]
+    for i, row in enumerate(rows):
+        if row["kind"] == "warm" and i % 2 and row["split"] == "train":
+            row["hat"] = "cap"
+    rows[4] |= {"kind": "warm", "hat": "tiara"}  # held out: a word that training never sees
+    (tmp_path / "pictures.npy").write_bytes((squares / "pictures.npy").read_bytes())
+    (tmp_path / "attributes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "run.toml").write_text(classifier_toml(tmp_path))
+    task = ClassifierTask(read_config(tmp_path / "run.toml"), tmp_path)  # type: ignore[arg-type]
+    words = task.model.config.classes["hat"]
+    assert words == ("", "cap")
+    targets = task._targets(torch.arange(40))["hat"].tolist()
+    expected = [
+        UNCOUNTED if row["kind"] == "cold" else words.index(row.get("hat", "")) for row in rows if row is not rows[4]
+    ]
+    assert targets[:4] + targets[5:] == expected
+    assert targets[4] == UNCOUNTED
+
+
+def test_distortion_is_mild_and_of_each_picture() -> None:
+    pixels = torch.zeros(4, 3, 64, 64)
+    pixels[:, :, 24:40, 24:40] = 1.0
+    assert torch.allclose(distort(pixels, 0.0, generator_for(1)), pixels, atol=1e-5)
+    changed = distort(pixels, 1.0, generator_for(1))
+    assert torch.equal(changed, distort(pixels, 1.0, generator_for(1)))
+    assert float(changed.abs().max()) <= 1
+    assert len({round(float(p.mean()), 6) for p in changed}) == 4
+    assert float(changed[:, :, 30:34, 30:34].mean((1, 2, 3)).min()) > 0.8, "the square is still in the middle"
+    assert float(changed[:, :, :12].mean((1, 2, 3)).abs().max()) < 0.1, "and nothing else is above it"
+
+
+def test_it_learns_colours_and_is_loaded_as_it_was_exported(trained: Path, squares: Path) -> None:
+    model = load_classifier(trained / "run/export")
+    task = ClassifierTask(read_config(trained / "run.toml"), trained)  # type: ignore[arg-type]
+    rights = task.validate(model)
+    assert set(rights) == {"mean", "background", "front", "kind"}
+    assert rights["background"] == 1
+    assert rights["front"] > 0.8
+    assert not any(p.requires_grad for p in model.parameters())
+    assert task.sheet(model).size[0] > 64
+
+
+def test_a_head_is_judged_on_the_pictures_that_count(trained: Path) -> None:
+    task = ClassifierTask(read_config(trained / "run.toml"), trained)  # type: ignore[arg-type]
+    held_out = task.pictures.validation.tolist()
+
+    class Constant(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {name: torch.eye(len(words))[:1].expand(len(pixels), -1) for name, words in task.model.config.heads}
+
+    expected = [task.pictures.attributes[i]["front"] == "blue" for i in held_out]
+    assert task.validate(Constant())["front"] == pytest.approx(sum(expected) / len(expected))
+
+
+def test_resumes_exactly(squares: Path, tmp_path: Path) -> None:
+    for name, stops in (("straight", (4,)), ("twice", (2, 4))):
+        for steps in stops:
+            (tmp_path / "run.toml").write_text(classifier_toml(squares, steps=steps, shape="constant", save_every=2))
+            train(tmp_path / "run.toml", tmp_path / name)
+    ours, theirs = (
+        load_file(tmp_path / name / "export/classifier/model.safetensors") for name in ("straight", "twice")
+    )
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("fold = 4", "fold = 3"), "32 px at size=32 do not fit fold=3 and 2 channels, which need a multiple of 6"),
+        (("fold = 4", 'fold = 4\nignored = ["split", "kind", "front", "background"]'), "no attribute of two words"),
+        (("fold = 4", "fold = 4\ndistortion = -1"), "distortion"),
+    ],
+)
+def test_impossible_settings(change: tuple[str, str], message: str, squares: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(classifier_toml(squares).replace(*change))
+    with pytest.raises(TrainingError, match=message):
+        train(tmp_path / "run.toml", tmp_path / "run")
+
+
+def test_foreign_exports_are_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        load_classifier(tmp_path)
+    folder = tmp_path / "classifier"
+    folder.mkdir()
+    source = trained / "run/export/classifier"
+    config = json.loads((source / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"channels": [8, 24]}))
+    save_file(load_file(source / "model.safetensors"), folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        load_classifier(tmp_path)
+    (folder / "config.json").write_text(json.dumps(config | {"heads": []}))
+    with pytest.raises(CheckpointError, match="names no heads"):
+        load_classifier(tmp_path)
+
+
+def test_large_pictures_are_averaged_down_to_the_size_that_is_classified() -> None:
+    torch.manual_seed(0)
+    config = PictureClassifierConfig((("kind", ("cold", "warm")),), fold=2, channels=(8, 16), size=16)
+    model = PictureClassifier(config).eval()
+    small = torch.randn(2, 3, 16, 16)
+    large = small.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    torch.testing.assert_close(model(large)["kind"], model(small)["kind"])
+    assert model.features(large)[0].shape[-1] == 32, "features see every pixel"

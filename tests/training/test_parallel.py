@@ -1,0 +1,67 @@
+"""Several processes: the same weights as one process makes of the same micro-batches."""
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from sfumato.errors import TrainingError
+from sfumato.training.parallel import Crew, flatten, views
+from sfumato.training.run import train
+from tests.training.conftest import adversarial_toml
+
+STATE = "checkpoints/00000006/state.safetensors"
+
+
+def test_two_processes_make_the_weights_of_one(squares: Path, classifier: Path, tmp_path: Path) -> None:
+    """Model, average, opponent and both optimisers, after a kill-free and a resumed half."""
+    for processes in (1, 2):
+        toml = tmp_path / f"{processes}.toml"
+        toml.write_text(adversarial_toml(squares, classifier, start=2, accumulate=2, processes=processes))
+        train(toml, tmp_path / str(processes))
+    one, two = (load_file(tmp_path / str(processes) / STATE) for processes in (1, 2))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_the_micro_batches_must_share_out_evenly(squares: Path, classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(adversarial_toml(squares, classifier, accumulate=3, processes=2))
+    with pytest.raises(TrainingError, match="accumulate=3 must be a multiple of processes=2"):
+        train(tmp_path / "run.toml", tmp_path / "run")
+
+
+def test_a_block_keeps_shapes_strides_and_values() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 2, 1)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parameters = list(net.parameters())
+    before = [(p.detach().clone(), p.stride()) for p in parameters]
+    block = flatten(parameters)
+    assert block.is_shared()
+    for p, view, (value, stride) in zip(parameters, views(parameters, block), before, strict=True):
+        assert torch.equal(p, value)
+        assert p.stride() == stride
+        assert p.data_ptr() == view.data_ptr()
+
+
+def die(step: int, rank: int) -> dict[str, float]:
+    """A share that ends its process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def doomed(net: nn.Linear) -> tuple[list[nn.Parameter], object]:
+    return list(net.parameters()), die
+
+
+def test_a_dead_process_ends_the_run_in_one_line() -> None:
+    net = nn.Linear(2, 2)
+    with (
+        Crew(list(net.parameters()), 2, partial(doomed, nn.Linear(2, 2))) as crew,  # type: ignore[arg-type]
+        pytest.raises(TrainingError, match="has died"),
+    ):
+        crew.compute(0, lambda step, rank: {"loss": 0.0})
