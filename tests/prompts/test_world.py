@@ -1,0 +1,65 @@
+"""What a model says it knows, and when it advises."""
+
+from pathlib import Path
+
+import pytest
+
+from sfumato.prompts.world import World, words
+
+ATTRIBUTES = [
+    {"kind": "portrait", "hair": "short hair", "split": "train"},
+    {"kind": "portrait", "hair": "long hair", "split": "train"},
+    {"kind": "portrait", "hair": "long hair", "split": "train"},
+    {"kind": "emoji", "name": "red apple", "name_zh": "红苹果", "tags": "fruit", "split": "train"},
+]
+CAPTIONS = ["a portrait with long hair", "short hair, blue background", "red apples on white", "红苹果，蓝色背景"]
+
+
+@pytest.fixture
+def world() -> World:
+    return World.learn(CAPTIONS, ATTRIBUTES)
+
+
+def test_words_are_latin_stems_and_pairs_of_han() -> None:
+    assert words("A pair of Apples, 红苹果 (best quality) 7!") == ["pair", "apple", "红苹", "苹果"]
+
+
+def test_the_most_frequent_values_come_first(world: World) -> None:
+    assert world.about == {
+        "portrait": {"hair": ("long hair", "short hair")},
+        "emoji": {"name": ("red apple",), "name_zh": ("红苹果",)},
+    }
+
+
+@pytest.mark.parametrize("prompt", ["a red apple", "Portrait, long hair!", "红苹果", "", "of the", "apple by Rubens"])
+def test_no_advice_within_the_world(world: World, prompt: str) -> None:
+    assert world.advice(prompt, "nano") is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "named"),
+    [("the battle of Trafalgar", "'battle', 'trafalgar'"), ("火车站", "'火车', '车站'"), ("oil painting", "'oil'")],
+)
+def test_advice_outside_of_it(world: World, prompt: str, named: str) -> None:
+    advice = world.advice(prompt, "nano")
+    assert advice is not None
+    assert named in advice
+    assert "portraits, emojis" in advice
+    assert "\n" not in advice
+
+
+def test_written_and_read(world: World, tmp_path: Path) -> None:
+    world.write(tmp_path)
+    assert World.read(tmp_path) == world
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"known": 3}', '{"known": [], "about": []}', "\ud800"])
+def test_an_unreadable_world_is_none(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "world.json").write_text(content, encoding="utf-8", errors="surrogatepass")
+    assert World.read(tmp_path) is None
+
+
+def test_values_of_one_picture_each_are_no_knowledge() -> None:
+    rows = [{"kind": "photo", "file": f"{i}.png", "colour": "red"} for i in range(50)]
+    assert World.learn([], rows).about == {"photo": {"colour": ("red",)}}
