@@ -1,0 +1,15 @@
+"""Adapters: small files that change a model's weights (LoRA and its kin) or add words to it (textual inversion).
+
+    wanted(request)                    wanted.py       what a request asks for        -> Wanted: files and weights
+    find("lora", name)                 folders.py      a name or path                 -> file
+    read_adapter(path)                 formats.py      names of any trainer           -> Adapter: pieces, one a module
+    weight_change(kind, parts, ...)    kinds.py        the mathematics of each kind   -> what is added to a weight
+    fit(adapter, base)                 apply.py        pieces onto a model's tensors  -> Fitting, with what is wrong
+    changed(base, worn)                apply.py        W + sum of weight * change     -> the tensors that change
+    read_embedding(path)               embeddings.py   vectors of a word              -> Embedding
+    put_on(model, wanted)              wearing.py      onto a loaded model            -> Worn, for take_off
+    merge(parts, loras=...)            merge.py        into the weights for good      -> Parts
+    examine(path, model)               report.py       what a file is and does        -> AdapterReport
+
+`folders` and `wanted` import no torch.
+"""

@@ -1,0 +1,52 @@
+"""Which adapters there are by name: the files below `SFUMATO_LORAS` and `SFUMATO_EMBEDDINGS`, and in the folders of
+other programs that `SFUMATO_EXTRA_MODEL_PATHS` lists. Imports no torch.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from sfumato.checkpoints import extra_paths
+from sfumato.checkpoints.catalogue import MAX_PATH, SUFFIXES
+from sfumato.errors import CheckpointError, UnknownNameError
+
+Sort = Literal["lora", "embedding"]
+VARIABLES: dict[Sort, str] = {"lora": "SFUMATO_LORAS", "embedding": "SFUMATO_EMBEDDINGS"}
+
+
+def available(sort: Sort) -> dict[str, Path]:
+    """The adapters that can be named: files by their name without its ending, of equal names the first."""
+    found: dict[str, Path] = {}
+    roots = [Path(root).expanduser() for root in os.environ.get(VARIABLES[sort], "").split(os.pathsep) if root]
+    for folder in (*roots, *extra_paths.folders(f"{sort}s")):
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+            if path.suffix.lower() in SUFFIXES and path.is_file():
+                found.setdefault(path.stem, path)
+    return found
+
+
+def find(sort: Sort, name: str) -> Path:
+    """The file of an adapter given by name or path; a folder is one when it holds a single file of weights.
+
+    Raises:
+        UnknownNameError: no such name; near ones are offered.
+        CheckpointError: a path that is no file of weights.
+    """
+    known = available(sort)
+    if name in known:
+        return known[name]
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+    if len(os.fsencode(path)) > MAX_PATH or "\0" in str(path):
+        raise UnknownNameError(sort, f"{name[:40]}...", known)
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES]
+        if len(files) != 1:
+            raise CheckpointError(f"{path} holds {len(files)} files of weights; name the one that is the {sort}")
+        return files[0]
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise CheckpointError(f"{path} is no {sort}; give a {SUFFIXES[0]} file")
+        return path
+    if os.sep in name or name.startswith(".") or path.suffix.lower() in SUFFIXES:
+        raise CheckpointError(f"there is no file {path}; give the name or the path of a {sort}")
+    raise UnknownNameError(sort, name[:200], known)

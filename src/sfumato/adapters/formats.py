@@ -1,0 +1,330 @@
+"""The names that trainers give an adapter's tensors, as pieces: a module, and the parts of its change.
+
+    lora_unet_mid_block_attentions_0_proj_in.lora_down.weight         kohya, LyCORIS; SDXL after LDM's block numbers
+    unet.mid_block.attentions.0.proj_in.lora_A.weight                 diffusers
+    unet.mid_block.attentions.0.proj_in.lora.down.weight              diffusers before 0.23
+    unet...attn1.processor.to_q_lora.down.weight                      diffusers before 0.20
+    base_model.model.mid_block.attentions.0.proj_in.lora_A.weight     PEFT, with adapter_config.json beside it
+    diffusion_model.middle_block.1.proj_in.lora_A.weight              ComfyUI
+
+A name ends in one of `ENDINGS`; what stands before is the module, still as the file spells it. Which module of a model
+that is, `apply` finds by spelling the model's own names, for underscores cannot be split back into dots.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.adapters.kinds import KINDS, Kind, MisfitError, Parts, kind_of
+from sfumato.checkpoints.rules import Shapes, non_finite
+from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
+from sfumato.errors import CheckpointError
+
+ENDINGS: Mapping[str, str] = {
+    ".lora_down.weight": "down",
+    ".lora_up.weight": "up",
+    ".lora_mid.weight": "mid",
+    ".lora_A.weight": "down",
+    ".lora_B.weight": "up",
+    ".lora.down.weight": "down",
+    ".lora.up.weight": "up",
+    ".lora_linear_layer.down.weight": "down",
+    ".lora_linear_layer.up.weight": "up",
+    "_lora.down.weight": "down",
+    "_lora.up.weight": "up",
+    ".lora_magnitude_vector": "magnitude",
+    ".lora_magnitude_vector.weight": "magnitude",
+    ".ia3_l": "ia3_l",
+    ".weight": "ia3",
+    ".on_input": "on_input",
+    **{f".{name}": name for kind in KINDS for name in kind.parts if "_" in name and "ia3" not in name},
+    **{f".{name}": name for name in ("alpha", "dora_scale", "diff", "diff_b", "b_norm")},
+}
+"""Endings of names to the parts that they play. `.weight` is a part only beside `.on_input` (LyCORIS' IA3)."""
+
+_PEFT_ROOT = "base_model.model."
+_OLD_ATTENTION = (
+    (re.compile(r"\.processor\.(?=to_|add_)"), "."),
+    (re.compile(r"\.self_attn\.to_([qkv])$"), r".self_attn.\1_proj"),
+    (re.compile(r"\.self_attn\.to_out$"), ".self_attn.out_proj"),
+    (re.compile(r"\.to_out$"), ".to_out.0"),
+)
+"""The attention layers as diffusers named them when a processor held their adapters."""
+
+BUNDLED = "bundle_emb."
+"""Before embeddings that an adapter was trained with: `bundle_emb.NAME.` and a name as in a file of one."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An adapter's share of one module."""
+
+    module: str
+    """As the file spells it."""
+    parts: Parts
+    kind: Kind | None
+    """None: it changes a bias alone."""
+    scale: float
+    """alpha / rank."""
+    names: tuple[str, ...]
+    """Of its tensors in the file."""
+
+    @property
+    def label(self) -> str:
+        """What to call its kind."""
+        if self.kind is None:
+            return "norm" if "b_norm" in self.parts else "diff"
+        name = self.kind.name
+        if name == "lora" and self.parts.get("down", _NOTHING).ndim == 4:
+            name = "locon"
+        return f"{name}, dora" if "dora_scale" in self.parts else name
+
+    @property
+    def rank(self) -> int | None:
+        """Of its matrices; None where there is none."""
+        return None if self.kind is None else self.kind.rank(self.parts)
+
+
+_NOTHING = torch.empty(0)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A file of pieces."""
+
+    path: Path
+    format: str
+    pieces: tuple[Piece, ...]
+    strange: tuple[str, ...]
+    """Names of no part that is known here."""
+    faults: tuple[str, ...]
+    """Modules whose parts make no kind, and why."""
+    file: TensorFile
+    bundled: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    """Embeddings that came along, by name."""
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    family: str = ""
+    """What it was made for, as far as it tells."""
+
+
+def is_adapter(shapes: Shapes) -> bool:
+    """Whether a file of these tensors is an adapter of weights."""
+    return any(ENDINGS.get(_ending(name) or "", "ia3") not in ("alpha", "ia3") for name in shapes)
+
+
+def _ending(name: str) -> str | None:
+    name = name.replace(".default.", ".").removesuffix(".default")
+    return max((ending for ending in ENDINGS if name.endswith(ending)), key=len, default=None)
+
+
+def _split(name: str) -> tuple[str, str] | None:
+    """The module and the part that a tensor's name says."""
+    ending = _ending(name)
+    if ending is None:
+        return None
+    module = name.replace(".default.", ".").removesuffix(".default")[: -len(ending)].removeprefix(_PEFT_ROOT)
+    if ending.startswith("_"):
+        for pattern, new in _OLD_ATTENTION:
+            module = pattern.sub(new, module)
+    return (module, ENDINGS[ending]) if module else None
+
+
+def read_adapter(path: Path) -> Adapter:
+    """Take a file apart. What it does not understand is kept by name, for `fit` to complain of.
+
+    Raises:
+        CheckpointError: it cannot be read, is no adapter, or holds NaN or infinity.
+    """
+    file = open_tensors(path)
+    if not is_adapter(file.shapes):
+        raise CheckpointError(f"{path} is no LoRA or kin of it; see what it is with sfumato inspect")
+    state = file.read()
+    if bad := non_finite(state):
+        raise CheckpointError(f"{path}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}; get a sound copy")
+    return assemble(file, state)
+
+
+def assemble(file: TensorFile, state: Mapping[str, Tensor]) -> Adapter:
+    """The pieces of a file whose tensors are `state`.
+
+    Raises:
+        CheckpointError: an `adapter_config.json` or metadata that cannot be read.
+    """
+    groups: dict[str, dict[str, str]] = {}
+    bundled: dict[str, dict[str, Tensor]] = {}
+    strange = []
+    for name, tensor in state.items():
+        if name.startswith(BUNDLED):
+            word, _, key = name.removeprefix(BUNDLED).partition(".")
+            bundled.setdefault(word, {})[key] = tensor
+            continue
+        found = _split(name)
+        if found is None or found[1] in groups.get(found[0], {}):
+            strange.append(name)
+        else:
+            groups.setdefault(found[0], {})[found[1]] = name
+    stated = _Stated.read(file)
+    pieces, faults = [], []
+    for module, names in groups.items():
+        if "ia3" in names and "on_input" not in names:
+            strange.append(names.pop("ia3"))
+        if not names:
+            continue
+        parts = {part: state[name] for part, name in names.items()}
+        try:
+            pieces.append(_piece(module, parts, tuple(names.values()), stated))
+        except MisfitError as error:
+            faults.append(f"{next(iter(names.values()))}: {error}")
+    kinds = Counter(piece.label for piece in pieces)
+    return Adapter(
+        file.path,
+        _format(file.shapes),
+        tuple(pieces),
+        tuple(strange),
+        tuple(faults),
+        file,
+        bundled,
+        dict(kinds.most_common()),
+        _family(file.metadata, pieces),
+    )
+
+
+def _piece(module: str, parts: dict[str, Tensor], names: tuple[str, ...], stated: "_Stated") -> Piece:
+    alpha = parts.pop("alpha", None)
+    if alpha is not None and alpha.numel() != 1:
+        raise MisfitError(f"alpha has the shape {tuple(alpha.shape)}")
+    if "magnitude" in parts:  # PEFT: always a number a row, whatever its shape
+        parts["dora_scale"] = parts.pop("magnitude").reshape(-1)
+    if "ia3" in parts:
+        by_column = bool(parts.pop("on_input").reshape(-1)[:1].any())
+        parts["ia3_in" if by_column else "ia3_out"] = parts.pop("ia3")
+    if "ia3_l" in parts:  # PEFT stores the factor, and that of rows scales the bias too
+        factor = parts.pop("ia3_l").float() - 1
+        # (1, in) or (out, 1); of a convolution (1, in, 1, 1) or, too, (1, out, 1, 1).
+        by_column = factor.shape[0] == 1 if factor.ndim == 2 else stated.scales_columns(module)
+        parts |= {"ia3_in": factor} if by_column else {"ia3_out": factor, "ia3_bias": factor}
+    kind = kind_of(parts)
+    rank = None if kind is None else kind.rank(parts)
+    return Piece(module, parts, kind, stated.scale(module, None if alpha is None else float(alpha), rank), names)
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What a file's metadata or the configuration beside it say of alphas."""
+
+    configs: Mapping[str, Mapping[str, Any]]
+    """PEFT's configuration by component; "" for any."""
+
+    @classmethod
+    def read(cls, file: TensorFile) -> "_Stated":
+        path, text = file.path, file.metadata.get("lora_adapter_metadata")
+        beside = path.with_name("adapter_config.json")
+        try:
+            if text is not None:
+                configs: dict[str, dict[str, Any]] = {}
+                for key, value in json.loads(text).items():
+                    component, _, name = key.partition(".")
+                    configs.setdefault(component, {})[name] = value
+                return cls(configs)
+            if path.stem == "adapter_model" and beside.is_file():
+                return cls({"": dict(json.loads(beside.read_text(encoding="utf-8")))})
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"{path}: its configuration is not as PEFT writes it ({error})") from error
+        return cls({})
+
+    def scales_columns(self, module: str) -> bool:
+        """Whether PEFT's IA3 acts on what goes into a module.
+
+        Raises:
+            MisfitError: that is said by a pattern; a file's patterns are not run.
+        """
+        listed = self.configs.get("", {}).get("feedforward_modules") or []
+        if not isinstance(listed, list):
+            raise MisfitError("its configuration has a pattern for feedforward_modules; list their names instead")
+        return any(module.endswith(str(name)) for name in listed)
+
+    def scale(self, module: str, alpha: float | None, rank: int | None) -> float:
+        """alpha / rank of a module; 1 where either is not told.
+
+        Raises:
+            MisfitError: an alpha that is no number.
+        """
+        component, _, inner = module.partition(".")
+        config = self.configs.get(component, self.configs.get("", {}))
+        inner = inner if component in self.configs else module
+        if alpha is None:
+            given = config.get("lora_alpha", config.get("alpha"))
+            patterns = config.get("alpha_pattern") or {}
+            for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
+                if inner == pattern or inner.endswith(f".{pattern}"):
+                    given = value
+                    break
+            if given is None:
+                return 1.0
+            if isinstance(given, bool) or not isinstance(given, int | float):
+                raise MisfitError(f"its alpha is {given!r}, no number")
+            alpha = float(given)
+        if rank is None:
+            given = config.get("r")
+            rank = given if isinstance(given, int) else None
+        if not math.isfinite(alpha) or rank == 0:
+            raise MisfitError(f"alpha is {alpha} for rank {rank}")
+        return 1.0 if rank is None else alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
+
+
+def _format(shapes: Shapes) -> str:
+    names = shapes.keys()
+    if any(name.startswith(("lora_", "lycoris_")) for name in names):
+        blocks = any("_input_blocks_" in name or "_output_blocks_" in name for name in names)
+        return "kohya, LDM block names" if blocks else "kohya"
+    if any(name.startswith(_PEFT_ROOT) for name in names):
+        return "PEFT"
+    if any(name.startswith("diffusion_model.") for name in names):
+        return "ComfyUI"
+    old = any(re.search(r"(\.lora|_lora|\.lora_linear_layer)\.(down|up)\.weight$", name) for name in names)
+    return "diffusers, old" if old else "diffusers"
+
+
+_ARCHITECTURES = (
+    ("stable-diffusion-xl", "sdxl"),
+    ("sdxl", "sdxl"),
+    ("stable-diffusion-v3", "sd3"),
+    ("sd3", "sd3"),
+    ("stable-diffusion-v2", "sd2"),
+    ("sd_v2", "sd2"),
+    ("stable-diffusion-v1", "sd1"),
+    ("sd_v1", "sd1"),
+    ("flux", "flux"),
+)
+"""Beginnings of what `modelspec.architecture` and `ss_base_model_version` say."""
+_MODULES = (
+    (r"joint_blocks|joint_transformer_blocks|attn2?[._]add_[qkv]_proj", "sd3"),
+    (r"double_blocks|single_transformer_blocks", "flux"),
+    (r"^lora_te2_|^text_encoder_2\.", "sdxl"),
+)
+_CONTEXTS = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
+
+
+def _family(metadata: Mapping[str, str], pieces: list[Piece]) -> str:
+    """By what the metadata say, by names that only one family has, or by the width of the text tokens."""
+    for key in ("modelspec.architecture", "ss_base_model_version"):
+        for start, family in _ARCHITECTURES:
+            if metadata.get(key, "").lower().startswith(start):
+                return family
+    for pattern, family in _MODULES:
+        if any(re.search(pattern, piece.module) for piece in pieces):
+            return family
+    for pattern in (r"attn2[._]to_k$", r"self_attn[._]q_proj$"):
+        for piece in pieces:
+            down = piece.parts.get("down")
+            if re.search(pattern, piece.module) and down is not None and down.ndim > 1:
+                return _CONTEXTS.get(down.shape[1], "")
+    return ""

@@ -1,0 +1,149 @@
+"""Adapters on a loaded model, and off again to the bit: tensors are exchanged, never computed back."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.adapters.apply import Base, Weighted, changed, fit
+from sfumato.adapters.embeddings import Embedding, embedding_of, read_embedding, unfit
+from sfumato.adapters.formats import read_adapter
+from sfumato.adapters.wanted import NOTHING, File, Wanted
+from sfumato.errors import CheckpointError
+from sfumato.families import Model
+
+WORDS = "text_model.embeddings.token_embedding.weight"
+
+log = logging.getLogger(__name__)
+
+
+def base_of(model: Model) -> Base:
+    """A loaded model, for `fit`."""
+    parts = model.components
+    return Base.of(
+        model.name,
+        model.family.name,
+        {name: module.state_dict() for name, module in parts.items()},
+        {name: getattr(module, "config", None) for name, module in parts.items()},
+    )
+
+
+def widths(base: Base) -> dict[str, int]:
+    """How wide the words of each text encoder are."""
+    return {
+        name.partition(".")[0]: tensor.shape[-1] for name, tensor in base.tensors.items() if name.endswith(f".{WORDS}")
+    }
+
+
+@dataclass(frozen=True)
+class Worn:
+    """What a model wears, and the tensors that it had before."""
+
+    wanted: Wanted = NOTHING
+    words: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Names of embeddings to the rows of the text encoders' tables that stand for them."""
+    lora_hashes: Mapping[str, str] = field(default_factory=dict)
+    embedding_hashes: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+BARE = Worn()
+
+
+@torch.no_grad()
+def put_on(model: Model, wanted: Wanted) -> Worn:
+    """Apply adapters to a bare model: all of them, or at an error none.
+
+    Raises:
+        CheckpointError: one cannot be read or does not fit whole.
+    """
+    base = base_of(model)
+    adapters = [(read_adapter(file.path), weight, text) for file, weight, text in wanted.loras]
+    made = changed(base, [Weighted(fit(one, base), weight, text) for one, weight, text in adapters])
+    embeddings = _fitting(wanted.embeddings, base)
+    bundled = [embedding_of(name, state, one.file) for one, _, _ in adapters for name, state in one.bundled.items()]
+    for embedding in bundled:
+        if why := unfit(embedding, widths(base)):
+            raise CheckpointError(f"{embedding.path}: the embedding {embedding.names[0]!r} does not fit: {why}")
+    words, tables = _tables([*embeddings, *bundled], {**base.tensors, **made})
+    return Worn(
+        wanted,
+        words,
+        {file.path.stem: lora_hash(file.path) for file, _, _ in wanted.loras},
+        {one.path.stem: _digest(one.path, 0) for one in embeddings},
+        exchange(model, {**made, **tables}),
+    )
+
+
+def take_off(model: Model, worn: Worn) -> None:
+    """Give a model back the very tensors that it had."""
+    exchange(model, worn.before)
+
+
+def _fitting(asked: Sequence[tuple[File, bool]], base: Base) -> list[Embedding]:
+    """The embeddings that were named, and of those that a prompt only happens to name the ones that fit."""
+    found = []
+    for file, named in asked:
+        try:
+            embedding = read_embedding(file.path)
+            if why := unfit(embedding, widths(base)):
+                raise CheckpointError(f"{file.path} does not fit {base.name}: {why}")
+        except CheckpointError as error:
+            if named:
+                raise
+            log.warning("%r stays a plain word: %s", file.path.stem, error)
+        else:
+            found.append(embedding)
+    return found
+
+
+def _tables(
+    embeddings: Sequence[Embedding], tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, tuple[int, ...]], dict[str, Tensor]]:
+    """The tables of words with the vectors below, and which rows are whose."""
+    words: dict[str, tuple[int, ...]] = {}
+    below: dict[str, list[Tensor]] = {}
+    for embedding in embeddings:
+        counts = {len(vectors) for vectors in embedding.vectors.values()}
+        if len(counts) > 1:
+            raise CheckpointError(f"{embedding.path} has {counts} vectors for its text encoders; they must be as many")
+        for part, vectors in embedding.vectors.items():
+            rows = below.setdefault(f"{part}.{WORDS}", [])
+            first = len(tensors[f"{part}.{WORDS}"]) + sum(map(len, rows))
+            rows.append(vectors)
+            words |= dict.fromkeys(embedding.names, tuple(range(first, first + len(vectors))))
+    return words, {
+        name: torch.cat([tensors[name], *(row.to(tensors[name]) for row in rows)]) for name, rows in below.items()
+    }
+
+
+def exchange(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put `tensors`, by `component.name`, in the place of the model's own, which come back."""
+    parts = model.components
+    before: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        component, _, path = name.partition(".")
+        module, _, leaf = path.rpartition(".")
+        owner = parts[component].get_submodule(module)
+        before[name] = getattr(owner, leaf)
+        setattr(owner, leaf, tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False))
+    return before
+
+
+def lora_hash(path: Path) -> str:
+    """The first 12 digits of the SHA-256 by which A1111 and Civitai (AutoV3) know a LoRA: of safetensors without the
+    header, so that metadata may change.
+    """
+    with path.open("rb") as file:
+        start = int.from_bytes(file.read(8), "little") + 8
+    return _digest(path, start if path.suffix.lower() == ".safetensors" else 0)
+
+
+def _digest(path: Path, start: int) -> str:
+    with path.open("rb") as file:
+        file.seek(start)
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

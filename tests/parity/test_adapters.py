@@ -1,0 +1,227 @@
+"""Adapters as PEFT and diffusers apply them: the same weights, the same pictures."""
+
+import copy
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
+from peft import IA3Config, LoHaConfig, LoKrConfig, LoraConfig, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sfumato import Studio
+from sfumato.adapters.wanted import Wanted, files_of
+from sfumato.adapters.wearing import put_on, take_off
+from sfumato.families import Model
+from sfumato.requests import Lora
+
+pytestmark = pytest.mark.parity
+
+Pair = tuple[StableDiffusionPipeline, Path]
+PROMPT = "a photograph of an astronaut riding a horse"
+UNET = (
+    r"(mid_block|down_blocks\.0|up_blocks\.1).*"
+    r"\.(to_q|to_k|to_v|to_out\.0|proj_in|proj|conv1|conv_shortcut|time_emb_proj)"
+)
+TEXT = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def studio(sd1: Pair) -> Studio:
+    return Studio(sd1[1], device="cpu", precision="fp32")
+
+
+def randomised(module: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data + 0.2 * torch.randn(parameter.shape, generator=generator)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A LoRA as diffusers' own training scripts write it, and what PEFT adds for it to the weights, by our names."""
+
+    state: State
+    changes: State
+
+
+def trained(pipeline: StableDiffusionPipeline, target: Path, seed: int) -> Trained:
+    changes = {}
+    layers = {}
+    for part, rank, names in (("unet", 4, UNET), ("text_encoder", 2, TEXT)):
+        module = copy.deepcopy(getattr(pipeline, part)).requires_grad_(False)
+        module.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=names))
+        randomised(module, seed)
+        layers[part] = convert_state_dict_to_diffusers(get_peft_model_state_dict(module))
+        for name, layer in module.named_modules():
+            if hasattr(layer, "get_delta_weight"):
+                prefix = "" if part == "unet" or name.startswith("text_model.") else "text_model."
+                changes[f"{part}.{prefix}{name}.weight"] = layer.get_delta_weight("default").detach()
+    StableDiffusionPipeline.save_lora_weights(
+        target, unet_lora_layers=layers["unet"], text_encoder_lora_layers=layers["text_encoder"]
+    )
+    return Trained(load_file(target / "pytorch_lora_weights.safetensors"), changes)
+
+
+@pytest.fixture(scope="module")
+def loras(sd1: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Trained]:
+    folder = tmp_path_factory.mktemp("loras")
+    return trained(sd1[0], folder / "1", 1), trained(sd1[0], folder / "2", 2)
+
+
+def kohya(state: State) -> State:
+    """As kohya writes it, with alphas that are not the ranks."""
+    found = {}
+    for name, tensor in diffusers_names(state).items():
+        part, _, path = name.partition(".")
+        module, _, side = path.removesuffix(".weight").rpartition(".lora_")
+        inner = module if part == "unet" or module.startswith("text_model.") else f"text_model.{module}"
+        stem = {"unet": "lora_unet_", "text_encoder": "lora_te_"}[part] + inner.replace(".", "_")
+        found[f"{stem}.lora_{ {'A': 'down', 'B': 'up'}[side] }.weight"] = tensor
+        found[f"{stem}.alpha"] = torch.tensor(3.0)
+    return found
+
+
+def diffusers_names(state: State) -> State:
+    """`lora_A` and `lora_B` throughout; diffusers itself mixes in `lora_linear_layer`."""
+    ends = {".lora_linear_layer.down.": ".lora_A.", ".lora_linear_layer.up.": ".lora_B."}
+    ends |= {".lora.down.": ".lora_A.", ".lora.up.": ".lora_B."}
+    return {reduce(lambda key, pair: key.replace(*pair), ends.items(), name): t for name, t in state.items()}
+
+
+def old(state: State) -> State:
+    return {
+        name.replace(".lora_A.", ".lora.down.").replace(".lora_B.", ".lora.up."): tensor
+        for name, tensor in diffusers_names(state).items()
+    }
+
+
+def processors(state: State) -> State:
+    """As diffusers 0.17 wrote it: the U-Net's attention alone, held by the attention processors."""
+    found = {}
+    for name, tensor in diffusers_names(state).items():
+        place = re.fullmatch(r"(unet\..*attn[12])\.(to_[qkv]|to_out)(?:\.0)?\.lora_([AB])\.weight", name)
+        if place:
+            side = {"A": "down", "B": "up"}[place[3]]
+            found[f"{place[1]}.processor.{place[2]}_lora.{side}.weight"] = tensor
+    return found
+
+
+FORMATS: dict[str, tuple[Callable[[State], State], str, dict[str, float]]] = {
+    "diffusers": (dict, ".*", {"unet": 1.0, "text_encoder": 1.0}),
+    "old": (old, ".*", {"unet": 1.0, "text_encoder": 1.0}),
+    "processors": (processors, r"unet\..*attn[12]\.to_", {"unet": 1.0}),
+    "kohya": (kohya, ".*", {"unet": 3 / 4, "text_encoder": 3 / 2}),
+}
+"""How a format is spelled, which modules it holds, and by what its alpha scales them."""
+
+
+def states(model: Model) -> State:
+    return {
+        f"{part}.{name}": value
+        for part, module in model.components.items()
+        for name, value in module.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_lora(name: str, loras: tuple[Trained, Trained], studio: Studio, tmp_path: Path) -> None:
+    """Two at once, with weights for text and network."""
+    spell, held, scales = FORMATS[name]
+    weights = ((0.8, 0.8), (-0.3, 0.5))
+    asked = []
+    for i, (lora, (weight, text_weight)) in enumerate(zip(loras, weights, strict=True)):
+        save_file(spell(lora.state), tmp_path / f"{i}.safetensors")
+        asked.append(Lora(name=str(tmp_path / f"{i}.safetensors"), weight=weight, text_weight=text_weight))
+    model = studio.load()
+    bare = {key: value.clone() for key, value in states(model).items()}
+    worn = put_on(model, Wanted(files_of(asked)))
+    dressed = states(model)
+    for key, before in bare.items():
+        wanted = before.clone()
+        for lora, (weight, text_weight) in zip(loras, weights, strict=True):
+            if key in lora.changes and re.match(held, key):
+                part = key.partition(".")[0]
+                wanted += lora.changes[key] * scales[part] * (weight if part == "unet" else text_weight)
+        assert torch.equal(dressed[key], before) == torch.equal(wanted, before), key
+        torch.testing.assert_close(dressed[key], wanted, atol=2e-6, rtol=1e-5)
+    take_off(model, worn)
+    after = states(model)
+    assert all(torch.equal(after[key], bare[key]) for key in bare)
+
+
+CONFIGS: dict[str, Callable[[], Any]] = {
+    "lora-patterns": lambda: LoraConfig(
+        r=4, lora_alpha=6, target_modules=UNET, rank_pattern={"to_q": 2}, alpha_pattern={"attn1.to_k": 1}
+    ),
+    "rslora": lambda: LoraConfig(r=4, lora_alpha=6, target_modules=UNET, use_rslora=True),
+    "dora": lambda: LoraConfig(r=4, lora_alpha=6, target_modules=UNET, use_dora=True),
+    "loha": lambda: LoHaConfig(r=4, alpha=6, target_modules=UNET),
+    "loha-core": lambda: LoHaConfig(r=4, alpha=6, target_modules=UNET, use_effective_conv2d=True),
+    "lokr": lambda: LoKrConfig(r=2, alpha=6, target_modules=UNET, decompose_both=True),
+    "lokr-core": lambda: LoKrConfig(r=2, alpha=6, target_modules=UNET, use_effective_conv2d=True),
+    "ia3": lambda: IA3Config(
+        target_modules=["to_k", "to_v", "net.2", "time_emb_proj", "conv1", "conv2"],
+        feedforward_modules=["net.2", "conv2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_kinds_of_peft(name: str, sd1: Pair, studio: Studio, tmp_path: Path) -> None:
+    pipeline: Any = sd1[0]
+    unet: Any = copy.deepcopy(pipeline.unet).requires_grad_(False)
+    adapted = get_peft_model(unet, CONFIGS[name]())
+    randomised(adapted, 3)
+    adapted.save_pretrained(tmp_path)
+    oracle = adapted.eval().merge_and_unload().state_dict()
+    model = studio.load()
+    network = model.components["unet"]
+    bare = {key: value.clone() for key, value in network.state_dict().items()}
+    worn = put_on(model, Wanted(files_of([Lora(name=str(tmp_path))])))
+    dressed = network.state_dict()
+    take_off(model, worn)
+    assert dressed.keys() == oracle.keys()
+    assert sum(not torch.equal(dressed[key], bare[key]) for key in bare) > 5
+    for key, tensor in oracle.items():
+        torch.testing.assert_close(dressed[key], tensor, atol=2e-6, rtol=1e-5)
+    assert all(torch.equal(value, bare[key]) for key, value in network.state_dict().items())
+
+
+def test_the_same_picture(
+    sd1: Pair, loras: tuple[Trained, Trained], studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the tag in a prompt. (diffusers 0.42 loads no LoRA into the text encoder of transformers 5.)"""
+    pipeline: Any = sd1[0]
+    state = {key: value for key, value in kohya(loras[0].state).items() if key.startswith("lora_unet")}
+    save_file(state, tmp_path / "ink.safetensors")
+    monkeypatch.setenv("SFUMATO_LORAS", str(tmp_path))
+    parts = {**pipeline.components, "unet": copy.deepcopy(pipeline.unet)}
+    oracle: Any = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    oracle.load_lora_weights(dict(state), adapter_name="ink")
+    oracle.set_adapters(["ink"], [0.7])
+    oracle.set_progress_bar_config(disable=True)
+    options = {"steps": 4, "guidance": 5.0, "seed": 7}
+    with torch.no_grad():
+        theirs = oracle(
+            PROMPT,
+            num_inference_steps=4,
+            guidance_scale=5.0,
+            generator=torch.Generator().manual_seed(7),
+            output_type="np",
+        ).images[0]
+    ours = studio.txt2img(f"{PROMPT}<lora:ink:0.7>", **options)[0]
+    plain = studio.txt2img(PROMPT, **options)[0]
+    assert np.abs(np.asarray(ours, dtype=np.float32) / 255 - theirs).max() <= 2 / 255
+    assert np.abs(np.asarray(plain, dtype=np.float32) / 255 - theirs).max() > 8 / 255
