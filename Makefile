@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROMPT ?= flat cartoon portrait, red curly hair, round glasses, smile, green hoodie, light blue background
 SEED ?= 1
 
-.PHONY: help demo test lint types contracts parity slow bench docs clean
+.PHONY: help demo test train-smoke lint types contracts parity slow bench docs clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -16,16 +16,25 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
+.venv/.train: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	@touch $@ .venv/.run
+
 .venv/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $@ .venv/.run
+	@touch $@ .venv/.run .venv/.train
 
 demo: export WORDS := $(PROMPT)
 demo: .venv/.run ## paint PROMPT with the bundled model
 	@$(BIN)/sfumato txt2img "$$WORDS" --seed $(SEED) -o outputs/demo.png
 
-test: lint types contracts ## lint, types, import contracts and the fast tests: what CI runs
+test: lint types contracts ## lint, types, import contracts, the fast tests and train-smoke: what CI runs
 	$(BIN)/python -m pytest -n 2 -q
+	@$(MAKE) --no-print-directory train-smoke
+
+train-smoke: .venv/.train ## the whole recipe of nano with tiny sizes, from drawing pictures to painting; two minutes
+	rm -rf runs/smoke
+	$(BIN)/python -m recipes.nano.smoke --out runs/smoke
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -100,7 +100,8 @@ class Ours:
         """One step; the loss."""
         losses = self.crew.compute(step, self.share)
         self.state.clip(self.loop.clip)
-        self.state.update(1.0)
+        with self.crew.alone():
+            self.state.update(1.0)
         for optimizer in self.state.optimizers:
             optimizer.zero_grad(set_to_none=True)
         return losses["loss"]

@@ -39,7 +39,8 @@ def works() -> str:
             "| --- | --- |",
             *rows,
             "",
-            f"- **Models**: {families}. Loaded from folders in the diffusers layout, strictly, without network.",
+            f"- **Models**: {families}. Loaded from folders in the diffusers layout (shards and fp16 variants too) or "
+            "from one file without any configuration, strictly, without network.",
             f"- **Samplers**: {', '.join(row.label for row in SAMPLERS)}; orders measured in "
             "[docs/samplers.md](docs/samplers.md).",
             f"- **Schedules**: {', '.join(row.label for row in GRIDS.values())}, or the model's own, from its "

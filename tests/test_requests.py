@@ -48,6 +48,11 @@ BAD = [
     ({"height": -64}, "use 16"),
     ({"width": 8192, "height": 8192, "count": 17}, "use count 16 or less"),
     ({"clip_skip": 0}, "clip_skip 0 must be 1 to 12"),
+    ({"original_size": 1024}, "original_size is 1024; give two whole numbers, for example [1024, 768]"),
+    ({"original_size": (1024, 768, 3)}, "give two whole numbers"),
+    ({"target_size": (True, 768)}, "give two whole numbers"),
+    ({"crop": (-1, 0)}, "both must be 0 to 65536"),
+    ({"aesthetic": 11.0}, "aesthetic 11.0 must be 0 to 10; use 10"),
 ]
 
 NAMES = [

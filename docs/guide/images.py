@@ -8,8 +8,8 @@ from random import Random
 
 import torch
 from PIL import Image
-
 from recipes.nano.data.words import STYLES
+
 from sfumato.diffusion.path import STRAIGHT
 from sfumato.images import contact_sheet, to_pil
 from sfumato.training.data import Pictures, generator_for
@@ -32,7 +32,7 @@ def data(pictures: Pictures, count: int = 24) -> Image.Image:
     for index in pictures.train.tolist():
         places[pictures.attributes[index]["style"]].append(index)
     rng = Random(0)
-    chosen = [rng.choice(places[style]) for style in islice(cycle(reversed(STYLES)), count)]
+    chosen = [rng.choice(places[style]) for style in islice(cycle(reversed(list(STYLES))), count)]
     return contact_sheet([tile(pictures, index) for index in chosen], 8)
 
 

@@ -5,7 +5,29 @@ Tests hold `Sampler` and `Schedule` equal to the tables of `sfumato.diffusion`.
 
 from typing import Literal
 
-Sampler = Literal["euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_sde", "ddim", "unipc", "lcm", "plms"]
+Sampler = Literal[
+    "euler",
+    "euler_a",
+    "heun",
+    "dpm_2",
+    "dpm_2_a",
+    "lms",
+    "dpmpp_2s_a",
+    "dpmpp_2m",
+    "dpmpp_sde",
+    "dpmpp_2m_sde",
+    "dpmpp_3m_sde",
+    "dpm_fast",
+    "dpm_adaptive",
+    "restart",
+    "ddpm",
+    "ddim",
+    "plms",
+    "unipc",
+    "deis",
+    "lcm",
+    "tcd",
+]
 
 Schedule = Literal[
     "normal",
@@ -14,11 +36,20 @@ Schedule = Literal[
     "trailing",
     "karras",
     "exponential",
+    "polyexponential",
     "sgm_uniform",
     "simple",
+    "ddim",
+    "beta",
+    "kl_optimal",
+    "align_your_steps",
     "shifted",
     "lcm",
 ]
+
+Numerics = Literal["diffusers", "a1111"]
+
+GuidanceMethod = Literal["cfg", "cfgpp", "apg"]
 
 Syntax = Literal["a1111", "comfy", "compel", "plain"]
 

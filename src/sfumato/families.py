@@ -1,47 +1,321 @@
 """The families of models as data, and the bundle of parts that paints.
 
-A family is a row: adding one is adding a row (and, if it is new in kind, an architecture in `models`).
+A family is a row: adding one is adding a row (and, if it is new in kind, an architecture in `models`). A row holds the
+published configurations, so that a file without any can be read by the shapes of its tensors.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.scalings import Parameterisation
 from sfumato.diffusion.schedules import GRIDS, Schedule
-from sfumato.models.clip import CLIPTextEncoder
-from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.models.unet import UNet
+from sfumato.errors import CheckpointError
+from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
+from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
+from sfumato.models.mmdit import SD35_LARGE, SD35_MEDIUM, MMDiT, MMDiTConfig
+from sfumato.models.unet import UNet, UNetConfig
+from sfumato.prompts.encode import Join, TextPart, joined
+from sfumato.prompts.t5 import T5Part, stacked
+
+CLIP_L = CLIPTextConfig()
+OPEN_CLIP_H = CLIPTextConfig(
+    hidden_size=1024,
+    intermediate_size=4096,
+    num_hidden_layers=23,
+    num_attention_heads=16,
+    hidden_act="gelu",
+    projection_dim=512,
+    pad_token_id=0,
+)
+OPEN_CLIP_G = ProjectedCLIPTextConfig(
+    hidden_size=1280,
+    intermediate_size=5120,
+    num_hidden_layers=32,
+    num_attention_heads=20,
+    hidden_act="gelu",
+    projection_dim=1280,
+    pad_token_id=0,
+)
+
+SD1 = UNetConfig()
+SD2 = replace(SD1, attention_head_dim=(5, 10, 20, 20), cross_attention_dim=1024, use_linear_projection=True)
+SDXL = UNetConfig(
+    sample_size=128,
+    block_out_channels=(320, 640, 1280),
+    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    transformer_layers_per_block=(1, 2, 10),
+    attention_head_dim=(5, 10, 20),
+    cross_attention_dim=2048,
+    use_linear_projection=True,
+    addition_embed_type="text_time",
+    addition_time_embed_dim=256,
+    projection_class_embeddings_input_dim=2816,
+)
+SDXL_REFINER = replace(
+    SDXL,
+    block_out_channels=(384, 768, 1536, 1536),
+    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+    up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    transformer_layers_per_block=4,
+    attention_head_dim=(6, 12, 24, 24),
+    cross_attention_dim=1280,
+    projection_class_embeddings_input_dim=2560,
+)
+
+SDXL_512 = replace(SDXL, sample_size=64)
+
+FOLD = AutoencoderFoldConfig()
+KL = AutoencoderKLConfig()
+KL_XL = replace(KL, scaling_factor=0.13025, sample_size=1024, force_upcast=True)
+KL_3 = replace(
+    KL_XL,
+    latent_channels=16,
+    scaling_factor=1.5305,
+    shift_factor=0.0609,
+    use_quant_conv=False,
+    use_post_quant_conv=False,
+)
+
+BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000}
+COMMON = {**BETAS, "prediction_type": "epsilon", "set_alpha_to_one": False, "steps_offset": 1, "clip_sample": False}
+LEADING = {**COMMON, "timestep_spacing": "leading"}
+PNDM = {"_class_name": "PNDMScheduler", **LEADING, "skip_prk_steps": True}
+DDIM = {"_class_name": "DDIMScheduler", **LEADING}
+EULER = {"_class_name": "EulerDiscreteScheduler", **LEADING, "interpolation_type": "linear", "use_karras_sigmas": False}
+TURBO = {**EULER, "timestep_spacing": "trailing"}
+TURBO_XL = {**TURBO, "_class_name": "EulerAncestralDiscreteScheduler"}
+LCM = {
+    **LEADING,
+    "_class_name": "LCMScheduler",
+    "original_inference_steps": 50,
+    "set_alpha_to_one": True,
+    "steps_offset": 0,
+}
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
-    """What a kind of model is called and how it likes to be run."""
+    """What a kind of model is called, how it was published, and how it likes to be run."""
 
     name: str
     title: str
-    context: int | None
-    """Width of the text tokens by which the family is known; None: any."""
-    autoencoder: str
-    """Class of its autoencoder."""
+    unet: UNetConfig | MMDiTConfig | None
+    """The denoising network; None: a U-Net of any size."""
+    texts: Mapping[str, CLIPTextConfig]
+    """CLIP's text encoders by component; beside those of Stable Diffusion 3 stands T5, which may be left out."""
+    autoencoder: AutoencoderKLConfig | AutoencoderFoldConfig
+    scheduler: Mapping[str, Any]
+    pipeline: str
+    """diffusers' class for it, without `Pipeline`."""
+    architecture: str
+    """`modelspec.architecture`, after `stable-diffusion-` and but for what it predicts."""
     steps: int
     guidance: float
 
+    @property
+    def zero_empty(self) -> bool:
+        """An empty prompt is a condition of zeros, not the encoding of no words."""
+        return len(self.texts) > 1 and not isinstance(self.unet, MMDiTConfig)
+
+    @property
+    def turbo(self) -> bool:
+        """Distilled adversarially into a few steps without guidance (Sauer et al. 2023, arXiv:2311.17042)."""
+        return "turbo" in self.name
+
+    def fits(self, unet: UNetConfig | MMDiTConfig, encoders: Collection[str], autoencoder: str, *, turbo: bool) -> bool:
+        """Whether a model of such parts may be called so. SDXL is known by its text encoders, at any width."""
+        if set(encoders) != set(self.texts) or autoencoder != self.autoencoder.class_name or (self.turbo and not turbo):
+            return False
+        if isinstance(unet, MMDiTConfig) or isinstance(self.unet, MMDiTConfig):
+            return isinstance(unet, MMDiTConfig) and isinstance(self.unet, MMDiTConfig) and _like(unet, self.unet)
+        if self.unet is None:
+            return True
+        widths = {unet.cross_attention_dim, self.unet.cross_attention_dim}
+        return (
+            extra_channels(unet) == extra_channels(self.unet)
+            and (unet.time_cond_proj_dim is None) == (self.unet.time_cond_proj_dim is None)
+            and (len(widths) == 1 or "text_encoder_2" in encoders)
+        )
+
+
+def _like(network: MMDiTConfig, published: MMDiTConfig) -> bool:
+    """Of the same release, whatever the size: 3.5 has norms on its queries, and Medium attends twice."""
+    return (network.qk_norm, bool(network.dual_attention_layers)) == (
+        published.qk_norm,
+        bool(published.dual_attention_layers),
+    )
+
+
+def extra_channels(unet: UNetConfig | MMDiTConfig) -> int:
+    """Channels that the network takes beside the latents."""
+    return unet.in_channels - unet.out_channels
+
+
+TASKS: Mapping[int, str] = {1: "painting by depth", 4: "editing by instruction", 5: "inpainting"}
+"""What a network with so many extra channels is for: a depth map, a picture, or a mask and a picture."""
+
+
+def taking(channels: int, unet: UNetConfig) -> UNetConfig:
+    """The network with so many input channels."""
+    return replace(unet, in_channels=channels)
+
+
+def guided(unet: UNetConfig) -> UNetConfig:
+    """The network that takes the guidance scale in."""
+    return replace(unet, time_cond_proj_dim=256)
+
+
+ONE: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L}
+ONE_H: Mapping[str, CLIPTextConfig] = {"text_encoder": OPEN_CLIP_H}
+TWO: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L, "text_encoder_2": OPEN_CLIP_G}
+SECOND: Mapping[str, CLIPTextConfig] = {"text_encoder_2": OPEN_CLIP_G}
+THREE: Mapping[str, CLIPTextConfig] = {"text_encoder": ProjectedCLIPTextConfig(), "text_encoder_2": OPEN_CLIP_G}
 
 FAMILIES: tuple[Family, ...] = (
-    Family("nano", "sfumato nano", None, "AutoencoderFold", steps=24, guidance=4.0),
-    Family("sd1", "Stable Diffusion 1.x", 768, "AutoencoderKL", steps=25, guidance=7.5),
-    Family("sd2", "Stable Diffusion 2.x", 1024, "AutoencoderKL", steps=25, guidance=7.5),
-    Family("custom", "U-Net latent diffusion of another size", None, "AutoencoderKL", steps=25, guidance=7.5),
+    Family("nano", "sfumato nano", None, ONE, FOLD, PNDM, "StableDiffusion", "nano", 24, 4.0),
+    Family("sd1", "Stable Diffusion 1.x", SD1, ONE, KL, PNDM, "StableDiffusion", "v1", 25, 7.5),
+    Family(
+        "sd1-inpainting",
+        "SD 1.x inpainting",
+        taking(9, SD1),
+        ONE,
+        KL,
+        PNDM,
+        "StableDiffusionInpaint",
+        "v1-inpainting",
+        25,
+        7.5,
+    ),
+    Family(
+        "sd1-edit",
+        "InstructPix2Pix",
+        taking(8, SD1),
+        ONE,
+        KL,
+        PNDM,
+        "StableDiffusionInstructPix2Pix",
+        "v1-edit",
+        25,
+        7.5,
+    ),
+    Family("lcm", "LCM", guided(SD1), ONE, KL, LCM, "LatentConsistencyModel", "v1-lcm", 4, 8.0),
+    Family("sd-turbo", "SD-Turbo", SD2, ONE_H, KL, TURBO, "StableDiffusion", "v2-turbo", 1, 1.0),
+    Family("sd2", "Stable Diffusion 2.x", SD2, ONE_H, KL, DDIM, "StableDiffusion", "v2-512", 25, 7.5),
+    Family(
+        "sd2-inpainting",
+        "SD 2.x inpainting",
+        taking(9, SD2),
+        ONE_H,
+        KL,
+        PNDM,
+        "StableDiffusionInpaint",
+        "v2-inpainting",
+        25,
+        7.5,
+    ),
+    Family(
+        "sd2-depth", "SD 2.x depth", taking(5, SD2), ONE_H, KL, PNDM, "StableDiffusionDepth2Img", "v2-depth", 25, 7.5
+    ),
+    Family("sdxl-turbo", "SDXL-Turbo", SDXL_512, TWO, KL_XL, TURBO_XL, "StableDiffusionXL", "xl-v1-turbo", 1, 1.0),
+    Family("sdxl", "SDXL", SDXL, TWO, KL_XL, EULER, "StableDiffusionXL", "xl-v1-base", 25, 5.0),
+    Family(
+        "sdxl-inpainting",
+        "SDXL inpainting",
+        taking(9, SDXL),
+        TWO,
+        KL_XL,
+        EULER,
+        "StableDiffusionXLInpaint",
+        "xl-v1-inpainting",
+        25,
+        7.5,
+    ),
+    Family(
+        "sdxl-edit",
+        "SDXL InstructPix2Pix",
+        taking(8, SDXL),
+        TWO,
+        KL_XL,
+        EULER,
+        "StableDiffusionXLInstructPix2Pix",
+        "xl-v1-edit",
+        25,
+        3.0,
+    ),
+    Family("sdxl-lcm", "SDXL LCM", guided(SDXL), TWO, KL_XL, LCM, "StableDiffusionXL", "xl-v1-lcm", 4, 8.0),
+    Family(
+        "sdxl-refiner",
+        "SDXL refiner",
+        SDXL_REFINER,
+        SECOND,
+        KL_XL,
+        EULER,
+        "StableDiffusionXLImg2Img",
+        "xl-v1-refiner",
+        25,
+        5.0,
+    ),
+    Family("sd3", "Stable Diffusion 3", MMDiTConfig(), THREE, KL_3, FLOW, "StableDiffusion3", "v3-medium", 28, 7.0),
+    Family("sd3.5-medium", "SD 3.5 Medium", SD35_MEDIUM, THREE, KL_3, FLOW, "StableDiffusion3", "v3.5-medium", 40, 4.5),
+    Family(
+        "sd3.5-large-turbo",
+        "SD 3.5 Large Turbo",
+        SD35_LARGE,
+        THREE,
+        KL_3,
+        FLOW,
+        "StableDiffusion3",
+        "v3.5-large-turbo",
+        4,
+        1.0,
+    ),
+    Family("sd3.5-large", "SD 3.5 Large", SD35_LARGE, THREE, KL_3, FLOW, "StableDiffusion3", "v3.5-large", 28, 3.5),
+    Family("custom", "U-Net latent diffusion of another size", None, ONE, KL, PNDM, "StableDiffusion", "v1", 25, 7.5),
 )
-"""The first row that matches a folder names its family."""
+"""The first row that fits a model names its family."""
+
+
+def family_of(
+    unet: UNetConfig | MMDiTConfig,
+    encoders: Collection[str],
+    scheduler: Mapping[str, Any],
+    autoencoder: str = AutoencoderKLConfig.class_name,
+    *,
+    named: str = "",
+) -> Family:
+    """The family of a model of these parts. The turbo ones differ from what they were distilled from by their published
+    scheduler alone: Euler, ancestral or not, from the noisiest step; that of Stable Diffusion 3.5 by its name alone.
+
+    Args:
+        named: what the model is called.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    plain = scheduler.get("prediction_type", "epsilon") == "epsilon" and not scheduler.get("use_karras_sigmas")
+    euler = scheduler.get("_class_name") in (TURBO["_class_name"], TURBO_XL["_class_name"])
+    turbo = euler and plain and scheduler.get("timestep_spacing") == "trailing"
+    if isinstance(unet, MMDiTConfig):
+        turbo = "turbo" in named.lower()
+    for family in FAMILIES:
+        if family.fits(unet, encoders, autoencoder, turbo=turbo):
+            return family
+    raise CheckpointError(
+        f"no family has the text encoders {', '.join(sorted(encoders))}, {unet.in_channels} input channels and an "
+        f"{autoencoder}"
+    )
 
 
 class Autoencoder(Protocol):
@@ -100,9 +374,9 @@ class Model:
 
     name: str
     family: Family
-    tokenizer: ClipTokenizer
-    text_encoder: CLIPTextEncoder
-    unet: UNet
+    texts: Mapping[str, TextPart | T5Part]
+    """By component, in the order in which their tokens stand side by side; T5's come last and below."""
+    network: UNet | MMDiT
     autoencoder: Autoencoder
     sampling: Sampling
     size: tuple[int, int]
@@ -112,27 +386,72 @@ class Model:
     hash: str
     """SHA-256 of the denoiser's weights file, in hexadecimal."""
     path: Path
+    zero_empty: bool = False
+    """An empty prompt is a condition of zeros, see `Family`."""
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
     """What loading took."""
 
+    @property
+    def components(self) -> dict[str, nn.Module]:
+        """The networks that adapters may change, by the folders they come from."""
+        name = "unet" if isinstance(self.network, UNet) else "transformer"
+        return {name: self.network, **{name: part.encoder for name, part in self.texts.items()}}
+
+    @property
+    def grain(self) -> int:
+        """A picture's sides are multiples of so many pixels."""
+        # A U-Net halves its input once a level; odd sizes are painted, but only whole latents can be decoded.
+        patch = self.network.config.patch_size if isinstance(self.network, MMDiT) else 1
+        return self.autoencoder.factor * patch
+
+    @property
+    def largest(self) -> int | None:
+        """The longest side in pixels; None: any."""
+        return self.grain * self.network.config.pos_embed_max_size if isinstance(self.network, MMDiT) else None
+
+    @property
+    def task(self) -> str | None:
+        """What the network's extra channels are for; None: it takes the latents alone."""
+        extra = extra_channels(self.network.config)
+        return TASKS.get(extra, f"something with {extra} more channels") if extra else None
+
+    @property
+    def told_numbers(self) -> int:
+        """How many numbers the network is told beside the text: sizes and crop make 6, with a score 5; others 0."""
+        config = self.network.config
+        if isinstance(config, MMDiTConfig):
+            return 0
+        if config.addition_time_embed_dim is None or config.projection_class_embeddings_input_dim is None:
+            return 0
+        [*_, last] = (part for part in self.texts.values() if isinstance(part, TextPart))
+        beside = config.projection_class_embeddings_input_dim - last.encoder.config.projection_dim
+        return beside // config.addition_time_embed_dim
+
+    @property
+    def told_guidance(self) -> bool:
+        """Whether the network takes the guidance scale in, with which it was distilled."""
+        return isinstance(self.network, UNet) and self.network.config.time_cond_proj_dim is not None
+
+    @property
+    def join(self) -> Join:
+        """How what the text encoders say becomes one condition."""
+        if isinstance(self.network, UNet):
+            return joined
+        return partial(stacked, width=self.network.config.joint_attention_dim)
+
     def encode(self, texts: Sequence[str], *, clip_skip: int = 1) -> Conditioning:
         """One row of tokens a text."""
-        encoding = self.text_encoder(self.tokenizer(texts).to(self.device), clip_skip=clip_skip)
-        return Conditioning(encoding.tokens)
+        encodings = [part.run(part.tokenizer(texts), clip_skip) for part in self.texts.values()]
+        return self.join([Conditioning(tokens, pooled=pooled) for tokens, pooled in encodings])
 
     def denoiser(self) -> Denoiser:
         """D(x, sigma, cond) of this model."""
 
         def network(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
-            return self.unet(x.contiguous(memory_format=torch.channels_last), label, cond.tokens)
+            return self.network(x.contiguous(memory_format=torch.channels_last), label, cond)
 
         return Denoiser(network, self.sampling.parameterisation, self.sampling.schedule, self.dtype)
 
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pixels in float32, nominally in [-1, 1]."""
         return self.autoencoder.decode(latents.to(self.dtype)).float()
-
-
-def family_of(context: int, autoencoder: str) -> Family:
-    """The family of a U-Net with text tokens `context` wide and an autoencoder of that class."""
-    return next(f for f in FAMILIES if f.autoencoder == autoencoder and f.context in (None, context))

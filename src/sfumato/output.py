@@ -22,6 +22,7 @@ from sfumato.errors import OutputError, RequestError, UnknownNameError
 from sfumato.files import probe, write_atomic
 from sfumato.metadata import carriers
 from sfumato.metadata.infotext import Painter, describe, model_name
+from sfumato.metadata.trace import Trace
 from sfumato.requests import MAX_SEED, Txt2Img
 
 if TYPE_CHECKING:
@@ -40,15 +41,18 @@ _MAX_NAME = 255  # bytes of one part of a path, nearly everywhere
 # ------------------------------------------------------------------------------------------------------ one picture
 
 
-def texts_of(request: Txt2Img, painter: Painter | None = None, *, quality: int | None = None) -> dict[str, str]:
-    """What a file says of itself, for `encode`: the infotext and the exact request.
+def texts_of(
+    request: Txt2Img, painter: Painter | None = None, *, trace: Trace | None = None, quality: int | None = None
+) -> dict[str, str]:
+    """What a file says of itself, for `encode`: the infotext, the exact request, and digests of its steps.
 
     Args:
         request: for one picture.
         quality: of the file, when it is not the default.
     """
     infotext = describe(request, painter, quality=quality)
-    return {carriers.PARAMETERS: str(infotext), carriers.REQUEST: request.to_json()}
+    texts = {carriers.PARAMETERS: str(infotext), carriers.REQUEST: request.to_json()}
+    return texts if trace is None else {**texts, carriers.STEPS: trace.to_json()}
 
 
 def encode(image: "Image", texts: Mapping[str, str], format: Format, quality: int | None = None) -> bytes:
@@ -204,11 +208,18 @@ class Destination:
             except OSError as error:
                 raise _cannot_write(path, error) from error
 
-    def save(self, images: Sequence["Image"], request: Txt2Img, painter: Painter | None = None) -> list[Path]:
+    def save(
+        self,
+        images: Sequence["Image"],
+        request: Txt2Img,
+        painter: Painter | None = None,
+        traces: Sequence[Trace] = (),
+    ) -> list[Path]:
         """Write all pictures of an executed request, each atomically, each with its own request inside.
 
         Args:
             painter: what painted them, written down beside the request.
+            traces: digests of their steps, of all or of none; left out of a JPEG whose texts have no room for them.
 
         Raises:
             OutputError: when one cannot be written. All that are not written yet are then kept in the system's
@@ -217,12 +228,12 @@ class Destination:
         paths = self.paths(request)
         written: list[Path] = []
         for i, (image, path) in enumerate(zip(images, paths, strict=True)):
-            data = self._encode(image, request.single(i), painter)
+            data = self._encode(image, request, painter, traces, i)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written.append(self._write(path, data, request))
             except OSError as error:
-                kept = self._rescue(images, request, painter, i)
+                kept = self._rescue(images, request, painter, traces, i)
                 raise OutputError(f"{_cannot_write(path, error)}; {kept}") from error
         return written
 
@@ -240,16 +251,28 @@ class Destination:
             except FileExistsError:  # another process took the number
                 path = path.with_name(self._numbered(_last_number(path.parent) + 1, request))
 
-    def _encode(self, image: "Image", request: Txt2Img, painter: Painter | None) -> bytes:
-        texts = texts_of(request, painter, quality=self.quality)
+    def _encode(
+        self, image: "Image", request: Txt2Img, painter: Painter | None, traces: Sequence[Trace], index: int
+    ) -> bytes:
+        one, trace = request.single(index), traces[index] if traces else None
+        texts = texts_of(one, painter, trace=trace, quality=self.quality)
+        if self.format == "jpeg" and not carriers.fits_jpeg(texts):
+            texts = texts_of(one, painter, quality=self.quality)
         return encode(image, texts, self.format, self.quality)
 
-    def _rescue(self, images: Sequence["Image"], request: Txt2Img, painter: Painter | None, first: int) -> str:
+    def _rescue(
+        self,
+        images: Sequence["Image"],
+        request: Txt2Img,
+        painter: Painter | None,
+        traces: Sequence[Trace],
+        first: int,
+    ) -> str:
         """Keep what is not written in the temporary folder; a sentence on how that went."""
         try:
             folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
             for i in range(first, len(images)):
-                data = self._encode(images[i], request.single(i), painter)
+                data = self._encode(images[i], request, painter, traces, i)
                 write_atomic(folder / f"{request.single(i).seed}{_SUFFIX_OF[self.format]}", data)
         except OSError as error:
             return (

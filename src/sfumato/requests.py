@@ -11,16 +11,20 @@ import secrets
 import unicodedata
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from sfumato.choices import Sampler, Schedule, Syntax
+from sfumato.choices import GuidanceMethod, Numerics, Sampler, Schedule, Syntax
 from sfumato.errors import RequestError, UnknownNameError
 
-__all__ = ["MAX_SEED", "Sampler", "Schedule", "Txt2Img", "draw_seed", "parse_size"]
+__all__ = ["MAX_SEED", "Lora", "Sampler", "Schedule", "Txt2Img", "draw_seed", "parse_size"]
 
 MAX_SEED = 2**63 - 1
 MAX_PIXELS = 2**30  # of one request: 3 GiB of finished pictures
 MAX_JSON = 2**20
+MAX_SIGMA = 1e6  # above the noise of any model
+MAX_STRENGTH = 1000.0  # of an adapter, as in prompts
+MAX_ADAPTERS = 64
+MAX_TOLD = 65_536  # pixels that SDXL may be told of
 
 
 def _text_only(value: str) -> str:
@@ -31,17 +35,103 @@ def _text_only(value: str) -> str:
 
 
 Prompt = Annotated[str, Field(max_length=8192), AfterValidator(_text_only)]
+Sigma = Annotated[float, Field(ge=0, le=MAX_SIGMA, allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=16, le=8192, multiple_of=8)]
 
 
-class Txt2Img(BaseModel):
+class _Strict(BaseModel):
+    """Frozen, of exact types, and built with errors of ours."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def build(cls, **options: object) -> Self:
+        """A request of keyword options.
+
+        Raises:
+            UnknownNameError: an option, sampler or schedule of that name does not exist; near names are offered.
+            RequestError: a value breaks its rule; the message says which, and what would do.
+        """
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise _explained(cls, error) from None
+
+
+def _pair(value: object) -> object:
+    if not isinstance(value, list | tuple) or [type(number) for number in value] != [int, int]:
+        raise ValueError(f"is {_brief(value)}; give two whole numbers, for example [1024, 768]")
+    if not all(0 <= number <= MAX_TOLD for number in value):
+        raise ValueError(f"is {_brief(value)}; both must be 0 to {MAX_TOLD}")
+    return tuple(value)
+
+
+Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
+Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+Strength = Annotated[float, Field(ge=-MAX_STRENGTH, le=MAX_STRENGTH, allow_inf_nan=False)]
+
+
+class Lora(_Strict):
+    """An adapter of weights (LoRA or its kin) and how strongly it counts; 0 is off, 1 as it was trained."""
+
+    name: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_text_only)] = Field(
+        description="a name in SFUMATO_LORAS, or the path of its file"
+    )
+    weight: Strength = Field(1.0, description="in the denoiser")
+    text_weight: Strength | None = Field(None, description="in the text encoders; as in the denoiser when left out")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``NAME``, ``NAME:WEIGHT`` or ``NAME:WEIGHT:TEXT_WEIGHT``.
+
+        Raises:
+            RequestError: an empty name or a weight out of range.
+        """
+        name, *numbers = re.split(r":(?=[+-]?[0-9.]+(?::[+-]?[0-9.]+)?$)", text, maxsplit=1)
+        try:
+            weights = [float(number) for number in ":".join(numbers).split(":") if number]
+        except ValueError:
+            raise RequestError(f"{_brief(text)} has a weight that is no number; write NAME:0.8") from None
+        return cls.build(name=name, **dict(zip(("weight", "text_weight"), weights, strict=False)))
+
+
+def _loras(value: object) -> object:
+    """A sequence of `Lora`, of their texts or of their fields as JSON has them."""
+    found = []
+    for item in _few(value, "ink:0.8"):
+        try:
+            read = Lora.parse(item) if isinstance(item, str) else Lora.build(**item) if isinstance(item, dict) else item
+        except RequestError as error:
+            raise ValueError(f"has {error}") from None
+        if not isinstance(read, Lora):
+            raise ValueError(f"has {_brief(read)}; give texts, for example 'ink:0.8'")
+        found.append(read)
+    return tuple(found)
+
+
+def _few(value: object, example: str) -> tuple[object, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f'must be a list, for example ["{example}"]')
+    if len(value) > MAX_ADAPTERS:
+        raise ValueError(f"has {len(value)} entries; at most {MAX_ADAPTERS} are allowed")
+    return tuple(value)
+
+
+def _names_of_files(value: object) -> object:
+    found = _few(value, "easynegative")
+    for item in found:
+        if not isinstance(item, str) or not 0 < len(item) <= 4096:
+            raise ValueError(f"has {_brief(item)}; give names or paths")
+        _text_only(item)
+    return found
+
+
+class Txt2Img(_Strict):
     """Pictures from a text. Use `build`, whose errors are ours; the constructor raises pydantic's.
 
     Image i has the seed ``seed + i`` and is the same picture alone or in any batch. Types are strict: 1 is a seed,
     ``"1"``, 1.0 and True are not.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     task: Literal["txt2img"] = "txt2img"
     prompt: Prompt = Field(description="what to paint; empty paints whatever the model likes")
@@ -67,10 +157,39 @@ class Txt2Img(BaseModel):
         allow_inf_nan=False,
         description="how much of the contrast that guidance adds to take back",
     )
+    guidance_method: GuidanceMethod = Field(
+        "cfg", description="cfg: along the line; cfgpp: CFG++, guidance 0 to 1; apg: without what oversaturates"
+    )
+    guidance_low: Sigma = Field(0.0, description="the noise level down to which to guide")
+    guidance_high: Sigma = Field(MAX_SIGMA, description="the noise level from which to guide; all by default")
+    dynamic_threshold: float = Field(
+        1.0, gt=0, le=1, allow_inf_nan=False, description="share of values that guidance may not take out of range"
+    )
+    pag: float = Field(0.0, ge=0, le=100, allow_inf_nan=False, description="perturbed attention guidance; 0 is off")
+    freeu: float = Field(0.0, ge=0, le=2, allow_inf_nan=False, description="FreeU; 0 is off, 1 as published")
+    eta: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        None, description="share of fresh noise, for samplers that have the choice"
+    )
+    ensd: int = Field(0, ge=0, le=2**31, description="added to the seed for the noise of steps: eta noise seed delta")
+    numerics: Numerics = Field("diffusers", description="whose arithmetic to sample with; see docs/numerics.md")
     width: Pixels | None = Field(None, description="in pixels")
     height: Pixels | None = Field(None, description="in pixels")
     prompt_syntax: Syntax = Field("a1111", description="how weights and the like are written in prompts")
     clip_skip: int = Field(1, ge=1, le=12, description="which layer of the text encoder to read, from the last")
+    original_size: Pair | None = Field(
+        None, description="width and height that the picture is told to have been shot at; SDXL"
+    )
+    target_size: Pair | None = Field(None, description="width and height it is told to have; SDXL")
+    crop: Pair | None = Field(None, description="left and top that are told to be cut off; SDXL")
+    aesthetic: Score | None = Field(None, description="looks that it is told to have; SDXL's refiner")
+    negative_aesthetic: Score | None = Field(None, description="looks to keep away from; SDXL's refiner")
+    loras: Annotated[tuple[Lora, ...], BeforeValidator(_loras)] = Field(
+        (), description="adapters of weights; those named in the prompt are added"
+    )
+    embeddings: Annotated[tuple[str, ...], BeforeValidator(_names_of_files)] = Field(
+        (),
+        description="files of textual inversion, whose words prompts may use; those in SFUMATO_EMBEDDINGS always may",
+    )
 
     @model_validator(mode="after")
     def _within_budget(self) -> Self:
@@ -87,19 +206,6 @@ class Txt2Img(BaseModel):
                     f"one request may have {MAX_PIXELS / 1e6:.0f}; use count {MAX_PIXELS // area} or less"
                 )
         return self
-
-    @classmethod
-    def build(cls, **options: object) -> Self:
-        """A request of keyword options.
-
-        Raises:
-            UnknownNameError: an option, sampler or schedule of that name does not exist; near names are offered.
-            RequestError: a value breaks its rule; the message says which, and what would do.
-        """
-        try:
-            return cls.model_validate(options)
-        except ValidationError as error:
-            raise _explained(cls, error) from None
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

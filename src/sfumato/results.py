@@ -5,12 +5,13 @@ Pillow is imported only when a result is shown or saved.
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.choices import Format
+from sfumato.metadata.trace import Trace
 from sfumato.requests import Txt2Img
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Result:
         model_hash: SHA-256 of the denoiser's weights file, in hexadecimal.
         device: where it ran.
         precision: the networks' number format; another one paints slightly other pixels.
+        lora_hashes: of the LoRAs it painted with, by name, as A1111 and Civitai cut them; embedding_hashes likewise.
+        traces: digests of each picture's steps, for `sfumato verify`.
     """
 
     images: "list[Image]"
@@ -66,6 +69,9 @@ class Result:
     model_hash: str
     device: str = "cpu"
     precision: str = "fp32"
+    lora_hashes: Mapping[str, str] = field(default_factory=dict)
+    embedding_hashes: Mapping[str, str] = field(default_factory=dict)
+    traces: Sequence[Trace] = ()
 
     def save(
         self, output: str | Path | None = None, *, format: Format | None = None, quality: int | None = None
@@ -81,7 +87,7 @@ class Result:
 
         destination = Destination.parse(output, format=format, quality=quality)
         destination.check(self.request)
-        return destination.save(self.images, self.request, Painter.of(self))
+        return destination.save(self.images, self.request, Painter.of(self), self.traces)
 
     def sheet(self, columns: int | None = None) -> "Image":
         """All pictures on one, in rows."""
@@ -110,7 +116,9 @@ class Result:
             from sfumato.metadata.infotext import Painter
             from sfumato.output import encode, texts_of
 
-            return encode(self.images[0], texts_of(self.request.single(0), Painter.of(self)), "png")
+            trace = self.traces[0] if self.traces else None
+            texts = texts_of(self.request.single(0), Painter.of(self), trace=trace)
+            return encode(self.images[0], texts, "png")
         from sfumato.images import contact_sheet
 
         cell = max(16, _SHOWN // math.ceil(math.sqrt(len(self))))

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from sfumato.adapters.wanted import wanted
+from sfumato.adapters.wearing import BARE, Worn, put_on, take_off
 from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
@@ -26,27 +28,46 @@ class Studio:
             names its own.
         device: "auto", "cpu", "cuda", "cuda:1", "mps" ...
         precision: "auto" measures what is fastest on this machine.
+        allow_nonfinite: load weights that hold NaN or infinity, which are refused otherwise.
 
-    Models are loaded when first needed; the last one used stays.
+    Models are loaded when first needed; the last one used stays, and so do the adapters it painted with, until others
+    are asked for.
     """
 
-    def __init__(self, model: str | Path = "nano", *, device: str = "auto", precision: Precision = "auto") -> None:
+    def __init__(
+        self,
+        model: str | Path = "nano",
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        allow_nonfinite: bool = False,
+    ) -> None:
         self.default = str(model)
         self.device = choose_device(device)
         self.choice = choose(self.device, precision)
+        self.allow_nonfinite = allow_nonfinite
         self._models: dict[Path, Model] = {}
+        self._worn = BARE
 
     def load(self, model: str | Path | None = None) -> Model:
-        """The model by that name or path, loaded if it is not the one at hand.
+        """The model by that name or path without adapters, loaded if it is not the one at hand.
 
         Raises:
             UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
         """
+        loaded = self._load(model)
+        self._undress(loaded)
+        return loaded
+
+    def _load(self, model: str | Path | None) -> Model:
         path = find(self.default if model is None else model)
         if path not in self._models:
             self._models.clear()  # one at a time: memory is what machines lack
+            self._worn = BARE
             load = load_folder if path.is_dir() else load_single
-            self._models[path] = load(path, dtype=self.choice.dtype, device=self.device)
+            self._models[path] = load(
+                path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite
+            )
         return self._models[path]
 
     def run(self, request: Txt2Img, on_step: Callable[[Progress], None] = ignore) -> Result:
@@ -55,8 +76,21 @@ class Studio:
         Raises:
             SfumatoError: of the kind that says what is wrong.
         """
-        model = self.load(request.model)
-        return txt2img(model, resolve(model, request), on_step)
+        model = self._load(request.model)
+        exact = resolve(model, request)
+        return txt2img(model, exact, on_step, self._dressed(model, exact))
+
+    def _dressed(self, model: Model, request: Txt2Img) -> Worn:
+        """Put on what a request asks for, unless it is on already."""
+        adapters = wanted(request)
+        if adapters != self._worn.wanted:
+            self._undress(model)
+            self._worn = put_on(model, adapters)
+        return self._worn
+
+    def _undress(self, model: Model) -> None:
+        take_off(model, self._worn)
+        self._worn = BARE
 
     def txt2img(self, prompt: str, **options: object) -> Result:
         """Paint `prompt`; options are those of `Txt2Img`."""

@@ -16,14 +16,13 @@ from safetensors.torch import load_file, save_file
 
 from sfumato import Studio
 from sfumato.checkpoints.export import export
-from sfumato.checkpoints.folder import load_folder
+from sfumato.checkpoints.folder import load_folder, read_folder
 from sfumato.checkpoints.inspect import inspect
-from sfumato.checkpoints.parts import read_file, read_folder
 from sfumato.checkpoints.save import DTYPES, save_index, save_part, write_tensors
-from sfumato.checkpoints.single import load_autoencoder, load_single
+from sfumato.checkpoints.single import load_autoencoder, load_single, read_file
 from sfumato.checkpoints.tensors import read_header
 from sfumato.cli import main
-from sfumato.errors import CheckpointError, OutputError
+from sfumato.errors import CheckpointError, OutputError, RequestError
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
@@ -54,9 +53,9 @@ def test_folder_to_file_and_back(folder: Path, single: Path, tmp_path: Path) -> 
     back = read_folder(export(single, tmp_path / "back"))
     for parts in (there, back):
         assert same(parts.state, before.state)
-        assert (parts.unet, parts.vae, parts.text) == (before.unet, before.vae, before.text)
+        assert parts.configs == before.configs
         assert parts.scheduler == before.scheduler
-        assert parts.tokenizer == before.tokenizer
+        assert parts.tokenizers == before.tokenizers
 
 
 def test_file_to_folder_and_back(single: Path, tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_shapes_are_enough_for_the_form_of_stable_diffusion_1(folder: Path, tmp_
     file = export(plain, tmp_path / "plain.safetensors")
     torch.save({"state_dict": load_file(file), "global_step": 1}, tmp_path / "plain.ckpt")
     parts = read_file(tmp_path / "plain.ckpt")
-    assert (parts.unet, parts.vae, parts.text) == (unet, vae, text)
+    assert parts.configs == {"unet": unet, "vae": vae, "text_encoder": text}
     pictures = [
         Studio(path, device="cpu", precision="fp32").txt2img("a fox", seed=3, steps=3, width=16, height=16)[0]
         for path in (plain, file, tmp_path / "plain.ckpt")
@@ -151,7 +150,7 @@ def test_one_byte_floats_are_read(single: Path, tmp_path: Path) -> None:
         tmp_path / "a.safetensors",
         lambda state: state.update({k: v.to(torch.float8_e4m3fn) for k, v in state.items()}),
     )
-    assert load_single(eight, dtype=torch.float32, device=CPU).unet.conv_in.weight.dtype == torch.float32
+    assert load_single(eight, dtype=torch.float32, device=CPU).network.conv_in.weight.dtype == torch.float32
 
 
 def test_modelspec(single: Path) -> None:
@@ -225,6 +224,15 @@ def test_an_autoencoder_in_a_file_of_its_own(
     assert same(swapped.part("unet"), read_folder(folder).part("unet"))
 
 
+@pytest.mark.parametrize(("channels", "task"), [(9, "inpainting"), (8, "editing by instruction"), (5, "by depth")])
+def test_networks_of_other_tasks_load(channels: int, task: str, single: Path, tmp_path: Path) -> None:
+    wide = {UNET + "input_blocks.0.0.weight": torch.randn(16, channels, 3, 3)}
+    file = changed(single, tmp_path / "a.safetensors", lambda state: state.update(wide))
+    assert same(read_folder(export(file, tmp_path / "folder")).state, read_file(file).state)
+    with pytest.raises(RequestError, match=f"a is made for .*{task}; txt2img needs"):
+        Studio(file, device="cpu", precision="fp32").txt2img("a fox")
+
+
 # ----------------------------------------------------------------------------------------------------------- faults
 
 
@@ -247,7 +255,6 @@ def damage(name: str) -> Callable[[State], object]:
         "no autoencoder": lambda s: [s.pop(k) for k in list(s) if k.startswith(VAE)],
         "infinity": infinite,
         "another family": respell,
-        "inpainting": lambda s: s.update({UNET + "input_blocks.0.0.weight": torch.zeros(16, 9, 3, 3)}),
         "tokens": lambda s: s.update({TEXT + "embeddings.token_embedding.weight": torch.zeros(50, 16)}),
     }
     return faults[name]
@@ -267,8 +274,7 @@ def damage(name: str) -> Callable[[State], object]:
         ("width", "another shape, first"),
         ("no autoencoder", "a U-Net without autoencoder or text encoder; give a Stable Diffusion"),
         ("infinity", "1 tensors hold NaN or infinity, first 'unet.conv_out.bias'"),
-        ("another family", "a checkpoint of SDXL; give a Stable Diffusion 1.x or 2.x"),
-        ("inpainting", r"inpainting or editing model \(9 input channels\)"),
+        ("another family", "a checkpoint of SDXL; give a Stable Diffusion checkpoint"),
         ("tokens", "reads 50 tokens; CLIP has 49408"),
     ],
 )
@@ -277,7 +283,7 @@ def test_refused(name: str, message: str, single: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=message) as error:
         load_single(file, dtype=torch.float32, device=CPU)
     assert "\n" not in str(error.value)
-    if name not in ("inpainting", "tokens"):
+    if name != "tokens":
         assert not inspect(file).good
 
 
@@ -295,7 +301,9 @@ def test_refused(name: str, message: str, single: Path, tmp_path: Path) -> None:
         '{"text_encoder": {"num_attention_heads": 3}}',
         '{"text_encoder": {"hidden_act": 5}}',
         '{"padding": 5}',
-        '{"padding": "no such token"}',
+        '{"padding": {"text_encoder": 5}}',
+        '{"padding": {"text_encoder": "no such token"}}',
+        '{"unet": {"transformer_layers_per_block": 1000000000}}',
         '{"scheduler": {"_class_name": "Magic"}}',
     ],
 )

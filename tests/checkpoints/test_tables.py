@@ -1,29 +1,21 @@
 """The tables against the published names and shapes, at full size without memory, and against their own inverses."""
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import Tensor
 
 from sfumato.checkpoints.detect import detect
-from sfumato.checkpoints.parts import skeletons
-from sfumato.checkpoints.rules import Ignore, Move, Pointwise, Rename, Split, compare, convert, revert
+from sfumato.checkpoints.parts import skeleton
+from sfumato.checkpoints.rules import Ignore, Move, Pointwise, Rename, Split, Transpose, compare, convert, revert
 from sfumato.checkpoints.scheduler import read_scheduler
 from sfumato.checkpoints.tables import checkpoint
 from sfumato.errors import CheckpointError
+from sfumato.families import FAMILIES, Family
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
-from sfumato.models.clip import CLIPTextConfig
+from sfumato.models.config import ModelConfig
 from sfumato.models.unet import UNetConfig
-
-SD2_UNET = UNetConfig(attention_head_dim=(5, 10, 20, 20), cross_attention_dim=1024, use_linear_projection=True)
-SD2_TEXT = CLIPTextConfig(
-    hidden_size=1024,
-    intermediate_size=4096,
-    num_hidden_layers=23,
-    num_attention_heads=16,
-    hidden_act="gelu",
-    projection_dim=512,
-    pad_token_id=0,
-)
 
 U, V, C, H = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer.", "cond_stage_model.model."
 
@@ -80,21 +72,39 @@ SD2_NAMES = {
 }
 
 
-def full_size(unet: UNetConfig, text: CLIPTextConfig, *, open_clip: bool) -> dict[str, Tensor]:
+PUBLISHED = {family.name: family for family in FAMILIES if isinstance(family.unet, UNetConfig)}
+
+
+def configs_of(family: Family) -> dict[str, ModelConfig]:
+    assert family.unet is not None
+    return {"unet": family.unet, "vae": family.autoencoder, **family.texts}
+
+
+def in_memory(configs: Mapping[str, ModelConfig]) -> dict[str, Tensor]:
+    """All tensors of a model, without memory."""
+    return {
+        f"{part}.{name}": value
+        for part, config in configs.items()
+        for name, value in skeleton(config, "a test").state_dict().items()
+    }
+
+
+def full_size(family: Family) -> dict[str, Tensor]:
     """A whole checkpoint's tensors by the names of the file, without memory."""
-    modules = skeletons(unet, AutoencoderKLConfig(), text)
-    state = {f"{part}.{name}": value for part, module in modules.items() for name, value in module.state_dict().items()}
-    return revert(state, checkpoint.table(unet, AutoencoderKLConfig(), text, open_clip=open_clip))
+    assert isinstance(family.unet, UNetConfig)
+    assert isinstance(family.autoencoder, AutoencoderKLConfig)
+    table = checkpoint.table(family.unet, family.autoencoder, family.texts)
+    return revert(in_memory(configs_of(family)), table)
 
 
 @pytest.fixture(scope="module")
 def sd1() -> dict[str, Tensor]:
-    return full_size(UNetConfig(), CLIPTextConfig(), open_clip=False)
+    return full_size(PUBLISHED["sd1"])
 
 
 @pytest.fixture(scope="module")
 def sd2() -> dict[str, Tensor]:
-    return full_size(SD2_UNET, SD2_TEXT, open_clip=True)
+    return full_size(PUBLISHED["sd2"])
 
 
 def test_stable_diffusion_1_names(sd1: dict[str, Tensor]) -> None:
@@ -117,10 +127,9 @@ def test_stable_diffusion_1_is_known_by_its_shapes(sd1: dict[str, Tensor]) -> No
     found = detect(shapes(sd1), {}, "a file")
     assert (found.kind, found.family, found.warning) == ("checkpoint", "sd1", "")
     assert found.layout is not None
-    assert found.layout.unet == UNetConfig()
-    assert found.layout.vae == AutoencoderKLConfig()
-    assert found.layout.text == CLIPTextConfig()
-    assert found.layout.padding == "<|endoftext|>"
+    assert found.layout.configs == configs_of(PUBLISHED["sd1"])
+    assert found.layout.padding == {"text_encoder": "<|endoftext|>"}
+    assert not found.layout.zero_empty
     assert found.layout.scheduler == {
         "_class_name": "PNDMScheduler",
         **{"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000},
@@ -129,12 +138,19 @@ def test_stable_diffusion_1_is_known_by_its_shapes(sd1: dict[str, Tensor]) -> No
     }
 
 
-@pytest.mark.parametrize("channels", [8, 9])
-def test_more_input_channels_are_seen(sd1: dict[str, Tensor], channels: int) -> None:
-    wider = shapes(sd1) | {U + "input_blocks.0.0.weight": (320, channels, 3, 3)}
-    layout = detect(wider, {}, "a file").layout
-    assert layout is not None
-    assert layout.unet == UNetConfig(in_channels=channels)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_each_family_is_known_by_its_shapes(name: str) -> None:
+    """All that the row says comes back out of names and shapes, but for the word turbo."""
+    family = PUBLISHED[name]
+    found = detect(shapes(full_size(family)), {}, f"/folder/sd_{'turbo' if family.turbo else 'model'}_fp16.safetensors")
+    assert (found.kind, found.family) == ("checkpoint", name)
+    assert found.layout is not None
+    assert found.layout.configs == configs_of(family)
+    assert found.layout.scheduler == family.scheduler
+    assert found.layout.zero_empty == family.zero_empty
+    assert {k: v == "!" for k, v in found.layout.padding.items()} == {
+        k: config.hidden_act == "gelu" for k, config in family.texts.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -159,14 +175,14 @@ def test_stable_diffusion_2_is_known_by_its_shapes(
     assert found.layout is not None
     assert found.layout.scheduler["prediction_type"] == expected
     assert found.layout.scheduler["_class_name"] == "DDIMScheduler"
-    assert found.layout.unet == UNetConfig(
+    assert found.layout.configs["unet"] == UNetConfig(
         sample_size=96 if expected == "v_prediction" else 64,
         attention_head_dim=(5, 10, 20, 20),
         cross_attention_dim=1024,
         use_linear_projection=True,
     )
-    assert found.layout.text == SD2_TEXT
-    assert found.layout.padding == "!"
+    assert found.layout.configs["text_encoder"] == PUBLISHED["sd2"].texts["text_encoder"]
+    assert found.layout.padding == {"text_encoder": "!"}
 
 
 def test_a_mark_of_zero_terminal_snr(sd1: dict[str, Tensor]) -> None:
@@ -184,8 +200,7 @@ def test_published_extras_are_ignored_by_name(sd1: dict[str, Tensor], sd2: dict[
     ):
         found = detect(shapes(state), {}, "a file")
         assert found.layout is not None
-        modules = skeletons(found.layout.unet, found.layout.vae, found.layout.text)
-        wanted = {f"{part}.{k}": v for part, module in modules.items() for k, v in module.state_dict().items()}
+        wanted = in_memory(found.layout.configs)
         fit = compare(shapes(state) | dict.fromkeys(extra, (1,)), wanted, found.table)
         assert fit
         assert sum(fit.ignored.values()) == len(extra)
@@ -204,7 +219,11 @@ def test_published_extras_are_ignored_by_name(sd1: dict[str, Tensor], sd2: dict[
         (["control_model.input_blocks.0.0.weight"], "controlnet", ""),
         (["controlnet_cond_embedding.conv_in.weight"], "controlnet", ""),
         ([U + "input_blocks.0.0.weight", "conditioner.embedders.0.transformer.x"], "checkpoint", "SDXL"),
-        (["model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias"], "checkpoint", "SD3"),
+        (
+            ["model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias"],
+            "unknown",
+            "a transformer of SD3 without autoencoder or text encoders",
+        ),
         (["double_blocks.0.img_attn.proj.weight"], "checkpoint", "FLUX"),
         (["encoder.down_blocks.0.x", "decoder.up_blocks.0.x"], "vae", ""),
         (["something.else"], "unknown", ""),
@@ -225,6 +244,7 @@ TABLE = (
     Move("a.deep", "y.deeper"),
     Pointwise("p", "q"),
     Split("fused", ("one.weight", "two.weight")),
+    Transpose("matrix", "turned.weight"),
 )
 
 
@@ -235,9 +255,12 @@ def test_rules_convert_and_revert_exactly() -> None:
         "p.weight": torch.randn(2, 3, 1, 1),
         "p.bias": torch.randn(2),
         "fused": torch.randn(4, 2),
+        "matrix": torch.randn(2, 3),
     }
     model = convert({**state, "a.extra": torch.zeros(1)}, TABLE)
-    assert sorted(model) == ["one.weight", "q.bias", "q.weight", "two.weight", "x.weight", "y.deeper.bias"]
+    names = ["one.weight", "q.bias", "q.weight", "turned.weight", "two.weight", "x.weight", "y.deeper.bias"]
+    assert sorted(model) == names
+    assert torch.equal(model["turned.weight"], state["matrix"].T)
     assert model["q.weight"].shape == (2, 3)
     assert torch.equal(model["two.weight"], state["fused"][2:])
     back = revert(model, TABLE)
@@ -254,6 +277,7 @@ def test_rules_convert_and_revert_exactly() -> None:
         ({"a.w": torch.zeros(1), "old.w": torch.zeros(1)}, "both 'x.w'"),
         ({"fused": torch.zeros(3, 2)}, "is not 2 tensors in one"),
         ({"p.weight": torch.zeros(2, 3, 3, 3)}, "no 1x1 convolution"),
+        ({"matrix": torch.zeros(2)}, "no matrix"),
     ],
 )
 def test_rules_refuse(state: dict[str, Tensor], message: str) -> None:

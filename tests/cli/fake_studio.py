@@ -25,7 +25,14 @@ from sfumato.results import Progress, Result, ignore
 class Studio:
     """Same surface as the real one; sizes default to 16x16."""
 
-    def __init__(self, model: str | Path = "nano", *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str | Path = "nano",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        allow_nonfinite: bool = False,
+    ) -> None:
         self.model = str(model)
 
     def run(self, request: Txt2Img, on_step: Callable[[Progress], None] = ignore) -> Result:
@@ -97,6 +104,7 @@ def modules() -> dict[str, types.ModuleType]:
     catalogue: Any = types.ModuleType("sfumato.checkpoints.catalogue")
     catalogue.available = lambda: [ModelInfo("nano", "nano", Path("/models/nano"), 40 * 2**20, "bundled")]
     catalogue.find = find
+    catalogue.MAX_PATH, catalogue.SUFFIXES = 4000, (".safetensors", ".pt")
     training: Any = types.ModuleType("sfumato.training.run")
     training.train = lambda path, run: (run or Path("runs") / path.stem) / "export"
     return {module.__name__: module for module in (studio, catalogue, training)}

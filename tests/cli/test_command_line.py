@@ -75,14 +75,24 @@ def test_every_option_reaches_the_request(capsys: Capture) -> None:
     arguments = "--model micro --negative fog --seed 0 --steps 2 --sampler heun --schedule karras --guidance 0"
     more = (
         "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 "
-        "--prompt-syntax comfy --json"
+        "--prompt-syntax comfy --json --lora ink.safetensors:0.5:2 --lora ink.safetensors --embedding cat.pt "
+        "--guidance-method apg --guidance-low 0.1 --guidance-high 8 --dynamic-threshold 0.9 --pag 2 --freeu 1 "
+        "--eta 0.5 --ensd 7 --numerics a1111"
     )
+    for name in ("ink.safetensors", "cat.pt"):
+        Path(name).write_bytes(b"")
     assert main(["txt2img", "a", *arguments.split(), *more.split()]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["request"] == {
         **{"task": "txt2img", "prompt": "a", "negative": "fog", "model": "micro", "seed": 0, "count": 2, "batch": 2},
         **{"steps": 2, "sampler": "heun", "schedule": "karras", "guidance": 0.0, "guidance_rescale": 0.5},
-        **{"width": 24, "height": 32, "prompt_syntax": "comfy", "clip_skip": 2},
+        **{"guidance_method": "apg", "guidance_low": 0.1, "guidance_high": 8.0, "dynamic_threshold": 0.9, "pag": 2.0},
+        **{"freeu": 1.0, "eta": 0.5, "ensd": 7, "numerics": "a1111"},
+        **{"width": 24, "height": 32, "prompt_syntax": "comfy", "clip_skip": 2, "embeddings": ["cat.pt"]},
+        "loras": [
+            {"name": "ink.safetensors", "weight": 0.5, "text_weight": 2.0},
+            {"name": "ink.safetensors", "weight": 1.0, "text_weight": None},
+        ],
     }
     assert answer["files"] == ["x-1.jpg", "x-2.jpg"]
 

@@ -152,7 +152,7 @@ def test_replay_asks_for_the_precision_of_the_picture(capsys: Capture, monkeypat
     asked: list[str] = []
     make = Studio.__init__
 
-    def init(self: Studio, model: str = "nano", *, device: str = "auto", precision: str = "auto") -> None:
+    def init(self: Studio, model: str, *, device: str, precision: str, allow_nonfinite: bool) -> None:
         asked.append(precision)
         make(self, model, device=device, precision=precision)
 

@@ -16,7 +16,8 @@ def lora(tmp_path: Path) -> Path:
     from safetensors.torch import save_file
 
     path = tmp_path / "lora.safetensors"
-    save_file({"lora_unet_mid.lora_down.weight": torch.zeros(4, 8)}, path, metadata={"ss_network_dim": "4"})
+    parts = {"lora_down.weight": torch.zeros(4, 8), "lora_up.weight": torch.zeros(8, 4)}
+    save_file({f"lora_unet_mid.{name}": part for name, part in parts.items()}, path, metadata={"ss_network_dim": "4"})
     return path
 
 
@@ -24,11 +25,11 @@ def test_inspect_answers_in_words_and_in_json(lora: Path, capsys: Capture) -> No
     assert main(["inspect", str(lora)]) == 0
     shown = capsys.readouterr()
     assert "verdict" in shown.out
-    assert "a LoRA; it is not loaded from here" in shown.out
+    assert "a LoRA; --model says whether it fits one" in shown.out
     assert shown.err == ""
     assert main(["inspect", str(lora), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["kind"], facts["format"], facts["tensors"], facts["parameters"]) == ("lora", "kohya", 1, 32)
+    assert (facts["kind"], facts["format"], facts["tensors"], facts["parameters"]) == ("lora", "kohya", 2, 64)
     assert facts["metadata"] == {"ss_network_dim": "4"}
 
 

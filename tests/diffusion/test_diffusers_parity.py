@@ -25,7 +25,7 @@ from sfumato.diffusion import (
     Parameterisation,
     Spacing,
 )
-from sfumato.diffusion.schedules import exponential, karras, lcm, shifted, spaced
+from sfumato.diffusion.schedules import ALIGNED, exponential, karras, lcm, shifted, spaced
 from tests.diffusion.closed_form import TWO_HILLS
 
 diffusers = pytest.importorskip("diffusers")
@@ -76,7 +76,9 @@ def ours(
     path = parameterisation.path
     x = start(noise()) if start else path.prior(noise(), sigmas[0])
     (row,) = (sampler for sampler in SAMPLERS if sampler.name == name)
-    for step in row(lambda x, sigma: denoiser(x, sigma, NO_CONDITION), x, sigmas, noise=noise, path=path, eta=eta):
+    for step in row(
+        lambda x, sigma: denoiser(x, sigma, NO_CONDITION), x, sigmas, noise=noise, path=path, eta=eta, schedule=schedule
+    ):
         x = step.x
     return parameterisation.scaling(sigmas[-1]).input * x  # in diffusers' coordinates; matters for a final above 0
 
@@ -89,6 +91,7 @@ def theirs(
     parameterisation: Parameterisation = EPSILON,
     rounding: Rounding = torch.clone,
     fresh: bool = False,
+    stop: int | None = None,
     **options: Any,
 ) -> Tensor:
     """A diffusers pipeline's loop. ``fresh`` passes a generator, ``options`` go to each step."""
@@ -98,7 +101,7 @@ def theirs(
     x = torch.randn((1, *SHAPE), generator=generator) * getattr(scheduler, "init_noise_sigma", 1.0)
     if fresh:
         options["generator"] = generator
-    for t in scheduler.timesteps:
+    for t in scheduler.timesteps[:stop]:
         scaled = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
         output = predict(scaled, t.float().expand(1), NO_CONDITION)
         x = scheduler.step(output, t, x, **options).prev_sample
@@ -152,6 +155,10 @@ def test_grids_are_the_same(solver: str, levels: str, kind: Literal["linspace", 
         else:
             sigmas = (karras if levels == "karras" else exponential)(SCHEDULE, steps, spacing=ends)
         torch.testing.assert_close(sigmas, scheduler.sigmas, rtol=1e-4, atol=0)
+
+
+def test_aligned_levels_are_the_published() -> None:
+    assert list(ALIGNED[:-1]) == diffusers.schedulers.AysSchedules["StableDiffusionSigmas"][:-1]
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])
@@ -216,6 +223,58 @@ def test_heun(name: str, kind: Literal["linspace", "leading", "trailing"]) -> No
     sigmas = spaced(SCHEDULE, 20, spacing=Spacing(kind, offset=1))
     start = float(scheduler.init_noise_sigma)
     assert_same(ours("heun", sigmas, parameterisation=row, start=lambda noise: noise * start), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["dpm_2", "dpm_2_a"])
+def test_dpm_2(name: str, kind: Literal["linspace", "leading", "trailing"]) -> None:
+    """Its loop goes over levels and half levels."""
+    row = {"dpm_2": diffusers.KDPM2DiscreteScheduler, "dpm_2_a": diffusers.KDPM2AncestralDiscreteScheduler}[name]
+    scheduler = row(**SD, timestep_spacing=kind, steps_offset=1)
+    logarithmic = DiscreteSchedule(SCHEDULE.sigmas, log_interpolation=True)
+    expected = theirs(scheduler, 20, schedule=logarithmic, fresh=name == "dpm_2_a")
+    sigmas = scheduler.sigmas[0::2]
+    start = float(scheduler.init_noise_sigma)
+    assert_same(ours(name, sigmas, schedule=logarithmic, start=lambda noise: noise * start), expected, 1e-4)
+
+
+@pytest.mark.parametrize("levels", ["linspace", "leading", "trailing", "karras"])
+def test_deis(levels: Any) -> None:
+    flags = {"use_karras_sigmas": True} if levels == "karras" else {"timestep_spacing": levels}
+    scheduler = diffusers.DEISMultistepScheduler(**SD, solver_order=3, steps_offset=1, **flags)
+    expected = theirs(scheduler, 20, rounding=torch.round)
+    sigmas = scheduler.sigmas
+    if sigmas[-1] == sigmas[-2]:  # on the Karras grid it ends with a step of no length
+        sigmas = sigmas[:-1]
+    assert_same(ours("deis", sigmas, rounding=torch.round), expected, 1e-4)
+
+
+@pytest.mark.parametrize("levels", ["linspace", "leading", "trailing", "karras"])
+def test_dpmpp_3m(levels: Any) -> None:
+    """Without noise: diffusers' stochastic form has the sign of the second difference wrong (0.42.1)."""
+    flags = {"timestep_spacing": levels} if levels in KINDS else {f"use_{levels}_sigmas": True}
+    scheduler = diffusers.DPMSolverMultistepScheduler(**SD, steps_offset=1, solver_order=3, **flags)
+    expected = theirs(scheduler, 20, rounding=torch.round)
+    assert_same(ours("dpmpp_3m_sde", scheduler.sigmas, rounding=torch.round, eta=0.0), expected, 1e-4)
+
+
+@pytest.mark.parametrize("name", ["epsilon", "v_prediction"])
+def test_ddpm(name: str) -> None:
+    row = PARAMETERISATIONS[name]
+    scheduler = diffusers.DDPMScheduler(**config(row, timestep_spacing="leading", steps_offset=1), clip_sample=False)
+    expected = theirs(scheduler, 20, parameterisation=row, fresh=True)
+    sigmas = spaced(SCHEDULE, 20, spacing=Spacing("leading", offset=1))
+    assert_same(ours("ddpm", sigmas, parameterisation=row), expected)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("name", ["epsilon", "v_prediction"])
+def test_tcd(name: str, eta: float) -> None:
+    row = PARAMETERISATIONS[name]
+    scheduler = diffusers.TCDScheduler(**config(row), clip_sample=False, set_alpha_to_one=True)
+    expected = theirs(scheduler, 4, parameterisation=row, fresh=True, eta=eta)
+    sigmas = lcm(SCHEDULE, 4, final=SCHEDULE.sigma_min)
+    assert_same(ours("tcd", sigmas, parameterisation=row, eta=eta), expected)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
@@ -297,3 +356,13 @@ def test_flow(steps: int, shift: float) -> None:
     actual = ours("euler", shifted(schedule, steps), schedule=schedule, parameterisation=FLOW)
     assert FLOW.path is STRAIGHT
     assert_same(actual, expected)
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+@pytest.mark.parametrize("steps", [4, 28])
+def test_flow_heun(steps: int, shift: float) -> None:
+    scheduler = diffusers.FlowMatchHeunDiscreteScheduler(shift=shift)
+    schedule = FlowSchedule(shift)
+    expected = theirs(scheduler, steps, schedule=schedule, parameterisation=FLOW)
+    sigmas = torch.cat([scheduler.sigmas[:1], scheduler.sigmas[1::2]])
+    assert_same(ours("heun", sigmas, schedule=schedule, parameterisation=FLOW), expected)

@@ -6,7 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.diffusion import GRIDS, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
-from sfumato.diffusion.schedules import karras, lcm, shifted, spaced
+from sfumato.diffusion.schedules import (
+    ALIGNED,
+    align_your_steps,
+    beta,
+    ddim_uniform,
+    exponential,
+    karras,
+    kl_optimal,
+    lcm,
+    polyexponential,
+    shifted,
+    spaced,
+)
+from sfumato.diffusion.spacing import beta_quantiles
 
 SD = DiscreteSchedule.from_betas()
 LOG = DiscreteSchedule(SD.sigmas, log_interpolation=True)
@@ -83,18 +96,19 @@ def test_the_shift_keeps_the_ends() -> None:
 )
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_grids_descend_to_the_final_level(grid: Grid, schedule: Schedule) -> None:
-    if grid.flow_only and not isinstance(schedule, FlowSchedule):
+    if grid.flow_only != isinstance(schedule, FlowSchedule) and (grid.flow_only or grid.discrete_only):
         with pytest.raises(ValueError, match="flow"):
             grid(schedule, 10)
         return
     for steps in range(1, 51):
         sigmas = grid(schedule, steps)
-        assert sigmas.shape == (steps + 1,)
+        assert sigmas.shape == (steps + 1,) or (grid.name == "ddim" and len(sigmas) > steps + 1)
         assert sigmas.dtype == torch.float32
         assert bool((sigmas.diff() < 0).all())
         assert float(sigmas[-1]) == 0
-        assert float(sigmas[0]) <= schedule.sigma_max * (1 + 1e-6)
-    assert float(grid(schedule, 1)[0]) == pytest.approx(schedule.sigma_max)
+        assert float(sigmas[0]) <= schedule.sigma_max * (1 + 3e-5)
+    if grid.name != "align_your_steps":
+        assert float(grid(schedule, 1)[0]) == pytest.approx(schedule.sigma_max)
     final = schedule.sigma_min / 2
     assert float(grid(schedule, 5, final=final)[-1]) == pytest.approx(final)
 
@@ -120,6 +134,54 @@ def test_karras_is_even_in_the_seventh_root() -> None:
     torch.testing.assert_close(roots.diff(), roots.diff().mean().expand(9), rtol=1e-4, atol=0)
 
 
+def test_quantiles_of_the_beta_distributions_with_a_formula() -> None:
+    shares = torch.linspace(0, 1, 101, dtype=torch.float64)
+    for alpha, bet, expected in (
+        (1.0, 1.0, shares),
+        (0.5, 0.5, (shares * torch.pi / 2).sin() ** 2),  # the arcsine distribution
+        (3.0, 1.0, shares ** (1 / 3)),
+        (1.0, 0.6, 1 - (1 - shares) ** (1 / 0.6)),
+    ):
+        torch.testing.assert_close(beta_quantiles(shares, alpha, bet), expected, rtol=1e-9, atol=1e-9)
+    symmetric = beta_quantiles(shares, 0.6, 0.6)
+    torch.testing.assert_close(symmetric, 1 - symmetric.flip(0), rtol=0, atol=1e-9)
+
+
+def test_beta_is_densest_at_both_ends() -> None:
+    places = SD.label(beta(SD, 20)[:-1])
+    gaps = -places.diff()
+    assert float(places[0]) == pytest.approx(999)
+    assert float(gaps[0]) < float(gaps[9]) > float(gaps[-1])
+    torch.testing.assert_close(beta(SD, 10, alpha=1.0, beta=1.0)[:-1], SD.level(999 * (1 - torch.arange(10) / 10)))
+
+
+def test_kl_optimal_is_even_in_the_angle() -> None:
+    angles = kl_optimal(SD, 10)[:-1].double().atan()
+    torch.testing.assert_close(angles.diff(), angles.diff().mean().expand(9), rtol=1e-4, atol=1e-6)
+
+
+def test_polyexponential_is_a_power_in_the_logarithm() -> None:
+    assert torch.equal(polyexponential(SD, 9), exponential(SD, 9))
+    logs = polyexponential(SD, 9, rho=2.0)[:-1].double().log()
+    ramp = ((logs - logs[-1]) / (logs[0] - logs[-1])).clamp(min=0).sqrt()
+    torch.testing.assert_close(ramp, torch.linspace(1, 0, 9, dtype=torch.float64), rtol=0, atol=2e-3)
+
+
+def test_aligned_steps_are_the_table_and_between() -> None:
+    assert align_your_steps(SD, 11).tolist() == pytest.approx([*ALIGNED, 0.0])
+    twice = align_your_steps(SD, 21)
+    assert twice[:-1:2].tolist() == pytest.approx(list(ALIGNED))
+    assert float(twice[1]) == pytest.approx((ALIGNED[0] * ALIGNED[1]) ** 0.5)
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(10, 10), (20, 20), (30, 31), (7, 8), (50, 50)])
+def test_ddims_own_places(steps: int, expected: int) -> None:
+    places = SD.label(ddim_uniform(SD, steps)[:-1]).round()
+    assert len(places) == expected
+    assert places[-3:].tolist() == [2 * (1000 // steps) + 1, 1000 // steps + 1, 1]
+    torch.testing.assert_close(places[-steps:], Spacing("leading", offset=1).places(steps, 1000).float())
+
+
 @pytest.mark.parametrize("steps", [0, -1, 1001])
 def test_steps_which_cannot_be_taken(steps: int) -> None:
     with pytest.raises(ValueError, match="1 to 1000"):
@@ -133,6 +195,8 @@ def test_refusals_say_what_to_do() -> None:
         lcm(SD, 51)
     with pytest.raises(ValueError, match="flow schedules"):
         shifted(SD, 10)
+    with pytest.raises(ValueError, match="flow schedules"):
+        align_your_steps(FlowSchedule(), 10)
     with pytest.raises(ValueError, match="ascend"):
         DiscreteSchedule(SD.sigmas.flip(0))
     with pytest.raises(ValueError, match="at least 2"):

@@ -11,6 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from sfumato.checkpoints.folder import TEXT_RULES, load_folder
 from sfumato.checkpoints.rules import convert
+from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
@@ -31,18 +32,18 @@ def assert_close(ours: Tensor, theirs: Tensor) -> None:
 @torch.no_grad()
 def test_unet(form: str, request: pytest.FixtureRequest) -> None:
     pipeline, folder = request.getfixturevalue(form)
-    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).unet
+    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).network
     x, tokens = torch.randn(2, 4, 16, 24), torch.randn(2, 77, 32)
     label = torch.tensor([3.25, 981.0])
-    assert_close(ours(x, label, tokens), pipeline.unet(x, label, tokens).sample)
+    assert_close(ours(x, label, Conditioning(tokens)), pipeline.unet(x, label, tokens).sample)
 
 
 @torch.no_grad()
 def test_unet_paints_odd_sizes(sd1: Pair) -> None:
     pipeline, folder = sd1
-    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).unet
+    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).network
     x, tokens, label = torch.randn(1, 4, 13, 18), torch.randn(1, 77, 32), torch.tensor([500.0])
-    assert_close(ours(x, label, tokens), pipeline.unet(x, label, tokens).sample)
+    assert_close(ours(x, label, Conditioning(tokens)), pipeline.unet(x, label, tokens).sample)
 
 
 @torch.no_grad()
@@ -61,7 +62,7 @@ def test_unet_with_deeper_transformers() -> None:
     ours = UNet(UNetConfig.from_json(dict(theirs.config))).eval()
     ours.load_state_dict(theirs.state_dict())
     x, tokens, label = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 16), torch.tensor([1.0, 700.0])
-    assert_close(ours(x, label, tokens), theirs(x, label, tokens).sample)
+    assert_close(ours(x, label, Conditioning(tokens)), theirs(x, label, tokens).sample)
 
 
 @torch.no_grad()
@@ -107,7 +108,7 @@ def test_autoencoder_of_16_channels_without_quantisers() -> None:
 @torch.no_grad()
 def test_text_encoder(form: str, clip_skip: int, request: pytest.FixtureRequest) -> None:
     pipeline, folder = request.getfixturevalue(form)
-    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).text_encoder
+    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).texts["text_encoder"].encoder
     ids = ClipTokenizer.clip()(["a cat", "an astronaut riding a horse, 4k"])
     theirs = pipeline.text_encoder(ids, output_hidden_states=True)
     encoding = ours(ids, clip_skip=clip_skip)
@@ -160,7 +161,7 @@ def test_full_size_sd15_unet() -> None:
     ours.eval()
     assert sum(p.numel() for p in ours.parameters()) == 859_520_964
     x, tokens, label = torch.randn(1, 4, 32, 32), torch.randn(1, 77, 768), torch.tensor([481.0])
-    assert_close(ours(x, label, tokens), theirs(x, label, tokens).sample)
+    assert_close(ours(x, label, Conditioning(tokens)), theirs(x, label, tokens).sample)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 
 from sfumato import Studio
 from sfumato.checkpoints.export import export
-from sfumato.checkpoints.parts import read_file
+from sfumato.checkpoints.single import read_file
 
 pytestmark = pytest.mark.parity
 

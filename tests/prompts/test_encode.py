@@ -111,7 +111,7 @@ def model(tiny: Path) -> Iterator[Model]:
 
 
 def encoded(model: Model, said: Reading, emphasis: Emphasis = "original", clip_skip: int = 1) -> Tensor:
-    return encode(said, model.tokenizer, model.text_encoder, emphasis=emphasis, clip_skip=clip_skip).tokens
+    return encode(said, [*model.texts.values()], emphasis=emphasis, clip_skip=clip_skip).tokens
 
 
 @pytest.mark.parametrize("text", ["", "a red fox", "a green house, red"])
@@ -123,11 +123,11 @@ def test_a_plain_prompt_is_the_models_own_encoding(model: Model, text: str, synt
 
 
 def test_pooled_is_of_the_first_window(model: Model) -> None:
-    condition = encode(reading("a red fox BREAK a house"), model.tokenizer, model.text_encoder)
-    length = model.tokenizer.length
+    condition = encode(reading("a red fox BREAK a house"), [*model.texts.values()])
+    length = model.texts["text_encoder"].tokenizer.length
     assert condition.tokens.shape == (1, 2 * length, 16)
     assert condition.pooled is not None
-    pooled = model.text_encoder(model.tokenizer(["a red fox"])).pooled
+    pooled = model.texts["text_encoder"].encoder(model.texts["text_encoder"].tokenizer(["a red fox"])).pooled
     torch.testing.assert_close(condition.pooled, pooled)
     torch.testing.assert_close(condition.tokens[:, length:], model.encode(["a house"]).tokens)
 
@@ -135,10 +135,10 @@ def test_pooled_is_of_the_first_window(model: Model) -> None:
 def test_the_modes_of_emphasis(model: Model) -> None:
     said = reading("a (red:1.5) fox BREAK a house")
     plain = encoded(model, said, "ignore")
-    weights = pack(said.wordings[0], model.tokenizer).weights.flatten()[None, :, None]
+    weights = pack(said.wordings[0], model.texts["text_encoder"].tokenizer).weights.flatten()[None, :, None]
     assert set(weights.unique().tolist()) == {1.0, 1.5}
     torch.testing.assert_close(encoded(model, said, "no_norm"), plain * weights)
-    half = model.tokenizer.length
+    half = model.texts["text_encoder"].tokenizer.length
     original = encoded(model, said, "original")
     torch.testing.assert_close(original[:, :half].mean(), plain[:, :half].mean())
     scaled = plain[:, :half] * weights[:, :half]
@@ -155,10 +155,10 @@ def test_a_weight_of_nothing_stays_finite(model: Model) -> None:
 
 
 def test_conditions_of_unequal_length_share_a_batch(model: Model) -> None:
-    long, short = encode_all([reading("a BREAK b BREAK c"), reading("a")], model.tokenizer, model.text_encoder)
+    long, short = encode_all([reading("a BREAK b BREAK c"), reading("a")], [*model.texts.values()])
     assert long.tokens.shape == short.tokens.shape
     torch.testing.assert_close(short.tokens[:, 16:32], model.encode([""]).tokens)
-    wide = encode(reading("a"), model.tokenizer, model.text_encoder, windows=3)
+    wide = encode(reading("a"), [*model.texts.values()], windows=3)
     assert torch.equal(wide.tokens, short.tokens)
 
 

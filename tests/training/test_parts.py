@@ -6,17 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from sfumato import Studio
 from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import DiscreteSchedule
 from sfumato.errors import TrainingError
+from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.training.data import Order, Pictures, generator_for
+from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.ema import EMA
 from sfumato.training.objectives import denoising_error, logit_normal, uniform
 from sfumato.training.optim import Muon, build_optimizers, orthogonalise, rate
-from sfumato.training.run import train
+from sfumato.training.run import read_config, train
 from sfumato.training.tokenizer import train_tokenizer
 from tests.training.conftest import autoencoder_toml, denoiser_toml
 
@@ -170,3 +173,31 @@ def test_no_validation_split(squares: Path, tmp_path: Path) -> None:
     (data / "attributes.jsonl").write_text((squares / "attributes.jsonl").read_text().replace("validation", "train"))
     with pytest.raises(TrainingError, match="no pictures whose split is 'validation'"):
         _ = Pictures(data).validation
+
+
+def test_a_denoiser_begins_with_another_ones_networks(squares: Path, tmp_path: Path) -> None:
+    """With its text encoder and tokenizer, or with its U-Net alone."""
+    (tmp_path / "ae.toml").write_text(autoencoder_toml(squares))
+    vae = train(tmp_path / "ae.toml", tmp_path / "ae") / "vae"
+    (tmp_path / "first.toml").write_text(denoiser_toml(squares, vae))
+    first = train(tmp_path / "first.toml", tmp_path / "first")
+    told = denoiser_toml(squares, vae).replace("validation", f'start = "{first}"\nvalidation', 1)
+    whole = read_denoiser(told, tmp_path / "whole")
+    unet = read_denoiser(told.replace("validation", "start_text = false\nvalidation", 1), tmp_path / "unet")
+    for name, tensor in load_file(first / "unet" / "diffusion_pytorch_model.safetensors").items():
+        for task in (whole, unet):
+            assert torch.equal(task.model.unet.state_dict()[name], tensor.float()), name
+    text = load_file(first / "text_encoder" / "model.safetensors")
+    taken = {name: torch.equal(whole.model.text_encoder.state_dict()[name], text[name].float()) for name in text}
+    anew = {name: torch.equal(unet.model.text_encoder.state_dict()[name], text[name].float()) for name in text}
+    assert all(taken.values())
+    assert not all(anew.values())
+    assert whole.tokenizer.vocabulary == ClipTokenizer.from_folder(first / "tokenizer").vocabulary
+
+
+def read_denoiser(toml: str, folder: Path) -> DenoiserTask:
+    folder.mkdir()
+    (folder / "run.toml").write_text(toml)
+    config = read_config(folder / "run.toml")
+    assert isinstance(config, DenoiserRun)
+    return DenoiserTask(config, folder)

@@ -1,5 +1,7 @@
-"""Which models there are by name: the bundled one and the folders below `SFUMATO_MODELS`. Imports no torch."""
+"""Which models there are by name: the bundled one, those below `SFUMATO_MODELS`, in other programs' folders and in the
+Hub's cache. Imports no torch, and opens no connection."""
 
+import difflib
 import json
 import os
 from collections.abc import Iterator
@@ -7,12 +9,17 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from sfumato.checkpoints import extra_paths, hub
+from sfumato.checkpoints.hub import INDEX, Address
 from sfumato.errors import CheckpointError, UnknownNameError
 
 MAX_PATH = 4000
+MAX_DEPTH = 3
 BUNDLED = ("nano",)
-SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+SUFFIXES = hub.WEIGHTS
 """Files that may hold a model; what they are, their content says."""
+LISTED = (".safetensors", ".ckpt")
+"""Endings of files that are listed; the others hold all sorts of things."""
 
 
 @dataclass(frozen=True)
@@ -32,49 +39,90 @@ def bundled_folder(name: str) -> Path:
 
 
 def available() -> list[ModelInfo]:
-    """All models that can be asked for by name, bundled ones first."""
-    found = [bundled_folder(name) for name in BUNDLED if (bundled_folder(name) / "model_index.json").is_file()]
-    return [_describe(folder, bundled=True) for folder in found] + [_describe(f, bundled=False) for f in _own()]
+    """All models that can be asked for by name, bundled ones first. Of equal names the first counts; a file can also
+    be asked for with its ending.
+
+    Raises:
+        CheckpointError: see `extra_paths.folders`.
+    """
+    found = [_describe(name, bundled_folder(name), "bundled, works offline") for name in BUNDLED if _is_bundled(name)]
+    roots = [Path(root).expanduser() for root in os.environ.get("SFUMATO_MODELS", "").split(os.pathsep) if root]
+    places = [(root, "from SFUMATO_MODELS") for root in roots]
+    places += [(root, f"from {extra_paths.VARIABLE}") for root in extra_paths.folders("checkpoints", "diffusers")]
+    for root, origin in places:
+        found += [_describe(_name_of(path, root), path, origin) for path in _below(root)]
+    return found + [_describe(str(address), path, "from the Hub's cache") for address, path in hub.models()]
 
 
-def _own() -> Iterator[Path]:
-    for root in filter(None, os.environ.get("SFUMATO_MODELS", "").split(os.pathsep)):
-        folder = Path(root).expanduser()
-        if folder.is_dir():
-            yield from sorted(child for child in folder.iterdir() if (child / "model_index.json").is_file())
+def _is_bundled(name: str) -> bool:
+    return (bundled_folder(name) / INDEX).is_file()
 
 
-def _describe(folder: Path, *, bundled: bool) -> ModelInfo:
-    size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+def _below(root: Path) -> Iterator[Path]:
+    """Model folders and checkpoint files; what lies inside a model's folder is its own."""
+    for place, folders, files in os.walk(root, followlinks=True):
+        here = Path(place)
+        if INDEX in files:
+            folders.clear()
+            yield here
+            continue
+        folders[:] = [] if len(here.relative_to(root).parts) >= MAX_DEPTH else sorted(folders)
+        if "config.json" not in files:  # a network's configuration: the file is a part of something
+            yield from (here / file for file in sorted(files) if Path(file).suffix.lower() in LISTED)
+
+
+def _name_of(path: Path, root: Path) -> str:
+    name = path.relative_to(root.parent if path == root else root)
+    return (name if path.is_dir() else name.with_suffix("")).as_posix()
+
+
+def _describe(name: str, path: Path, origin: str) -> ModelInfo:
+    if path.is_file():
+        return ModelInfo(name, "one file", path, path.stat().st_size, origin)
+    size = sum(file.stat().st_size for file in path.rglob("*.safetensors"))
     try:
-        pipeline = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name", "?")
+        pipeline = json.loads((path / INDEX).read_text(encoding="utf-8")).get("_class_name", "?")
     except (OSError, ValueError, AttributeError):
-        pipeline = "unreadable model_index.json"
-    family = folder.name if bundled else pipeline
-    return ModelInfo(folder.name, family, folder, size, "bundled, works offline" if bundled else "from SFUMATO_MODELS")
+        pipeline = f"unreadable {INDEX}"
+    return ModelInfo(name, name if name in BUNDLED else pipeline, path, size, origin)
 
 
 def find(model: str | Path) -> Path:
-    """The folder or the file of a model given by name or path.
+    """The folder or the file of a model given by name, path or address on the Hub (which must have been pulled).
 
     Raises:
         UnknownNameError: no such name; near ones are offered.
         CheckpointError: a path that is no model.
     """
-    for info in available():
-        if info.name == str(model):
+    known = available()
+    for info in known:
+        if str(model) in (info.name, f"{info.name}{info.path.suffix}"):
             return info.path
     path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser raises for an unknown user
     if len(os.fsencode(path)) > MAX_PATH or "\0" in str(path):
-        raise UnknownNameError("model", f"{str(model)[:40]}...", [info.name for info in available()])
+        raise UnknownNameError("model", f"{str(model)[:40]}...", [info.name for info in known])
     if path.is_dir():
-        if not (path / "model_index.json").is_file():
-            raise CheckpointError(f"{path} has no model_index.json; give a model folder in the diffusers layout")
+        if not (path / INDEX).is_file():
+            raise CheckpointError(f"{path} has no {INDEX}; give a model folder in the diffusers layout")
         return path
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise CheckpointError(f"{path} is no model; give a folder or a {SUFFIXES[0]} file")
         return path
+    if (address := Address.parse(str(model))) is not None:
+        return _pulled(address, [info.name for info in known])
     if os.sep in str(model) or str(model).startswith(".") or path.suffix.lower() in SUFFIXES:
         raise CheckpointError(f"there is no folder or file {path}; give a model's name, folder or file")
-    raise UnknownNameError("model", str(model), [info.name for info in available()])
+    raise UnknownNameError("model", str(model), [info.name for info in known])
+
+
+def _pulled(address: Address, known: list[str]) -> Path:
+    """Where a model of the Hub lies in its cache."""
+    path = hub.cached(address)
+    if path is None:
+        near = difflib.get_close_matches(str(address), known, n=3, cutoff=0.7)
+        meant = f"did you mean {' or '.join(near)}? or " if near else ""
+        raise CheckpointError(
+            f"there is no folder or file {address}, nor is it in the Hub's cache; {meant}sfumato pull {address}"
+        )
+    return path

@@ -1,8 +1,13 @@
 """What a file of weights is, from the names and shapes of its tensors alone: no hub, no configuration file.
 
 Numbers that shapes do not tell (attention heads, normalisation groups, activations) are the family's: Stable Diffusion
-1 has 8 heads at every level, 2 has heads of width 64 and is known by linear projections and OpenCLIP's text encoder.
-Files written here carry such numbers in their metadata, so that models of any size come back exactly.
+1 has 8 heads at every level; 2 and XL have heads of width 64 and are known by linear projections. SDXL is known by
+its text encoders, inpainting and editing models by their extra input channels, latent consistency models by an
+embedding of the guidance scale. Files written here carry such numbers in their metadata, so that models of any size
+come back exactly.
+
+**Turbo** models differ from what they were distilled from by nothing but their numbers. The word in `modelspec.title`
+or in the file's own name is taken for it; it sets defaults (steps, guidance, spacing) and no more.
 
 **Epsilon or v.** Whether a Stable Diffusion 2 model predicts noise or v is in none of its names. In order: what the
 caller says; a tensor named `v_pred`; our metadata; `modelspec.prediction_type`; `modelspec.architecture` ending in
@@ -12,34 +17,46 @@ caller says; a tensor named `v_pred`; our metadata; `modelspec.prediction_type`;
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sfumato.checkpoints.rules import Rule, Shapes
-from sfumato.checkpoints.tables import checkpoint, ldm_vae, open_clip_text
+from sfumato.checkpoints.save import T5
+from sfumato.checkpoints.shapes import (
+    ShapesByName,
+    linear_vae,
+    read_clip,
+    read_mmdit,
+    read_open_clip,
+    read_projected,
+    read_t5,
+    read_unet,
+    read_vae,
+)
+from sfumato.checkpoints.tables import checkpoint, ldm_vae, sd3
+from sfumato.checkpoints.tables.checkpoint import ENCODERS, OPEN_CLIP, UNET, VAE
 from sfumato.errors import CheckpointError
-from sfumato.families import family_of
+from sfumato.families import DDIM, EULER, KL, Family, family_of
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
-from sfumato.models.clip import CLIPTextConfig
+from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.config import ModelConfig
+from sfumato.models.mmdit import MMDiTConfig
+from sfumato.models.t5 import T5Config
 from sfumato.models.tokenizer import END
 from sfumato.models.unet import UNetConfig
 
 Kind = Literal["checkpoint", "vae", "lora", "embedding", "controlnet", "unknown"]
 Prediction = Literal["epsilon", "v"]
 
-UNET, VAE, CLIP, OPEN_CLIP = (
-    "model.diffusion_model.",
-    "first_stage_model.",
-    "cond_stage_model.transformer.",
-    "cond_stage_model.model.",
-)
 METADATA = "sfumato.parts"
 """Key of our own metadata: JSON of what names and shapes do not tell."""
+T5_TOKENIZER = "sfumato.t5_tokenizer"
+"""Key of T5's `tokenizer.json`, which nothing else in a file tells."""
 
 OTHERS: tuple[tuple[str, Kind, str], ...] = (
     ("conditioner.embedders.", "checkpoint", "SDXL"),
-    ("joint_blocks.0.", "checkpoint", "SD3"),
-    ("model.diffusion_model.joint_blocks.", "checkpoint", "SD3"),
+    ("joint_blocks.0.", "unknown", "a transformer of SD3 without autoencoder or text encoders"),
+    ("model.diffusion_model.joint_blocks.", "unknown", "a transformer of SD3 without autoencoder or text encoders"),
     ("double_blocks.0.", "checkpoint", "FLUX"),
     ("model.diffusion_model.double_blocks.", "checkpoint", "FLUX"),
     ("model.diffusion_model.", "unknown", "a U-Net without autoencoder or text encoder"),
@@ -55,33 +72,35 @@ EMBEDDING = {"emb_params", "string_to_param.*", "clip_l", "clip_g"}
 NOT_IN_SHAPES: Mapping[type[ModelConfig], frozenset[str]] = {
     UNetConfig: frozenset(
         {"sample_size", "attention_head_dim", "norm_num_groups", "norm_eps", "flip_sin_to_cos", "freq_shift"}
-        | {"center_input_sample"}
+        | {"center_input_sample", "addition_time_embed_dim"}
     ),
-    AutoencoderKLConfig: frozenset({"sample_size", "norm_num_groups", "scaling_factor", "shift_factor"}),
+    AutoencoderKLConfig: frozenset(
+        {"sample_size", "norm_num_groups", "scaling_factor", "shift_factor", "force_upcast"}
+    ),
     CLIPTextConfig: frozenset(
         {"num_attention_heads", "hidden_act", "layer_norm_eps", "projection_dim"}
         | {"bos_token_id", "eos_token_id", "pad_token_id"}
     ),
+    ProjectedCLIPTextConfig: frozenset(
+        {"num_attention_heads", "hidden_act", "layer_norm_eps", "bos_token_id", "eos_token_id", "pad_token_id"}
+    ),
+    MMDiTConfig: frozenset({"sample_size", "attention_head_dim", "num_attention_heads"}),
+    T5Config: frozenset({"relative_attention_max_distance", "layer_norm_epsilon"}),
 }
-REAL = frozenset({"norm_eps", "layer_norm_eps", "scaling_factor", "shift_factor"})
-BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000}
-SCHEDULERS: Mapping[bool, Mapping[str, Any]] = {
-    False: {"_class_name": "PNDMScheduler", **BETAS, "skip_prk_steps": True},
-    True: {"_class_name": "DDIMScheduler", **BETAS},
-}
-"""The schedulers published with Stable Diffusion 1.5 and (True) 2.1."""
+REAL = frozenset({"norm_eps", "layer_norm_eps", "layer_norm_epsilon", "scaling_factor", "shift_factor"})
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a loadable checkpoint is made up."""
 
-    unet: UNetConfig
-    vae: AutoencoderKLConfig
-    text: CLIPTextConfig
+    configs: Mapping[str, ModelConfig]
+    """By part."""
     scheduler: Mapping[str, Any]
-    padding: str
-    """The token that fills up a prompt."""
+    padding: Mapping[str, str]
+    """The token that fills up a prompt, by text encoder."""
+    zero_empty: bool
+    """An empty prompt is a condition of zeros, see `Family`."""
     table: tuple[Rule, ...]
 
 
@@ -122,15 +141,18 @@ def detect(
         return Detected("controlnet", "", "diffusers" if has("controlnet_cond_embedding.") else "LDM")
     if names and names <= EMBEDDING | {"string_to_token.*"}:
         return Detected("embedding", "", "A1111" if "string_to_param.*" in names else "diffusers")
-    if has(UNET + "input_blocks.") and has(VAE) and has(CLIP, OPEN_CLIP):
-        return _checkpoint(_Shapes(shapes, source), metadata, prediction)
+    if has(UNET + "joint_blocks.") and has(VAE) and all(has(sd3.FILES[part]) for part in sd3.CLIPS):
+        return _sd3(ShapesByName(shapes, source), metadata)
+    encoders = _encoders(shapes)
+    if has(UNET + "input_blocks.") and has(VAE) and encoders:
+        return _checkpoint(ShapesByName(shapes, source), encoders, metadata, prediction)
     if has("encoder.", VAE) and has("decoder.", VAE) and not has(UNET):
         prefix = VAE if has(VAE) else ""
         if has(prefix + "encoder.down_blocks."):
             return Detected("vae", "", "diffusers")
-        read = _Shapes(shapes, source)
-        config = _with(_vae(read, prefix), _stated(metadata, source), "vae", source)
-        linear = _linear_vae(read, prefix)
+        read = ShapesByName(shapes, source)
+        config = _with(read_vae(read, prefix), _stated(metadata, source), "vae", source)
+        linear = linear_vae(read, prefix)
         return Detected("vae", "", "LDM", vae=config, table=ldm_vae.table(config, prefix, linear=linear))
     for start, kind, family in OTHERS:
         if has(start):
@@ -138,110 +160,106 @@ def detect(
     return Detected("unknown", "", "")
 
 
-class _Shapes:
-    """Shapes by name; what is asked for must be there."""
-
-    def __init__(self, shapes: Shapes, source: str) -> None:
-        self.shapes = shapes
-        self.source = source
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.shapes
-
-    def axis(self, name: str, axis: int) -> int:
-        if name not in self.shapes:
-            raise CheckpointError(f"{self.source} does not fit: {name!r} is missing")
-        shape = self.shapes[name]
-        if axis >= len(shape) or shape[axis] < 1:
-            raise CheckpointError(f"{self.source} does not fit: {name!r} has the shape {shape}")
-        return shape[axis]
-
-    def rank(self, name: str) -> int:
-        self.axis(name, 0)
-        return len(self.shapes[name])
-
-    def count(self, pattern: str) -> int:
-        """How many numbers from 0 on make `pattern` a name."""
-        number = 0
-        while pattern.format(number) in self.shapes:
-            number += 1
-        return number
-
-    def fail(self, why: str) -> CheckpointError:
-        return CheckpointError(f"{self.source} does not fit: {why}")
+def _encoders(shapes: Shapes) -> Mapping[str, str]:
+    """Where the names of each text encoder begin; empty where no form of a checkpoint has such encoders."""
+    for form in ENCODERS:
+        if all(any(name.startswith(place) for name in shapes) for place in form.values()):
+            return form
+    return {}
 
 
-def _checkpoint(shapes: _Shapes, metadata: Mapping[str, str], prediction: Prediction | None) -> Detected:
+def _checkpoint(
+    shapes: ShapesByName, encoders: Mapping[str, str], metadata: Mapping[str, str], prediction: Prediction | None
+) -> Detected:
     source = shapes.source
     stated = _stated(metadata, source)
-    open_clip = OPEN_CLIP + "ln_final.weight" in shapes
-    text = _with(_open_clip(shapes) if open_clip else _clip(shapes), stated, "text_encoder", source)
-    vae = _with(_vae(shapes, VAE), stated, "vae", source)
-    unet = _unet(shapes, UNET)
-    scheduler = _scheduler(shapes, metadata, stated, open_clip=open_clip, prediction=prediction)
-    if open_clip and scheduler["prediction_type"] == "v_prediction":
+    texts = {
+        name: _with(
+            read_open_clip(shapes, start, projected=name == "text_encoder_2")
+            if start.endswith(OPEN_CLIP)
+            else read_clip(shapes, start),
+            stated,
+            name,
+            source,
+        )
+        for name, start in encoders.items()
+    }
+    unet = read_unet(shapes, UNET)
+    row = _row(unet, texts, metadata, source)
+    vae = _with(_like(row, read_vae(shapes, VAE)), stated, "vae", source)
+    open_clip = any(config.hidden_act != "quick_gelu" for config in texts.values())
+    scheduler = _scheduler(shapes, metadata, stated, row, open_clip=open_clip, prediction=prediction)
+    if row.unet is not None:
+        unet = replace(unet, sample_size=row.unet.sample_size)
+    if row.name in ("sd2", "custom") and open_clip and scheduler["prediction_type"] == "v_prediction":
         unet = replace(unet, sample_size=96)
     unet = _with(unet, stated, "unet", source)
     _check_unet(unet, source)
-    if text.hidden_size % text.num_attention_heads:
-        raise shapes.fail(f"{text.hidden_size} channels of text for {text.num_attention_heads} heads")
-    padding = stated.get("padding", "!" if open_clip else END)
-    if not isinstance(padding, str):
-        raise CheckpointError(f"{source}: the padding {padding!r} in its metadata is no token")
-    table = checkpoint.table(unet, vae, text, open_clip=open_clip, linear_vae=_linear_vae(shapes, VAE))
-    family = family_of(unet.cross_attention_dim, AutoencoderKLConfig.class_name).name
+    for config in texts.values():
+        if config.hidden_size % config.num_attention_heads:
+            raise shapes.fail(f"{config.hidden_size} channels of text for {config.num_attention_heads} heads")
+    padding = _padding(texts, stated, source)
+    zero_empty = stated.get("zero_empty", row.zero_empty) is True
+    table = checkpoint.table(unet, vae, texts, linear_vae=linear_vae(shapes, VAE))
+    family = family_of(unet, texts, scheduler).name
     warning = ""
     told = prediction is not None or _tells_prediction(shapes, metadata, stated)
-    if family == "sd2" and unet.in_channels == 4 and not told:
+    if family == "sd2" and not told:
         warning = (
             f"{source} does not say whether it predicts noise or v; noise is assumed. If its pictures are brown noise, "
             "convert it with --prediction v"
         )
-    layout = Layout(unet, vae, text, scheduler, padding, table)
+    layout = Layout({"unet": unet, "vae": vae, **texts}, scheduler, padding, zero_empty, table)
     return Detected("checkpoint", family, "LDM", layout, table=table, warning=warning)
 
 
-def _unet(shapes: _Shapes, prefix: str) -> UNetConfig:
-    """Walk the input blocks: a convolution, then levels of residual blocks that end in a downsampling."""
-    widths: list[int] = []
-    layers = [0]
-    depths: list[int | None] = [None]
-    block, width = 1, 0
-    while True:
-        name = f"{prefix}input_blocks.{block}."
-        if name + "0.op.weight" in shapes:
-            widths.append(width)
-            layers.append(0)
-            depths.append(None)
-        elif name + "0.in_layers.2.weight" in shapes:
-            width = shapes.axis(name + "0.in_layers.2.weight", 0)
-            layers[-1] += 1
-            if name + "1.norm.weight" in shapes:
-                depths[-1] = shapes.count(name + "1.transformer_blocks.{}.attn2.to_k.weight")
-        else:
-            break
-        block += 1
-    widths.append(width)
-    if len(set(layers)) > 1 or not layers[0]:
-        raise shapes.fail(f"its levels have {layers} residual blocks; they must be alike")
-    middle = f"{prefix}middle_block.1."
-    depth = shapes.count(middle + "transformer_blocks.{}.attn2.to_k.weight")
-    if set(depths) - {None, depth}:
-        raise shapes.fail(f"transformers of {depths} blocks beside {depth} in the middle; is it SDXL?")
-    linear = shapes.rank(middle + "proj_in.weight") == 2
-    cross = [number is not None for number in depths]
-    return UNetConfig(
-        in_channels=shapes.axis(f"{prefix}input_blocks.0.0.weight", 1),
-        out_channels=shapes.axis(f"{prefix}out.2.weight", 0),
-        block_out_channels=tuple(widths),
-        down_block_types=tuple("CrossAttnDownBlock2D" if there else "DownBlock2D" for there in cross),
-        up_block_types=tuple("CrossAttnUpBlock2D" if there else "UpBlock2D" for there in reversed(cross)),
-        layers_per_block=layers[0],
-        transformer_layers_per_block=depth,
-        attention_head_dim=tuple(max(1, width // 64) for width in widths) if linear else 8,
-        cross_attention_dim=shapes.axis(middle + "transformer_blocks.0.attn2.to_k.weight", 1),
-        use_linear_projection=linear,
-    )
+def _sd3(shapes: ShapesByName, metadata: Mapping[str, str]) -> Detected:
+    """T5 counts as a part wherever its weights are; whether it can be used depends on its tokenizer."""
+    source = shapes.source
+    stated = _stated(metadata, source)
+    texts: dict[str, CLIPTextConfig] = {}
+    for part in sd3.CLIPS:
+        own = read_projected(shapes, sd3.FILES[part])
+        if part == "text_encoder_2":  # OpenCLIP's
+            own = replace(own, hidden_act="gelu", pad_token_id=0)
+        texts[part] = _with(own, stated, part, source)
+    transformer = _with(read_mmdit(shapes, UNET), stated, "transformer", source)
+    told = (metadata.get("modelspec.title", ""), metadata.get("modelspec.architecture", ""), Path(source).stem)
+    row = family_of(transformer, texts, {}, named=" ".join(told))
+    vae = _with(_like(row, read_vae(shapes, VAE)), stated, "vae", source)
+    for config in texts.values():
+        if config.hidden_size % config.num_attention_heads:
+            raise shapes.fail(f"{config.hidden_size} channels of text for {config.num_attention_heads} heads")
+    t5 = {}
+    if any(name.startswith(sd3.FILES[T5]) for name in shapes.shapes):
+        t5[T5] = _with(read_t5(shapes, sd3.FILES[T5]), stated, T5, source)
+    projected = [part for part in sd3.CLIPS if f"{sd3.FILES[part]}text_projection.weight" in shapes]
+    linear = linear_vae(shapes, VAE)
+    table = sd3.table(transformer, vae, texts, projected=projected, with_t5=bool(t5), linear_vae=linear)
+    given = stated.get("scheduler")
+    scheduler = given if isinstance(given, dict) else dict(row.scheduler)
+    configs = {"transformer": transformer, "vae": vae, **texts, **t5}
+    layout = Layout(configs, scheduler, _padding(texts, stated, source), False, table)
+    return Detected("checkpoint", row.name, "SD3", layout, table=table)
+
+
+def _like(row: Family, vae: AutoencoderKLConfig) -> AutoencoderKLConfig:
+    """With the family's numbers that shapes do not tell."""
+    return replace(vae, **{key: getattr(row.autoencoder, key) for key in NOT_IN_SHAPES[type(KL)]})
+
+
+def _row(unet: UNetConfig, texts: Mapping[str, CLIPTextConfig], metadata: Mapping[str, str], source: str) -> Family:
+    """The family by the networks alone, and by the word turbo."""
+    named = f"{metadata.get('modelspec.title', '')} {Path(source).stem}".lower()
+    return family_of(unet, texts, {**EULER, "timestep_spacing": "trailing" if "turbo" in named else "leading"})
+
+
+def _padding(texts: Mapping[str, CLIPTextConfig], stated: Mapping[str, Any], source: str) -> dict[str, str]:
+    """What our metadata say, else what each encoder was trained with."""
+    given = stated.get("padding", {})
+    if not isinstance(given, dict) or not all(isinstance(token, str) for token in given.values()):
+        raise CheckpointError(f"{source}: the padding {given!r} in its metadata is no token of each encoder")
+    return {name: given.get(name, END if config.hidden_act == "quick_gelu" else "!") for name, config in texts.items()}
 
 
 def _check_unet(config: UNetConfig, source: str) -> None:
@@ -256,76 +274,16 @@ def _check_unet(config: UNetConfig, source: str) -> None:
         raise CheckpointError(f"{source}: its metadata describe no network ({error})") from error
 
 
-def _vae(shapes: _Shapes, prefix: str) -> AutoencoderKLConfig:
-    levels = shapes.count(prefix + "encoder.down.{}.block.0.conv1.weight")
-    return AutoencoderKLConfig(
-        in_channels=shapes.axis(f"{prefix}encoder.conv_in.weight", 1),
-        out_channels=shapes.axis(f"{prefix}decoder.conv_out.weight", 0),
-        latent_channels=shapes.axis(f"{prefix}decoder.conv_in.weight", 1),
-        block_out_channels=tuple(
-            shapes.axis(f"{prefix}encoder.down.{i}.block.0.conv1.weight", 0) for i in range(levels)
-        ),
-        down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels,
-        layers_per_block=shapes.count(prefix + "encoder.down.0.block.{}.conv1.weight"),
-        use_quant_conv=f"{prefix}quant_conv.weight" in shapes,
-        use_post_quant_conv=f"{prefix}post_quant_conv.weight" in shapes,
-        mid_block_add_attention=f"{prefix}encoder.mid.attn_1.q.weight" in shapes,
-    )
-
-
-def _linear_vae(shapes: _Shapes, prefix: str) -> bool:
-    name = f"{prefix}encoder.mid.attn_1.q.weight"
-    return name in shapes and shapes.rank(name) == 2
-
-
-def _clip(shapes: _Shapes) -> CLIPTextConfig:
-    inner = CLIP + "text_model." if CLIP + "text_model.final_layer_norm.weight" in shapes else CLIP
-    return _text(
-        shapes,
-        words=inner + "embeddings.token_embedding.weight",
-        places=inner + "embeddings.position_embedding.weight",
-        layers=shapes.count(inner + "encoder.layers.{}.layer_norm1.weight"),
-        inner=inner + "encoder.layers.0.mlp.fc1.weight",
-    )
-
-
-def _open_clip(shapes: _Shapes) -> CLIPTextConfig:
-    layers = shapes.count(OPEN_CLIP + "transformer.resblocks.{}.ln_1.weight")
-    config = _text(
-        shapes,
-        words=OPEN_CLIP + "token_embedding.weight",
-        places=OPEN_CLIP + "positional_embedding",
-        layers=min(layers, open_clip_text.DEPTH - 1),
-        inner=OPEN_CLIP + "transformer.resblocks.0.mlp.c_fc.weight",
-    )
-    return replace(config, hidden_act="gelu", projection_dim=512, pad_token_id=0)
-
-
-def _text(shapes: _Shapes, *, words: str, places: str, layers: int, inner: str) -> CLIPTextConfig:
-    """CLIP's heads are 64 wide in every published size."""
-    width = shapes.axis(words, 1)
-    return CLIPTextConfig(
-        vocab_size=shapes.axis(words, 0),
-        hidden_size=width,
-        intermediate_size=shapes.axis(inner, 0),
-        num_hidden_layers=layers,
-        num_attention_heads=max(1, width // 64),
-        max_position_embeddings=shapes.axis(places, 0),
-        projection_dim=width,
-    )
-
-
 def _scheduler(
-    shapes: _Shapes,
+    shapes: ShapesByName,
     metadata: Mapping[str, str],
     stated: Mapping[str, Any],
+    row: Family,
     *,
     open_clip: bool,
     prediction: Prediction | None,
 ) -> dict[str, Any]:
-    ends = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading"}
-    config: dict[str, Any] = {**SCHEDULERS[open_clip], **ends, "prediction_type": "epsilon"}
+    config: dict[str, Any] = dict(DDIM if row.name == "custom" and open_clip else row.scheduler)
     spec = metadata.get("modelspec.prediction_type", "")
     if spec in ("v", "v_prediction") or metadata.get("modelspec.architecture", "").endswith("-v"):
         config["prediction_type"] = "v_prediction"
@@ -337,11 +295,16 @@ def _scheduler(
         config["prediction_type"] = {"epsilon": "epsilon", "v": "v_prediction"}[prediction]
     if "ztsnr" in shapes:
         # Lin et al. 2024, which also asks for timesteps that begin at the noisiest; PLMS cannot begin there.
-        config |= {"_class_name": "DDIMScheduler", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+        config = {
+            **DDIM,
+            "prediction_type": config["prediction_type"],
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+        }
     return config
 
 
-def _tells_prediction(shapes: _Shapes, metadata: Mapping[str, str], stated: Mapping[str, Any]) -> bool:
+def _tells_prediction(shapes: ShapesByName, metadata: Mapping[str, str], stated: Mapping[str, Any]) -> bool:
     architecture = metadata.get("modelspec.architecture", "")
     return (
         "v_pred" in shapes

@@ -7,18 +7,23 @@ names nor shapes tell, so that a model of any size comes back as it was.
 import json
 import secrets
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from sfumato.checkpoints.detect import METADATA, Prediction, beyond_shapes
-from sfumato.checkpoints.parts import PIPELINES, Parts, clip_tokenizer, read_file, read_folder, read_vae
-from sfumato.checkpoints.rules import revert
-from sfumato.checkpoints.save import HASH, STEMS, save_index, write_json, write_tensors
-from sfumato.checkpoints.tables import checkpoint
+from sfumato.checkpoints.detect import METADATA, T5_TOKENIZER, Prediction, beyond_shapes
+from sfumato.checkpoints.folder import read_folder
+from sfumato.checkpoints.parts import Parts, native_size, second
+from sfumato.checkpoints.rules import Rule, revert
+from sfumato.checkpoints.save import HASH, STEMS, T5, save_index, write_json, write_tensors
+from sfumato.checkpoints.single import clip_tokenizer, read_file, read_vae
+from sfumato.checkpoints.tables import checkpoint, sd3
 from sfumato.errors import CheckpointError, OutputError
+from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.unet import UNetConfig
 
 StoredPrecision = Literal["keep", "fp32", "fp16", "bf16"]
 PRECISIONS: dict[StoredPrecision, torch.dtype | None] = {
@@ -36,15 +41,17 @@ def export(
     precision: StoredPrecision = "keep",
     prediction: Prediction | None = None,
     vae: Path | None = None,
+    revise: Callable[[Parts], Parts] | None = None,
 ) -> Path:
     """Write the model in `source` (a file or a folder) as `target`: a file if it is named .safetensors, else a folder.
 
     Args:
         prediction: what the network predicts, where the source does not say or says it wrongly.
         vae: an autoencoder file to put in place of the model's own.
+        revise: changes the parts before they are written, as merging adapters does.
 
     Raises:
-        CheckpointError: the source is not a sound model of the Stable Diffusion 1.x or 2.x form.
+        CheckpointError: the source is not a sound model, or has no place in the other layout.
         OutputError: the target is there already or cannot be written; nothing half-written is left.
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir()) and target.suffix != ".safetensors"):
@@ -60,6 +67,8 @@ def export(
         parts = read_file(source, prediction=prediction)
     if vae is not None:
         parts = _with_vae(parts, vae)
+    if revise is not None:
+        parts = revise(parts)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".safetensors":
@@ -72,62 +81,84 @@ def export(
 
 
 def _with_vae(parts: Parts, path: Path) -> Parts:
-    config, state = read_vae(path)
+    config, state = read_vae(path, parts.vae if isinstance(parts.vae, AutoencoderKLConfig) else None)
     if config.latent_channels != parts.vae.latent_channels:
         raise CheckpointError(f"{path} has {config.latent_channels} latent channels for {parts.vae.latent_channels}")
     rest = {name: value for name, value in parts.state.items() if not name.startswith("vae.")}
-    return replace(parts, vae=config, state={**rest, **{f"vae.{name}": value for name, value in state.items()}})
+    state = {**rest, **{f"vae.{name}": value for name, value in state.items()}}
+    return replace(parts, configs={**parts.configs, "vae": config}, state=state)
 
 
 def _write_file(parts: Parts, target: Path, dtype: torch.dtype | None, *, title: str) -> None:
     clip = clip_tokenizer()
-    if parts.tokenizer.vocabulary != clip.vocabulary or parts.tokenizer.merges != clip.merges:
+    if any((own.vocabulary, own.merges) != (clip.vocabulary, clip.merges) for own in parts.tokenizers.values()):
         raise CheckpointError(
             "a single file has no place for a tokenizer, and the model's is not CLIP's; keep the folder"
         )
-    open_clip = parts.text.hidden_act != "quick_gelu"
-    rules = checkpoint.table(parts.unet, parts.vae, parts.text, open_clip=open_clip)
-    write_tensors(target, revert(parts.state, rules), _metadata(parts, title, open_clip=open_clip), dtype)
+    if not isinstance(parts.vae, AutoencoderKLConfig):
+        raise CheckpointError(f"an {parts.vae.class_name} has no single-file layout; keep the folder")
+    state = revert(parts.state, _table(parts, parts.vae))
+    if T5 in parts.configs:  # diffusers wants the words' vectors by both of their names
+        state[f"{sd3.FILES[T5]}encoder.embed_tokens.weight"] = state[f"{sd3.FILES[T5]}shared.weight"]
+    write_tensors(target, state, _metadata(parts, title), dtype)
 
 
-def _metadata(parts: Parts, title: str, *, open_clip: bool) -> dict[str, str]:
+def _table(parts: Parts, vae: AutoencoderKLConfig) -> tuple[Rule, ...]:
+    if isinstance(parts.network, UNetConfig):
+        return checkpoint.table(parts.network, vae, parts.texts)
+    projections = {name: parts.state[f"{name}.text_projection.weight"] for name in parts.texts}
+    projected = [name for name, own in projections.items() if not torch.equal(own.float(), torch.eye(len(own)))]
+    return sd3.table(parts.network, vae, parts.texts, projected=projected, with_t5=T5 in parts.configs)
+
+
+def _metadata(parts: Parts, title: str) -> dict[str, str]:
     v = parts.scheduler.get("prediction_type") == "v_prediction"
-    size = parts.unet.sample_size or 64
-    height, width = (size, size) if isinstance(size, int) else size
-    kind = "v1" if not open_clip else "v2-768-v" if v else "v2-512"
+    width, height = native_size(parts.network, parts.vae.factor)
     stated = {
-        "unet": beyond_shapes(parts.unet),
-        "vae": beyond_shapes(parts.vae),
-        "text_encoder": beyond_shapes(parts.text),
-        "padding": parts.tokenizer.padding,
+        **{name: beyond_shapes(config) for name, config in parts.configs.items()},
+        "padding": {name: tokenizer.padding for name, tokenizer in parts.tokenizers.items()},
         "scheduler": dict(parts.scheduler),
+        "zero_empty": parts.zero_empty,
     }
     return {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"stable-diffusion-{kind}{'-inpainting' if parts.unet.in_channels == 9 else ''}",
+        "modelspec.architecture": _architecture(parts, v=v),
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": title,
-        "modelspec.resolution": f"{width * parts.vae.factor}x{height * parts.vae.factor}",
-        "modelspec.prediction_type": "v" if v else "epsilon",
+        "modelspec.resolution": f"{width}x{height}",
+        **({"modelspec.prediction_type": "v" if v else "epsilon"} if isinstance(parts.network, UNetConfig) else {}),
+        **({} if parts.t5_tokenizer is None else {T5_TOKENIZER: parts.t5_tokenizer.serialised}),
         HASH: "",
         METADATA: json.dumps(stated),
     }
 
 
+def _architecture(parts: Parts, *, v: bool) -> str:
+    name = parts.family.architecture
+    if parts.family.unet is None and any(config.hidden_act != "quick_gelu" for config in parts.texts.values()):
+        name = "v2-512"
+    return f"stable-diffusion-{name.replace('v2-512', 'v2-768-v') if v else name}"
+
+
 def _write_folder(parts: Parts, target: Path, dtype: torch.dtype | None) -> None:
-    if parts.unet.in_channels not in PIPELINES:
-        raise CheckpointError(f"diffusers has no pipeline for {parts.unet.in_channels} input channels; keep the file")
     temporary = target.with_name(f".{secrets.token_hex(6)}.tmp")
-    configs = {"unet": parts.unet, "vae": parts.vae, "text_encoder": parts.text}
     try:
-        for name, config in configs.items():
+        for name, config in parts.configs.items():
             (temporary / name).mkdir(parents=True)
             write_json(temporary / name / "config.json", config.to_json())
             file = temporary / name / f"{STEMS.get(name, 'diffusion_pytorch_model')}.safetensors"
             write_tensors(file, parts.part(name), {"format": "pt"}, dtype)
-        parts.tokenizer.save(temporary / "tokenizer")
-        kinds = {name: type(config) for name, config in configs.items()}
-        save_index(temporary, kinds, parts.scheduler, PIPELINES[parts.unet.in_channels])
+        for name, tokenizer in parts.tokenizers.items():
+            tokenizer.save(temporary / name.replace("text_encoder", "tokenizer"))
+        if parts.t5_tokenizer is not None:
+            parts.t5_tokenizer.save(temporary / "tokenizer_3")
+        save_index(
+            temporary,
+            {name: type(config) for name, config in parts.configs.items()},
+            parts.scheduler,
+            f"{parts.family.pipeline}Pipeline",
+            zero_empty=parts.zero_empty if second(parts.texts) and isinstance(parts.network, UNetConfig) else None,
+        )
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,27 +1,32 @@
 """A diffusers folder as a `Model`: no conversion, no network, nothing skipped."""
 
+import hashlib
 import json
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from sfumato.checkpoints.rules import Ignore, Rename, Rule, check_finite, convert, fit
-from sfumato.checkpoints.scheduler import read_scheduler
-from sfumato.checkpoints.skeleton import on_meta
+from sfumato.checkpoints.parts import TEXT_ENCODERS, Parts, assemble, check, sampling, second, skeleton
+from sfumato.checkpoints.rules import Ignore, Rename, Rule, check_finite, check_same, convert
+from sfumato.checkpoints.save import STEMS, T5
+from sfumato.checkpoints.tables import t5
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import Autoencoder, Model, family_of
-from sfumato.files import sha256
-from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
-from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
-from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
+from sfumato.families import FAMILIES, Model
+from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
+from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.config import ModelConfig
+from sfumato.models.mmdit import MMDiTConfig
+from sfumato.models.t5 import T5Config
+from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.models.unet import UNet, UNetConfig
+from sfumato.models.unet import UNetConfig
+from sfumato.runtime.digests import remembered_sha256
 
 TEXT_RULES: tuple[Rule, ...] = (
     Ignore(r"text_model\.embeddings\.position_ids$", "0, 1, 2 ...: a constant that old files carry"),
@@ -33,98 +38,112 @@ AUTOENCODER_RULES: tuple[Rule, ...] = (  # attention in an autoencoder, as named
     Rename(r"\.attentions\.0\.value\.", ".attentions.0.to_v."),
     Rename(r"\.attentions\.0\.proj_attn\.", ".attentions.0.to_out.0."),
 )
+RULES: dict[str, tuple[Rule, ...]] = {
+    "vae": AUTOENCODER_RULES,
+    **dict.fromkeys(TEXT_ENCODERS, TEXT_RULES),
+    T5: t5.table(file=""),
+}
 
-AUTOENCODERS: dict[str, tuple[type[ModelConfig], Callable[[Any], nn.Module]]] = {
-    "AutoencoderKL": (AutoencoderKLConfig, AutoencoderKL),
-    "AutoencoderFold": (AutoencoderFoldConfig, AutoencoderFold),
+KINDS: dict[str, tuple[type[ModelConfig], ...]] = {
+    "unet": (UNetConfig,),
+    "transformer": (MMDiTConfig,),
+    "vae": (AutoencoderKLConfig, AutoencoderFoldConfig),
+    **dict.fromkeys(TEXT_ENCODERS, (CLIPTextConfig, ProjectedCLIPTextConfig)),
+    T5: (T5Config,),
+}
+"""What a part may be; the first is meant where its configuration does not say."""
+
+PIPELINES = {f"{family.pipeline}Pipeline" for family in FAMILIES} | {
+    "StableDiffusionImg2ImgPipeline",
+    "LatentConsistencyModelImg2ImgPipeline",
 }
 
 
-def load_folder(folder: Path, *, dtype: torch.dtype, device: torch.device) -> Model:
-    """Load every part of the model in `folder` (model_index.json, unet, vae, text_encoder, tokenizer, scheduler).
+def load_folder(folder: Path, *, dtype: torch.dtype, device: torch.device, allow_nonfinite: bool = False) -> Model:
+    """Load every part of the model in `folder` (model_index.json, network, vae, text encoders, tokenizers, scheduler).
 
     Weights are mapped and cast once to `dtype`; each part is built without memory first.
+
+    Args:
+        allow_nonfinite: name NaN and infinity in weights, and load them.
 
     Raises:
         CheckpointError: a part is missing, truncated, foreign, unfit or not finite; the message names it.
     """
     started = time.perf_counter()
+    with ThreadPoolExecutor(1) as beside:
+        parts = read_folder(folder, halves=dtype == torch.float16, allow_nonfinite=allow_nonfinite)
+        network = weights_files(folder / parts.denoiser, _stem(parts.denoiser), halves=dtype == torch.float16)
+        digest = beside.submit(_digest, network)
+        return assemble(parts, folder, dtype=dtype, device=device, digest=digest.result, started=started)
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    """Of one file its SHA-256, of shards that of theirs."""
+    digests = [remembered_sha256(file) for file in files]
+    return digests[0] if len(files) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _stem(part: str) -> str:
+    return STEMS.get(part, "diffusion_pytorch_model")
+
+
+def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = False) -> Parts:
+    """The parts in a diffusers folder, their tensors mapped as they are.
+
+    Args:
+        halves: prefer the float16 variant of the weights.
+        allow_nonfinite: as for `load_folder`.
+
+    Raises:
+        CheckpointError: a part is missing, of another kind, does not fit or is not finite.
+    """
     index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
-    if pipeline != "StableDiffusionPipeline":
-        raise CheckpointError(f"{folder} holds a {pipeline}; supported: StableDiffusionPipeline")
-    vae_json = read_json(folder / "vae" / "config.json")
-    vae_name = vae_json.get("_class_name", "AutoencoderKL")
-    if vae_name not in AUTOENCODERS:
-        raise CheckpointError(f"{folder / 'vae'} is a {vae_name}; supported: {', '.join(AUTOENCODERS)}")
-    vae_config_type, vae_type = AUTOENCODERS[vae_name]
-    unet_config = UNetConfig.from_json(read_json(folder / "unet" / "config.json"), str(folder / "unet/config.json"))
-    text_config = CLIPTextConfig.from_json(
-        read_json(folder / "text_encoder" / "config.json"), str(folder / "text_encoder/config.json")
-    )
-    vae_config = vae_config_type.from_json(vae_json, str(folder / "vae/config.json"))
-    sampling = read_scheduler(
-        read_json(folder / "scheduler" / "scheduler_config.json"), str(folder / "scheduler/scheduler_config.json")
-    )
-    tokenizer = ClipTokenizer.from_folder(folder / "tokenizer")
-    if len(tokenizer.vocabulary) > text_config.vocab_size:
-        raise CheckpointError(
-            f"{folder}: the tokenizer has {len(tokenizer.vocabulary)} tokens but the text encoder only "
-            f"{text_config.vocab_size}; the parts are of different models"
-        )
-
-    if tokenizer.length > text_config.max_position_embeddings:
-        raise CheckpointError(
-            f"{folder}: the tokenizer's window of {tokenizer.length} is longer than the text encoder's "
-            f"{text_config.max_position_embeddings}; the parts are of different models"
-        )
-
-    def build(make: Callable[[], nn.Module], part: str, stem: str, rules: tuple[Rule, ...] = ()) -> nn.Module:
-        try:
-            with on_meta():
-                module = make()
-        except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
-            raise CheckpointError(f"{folder / part / 'config.json'} describes no network: {error}") from error
-        file = weights_file(folder / part, stem)
-        state = convert(read_tensors(file), rules)
-        check_finite(state, str(file))
-        fit(module, state, str(file), dtype)
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return module.eval().requires_grad_(False)
-
-    unet = build(lambda: UNet(unet_config), "unet", "diffusion_pytorch_model")
-    vae = build(lambda: vae_type(vae_config), "vae", "diffusion_pytorch_model", AUTOENCODER_RULES)
-    text = build(lambda: CLIPTextEncoder(text_config), "text_encoder", "model", TEXT_RULES)
-    assert isinstance(unet, UNet)
-    assert isinstance(text, CLIPTextEncoder)
-    assert isinstance(vae, AutoencoderKL | AutoencoderFold)
-    if vae.latent_channels != unet_config.out_channels:
-        raise CheckpointError(
-            f"{folder}: the U-Net paints {unet_config.out_channels} channels but the autoencoder has "
-            f"{vae.latent_channels}; the parts are of different models"
-        )
-    return Model(
-        name=folder.name,
-        family=family_of(unet_config.cross_attention_dim, vae_name),
-        tokenizer=tokenizer,
-        text_encoder=text,
-        unet=unet,
-        autoencoder=vae,
-        sampling=sampling,
-        size=native_size(unet_config, vae),
-        dtype=dtype,
-        device=device,
-        hash=sha256(weights_file(folder / "unet", "diffusion_pytorch_model")),
-        path=folder,
-        seconds={"load": time.perf_counter() - started},
-    )
+    if pipeline not in PIPELINES:
+        raise CheckpointError(f"{folder} holds a {pipeline}; supported: {', '.join(sorted(PIPELINES))}")
+    texts = [name for name in TEXT_ENCODERS if _has(index, name)]
+    if not texts:
+        raise CheckpointError(f"{folder / 'model_index.json'} names no text encoder; copy the whole model folder")
+    with_t5 = _has(index, T5)
+    network = "transformer" if _has(index, "transformer") else "unet"
+    configs = {name: _config(folder, name) for name in (network, "vae", *texts, *([T5] if with_t5 else []))}
+    tokenizers = {name: ClipTokenizer.from_folder(folder / name.replace("text_encoder", "tokenizer")) for name in texts}
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    xl = network == "unet" and second(texts) and "text_encoder" in texts
+    zero_empty = bool(index.get("force_zeros_for_empty_prompt", xl))
+    t5_tokenizer = T5Tokenizer.from_folder(folder / "tokenizer_3") if with_t5 else None
+    parts = Parts(str(folder), configs, tokenizers, scheduler, zero_empty, {}, t5_tokenizer)
+    check(parts)
+    sampling(parts)
+    for name, config in configs.items():
+        tensors: dict[str, Tensor] = {}
+        for file in weights_files(folder / name, _stem(name), halves=halves):
+            read = convert(read_tensors(file), RULES.get(name, ()))
+            check_finite(read, str(file), allow=allow_nonfinite)
+            if twice := sorted(tensors.keys() & read.keys()):
+                raise CheckpointError(f"{file} holds {twice[0]!r} and so does another shard; get a sound copy")
+            tensors |= read
+        check_same(skeleton(config, str(folder / name / "config.json")), tensors, str(folder / name))
+        parts.state.update({f"{name}.{key}": value for key, value in tensors.items()})
+    return parts
 
 
-def native_size(config: UNetConfig, vae: Autoencoder) -> tuple[int, int]:
-    """Width and height in pixels that the U-Net was trained at."""
-    size = 64 if config.sample_size is None else config.sample_size
-    height, width = (size, size) if isinstance(size, int) else size
-    return width * vae.factor, height * vae.factor
+def _has(index: dict[str, Any], name: str) -> bool:
+    given = index.get(name)
+    return isinstance(given, list) and bool(given) and given[0] is not None
+
+
+def _config(folder: Path, part: str) -> ModelConfig:
+    path = folder / part / "config.json"
+    data = read_json(path)
+    [default, *others] = KINDS[part]
+    name = data.get("_class_name") or (data.get("architectures") or [None])[0] or default.class_name
+    for kind in (default, *others):
+        if name == kind.class_name:
+            return kind.from_json(data, str(path))
+    known = ", ".join(kind.class_name for kind in KINDS[part])
+    raise CheckpointError(f"{path.parent} is a {name}; supported: {known}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -147,14 +166,41 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def weights_file(folder: Path, stem: str) -> Path:
-    """The component's safetensors file: the plain one, or else its `fp16` variant.
+    """The component's weights where they are one file. Raises as `weights_files`."""
+    [file, *others] = weights_files(folder, stem)
+    if others:
+        raise CheckpointError(f"{folder} has its weights in {len(others) + 1} files; they must be one here")
+    return file
+
+
+def weights_files(folder: Path, stem: str, *, halves: bool = False) -> tuple[Path, ...]:
+    """The component's safetensors files, one or the shards that an index lists: the plain ones, or else the `fp16`
+    variant; the other way round if `halves` are preferred.
 
     Raises:
-        CheckpointError: there is none; pickled weights are named as such.
+        CheckpointError: there is none, or a shard is missing; pickled weights are named as such.
     """
-    for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
-        if (folder / name).is_file():
-            return folder / name
+    variants = (
+        (f"{stem}.safetensors", f"{stem}.safetensors.index.json"),
+        (f"{stem}.fp16.safetensors", f"{stem}.safetensors.index.fp16.json"),
+    )
+    for whole, index in reversed(variants) if halves else variants:
+        if (folder / whole).is_file():
+            return (folder / whole,)
+        if (folder / index).is_file():
+            return _shards(folder / index)
     if any((folder / f"{other}.bin").is_file() for other in (stem, "pytorch_model", f"{stem}.fp16")):
         raise CheckpointError(f"{folder} has pickled weights only; convert them to {stem}.safetensors")
     raise CheckpointError(f"{folder / f'{stem}.safetensors'} is missing; copy the whole model folder")
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    """The files in the `weight_map` of an index, which are beside it."""
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise CheckpointError(f"{index} has no weight_map of tensors to files; copy the whole model folder")
+    names = sorted(set(places.values()))
+    for name in names:
+        if Path(name).name != name or not (index.parent / name).is_file():
+            raise CheckpointError(f"{index} lists {name[:80]!r}, which is not beside it; copy the whole model folder")
+    return tuple(index.parent / name for name in names)

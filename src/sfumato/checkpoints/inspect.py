@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from sfumato.checkpoints.detect import Prediction, detect
-from sfumato.checkpoints.parts import check_file, describe
+from sfumato.checkpoints.detect import Detected, Prediction, detect
 from sfumato.checkpoints.rules import non_finite
 from sfumato.checkpoints.scheduler import read_scheduler
+from sfumato.checkpoints.single import check_file, describe
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.errors import CheckpointError
 
@@ -50,6 +50,7 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
     Raises:
         CheckpointError: the file cannot be read as tensors at all.
     """
+
     file = open_tensors(path)
     fault, matched, ignored, names = "", None, dict[str, int](), dict[str, list[str]]()
     found = None
@@ -81,7 +82,7 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
         kind="unknown" if found is None else found.kind,
         family="" if found is None else found.family,
         format="" if found is None else found.format,
-        prediction=None if found is None or found.layout is None else found.layout.scheduler["prediction_type"],
+        prediction=_prediction(found),
         precision=dict(Counter(file.dtypes.values()).most_common()),
         tensors=len(file.shapes),
         parameters=sum(map(prod, file.shapes.values())),
@@ -96,3 +97,7 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
         verdict=verdict,
         good=good,
     )
+
+
+def _prediction(found: Detected | None) -> str | None:
+    return None if found is None or found.layout is None else found.layout.scheduler.get("prediction_type", "flow")

@@ -1,162 +1,224 @@
-"""The parts of a model as data, whichever way they are stored: configurations, tensors, tokenizer, scheduler.
+"""The parts of a model as data, whichever way they are stored, and the model that is put together of them.
 
-Tensors carry the model's own names below `unet.`, `vae.` and `text_encoder.`.
+Parts go by the names of their folders in the diffusers layout: `unet` or `transformer`, `vae`, `text_encoder`,
+`text_encoder_2` and `text_encoder_3`.
+Tensors carry the model's own names below these.
 """
 
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
-from sfumato.checkpoints.detect import Detected, Prediction, detect
-from sfumato.checkpoints.folder import AUTOENCODER_RULES, TEXT_RULES, read_json, weights_file
-from sfumato.checkpoints.rules import Fit, Rule, check_finite, check_same, compare, convert
-from sfumato.checkpoints.save import STEMS
-from sfumato.checkpoints.scheduler import read_scheduler
+from sfumato.checkpoints.rules import fit
+from sfumato.checkpoints.save import T5
+from sfumato.checkpoints.scheduler import PIPELINE_OFFSET, read_scheduler
 from sfumato.checkpoints.skeleton import on_meta
-from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
-from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError
+from sfumato.families import Family, Model, Sampling, family_of
+from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
-from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
+from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder, ProjectedCLIPTextConfig
+from sfumato.models.config import ModelConfig
+from sfumato.models.mmdit import MMDiT, MMDiTConfig
+from sfumato.models.t5 import T5Config, T5Encoder
+from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
+from sfumato.prompts.encode import TextPart
+from sfumato.prompts.t5 import T5Part
 
-NAMES = ("unet", "vae", "text_encoder")
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
-PIPELINES = {4: "StableDiffusionPipeline", 8: "StableDiffusionInstructPix2PixPipeline"} | {
-    9: "StableDiffusionInpaintPipeline"
+NETWORKS: Mapping[type[ModelConfig], Callable[[Any], nn.Module]] = {
+    UNetConfig: UNet,
+    MMDiTConfig: MMDiT,
+    AutoencoderKLConfig: AutoencoderKL,
+    AutoencoderFoldConfig: AutoencoderFold,
+    CLIPTextConfig: CLIPTextEncoder,
+    ProjectedCLIPTextConfig: CLIPTextEncoder,
+    T5Config: T5Encoder,
 }
-"""diffusers' pipeline by the U-Net's input channels: text alone, a picture beside, a picture and a mask beside."""
-
-log = logging.getLogger(__name__)
-
-
-@cache
-def clip_tokenizer() -> ClipTokenizer:
-    """CLIP's own, unpacked once."""
-    return ClipTokenizer.clip()
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A whole model of the Stable Diffusion 1.x or 2.x form."""
+    """A whole model. `source` is what messages call it."""
 
-    unet: UNetConfig
-    vae: AutoencoderKLConfig
-    text: CLIPTextConfig
+    source: str
+    configs: Mapping[str, ModelConfig]
+    tokenizers: Mapping[str, ClipTokenizer]
+    """By text encoder of CLIP."""
     scheduler: Mapping[str, Any]
-    tokenizer: ClipTokenizer
+    zero_empty: bool
+    """An empty prompt is a condition of zeros, see `Family`."""
     state: dict[str, Tensor]
+    t5_tokenizer: T5Tokenizer | None = None
+
+    @property
+    def denoiser(self) -> str:
+        """The part that is the denoising network."""
+        return "unet" if "unet" in self.configs else "transformer"
+
+    @property
+    def network(self) -> UNetConfig | MMDiTConfig:
+        """Of the denoising network."""
+        return cast("UNetConfig | MMDiTConfig", self.configs[self.denoiser])
+
+    @property
+    def vae(self) -> AutoencoderKLConfig | AutoencoderFoldConfig:
+        """Of the autoencoder."""
+        return cast("AutoencoderKLConfig | AutoencoderFoldConfig", self.configs["vae"])
+
+    @property
+    def texts(self) -> dict[str, CLIPTextConfig]:
+        """Of the text encoders, T5 aside."""
+        return {name: cast("CLIPTextConfig", self.configs[name]) for name in TEXT_ENCODERS if name in self.configs}
+
+    @cached_property
+    def family(self) -> Family:
+        """Raises CheckpointError for parts that make no family."""
+        return family_of(self.network, self.texts, self.scheduler, self.vae.class_name, named=Path(self.source).stem)
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of one part, without its prefix."""
         return {key[len(name) + 1 :]: value for key, value in self.state.items() if key.startswith(f"{name}.")}
 
 
-def skeletons(unet: UNetConfig, vae: AutoencoderKLConfig, text: CLIPTextConfig) -> dict[str, nn.Module]:
-    """The networks by part, without memory.
+def skeleton(config: ModelConfig, source: str) -> nn.Module:
+    """The network of a configuration, without memory.
 
     Raises:
-        CheckpointError: configurations of no possible network.
+        CheckpointError: a configuration of no possible network.
     """
     try:
         with on_meta():
-            return {"unet": UNet(unet), "vae": AutoencoderKL(vae), "text_encoder": CLIPTextEncoder(text)}
+            return NETWORKS[type(config)](config)
     except (ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(f"no network has such a configuration: {error}") from error
+        raise CheckpointError(f"{source} describes no network: {error}") from error
 
 
-def check_file(file: TensorFile, found: Detected) -> Fit:
-    """How the names and shapes of a checkpoint or autoencoder meet the network that was detected in it."""
-    if found.layout is not None:
-        modules = skeletons(found.layout.unet, found.layout.vae, found.layout.text)
-        state = {f"{part}.{k}": v for part, module in modules.items() for k, v in module.state_dict().items()}
-    else:
-        assert found.vae is not None
-        with on_meta():
-            state = dict(AutoencoderKL(found.vae).state_dict())
-    return compare(file.shapes, state, found.table)
-
-
-def read_file(path: Path, *, prediction: Prediction | None = None) -> Parts:
-    """A checkpoint in one file.
+def check(parts: Parts) -> None:
+    """Whether the parts are of one model.
 
     Raises:
-        CheckpointError: it is something else, of another family, does not fit or is not finite.
+        CheckpointError: they are not; the message says which two.
     """
-    file = open_tensors(path)
-    found = detect(file.shapes, file.metadata, str(path), prediction=prediction)
-    layout = found.layout
-    if layout is None:
-        raise CheckpointError(f"{path} is {describe(found)}; give a Stable Diffusion 1.x or 2.x checkpoint")
-    if found.warning:
-        log.warning("%s", found.warning)
-    if not (verdict := check_file(file, found)):
-        raise CheckpointError(f"{path} does not fit: {verdict.report}")
-    read_scheduler(layout.scheduler, str(path))
-    tokenizer = replace(clip_tokenizer(), padding=layout.padding, length=layout.text.max_position_embeddings)
-    if layout.padding not in tokenizer.vocabulary:
-        raise CheckpointError(f"{path}: its padding {layout.padding[:40]!r} is no token of CLIP")
-    if len(tokenizer.vocabulary) > layout.text.vocab_size:
-        raise CheckpointError(f"{path} reads {layout.text.vocab_size} tokens; CLIP has {len(tokenizer.vocabulary)}")
-    state = convert(file.read(), layout.table)
-    check_finite(state, str(path))
-    return Parts(layout.unet, layout.vae, layout.text, layout.scheduler, tokenizer, state)
+    source = parts.source
+    for name, config in parts.texts.items():
+        tokenizer = parts.tokenizers[name]
+        if len(tokenizer.vocabulary) > config.vocab_size:
+            raise CheckpointError(
+                f"{source}: the tokenizer has {len(tokenizer.vocabulary)} tokens but the text encoder only "
+                f"{config.vocab_size}; the parts are of different models"
+            )
+        if tokenizer.length > config.max_position_embeddings:
+            raise CheckpointError(
+                f"{source}: the tokenizer's window of {tokenizer.length} is longer than the text encoder's "
+                f"{config.max_position_embeddings}; the parts are of different models"
+            )
+    network = parts.network
+    width = sum(config.hidden_size for config in parts.texts.values())
+    if isinstance(network, MMDiTConfig):
+        _check_three(parts, network, width)
+    elif width != network.cross_attention_dim:
+        raise CheckpointError(
+            f"{source}: the U-Net reads tokens {network.cross_attention_dim} wide but the text encoders make "
+            f"{width}; the parts are of different models"
+        )
+    if parts.vae.latent_channels != network.out_channels:
+        raise CheckpointError(
+            f"{source}: the network paints {network.out_channels} channels but the autoencoder has "
+            f"{parts.vae.latent_channels}; the parts are of different models"
+        )
 
 
-def read_vae(path: Path) -> tuple[AutoencoderKLConfig, dict[str, Tensor]]:
-    """An autoencoder in one file in the layout of latent-diffusion code, below `first_stage_model.` or bare.
+def _check_three(parts: Parts, network: MMDiTConfig, width: int) -> None:
+    """The encoders of Stable Diffusion 3, see `prompts.t5.stacked`."""
+    pooled = sum(config.projection_dim for config in parts.texts.values())
+    t5, tokenizer = parts.configs.get(T5), parts.t5_tokenizer
+    whole = len(parts.texts) == len(TEXT_ENCODERS) and all(config.projected for config in parts.texts.values())
+    fits = width <= network.joint_attention_dim and pooled == network.pooled_projection_dim
+    if isinstance(t5, T5Config):
+        fits = fits and t5.d_model == network.joint_attention_dim
+    if not whole or not fits:
+        raise CheckpointError(
+            f"{parts.source}: the transformer reads tokens of {network.joint_attention_dim} and a pooled vector of "
+            f"{network.pooled_projection_dim}, by two projected CLIP encoders and T5; the parts are of different models"
+        )
+    if isinstance(t5, T5Config) and (tokenizer is None or tokenizer.size > t5.vocab_size):
+        raise CheckpointError(f"{parts.source}: T5 reads {t5.vocab_size} tokens, which are not those of its tokenizer")
+
+
+def assemble(
+    parts: Parts,
+    path: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    digest: Callable[[], str],
+    started: float,
+) -> Model:
+    """The model of these parts: each built without memory, then given its tensors, cast once to `dtype`.
+
+    Args:
+        digest: SHA-256 of the denoiser's weights, in hexadecimal.
+        started: when loading began, on `time.perf_counter`.
 
     Raises:
-        CheckpointError: it is something else, does not fit or is not finite.
+        CheckpointError: a part does not fit its configuration, or another part.
     """
-    file = open_tensors(path)
-    found = detect(file.shapes, file.metadata, str(path))
-    if found.vae is None:
-        raise CheckpointError(f"{path} is {describe(found)}; give an autoencoder with encoder.down and decoder.up")
-    if not (verdict := check_file(file, found)):
-        raise CheckpointError(f"{path} does not fit: {verdict.report}")
-    state = convert(file.read(), found.table)
-    check_finite(state, str(path))
-    return found.vae, state
+    check(parts)
+    family = parts.family
+    networks = {}
+    for name, config in parts.configs.items():
+        module = skeleton(config, f"{parts.source}: {name}")
+        wide = dtype == torch.float16 and getattr(config, "force_upcast", False)
+        fit(module, parts.part(name), f"{parts.source}: {name}", torch.float32 if wide else dtype)
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        networks[name] = module.eval().requires_grad_(False)
+    autoencoder = cast("AutoencoderKL | AutoencoderFold", networks["vae"])
+    texts: dict[str, TextPart | T5Part] = {
+        name: TextPart(parts.tokenizers[name], cast("CLIPTextEncoder", networks[name]), second(parts.texts))
+        for name in parts.texts
+    }
+    if parts.t5_tokenizer is not None:
+        texts[T5] = T5Part(parts.t5_tokenizer, cast("T5Encoder", networks[T5]))
+    return Model(
+        name=path.stem if path.is_file() else path.name,
+        family=family,
+        texts=texts,
+        network=cast("UNet | MMDiT", networks[parts.denoiser]),
+        autoencoder=autoencoder,
+        sampling=sampling(parts),
+        size=native_size(parts.network, autoencoder.factor),
+        dtype=dtype,
+        device=device,
+        hash=digest(),
+        path=path,
+        zero_empty=parts.zero_empty,
+        seconds={"load": time.perf_counter() - started},
+    )
 
 
-def describe(found: Detected) -> str:
-    """A few words for a message."""
-    if found.kind == "unknown":
-        return found.family or "of no kind that is known here"
-    kind = {"vae": "an autoencoder", "lora": "a LoRA", "embedding": "an embedding", "controlnet": "a ControlNet"}
-    return kind.get(found.kind, f"a checkpoint of {found.family}")
+def sampling(parts: Parts) -> Sampling:
+    """How the parts' scheduler samples. Raises as `read_scheduler`."""
+    offset = None if second(parts.texts) else PIPELINE_OFFSET
+    return read_scheduler(parts.scheduler, f"{parts.source}: scheduler", offset=offset)
 
 
-def read_folder(folder: Path) -> Parts:
-    """A diffusers folder, its tensors as they are.
+def second(texts: Collection[str]) -> bool:
+    """Whether a model of these text encoders reads them as SDXL does, with the second one alone or beside the first."""
+    return "text_encoder_2" in texts
 
-    Raises:
-        CheckpointError: a part is missing, of another kind, does not fit or is not finite.
-    """
-    pipeline = read_json(folder / "model_index.json").get("_class_name")
-    if pipeline not in PIPELINES.values():
-        raise CheckpointError(f"{folder} holds a {pipeline}; supported: {', '.join(PIPELINES.values())}")
-    configs = {name: read_json(folder / name / "config.json") for name in NAMES}
-    if (kind := configs["vae"].get("_class_name", "AutoencoderKL")) != "AutoencoderKL":
-        raise CheckpointError(f"{folder / 'vae'} is a {kind}, which has no single-file layout; keep the folder")
-    unet = UNetConfig.from_json(configs["unet"], str(folder / "unet/config.json"))
-    vae = AutoencoderKLConfig.from_json(configs["vae"], str(folder / "vae/config.json"))
-    text = CLIPTextConfig.from_json(configs["text_encoder"], str(folder / "text_encoder/config.json"))
-    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
-    read_scheduler(scheduler, str(folder / "scheduler/scheduler_config.json"))
-    rules: dict[str, tuple[Rule, ...]] = {"unet": (), "vae": AUTOENCODER_RULES, "text_encoder": TEXT_RULES}
-    state: dict[str, Tensor] = {}
-    for name, module in skeletons(unet, vae, text).items():
-        file = weights_file(folder / name, STEMS.get(name, "diffusion_pytorch_model"))
-        tensors = convert(read_tensors(file), rules[name])
-        check_finite(tensors, str(file))
-        check_same(module, tensors, str(file))
-        state |= {f"{name}.{key}": value for key, value in tensors.items()}
-    return Parts(unet, vae, text, scheduler, ClipTokenizer.from_folder(folder / "tokenizer"), state)
+
+def native_size(config: UNetConfig | MMDiTConfig, factor: int) -> tuple[int, int]:
+    """Width and height in pixels that the network was trained at, `factor` pixels a latent position."""
+    size = 64 if config.sample_size is None else config.sample_size
+    height, width = (size, size) if isinstance(size, int) else size
+    return width * factor, height * factor

@@ -5,6 +5,7 @@ name with a reason, or reported; what then is missing, left over or mis-shaped i
 """
 
 import difflib
+import logging
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sfumato.checkpoints.tensors import release
 from sfumato.errors import CheckpointError
+
+log = logging.getLogger(__name__)
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -58,7 +62,32 @@ class Split:
     model: tuple[str, ...]
 
 
-Rule = Rename | Ignore | Move | Pointwise | Split
+@dataclass(frozen=True)
+class Swap:
+    """The module's tensors have an upper and a lower half in the file, which change places in the model."""
+
+    file: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The square tensor `model` of that size, which the file leaves out because it changes nothing."""
+
+    model: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """One matrix in the file is the model's with rows and columns exchanged."""
+
+    file: str
+    model: str
+
+
+Placed = Move | Pointwise | Swap | Transpose
+Rule = Rename | Ignore | Split | Identity | Placed
 
 
 class _Table:
@@ -67,11 +96,12 @@ class _Table:
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = tuple(rules)
         self.spelling = [rule for rule in rules if isinstance(rule, Rename | Ignore)]
-        moves = [rule for rule in rules if isinstance(rule, Move | Pointwise)]
+        moves = [rule for rule in rules if isinstance(rule, Placed)]
         self.splits = [rule for rule in rules if isinstance(rule, Split)]
         self.by_file = {rule.file: rule for rule in moves} | {rule.file: rule for rule in self.splits}
         self.by_model = {rule.model: rule for rule in moves}
         self.parts = {part for rule in self.splits for part in rule.model}
+        self.identities = {rule.model: rule.size for rule in rules if isinstance(rule, Identity)}
 
     def spell(self, name: str) -> str | Ignore:
         """The name as the moves know it, or the rule that ignores it."""
@@ -82,14 +112,14 @@ class _Table:
                 return rule
         return name
 
-    def of_file(self, name: str) -> tuple[Move | Pointwise | Split, str]:
+    def of_file(self, name: str) -> tuple[Placed | Split, str]:
         """The rule for a name in the file, and what follows it in the name."""
         for module in _ancestors(name):
             if module in self.by_file:
                 return self.by_file[module], name[len(module) :]
         raise CheckpointError(f"{name!r} is unexpected{_nearest(name, self.by_file)}")
 
-    def of_model(self, name: str) -> tuple[Move | Pointwise, str]:
+    def of_model(self, name: str) -> tuple[Placed, str]:
         """The rule for a name in the model, and what follows it in the name."""
         for module in _ancestors(name):
             if module in self.by_model:
@@ -125,7 +155,7 @@ def convert(state: Mapping[str, Tensor], table: Iterable[Rule]) -> dict[str, Ten
             if new in converted:
                 raise CheckpointError(f"{name!r} and another tensor are both {new!r}; the file mixes two layouts")
             converted[new] = value
-    return converted
+    return converted | {name: torch.eye(size) for name, size in rules.identities.items()}
 
 
 def _forward(rules: _Table, name: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
@@ -138,7 +168,23 @@ def _forward(rules: _Table, name: str, tensor: Tensor) -> list[tuple[str, Tensor
         if tensor.ndim != 4 or tensor.shape[2:] != (1, 1):
             raise CheckpointError(f"{name!r} of shape {tuple(tensor.shape)} is no 1x1 convolution")
         tensor = tensor[:, :, 0, 0]
+    if isinstance(rule, Swap):
+        tensor = _swapped(name, tensor)
+    if isinstance(rule, Transpose):
+        tensor = _transposed(name, tensor)
     return [(rule.model + rest, tensor)]
+
+
+def _transposed(name: str, tensor: Tensor) -> Tensor:
+    if tensor.ndim != 2:
+        raise CheckpointError(f"{name!r} of shape {tuple(tensor.shape)} is no matrix")
+    return tensor.T
+
+
+def _swapped(name: str, tensor: Tensor) -> Tensor:
+    if tensor.ndim == 0 or tensor.shape[0] % 2:
+        raise CheckpointError(f"{name!r} of shape {tuple(tensor.shape)} has no two halves")
+    return torch.cat(tensor.chunk(2)[::-1])
 
 
 def revert(state: Mapping[str, Tensor], table: Iterable[Rule]) -> dict[str, Tensor]:
@@ -150,11 +196,16 @@ def revert(state: Mapping[str, Tensor], table: Iterable[Rule]) -> dict[str, Tens
     rules = _Table(table)
     reverted: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        if name in rules.parts:
+        if name in rules.parts or name in rules.identities:
             continue
         rule, rest = rules.of_model(name)
-        linear = isinstance(rule, Pointwise) and rest == ".weight"
-        reverted[rule.file + rest] = tensor[:, :, None, None] if linear else tensor
+        if isinstance(rule, Pointwise) and rest == ".weight":
+            tensor = tensor[:, :, None, None]
+        elif isinstance(rule, Swap):
+            tensor = _swapped(name, tensor)
+        elif isinstance(rule, Transpose):
+            tensor = _transposed(name, tensor)
+        reverted[rule.file + rest] = tensor
     for split in rules.splits:
         if missing := [part for part in split.model if part not in state]:
             raise CheckpointError(f"{missing[0]!r} is missing, a part of {split.file!r}")
@@ -209,7 +260,7 @@ def check_same(model: nn.Module, state: Mapping[str, Tensor], source: str) -> No
 
 
 def fit(model: nn.Module, state: Mapping[str, Tensor], source: str, dtype: torch.dtype) -> None:
-    """Give `model` (built on the meta device) the tensors of `state` as its own, cast to `dtype`.
+    """Give `model` (built on the meta device) the tensors of `state` as its own, cast to `dtype`. They must be as read.
 
     Raises:
         CheckpointError: missing, unexpected or mis-shaped tensors, all counted and the first ones named.
@@ -218,8 +269,16 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], source: str, dtype: torch
     whole = sorted(name for name, tensor in state.items() if not tensor.is_floating_point())
     if whole:
         raise CheckpointError(f"{source}: {whole[0]!r} holds {state[whole[0]].dtype}, not floating-point numbers")
-    cast = {name: tensor.to(dtype) for name, tensor in state.items()}
-    model.load_state_dict(cast, strict=True, assign=True)
+    model.load_state_dict({name: _own(tensor, dtype) for name, tensor in state.items()}, strict=True, assign=True)
+
+
+def _own(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """In `dtype`, convolutions' kernels with channels last: one copy, after which a file's pages are given back."""
+    layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+    ready = tensor.to(dtype, memory_format=layout)
+    if ready.data_ptr() != tensor.data_ptr():
+        release(tensor)
+    return ready
 
 
 def _meet(wanted: Shapes, found: Shapes, ignored: Mapping[str, int] | None = None, twice: Iterable[str] = ()) -> Fit:
@@ -243,8 +302,12 @@ def _meet(wanted: Shapes, found: Shapes, ignored: Mapping[str, int] | None = Non
     return Fit(matched, tuple(missing), tuple(unexpected), tuple(misshapen), ignored or {}, "; ".join(parts))
 
 
-def non_finite(state: Mapping[str, Tensor]) -> list[str]:
-    """The names of tensors with NaN or infinity."""
+def non_finite(state: Mapping[str, Tensor], *, fresh: bool = False) -> list[str]:
+    """The names of tensors with NaN or infinity.
+
+    Args:
+        fresh: they are as read, and their pages are given back.
+    """
     # Both extremes of a tensor are finite exactly when all of it is: NaN counts as either. A sum costs twentyfold
     # for halves. One-byte floats have no extremes in torch, hence the cast.
     bad = []
@@ -253,14 +316,20 @@ def non_finite(state: Mapping[str, Tensor]) -> list[str]:
             low, high = (tensor.float() if tensor.itemsize == 1 else tensor).aminmax()
             if not (math.isfinite(low) and math.isfinite(high)):
                 bad.append(name)
+            if fresh:
+                release(tensor)
     return bad
 
 
-def check_finite(state: Mapping[str, Tensor], source: str) -> None:
-    """Refuse weights with NaN or infinity.
+def check_finite(state: Mapping[str, Tensor], source: str, *, allow: bool = False) -> None:
+    """Refuse weights with NaN or infinity, or only name them if they are allowed. They must be as read.
 
     Raises:
-        CheckpointError: naming the first such tensor and how many there are.
+        CheckpointError: naming the first such tensors and how many there are.
     """
-    if bad := non_finite(state):
-        raise CheckpointError(f"{source}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}; get a sound copy")
+    if bad := non_finite(state, fresh=True):
+        named = ", ".join(map(repr, bad[:3])) + (" ..." if len(bad) > 3 else "")
+        found = f"{source}: {len(bad)} tensors hold NaN or infinity, first {named}"
+        if not allow:
+            raise CheckpointError(f"{found}; get a sound copy, or load it with --allow-nonfinite")
+        log.warning("%s; loaded as asked", found)

@@ -29,14 +29,18 @@ DTYPES = {
     torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
 
-STEMS = {"text_encoder": "model"}
+T5 = "text_encoder_3"
+STEMS = dict.fromkeys(("text_encoder", "text_encoder_2", T5, "classifier"), "model")
 """File names of weights by part, where they are not `diffusion_pytorch_model`."""
 
 LIBRARIES = {
     "UNet2DConditionModel": "diffusers",
+    "SD3Transformer2DModel": "diffusers",
     "AutoencoderKL": "diffusers",
     "AutoencoderFold": "sfumato",
     "CLIPTextModel": "transformers",
+    "CLIPTextModelWithProjection": "transformers",
+    "T5EncoderModel": "transformers",
 }
 
 
@@ -54,19 +58,39 @@ def save_index(
     parts: Mapping[str, type[ModelConfig]],
     scheduler: Mapping[str, Any],
     pipeline: str = "StableDiffusionPipeline",
+    *,
+    zero_empty: bool | None = None,
 ) -> None:
-    """`model_index.json` and `scheduler/scheduler_config.json`; the tokenizer is saved by its own `save`."""
+    """`model_index.json` and `scheduler/scheduler_config.json`; the tokenizers are saved by their own `save`.
+
+    Args:
+        zero_empty: of SDXL's form, whether an empty prompt is a condition of zeros; None: it is not of that form.
+    """
     (folder / "scheduler").mkdir(parents=True, exist_ok=True)
     write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
     classes = {part: [LIBRARIES[config.class_name], config.class_name] for part, config in parts.items()}
+    tokenizers = {
+        part.replace("text_encoder", "tokenizer"): ["transformers", "T5Tokenizer" if part == T5 else "CLIPTokenizer"]
+        for part in parts
+        if part.startswith("text_encoder")
+    }
+    if "transformer" in parts:
+        empty = () if T5 in parts else (T5, T5.replace("text_encoder", "tokenizer"))
+        options: dict[str, Any] = {name: [None, None] for name in ("image_encoder", *empty)}
+    elif zero_empty is None:
+        options = {"safety_checker": [None, None], "requires_safety_checker": False}
+    else:
+        refines = "text_encoder" not in parts
+        options = {"image_encoder": [None, None], "force_zeros_for_empty_prompt": zero_empty, "add_watermarker": False}
+        if refines:
+            options |= {"text_encoder": [None, None], "tokenizer": [None, None], "requires_aesthetics_score": True}
     index = {
         "_class_name": pipeline,
         **classes,
-        "tokenizer": ["transformers", "CLIPTokenizer"],
+        **tokenizers,
         "scheduler": ["diffusers", scheduler["_class_name"]],
-        "safety_checker": [None, None],
         "feature_extractor": [None, None],
-        "requires_safety_checker": False,
+        **options,
     }
     write_json(folder / "model_index.json", index)
 

@@ -108,11 +108,16 @@ IGNORED = frozenset(
 )
 
 PIPELINE_OFFSET = 1
-"""`StableDiffusionPipeline` sets `steps_offset` to this whatever the file says."""
+"""`StableDiffusionPipeline` sets `steps_offset` to this whatever the file says; that of SDXL does not."""
 
 
-def read_scheduler(config: Mapping[str, Any], source: str = "scheduler_config.json") -> Sampling:
+def read_scheduler(
+    config: Mapping[str, Any], source: str = "scheduler_config.json", *, offset: int | None = PIPELINE_OFFSET
+) -> Sampling:
     """The `Sampling` that a scheduler configuration describes.
+
+    Args:
+        offset: of leading timesteps; None: the configuration's.
 
     Raises:
         CheckpointError: an unknown class, or a setting that we do not implement; the message names it.
@@ -147,7 +152,9 @@ def read_scheduler(config: Mapping[str, Any], source: str = "scheduler_config.js
         )
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{source}: {error}") from error
-    spacing = Spacing(config.get("timestep_spacing", kind.spacing), PIPELINE_OFFSET, kind.interior, kind.rounded)
+    if offset is None and not isinstance(offset := config.get("steps_offset", 0), int):
+        raise CheckpointError(f"{source}: steps_offset={offset!r} is no whole number")
+    spacing = Spacing(config.get("timestep_spacing", kind.spacing), offset, kind.interior, kind.rounded)
     ends_at_zero = (
         config.get("set_alpha_to_one", kind.set_alpha_to_one)
         if name in ("DDIMScheduler", "PNDMScheduler")

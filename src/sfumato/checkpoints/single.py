@@ -1,75 +1,151 @@
-"""One file of the Stable Diffusion 1.x or 2.x families as a `Model`, with nothing but that file."""
+"""One file of any Stable Diffusion family as a `Model`, with nothing but that file."""
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import Tensor
 
-from sfumato.checkpoints.detect import Prediction
-from sfumato.checkpoints.folder import native_size
-from sfumato.checkpoints.parts import read_file, read_vae, skeletons
-from sfumato.checkpoints.rules import fit
-from sfumato.checkpoints.scheduler import read_scheduler
-from sfumato.checkpoints.skeleton import on_meta
+from sfumato.checkpoints.detect import (
+    METADATA,
+    T5_TOKENIZER,
+    Detected,
+    Layout,
+    Prediction,
+    beyond_shapes,
+    detect,
+)
+from sfumato.checkpoints.parts import Parts, assemble, check, sampling, skeleton
+from sfumato.checkpoints.rules import Fit, Ignore, check_finite, compare, convert, fit
+from sfumato.checkpoints.save import T5
+from sfumato.checkpoints.tables import sd3
+from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import Model, family_of
-from sfumato.files import sha256
+from sfumato.families import Model
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
-from sfumato.models.clip import CLIPTextEncoder
-from sfumato.models.unet import UNet
+from sfumato.models.t5_tokenizer import T5Tokenizer
+from sfumato.models.tokenizer import ClipTokenizer
+from sfumato.runtime.digests import remembered_sha256
+
+log = logging.getLogger(__name__)
 
 
-def load_single(path: Path, *, dtype: torch.dtype, device: torch.device, prediction: Prediction | None = None) -> Model:
+@cache
+def clip_tokenizer() -> ClipTokenizer:
+    """CLIP's own, unpacked once."""
+    return ClipTokenizer.clip()
+
+
+def load_single(
+    path: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    prediction: Prediction | None = None,
+    allow_nonfinite: bool = False,
+) -> Model:
     """Load a checkpoint file (`.safetensors`, or `.ckpt` through our own reader).
 
-    Tokenizer and scheduler are those published with the family, unless the file's metadata say more. Weights are mapped
-    and cast once to `dtype`; each part is built without memory first, and the fit is checked before any is read.
+    Tokenizers and scheduler are those published with the family, unless the file's metadata say more. Weights are
+    mapped and cast once to `dtype`; each part is built without memory first, and the fit is checked before any is read.
 
     Args:
         prediction: what the network predicts; None: as `sfumato.checkpoints.detect` finds.
+        allow_nonfinite: name NaN and infinity in weights, and load them.
 
     Raises:
         CheckpointError: damaged, of another family, unfit or not finite; the message says which.
     """
     started = time.perf_counter()
     with ThreadPoolExecutor(1) as beside:  # both read the whole file, on a core each
-        digest = beside.submit(sha256, path)
-        parts = read_file(path, prediction=prediction)
-    if parts.unet.in_channels != parts.unet.out_channels:
-        raise CheckpointError(
-            f"{path} is an inpainting or editing model ({parts.unet.in_channels} input channels); painting from text "
-            f"alone needs one of {parts.unet.out_channels}"
-        )
-    modules = skeletons(parts.unet, parts.vae, parts.text)
-    for name, module in modules.items():
-        fit(module, parts.part(name), str(path), dtype)
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        module.eval().requires_grad_(False)
-    unet, vae, text = modules["unet"], modules["vae"], modules["text_encoder"]
-    assert isinstance(unet, UNet)
-    assert isinstance(vae, AutoencoderKL)
-    assert isinstance(text, CLIPTextEncoder)
-    if vae.latent_channels != unet.config.out_channels:
-        raise CheckpointError(
-            f"{path}: the U-Net paints {unet.config.out_channels} channels but the autoencoder has "
-            f"{vae.latent_channels}; the parts are of different models"
-        )
-    return Model(
-        name=path.stem,
-        family=family_of(parts.unet.cross_attention_dim, AutoencoderKLConfig.class_name),
-        tokenizer=parts.tokenizer,
-        text_encoder=text,
-        unet=unet,
-        autoencoder=vae,
-        sampling=read_scheduler(parts.scheduler, str(path)),
-        size=native_size(parts.unet, vae),
-        dtype=dtype,
-        device=device,
-        hash=digest.result(),
-        path=path,
-        seconds={"load": time.perf_counter() - started},
-    )
+        digest = beside.submit(remembered_sha256, path)
+        parts = read_file(path, prediction=prediction, allow_nonfinite=allow_nonfinite)
+        return assemble(parts, path, dtype=dtype, device=device, digest=digest.result, started=started)
+
+
+def read_file(path: Path, *, prediction: Prediction | None = None, allow_nonfinite: bool = False) -> Parts:
+    """The parts in a checkpoint of one file. Arguments as for `load_single`.
+
+    Raises:
+        CheckpointError: it is something else, of another family, does not fit or is not finite.
+    """
+    file = open_tensors(path)
+    found = detect(file.shapes, file.metadata, str(path), prediction=prediction)
+    layout = found.layout
+    if layout is None:
+        raise CheckpointError(f"{path} is {describe(found)}; give a Stable Diffusion checkpoint")
+    t5_tokenizer = _t5_tokenizer(file) if T5 in layout.configs else None
+    if T5 in layout.configs and t5_tokenizer is None:
+        log.warning("%s has no tokenizer for its T5, which is left out; copy tokenizer_3 of its folder beside it", path)
+        found = _without_t5(found, layout)
+        layout = found.layout
+        assert layout is not None
+    if found.warning:
+        log.warning("%s", found.warning)
+    if not (verdict := check_file(file, found)):
+        raise CheckpointError(f"{path} does not fit: {verdict.report}")
+    parts = Parts(str(path), layout.configs, {}, layout.scheduler, layout.zero_empty, {})
+    sampling(parts)
+    clip = clip_tokenizer()
+    for name, config in parts.texts.items():
+        padding = layout.padding[name]
+        if padding not in clip.vocabulary:
+            raise CheckpointError(f"{path}: its padding {padding[:40]!r} is no token of CLIP")
+        if len(clip.vocabulary) > config.vocab_size:
+            raise CheckpointError(f"{path} reads {config.vocab_size} tokens; CLIP has {len(clip.vocabulary)}")
+    state = convert(file.read(), layout.table)
+    check_finite(state, str(path), allow=allow_nonfinite)
+    tokenizers = {
+        name: replace(clip, padding=layout.padding[name], length=config.max_position_embeddings)
+        for name, config in parts.texts.items()
+    }
+    parts = replace(parts, tokenizers=tokenizers, state=state, t5_tokenizer=t5_tokenizer)
+    check(parts)
+    return parts
+
+
+def _t5_tokenizer(file: TensorFile) -> T5Tokenizer | None:
+    """From the metadata that we write, or a folder as diffusers names it, beside the file."""
+    beside = file.path.with_name("tokenizer_3")
+    if (serialised := file.metadata.get(T5_TOKENIZER)) is not None:
+        return T5Tokenizer.parsed(serialised, str(file.path))
+    return T5Tokenizer.from_folder(beside) if beside.is_dir() else None
+
+
+def _without_t5(found: Detected, layout: Layout) -> Detected:
+    """What was found, its T5 ignored."""
+    configs = {part: config for part, config in layout.configs.items() if part != T5}
+    start = sd3.FILES[T5].removesuffix("transformer.")
+    table = (Ignore(start.replace(".", r"\."), "T5, which has no tokenizer here"), *layout.table)
+    return replace(found, layout=replace(layout, configs=configs, table=table), table=table)
+
+
+def read_vae(path: Path, like: AutoencoderKLConfig | None = None) -> tuple[AutoencoderKLConfig, dict[str, Tensor]]:
+    """An autoencoder in one file in the layout of latent-diffusion code, below `first_stage_model.` or bare.
+
+    Args:
+        like: has the numbers that shapes do not tell (SDXL's latents are scaled otherwise), unless the file's metadata
+            do.
+
+    Raises:
+        CheckpointError: it is something else, does not fit or is not finite.
+    """
+    file = open_tensors(path)
+    found = detect(file.shapes, file.metadata, str(path))
+    if found.vae is None:
+        raise CheckpointError(f"{path} is {describe(found)}; give an autoencoder with encoder.down and decoder.up")
+    if not (verdict := check_file(file, found)):
+        raise CheckpointError(f"{path} does not fit: {verdict.report}")
+    state = convert(file.read(), found.table)
+    check_finite(state, str(path))
+    if like is None or METADATA in file.metadata:
+        return found.vae, state
+    return AutoencoderKLConfig(**{**vars(found.vae), **beyond_shapes(like)}), state
 
 
 def load_autoencoder(path: Path, *, dtype: torch.dtype, device: torch.device) -> AutoencoderKL:
@@ -79,8 +155,29 @@ def load_autoencoder(path: Path, *, dtype: torch.dtype, device: torch.device) ->
         CheckpointError: see `read_vae`.
     """
     config, state = read_vae(path)
-    with on_meta():
-        vae = AutoencoderKL(config)
+    vae = cast("AutoencoderKL", skeleton(config, str(path)))
     fit(vae, state, str(path), dtype)
     vae.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return vae.eval().requires_grad_(False)
+
+
+def check_file(file: TensorFile, found: Detected) -> Fit:
+    """How the names and shapes of a checkpoint or autoencoder meet the network that was detected in it."""
+    source = str(file.path)
+    if found.layout is None:
+        assert found.vae is not None
+        return compare(file.shapes, skeleton(found.vae, source).state_dict(), found.table)
+    state = {
+        f"{part}.{name}": tensor
+        for part, config in found.layout.configs.items()
+        for name, tensor in skeleton(config, source).state_dict().items()
+    }
+    return compare(file.shapes, state, found.table)
+
+
+def describe(found: Detected) -> str:
+    """A few words for a message."""
+    if found.kind == "unknown":
+        return found.family or "of no kind that is known here"
+    kind = {"vae": "an autoencoder", "lora": "a LoRA", "embedding": "an embedding", "controlnet": "a ControlNet"}
+    return kind.get(found.kind, f"a checkpoint of {found.family}")

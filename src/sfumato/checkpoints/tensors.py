@@ -5,18 +5,22 @@ Format: https://huggingface.co/docs/safetensors (8 bytes of header length, a JSO
 
 import json
 import math
+import mmap
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
 from torch import Tensor
 
 from sfumato.errors import CheckpointError
 
-BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16,
-    "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64,
+TYPES = {
+    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2, "F8_E8M0": torch.float8_e8m0fnu, "I16": torch.int16, "U16": torch.uint16,
+    "F16": torch.float16, "BF16": torch.bfloat16, "I32": torch.int32, "U32": torch.uint32, "F32": torch.float32,
+    "F64": torch.float64, "I64": torch.int64, "U64": torch.uint64,
 }  # fmt: skip
 MAX_HEADER = 100_000_000
 MAX_TENSORS = 100_000
@@ -73,25 +77,57 @@ def _check_spans(entries: Mapping[str, Any]) -> int:
         shape = entry["shape"]
         if len(name.encode()) > MAX_NAME or len(shape) > MAX_RANK:
             raise ValueError(f"{name[:60]!r} has a name or shape beyond the limits")
-        if entry["dtype"] not in BITS:
+        if entry["dtype"] not in TYPES:
             raise ValueError(f"{name!r} has the unknown dtype {entry['dtype']!r}")
         if any(not isinstance(n, int) or n < 0 for n in (*shape, begin, end)):
             raise ValueError(f"{name!r} has a negative or fractional size")
-        if begin != position or end - begin != math.prod(shape) * BITS[entry["dtype"]] // 8:
+        if begin != position or end - begin != math.prod(shape) * TYPES[entry["dtype"]].itemsize:
             raise ValueError(f"{name!r} spans {begin} to {end}, which does not fit its shape {shape}")
         position = end
     return position
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors, mapped rather than copied.
+    """All tensors, mapped rather than copied; what is written into them stays in memory.
 
     Raises:
         CheckpointError: see `read_header`.
     """
-    names = [name for name in read_header(path) if name != "__metadata__"]
+    entries = {name: entry for name, entry in read_header(path).items() if name != "__metadata__"}
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
+        with path.open("rb") as file:
+            first = 8 + int.from_bytes(file.read(8), "little")
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
+    _mapped.add(mapping)
+    return {name: _viewed(mapping, first, entry) for name, entry in entries.items()}
+
+
+def _viewed(mapping: mmap.mmap, first: int, entry: Mapping[str, Any]) -> Tensor:
+    dtype, shape = TYPES[entry["dtype"]], entry["shape"]
+    if math.prod(shape) == 0:
+        return torch.empty(shape, dtype=dtype)
+    place = first + entry["data_offsets"][0]
+    if place % dtype.itemsize:  # of a writer that does not align its header
+        data = bytearray(mapping[place : first + entry["data_offsets"][1]])
+        return torch.frombuffer(data, dtype=dtype).view(shape)
+    return torch.frombuffer(mapping, dtype=dtype, count=math.prod(shape), offset=place).view(shape)
+
+
+_mapped: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
+
+
+def release(tensor: Tensor) -> None:
+    """Give the memory of a tensor from `read_tensors` back to the system, which reads it from the file when it is
+    looked at again. Only for tensors that nobody has written into. Others than mapped ones are left as they are.
+    """
+    begin = tensor.data_ptr()
+    end = begin + tensor.numel() * tensor.itemsize
+    for mapping in _mapped if hasattr(mmap, "MADV_DONTNEED") and tensor.device.type == "cpu" else ():
+        base = torch.frombuffer(mapping, dtype=torch.uint8).data_ptr()
+        if base <= begin and end <= base + len(mapping):
+            start = (begin - base + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE  # whole pages of its own
+            length = (end - base) // mmap.PAGESIZE * mmap.PAGESIZE - start
+            if length > 0:
+                mapping.madvise(mmap.MADV_DONTNEED, start, length)

@@ -1,6 +1,7 @@
 """``sfumato meta`` and ``replay``: what a picture says of itself, and whether it is true."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -18,6 +19,8 @@ from sfumato.requests import Txt2Img
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from sfumato.results import Result
 
 IDENTICAL, DIFFERENT = 0, 1
 
@@ -87,50 +90,92 @@ class Comparison:
         return self.max_difference == 0
 
 
-def replay(path: Path, output: str | None, *, device: str, precision: str | None, as_json: bool, quiet: bool) -> int:
-    """Repaint a picture from what it carries and compare pixels. Gives the exit code."""
+@dataclass(frozen=True)
+class Repainted:
+    """A picture beside itself, painted once more.
+
+    Attributes:
+        texts: what it carries.
+        stored: what painted it, if it says so.
+        request: what it was painted from.
+        result: painted now.
+        compared: of the pixels, after the same lossy compression.
+    """
+
+    texts: Mapping[str, str]
+    stored: Painter | None
+    request: Txt2Img
+    result: "Result"
+    compared: Comparison
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """What may have made a difference, in words."""
+        return () if self.stored is None else self.stored.differences(Painter.of(self.result))
+
+
+def repaint(
+    path: Path, *, device: str, precision: str | None, quiet: bool, check: Callable[[Mapping[str, str], Txt2Img], None]
+) -> Repainted:
+    """Paint a picture again from what it carries.
+
+    Args:
+        precision: None for that of the picture.
+        check: is given the texts and the request before the work, to refuse them.
+
+    Raises:
+        RequestError: no picture, or one that sfumato did not paint.
+    """
     data = carriers.load(path)
     with carriers.about(path):
         carried = carriers.read(data)
         restored = restore(carried)
         if not restored.exact:
             raise RequestError(
-                f"it was made by {restored.source}, and only what sfumato painted can be replayed; "
+                f"it was made by {restored.source}, and only what sfumato painted can be repainted; "
                 "see sfumato meta read"
             )
+        request = restored.request.single(0)
+        check(carried.texts, request)
         old = carriers.pixels(data)
     info = parse(carried.texts.get(carriers.PARAMETERS, ""))
     stored = Painter.read(info)
     wanted = stored.precision if precision is None and stored is not None else precision
     checked = check_precision("auto" if wanted is None else wanted)
-    request = restored.request.single(0)
     require_model(request.model)
-    destination = None if output is None else Destination.parse(output)
-    if destination is not None:
-        destination.check(request)
     result = paint(request, device, checked, Surface(quiet=quiet))
-    now = Painter.of(result)
-    files = [] if destination is None else destination.save(result.images, result.request, now)
-    quality = _quality(info)
-    compared = compare(old, _as_stored(result.images[0], carried.format, quality))
-    causes = () if stored is None else stored.differences(now)
+    compared = compare(old, _as_stored(result.images[0], carried.format, _quality(info)))
+    return Repainted(carried.texts, stored, request, result, compared)
+
+
+def replay(path: Path, output: str | None, *, device: str, precision: str | None, as_json: bool, quiet: bool) -> int:
+    """Repaint a picture from what it carries and compare pixels. Gives the exit code."""
+    destination = None if output is None else Destination.parse(output)
+
+    def check(texts: Mapping[str, str], request: Txt2Img) -> None:
+        if destination is not None:
+            destination.check(request)
+
+    again = repaint(path, device=device, precision=precision, quiet=quiet, check=check)
+    result, now = again.result, Painter.of(again.result)
+    files = [] if destination is None else destination.save(result.images, result.request, now, result.traces)
     if as_json:
         facts = {
             "file": str(path),
-            "identical": compared.identical,
-            **asdict(compared),
-            "stored": None if stored is None else asdict(stored),
+            "identical": again.compared.identical,
+            **asdict(again.compared),
+            "stored": None if again.stored is None else asdict(again.stored),
             "now": asdict(now),
-            "differences": list(causes),
-            "request": request.model_dump(),
+            "differences": list(again.causes),
+            "request": again.request.model_dump(),
             "files": [str(file) for file in files],
         }
         print(json.dumps(facts))
     else:
-        print("\n".join([_verdict(compared), *map(str, files)]))
-        for words in causes:
+        print("\n".join([verdict(again.compared), *map(str, files)]))
+        for words in again.causes:
             note(f"differs: {words}")
-    return IDENTICAL if compared.identical else DIFFERENT
+    return IDENTICAL if again.compared.identical else DIFFERENT
 
 
 def compare(old: "Image", new: "Image") -> Comparison:
@@ -159,7 +204,8 @@ def _quality(info: Infotext) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100 else None
 
 
-def _verdict(compared: Comparison) -> str:
+def verdict(compared: Comparison) -> str:
+    """A few words."""
     if compared.identical:
         return "identical"
     if compared.max_difference is None:
@@ -182,7 +228,7 @@ def _is_recompressed(data: bytes) -> bool:
 def _said(restored: Restored) -> list[tuple[str, object]]:
     """What the request says; values left to the model say nothing."""
     values = restored.request.model_dump()
-    return [(name, value) for name, value in values.items() if value is not None and value != "" and name != "task"]
+    return [(name, value) for name, value in values.items() if value not in (None, "", ()) and name != "task"]
 
 
 def _plain(value: object) -> str:

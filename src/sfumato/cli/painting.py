@@ -41,6 +41,7 @@ def txt2img(
     quality: int | None,
     device: str,
     precision: str,
+    allow_nonfinite: bool,
     surface: Surface,
 ) -> None:
     """Check everything that can be checked, then paint, save and print."""
@@ -48,16 +49,18 @@ def txt2img(
     if not request.prompt.strip():
         raise RequestError('the prompt is empty; say what to paint (in Python, prompt="" paints without a prompt)')
     require_model(request.model)
+    require_adapters(request)
     destination = Destination.parse(output, format=_format(format), quality=quality)
     destination.check(request)
     checked_precision = check_precision(precision)
     start = time.perf_counter()
-    result = paint(request, device, checked_precision, surface)
-    files = destination.save(result.images, result.request, Painter.of(result))
+    result = paint(request, device, checked_precision, surface, allow_nonfinite=allow_nonfinite)
+    files = destination.save(result.images, result.request, Painter.of(result), result.traces)
     if surface.preview and not surface.quiet:
         _show(result)
     if not surface.quiet:
         _summarise(result, time.perf_counter() - start)
+        _advise(request)
     print(_as_json(result, files) if surface.as_json else "\n".join(map(str, files)))
 
 
@@ -90,6 +93,24 @@ def require_model(name: str) -> None:
     find(name)
 
 
+def require_adapters(request: Txt2Img) -> None:
+    """Refuse LoRAs and embeddings that are not there, likewise."""
+    from sfumato.adapters.wanted import wanted
+
+    wanted(request)
+
+
+def _advise(request: Txt2Img) -> None:
+    """Say so when the prompt is far from what a small model has learned."""
+    from sfumato.checkpoints.catalogue import find
+    from sfumato.prompts.world import World
+
+    world = World.read(find(request.model))
+    advice = None if world is None else world.advice(request.prompt, request.model)
+    if advice is not None:
+        note(advice)
+
+
 def _format(name: str | None) -> Format | None:
     if name is None:
         return None
@@ -109,7 +130,9 @@ def _read_prompt(stream: IO[bytes]) -> str:
         raise RequestError(f"prompt from stdin is not UTF-8 at byte {error.start}; convert it") from None
 
 
-def paint(request: Txt2Img, device: str, precision: Precision, surface: Surface) -> "Result":
+def paint(
+    request: Txt2Img, device: str, precision: Precision, surface: Surface, *, allow_nonfinite: bool = False
+) -> "Result":
     """Run a request, and let people watch and interrupt it."""
     with (
         narrating(quiet=surface.quiet),
@@ -124,7 +147,8 @@ def paint(request: Txt2Img, device: str, precision: Precision, surface: Surface)
             on_step(progress)
 
         check()
-        return Studio(request.model, device=device, precision=precision).run(request, watched)
+        studio = Studio(request.model, device=device, precision=precision, allow_nonfinite=allow_nonfinite)
+        return studio.run(request, watched)
 
 
 def _show(result: "Result") -> None:

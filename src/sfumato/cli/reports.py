@@ -1,12 +1,18 @@
 """``sfumato models``, ``doctor`` and ``bench``: facts in columns for people, in JSON for programs."""
 
 import json
+import shutil
 import statistics
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from sfumato.cli.terminal import note
+from sfumato.errors import CheckpointError
+
+_STAND_IN_BYTES = 2_140_000_000
 
 
 def models(*, as_json: bool) -> None:
@@ -29,6 +35,25 @@ def models(*, as_json: bool) -> None:
         return
     rows = [(m.name, m.family, _bytes(m.size_bytes), m.description, str(m.path)) for m in found]
     print(columns([("name", "family", "size", "description", "path"), *rows]))
+
+
+def knowledge(name: str, *, as_json: bool) -> None:
+    """What a model has learned to paint, as its `world.json` says."""
+    from sfumato.checkpoints.catalogue import find
+    from sfumato.prompts.world import World
+
+    world = World.read(find(name))
+    if world is None:
+        raise CheckpointError(f"{name} does not say what it knows: only models trained by sfumato have a world.json")
+    if as_json:
+        print(json.dumps(world.about, ensure_ascii=False))
+        return
+    for kind, keys in world.about.items():
+        print(kind)
+        for key, values in keys.items():
+            if key != "name_zh":
+                text = f"{key.replace('_', ' ')}: {', '.join(values)}"
+                print(textwrap.fill(text, 118, initial_indent="  ", subsequent_indent="      "))
 
 
 def doctor(*, device: str, as_json: bool) -> None:
@@ -85,6 +110,47 @@ def bench_txt2img(
                 ("images/s, one by one", f"{warm.images_per_second:.2f}"),
                 (f"images/s, batch {warm.batch}", f"{warm.batch_images_per_second:.2f}"),
                 ("peak memory", "unknown" if cold.peak_bytes is None else _bytes(cold.peak_bytes)),
+            ]
+        )
+    )
+
+
+def bench_load(*, model: str | None, repeat: int, device: str, precision: str, as_json: bool) -> None:
+    """Seconds until a model can paint, and peak memory."""
+    from sfumato.checkpoints.catalogue import find
+    from sfumato.cli.painting import check_precision
+    from sfumato.errors import OutputError, RequestError
+    from sfumato.runtime import bench
+
+    if not 1 <= repeat <= 100:
+        raise RequestError(f"repeat {repeat} must be 1 to 100; 3 is the default")
+    check_precision(precision)
+    with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
+        if model is None:
+            path = Path(folder) / "stand-in.safetensors"
+            free = shutil.disk_usage(folder).free
+            if free < _STAND_IN_BYTES:
+                raise OutputError(f"{folder} has {_bytes(free)} free, not {_bytes(_STAND_IN_BYTES)}; set TMPDIR")
+            note(f"writing {path}, {_bytes(_STAND_IN_BYTES)} of Stable Diffusion 1.5's form")
+            from sfumato.checkpoints.stand_in import write_stand_in
+
+            write_stand_in(path)
+        else:
+            path = find(model)
+        note(f"loading: {repeat + 1} fresh processes, of which the first does not count")
+        measured = bench.load(path, device=device, precision=precision, repeat=repeat)
+    if as_json:
+        print(json.dumps({**asdict(measured), "peak_ratio": measured.peak_ratio}))
+        return
+    peak, ratio = measured.peak_bytes, measured.peak_ratio
+    print(
+        columns(
+            [
+                ("file", _bytes(measured.file_bytes)),
+                ("ready", f"{statistics.median(measured.ready_seconds):.2f} s"),
+                ("of that the load", f"{statistics.median(measured.load_seconds):.2f} s"),
+                ("CPU time", f"{statistics.median(measured.cpu_seconds):.2f} s"),
+                ("peak memory", "unknown" if peak is None else f"{_bytes(peak)}, {ratio:.2f} times the file"),
             ]
         )
     )

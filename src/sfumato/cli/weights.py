@@ -1,23 +1,35 @@
 """``sfumato convert`` and ``inspect``: files of weights from one layout to the other, and what they are."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from sfumato.cli.reports import columns
 from sfumato.cli.terminal import narrating
-from sfumato.errors import UnknownNameError
+from sfumato.errors import RequestError, UnknownNameError
+
+if TYPE_CHECKING:
+    from sfumato.adapters.report import AdapterReport
+    from sfumato.checkpoints.inspect import Report
 
 Name = TypeVar("Name", bound=str)
 
 
-def convert(source: str, target: Path, *, precision: str, prediction: str | None, vae: Path | None) -> None:
-    """Write a model in the other layout and print its path."""
+def convert(
+    source: str, target: Path, *, precision: str, prediction: str | None, vae: Path | None, loras: Sequence[str]
+) -> None:
+    """Write a model in the other layout, LoRAs merged, and print its path."""
+    from sfumato.adapters.wanted import files_of
     from sfumato.checkpoints.catalogue import find
+    from sfumato.requests import Lora
 
     path = find(source)  # before torch is imported, which takes longer
+    adapters = files_of(Lora.parse(text) for text in loras)
     with narrating():
+        from sfumato.adapters.merge import merge
         from sfumato.checkpoints.detect import Prediction
         from sfumato.checkpoints.export import StoredPrecision, export
 
@@ -25,18 +37,13 @@ def convert(source: str, target: Path, *, precision: str, prediction: str | None
         predicts: Prediction | None = (
             None if prediction is None else _one_of("prediction", prediction, get_args(Prediction))
         )
-        print(export(path, target, precision=stored, prediction=predicts, vae=vae))
+        revise = partial(merge, loras=adapters, name=path.stem) if adapters else None
+        print(export(path, target, precision=stored, prediction=predicts, vae=vae, revise=revise))
 
 
-def inspect(path: Path, *, prediction: str | None, as_json: bool) -> int:
+def inspect(path: Path, *, prediction: str | None, model: str | None, as_json: bool) -> int:
     """Print what a file is; 0 when it is sound and of a known kind, else 2."""
-    from sfumato.checkpoints.detect import Prediction
-    from sfumato.checkpoints.inspect import inspect as examine
-
-    predicts: Prediction | None = (
-        None if prediction is None else _one_of("prediction", prediction, get_args(Prediction))
-    )
-    report = examine(path, prediction=predicts)
+    report = _examined(path, prediction, model)
     facts = asdict(report)
     if as_json:
         print(json.dumps(facts))
@@ -48,6 +55,25 @@ def inspect(path: Path, *, prediction: str | None, as_json: bool) -> int:
         for key, text in report.metadata.items():
             print(f"{key}  {' '.join(text.split())[:120]}")
     return 0 if report.good else 2
+
+
+def _examined(path: Path, prediction: str | None, model: str | None) -> "Report | AdapterReport":
+    from sfumato.checkpoints.catalogue import find
+
+    folder = None if model is None else find(model)
+    from sfumato.adapters.report import examine, is_small
+    from sfumato.checkpoints.detect import Prediction
+    from sfumato.checkpoints.inspect import inspect
+
+    predicts: Prediction | None = (
+        None if prediction is None else _one_of("prediction", prediction, get_args(Prediction))
+    )
+    if is_small(path):
+        with narrating():
+            return examine(path, folder)
+    if folder is not None:
+        raise RequestError(f"{path} is no LoRA or embedding, which alone are held against a model; leave out --model")
+    return inspect(path, prediction=predicts)
 
 
 _LISTED = ("names", "metadata", "good")

@@ -1,13 +1,13 @@
 """The mathematics of diffusion: paths, parameterisations, schedules, denoisers, guidance, noise and samplers.
 
 It imports nothing else of sfumato, opens no file and knows no picture format. Read it in this order: `path`,
-`scalings`, `schedules`, `denoiser`, `guidance`, `samplers`.
+`scalings`, `schedules`, `denoiser`, `guidance`, `step`, `samplers`.
 """
 
 from .conditioning import Conditioning, batch
 from .denoiser import Denoise, Denoiser, Network
-from .guidance import classifier_free
-from .noise import ImageNoise, NoiseSource
+from .guidance import classifier_free, renoised
+from .noise import BrownianNoise, ImageNoise, NoiseSource
 from .path import PATHS, STRAIGHT, VARIANCE_EXPLODING, VARIANCE_PRESERVING, Path
 from .samplers import SAMPLERS, Sampler, Step
 from .scalings import CLEAN, EPSILON, FLOW, PARAMETERISATIONS, Parameterisation, Scaling, V
@@ -24,6 +24,7 @@ __all__ = [
     "STRAIGHT",
     "VARIANCE_EXPLODING",
     "VARIANCE_PRESERVING",
+    "BrownianNoise",
     "Conditioning",
     "Denoise",
     "Denoiser",
@@ -43,4 +44,5 @@ __all__ = [
     "V",
     "batch",
     "classifier_free",
+    "renoised",
 ]

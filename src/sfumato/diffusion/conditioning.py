@@ -1,9 +1,9 @@
-"""What a network is told besides the picture and the noise level: tokens, a pooled vector, extra channels.
+"""What a network is told besides the picture and the noise level: tokens, vectors, numbers, extra channels.
 
 Tensors only: how a text becomes tokens is not known here.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,14 +16,17 @@ class Conditioning:
     """The condition of a batch; row i belongs to image i.
 
     ``mask`` is True where attention may look; None means everywhere. ``pooled`` is the vector which some
-    families add to the time embedding. ``channels`` are concatenated to the network's input, as inpainting
-    networks want.
+    families add to the time embedding, and ``numbers`` are what SDXL is told beside it: sizes and the crop, in
+    pixels, and the refiner a score. ``guidance`` is the scale which networks with distilled guidance take in.
+    ``channels`` are concatenated to the network's input, as inpainting networks want.
     """
 
     tokens: Float[Tensor, "b n d"]
     mask: Bool[Tensor, "b n"] | None = None
     pooled: Float[Tensor, "b p"] | None = None
     channels: Float[Tensor, "b c h w"] | None = None
+    numbers: Float[Tensor, "b k"] | None = None
+    guidance: Float[Tensor, " b"] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -43,8 +46,11 @@ class Conditioning:
             return None if value is None else value.expand(count, *value.shape[1:])
 
         return Conditioning(
-            self.tokens.expand(count, -1, -1), spread(self.mask), spread(self.pooled), spread(self.channels)
+            self.tokens.expand(count, -1, -1), **{name: spread(getattr(self, name)) for name in BESIDE_TOKENS}
         )
+
+
+BESIDE_TOKENS = tuple(field.name for field in fields(Conditioning) if field.name != "tokens")
 
 
 def batch(*parts: Conditioning) -> Conditioning:
@@ -65,10 +71,8 @@ def batch(*parts: Conditioning) -> Conditioning:
             )
         parts = tuple(_padded(part, max(lengths)) for part in parts)
     return Conditioning(
-        tokens=torch.cat([part.tokens for part in parts]),
-        mask=_joined("mask", [part.mask for part in parts]),
-        pooled=_joined("pooled", [part.pooled for part in parts]),
-        channels=_joined("channels", [part.channels for part in parts]),
+        torch.cat([part.tokens for part in parts]),
+        **{name: _joined(name, [getattr(part, name) for part in parts]) for name in BESIDE_TOKENS},
     )
 
 

@@ -1,28 +1,36 @@
 """Wrappers of a denoiser which steer it by its condition. Scheduled on sigma, never on a step index.
 
-What comes out is a `Denoise`, so that guidance, constraints and samplers compose by plain calls.
+What comes out is a `Denoise`, so that guidance, constraints and samplers compose by plain calls. How the two
+estimates, with and without the condition, become one is a `Combine`; see `combining`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .combining import Combine, linear
 from .conditioning import Conditioning, batch
 from .denoiser import Denoise, Denoiser
-from .path import over
+from .path import Path, over
+from .step import strides
+
+Scale = float | Callable[[float], float]
+"""A guidance scale, or one for each sigma."""
 
 
 def classifier_free(
     denoiser: Denoiser,
     cond: Conditioning,
     negative: Conditioning | None,
-    scale: float,
+    scale: Scale,
     *,
     rescale: float = 0.0,
     sigma_range: tuple[float, float] = (0.0, math.inf),
+    combine: Combine = linear,
+    perturbed: tuple[Denoiser, float] | None = None,
 ) -> Denoise:
     """Move D away from that of the negative condition (Ho and Salimans 2022, arXiv:2207.12598).
 
@@ -39,6 +47,10 @@ def classifier_free(
             eq. 15 and 16). It acts on the output F and not on D, as diffusers' ``rescale_noise_cfg`` does.
         sigma_range: guide where ``low < sigma <= high``; elsewhere only ``cond`` is evaluated
             (Kynkäänniemi et al. 2024, arXiv:2404.07724).
+        combine: in place of the line above.
+        perturbed: a denoiser made worse on purpose, and how far to move away from its D as well: perturbed
+            attention guidance (Ahn et al. 2024, arXiv:2403.17377, eq. 16), which needs no negative. It costs
+            an evaluation of half the batch.
 
     Raises:
         ValueError: guidance is on and there is no ``negative``, or ``rescale`` is outside of [0, 1].
@@ -50,12 +62,17 @@ def classifier_free(
     low, high = sigma_range
 
     def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
-        if negative is None or scale == 1 or not low < float(sigma) <= high:
-            return denoiser(x, sigma, cond.expand(len(x)))
-        both = batch(negative.expand(len(x)), cond.expand(len(x)))
-        without, told = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
-        guided = without + scale * (told - without)
-        if rescale == 0:
+        inside = low < float(sigma) <= high
+        if negative is None or scale == 1 or not inside:
+            told = guided = denoiser(x, sigma, cond.expand(len(x)))
+        else:
+            both = batch(negative.expand(len(x)), cond.expand(len(x)))
+            without, told = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
+            guided = combine(told, without, scale(float(sigma)) if callable(scale) else scale, float(sigma))
+        if perturbed is not None and inside:
+            worse, strength = perturbed
+            guided = guided + strength * (told - worse(x, sigma, cond.expand(len(x))))
+        if rescale == 0 or guided is told:
             return guided
         scaling = denoiser.parameterisation.scaling(sigma)
         output = scaling.output(x, guided)
@@ -63,6 +80,27 @@ def classifier_free(
         return scaling.clean(x, output * over(rescale * ratio + (1 - rescale), x))
 
     return denoise
+
+
+def renoised(
+    share: float, sigmas: Float[Tensor, " steps+1"], path: Path, *, eta: float = 0.0
+) -> Callable[[float], float]:
+    """The scales with which `classifier_free` is CFG++ (Chung et al. 2024, arXiv:2406.08070, algorithm 2).
+
+    CFG++ moves D by ``share``, in [0, 1], of the way from the negative to the condition, and takes the noise
+    e of the next level from the negative alone. On a step of `step` which keeps the part k of e, with the gain
+    h in log SNR, that is plain guidance with the scale ``share / (1 - k e^{-h})``: high at first, and falling
+    to ``share`` at the step to 0. So it is exact with Euler, DDIM (eta 0) and the ancestral ones of that eta;
+    with a sampler of higher order it guides by the same scales, and is no longer the published algorithm.
+    """
+    plan = strides(sigmas, path)
+    scales = [share / (1 - stride.kept(eta) * math.exp(-stride.gain)) for stride in plan]
+    ends = [stride.then.sigma for stride in plan]
+
+    def scale(sigma: float) -> float:
+        return scales[min(sum(end >= sigma for end in ends), len(ends) - 1)]
+
+    return scale
 
 
 def composed(

@@ -4,7 +4,10 @@ Drawn on the CPU, whatever the device of the model, since a seed should name the
 machine.
 """
 
+import hashlib
+import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -24,16 +27,86 @@ class ImageNoise:
         seeds: one for each image.
         shape: of one image's latents, (c, h, w).
         device: where the noise is returned.
+        later: what is added to each seed for the draws after the first, which then begin anew, as
+            AUTOMATIC1111's "eta noise seed delta" does; 0 goes on with the same generators.
     """
 
-    def __init__(self, seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu", later: int = 0
+    ) -> None:
         if not seeds:
             raise ValueError("no seeds: give one seed for each image")
+        self.seeds = tuple(seeds)
         self.shape = tuple(shape)
         self.device = torch.device(device)
+        self._later = later
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self) -> Float[Tensor, "b *shape"]:
         """The next unit normal draw, float32."""
         draws = [torch.randn(self.shape, generator=generator) for generator in self._generators]
+        if self._later:
+            self._generators = [torch.Generator().manual_seed(seed + self._later) for seed in self.seeds]
+            self._later = 0
         return torch.stack(draws).to(self.device)
+
+
+class BrownianNoise(ImageNoise):
+    """An `ImageNoise` whose later draws are increments of one Brownian motion an image.
+
+    Steps of any lengths then follow the same path of noise: a seed paints nearly the same picture at any
+    number of steps, and the more steps, the nearer. The motion runs on the clock ``1 / ratio^2``, with ratio
+    the noise to signal, on which the noise that the reverse diffusion adds is Brownian.
+
+    It is a virtual tree: nothing is stored, each node is drawn from a hash of the seed and its place. The
+    clock is cut into octaves, whose increments are independent, and each octave into halves by Brownian
+    bridges, `DEPTH` times, below which the path is straight.
+    """
+
+    DEPTH = 20
+    FIRST_OCTAVE = -40
+    """Below lies one more interval, from 0: ratios over a million."""
+
+    def between(self, noisy: float, clean: float) -> Float[Tensor, "b *shape"]:
+        """The unit increment from one noise to signal ratio down to a lower one, above 0; float32.
+
+        Raises:
+            ValueError: the first ratio is not above the second.
+        """
+        if not noisy > clean > 0:
+            raise ValueError(f"noise is drawn from a ratio down to a lower one above 0, not from {noisy} to {clean}")
+        start, end = noisy**-2, clean**-2
+        images = [_motion(seed, self.shape, end) - _motion(seed, self.shape, start) for seed in self.seeds]
+        return (torch.stack(images) / math.sqrt(end - start)).float().to(self.device)
+
+
+@lru_cache(maxsize=8)
+def _motion(seed: int, shape: tuple[int, ...], time: float) -> Tensor:
+    """Brownian motion at a time from 0, float64."""
+    first = BrownianNoise.FIRST_OCTAVE
+    octave = first - 1 if time < 2.0**first else math.frexp(time)[1] - 1  # 2^octave <= time < 2^(octave + 1)
+    position = torch.zeros(shape, dtype=torch.float64)
+    for below in range(first - 1, octave):  # the first stands for all that lie lower, down to 0
+        position += math.sqrt(2.0 ** max(below, first)) * _normal(seed, shape, "octave", below)
+    low = 0.0 if octave < first else 2.0**octave
+    length = 2.0 ** max(octave, first)
+    step = math.sqrt(length) * _normal(seed, shape, "octave", octave)
+    place = 1
+    for _ in range(BrownianNoise.DEPTH):
+        if time == low:
+            break
+        # The half of a bridge: half of the step, and normal noise of a quarter of its length as variance.
+        half = step / 2 + math.sqrt(length) / 2 * _normal(seed, shape, f"bridge {octave}", place)
+        length /= 2
+        place *= 2
+        if time >= low + length:
+            position, low, step, place = position + half, low + length, step - half, place + 1
+        else:
+            step = half
+    return position + step * ((time - low) / length)
+
+
+def _normal(seed: int, shape: tuple[int, ...], kind: str, place: int) -> Tensor:
+    digest = hashlib.blake2b(f"{seed} {kind} {place}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+    return torch.randn(shape, generator=generator, dtype=torch.float64)

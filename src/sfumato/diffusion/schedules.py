@@ -15,6 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .spacing import Spacing as Spacing
+from .spacing import at_most, beta_quantiles
+
 BetaKind = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
 
 MOST_STEPS = 10_000
@@ -38,6 +41,9 @@ class Schedule(Protocol):
 
     def label(self, sigma: Tensor) -> Tensor:
         """What the network is told for sigma; any shape."""
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """The level of a label; any shape."""
 
     def level(self, index: Tensor) -> Tensor:
         """The sigma at a place of the table, from 0, the cleanest, to T - 1; maybe fractional; any shape."""
@@ -188,55 +194,12 @@ class FlowSchedule:
 # ------------------------------------------------------------------------------------------------- grids
 
 
-@dataclass(frozen=True)
-class Spacing:
-    """Which places of a table of T levels are visited: diffusers' ``timestep_spacing``, as data.
-
-    The kinds are those of Lin et al. 2024 (arXiv:2305.08891, table 2). Two conventions are about. Euler,
-    DDIM and PNDM put ``steps`` points on the table, the last of them at its clean end; DPM-Solver and UniPC
-    put ``steps + 1`` points and drop the last, which is ``interior``. Most round to whole places, which is
-    ``rounded``; Euler's linspace and k-diffusion do not. ``leading`` is made of whole places, plus
-    ``offset``, 1 in every published SD config; ``trailing`` is always rounded, and the same in both
-    conventions.
-    """
-
-    kind: Literal["linspace", "leading", "trailing"] = "linspace"
-    offset: int = 0
-    interior: bool = False
-    rounded: bool = False
-
-    def places(self, steps: int, total: int) -> Float[Tensor, " steps"]:
-        """Descending places of a table with ``total`` entries, float64.
-
-        A single step is taken from the noisiest place. (diffusers takes it from elsewhere, for some kinds
-        from the cleanest place, and returns noise.)
-
-        Raises:
-            ValueError: ``steps`` is below 1, or more than the table can serve.
-        """
-        points = steps + 1 if self.interior else steps
-        _at_most(total - 1 if self.interior else total, steps)
-        if steps == 1:
-            return torch.tensor([total - 1], dtype=torch.float64)
-        match self.kind:
-            case "linspace":
-                places = torch.linspace(total - 1, 0, points, dtype=torch.float64)[:steps]
-                return places.round() if self.rounded else places
-            case "leading":
-                down = torch.arange(points - 1, -1, -1, dtype=torch.float64)[:steps]
-                return down * (total // points) + self.offset
-            case "trailing":
-                return (total - torch.arange(steps, dtype=torch.float64) * (total / steps)).round() - 1
-        raise ValueError(f"unknown spacing {self.kind!r}; use 'linspace', 'leading' or 'trailing'")
-
-
-def _at_most(most: int, steps: int) -> None:
-    if not 1 <= steps <= most:
-        raise ValueError(f"{steps} steps cannot be taken here; ask for 1 to {most}")
+NATIVE = Spacing()
+"""k-diffusion's: even from the noisiest place to the cleanest, not rounded."""
 
 
 def spaced(
-    schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing = Spacing()
+    schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing = NATIVE
 ) -> Float[Tensor, " steps+1"]:
     """Levels at places of the table. The default is k-diffusion's ``get_sigmas``."""
     return _closed(schedule.level(spacing.places(steps, schedule.num_timesteps)), final)
@@ -258,14 +221,81 @@ def exponential(
     schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing | None = None
 ) -> Float[Tensor, " steps+1"]:
     """Even in log sigma, between the ends of the table, or of a spacing as for `karras`."""
+    return polyexponential(schedule, steps, final=final, spacing=spacing)
+
+
+def polyexponential(
+    schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing | None = None, rho: float = 1.0
+) -> Float[Tensor, " steps+1"]:
+    """A power of an even ramp, in log sigma (k-diffusion's ``get_sigmas_polyexponential``).
+
+    A rho of 1, which is the default there as well, is `exponential`; above, more levels are low.
+    """
     high, low = _ends(schedule, steps, spacing)
-    return _closed(_even(math.log(high), math.log(low), steps).exp(), final)
+    ramp = _even(1.0, 0.0, steps) ** rho
+    return _closed((math.log(low) + ramp * math.log(high / low)).exp(), final)
+
+
+def beta(
+    schedule: Schedule, steps: int, *, final: float = 0.0, alpha: float = 0.6, beta: float = 0.6
+) -> Float[Tensor, " steps+1"]:
+    """Places of the table at even quantiles of a beta distribution (Lee et al. 2024, arXiv:2407.12173).
+
+    Below 1 its two parameters put more levels at both ends. As ComfyUI's ``beta_scheduler``, whose places are
+    rounded.
+    """
+    at_most(schedule.num_timesteps, steps)
+    shares = 1 - torch.arange(steps, dtype=torch.float64) / steps
+    return _closed(schedule.level(beta_quantiles(shares, alpha, beta) * (schedule.num_timesteps - 1)), final)
+
+
+def beta_in_sigma(
+    schedule: Schedule, steps: int, *, final: float = 0.0, alpha: float = 0.6, beta: float = 0.6
+) -> Float[Tensor, " steps+1"]:
+    """Quantiles of a beta distribution between the ends of the table, in sigma: AUTOMATIC1111's and diffusers'."""
+    low, high = schedule.sigma_min, schedule.sigma_max
+    return _closed(low + beta_quantiles(_even(1.0, 0.0, steps), alpha, beta) * (high - low), final)
+
+
+def kl_optimal(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
+    """Even in the arc tangent of sigma, between the ends of the table (Sabour et al. 2024, arXiv:2404.14507)."""
+    return _closed(_even(math.atan(schedule.sigma_max), math.atan(schedule.sigma_min), steps).tan(), final)
+
+
+ALIGNED = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029)
+"""The levels that Sabour et al. 2024 found for Stable Diffusion 1.5."""
+
+
+def align_your_steps(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
+    """Levels optimised for Stable Diffusion 1.5, interpolated in log sigma (Sabour et al. 2024, arXiv:2404.14507).
+
+    Raises:
+        ValueError: the schedule is a `FlowSchedule`.
+    """
+    if isinstance(schedule, FlowSchedule):
+        raise ValueError("the aligned grid is for Stable Diffusion's levels, not for flow schedules; use 'trailing'")
+    places = _even(0.0, len(ALIGNED) - 1.0, steps)
+    table = torch.tensor(ALIGNED, dtype=torch.float64).log()
+    low = places.floor().long().clamp(max=len(ALIGNED) - 2)
+    return _closed(table[low].lerp(table[low + 1], places - low).exp(), final)
+
+
+def ddim_uniform(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " n"]:
+    """Every (T // steps)-th place of the table from 1 on, as the first DDIM had them.
+
+    Where ``steps`` does not divide T the way has a step more, or some: AUTOMATIC1111 and ComfyUI take them all.
+    `Spacing` with ``leading`` and an offset of 1 leaves out the noisiest.
+    """
+    total = schedule.num_timesteps
+    at_most(total, steps)
+    places = torch.arange(1, total, total // steps, dtype=torch.float64) if steps > 1 else torch.tensor([total - 1.0])
+    return _closed(schedule.level(places.flip(0)), final)
 
 
 def simple(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
     """Every (T / steps)-th level of the table, from the noisy end (ComfyUI's ``simple_scheduler``)."""
     total = schedule.num_timesteps
-    _at_most(total, steps)
+    at_most(total, steps)
     skipped = torch.arange(steps, dtype=torch.float64) * (total / steps)
     return _closed(schedule.level(total - 1 - skipped.floor()), final)
 
@@ -276,7 +306,7 @@ def lcm(schedule: Schedule, steps: int, *, final: float = 0.0, trained: int = 50
     There are ``trained`` of them, the trailing places of the table. Every (trained / steps)-th is taken, from
     the noisy end, as by diffusers' LCMScheduler.
     """
-    _at_most(trained, steps)
+    at_most(trained, steps)
     places = Spacing("trailing").places(trained, schedule.num_timesteps)
     return _closed(schedule.level(places[torch.arange(steps) * trained // steps]), final)
 
@@ -302,7 +332,7 @@ def _ends(schedule: Schedule, steps: int, spacing: Spacing | None) -> tuple[floa
 
 
 def _even(high: float, low: float, steps: int) -> Tensor:
-    _at_most(MOST_STEPS, steps)
+    at_most(MOST_STEPS, steps)
     return torch.linspace(high, low, steps, dtype=torch.float64)
 
 
@@ -329,9 +359,13 @@ class Grid:
     label: str
     function: GridFunction
     flow_only: bool = False
+    discrete_only: bool = False
 
     def __call__(self, schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
-        """Descending levels: ``steps`` of the schedule's and then ``final``; see `GridFunction`."""
+        """Descending levels: ``steps`` of the schedule's and then ``final``; see `GridFunction`.
+
+        `ddim_uniform` alone may have more.
+        """
         return self.function(schedule, steps, final=final)
 
 
@@ -344,8 +378,13 @@ GRIDS: dict[str, Grid] = {
         Grid("trailing", "Trailing", partial(spaced, spacing=Spacing("trailing"))),
         Grid("karras", "Karras", karras),
         Grid("exponential", "Exponential", exponential),
+        Grid("polyexponential", "Polyexponential", polyexponential),
         Grid("sgm_uniform", "SGM Uniform", partial(spaced, spacing=Spacing("linspace", interior=True))),
         Grid("simple", "Simple", simple),
+        Grid("ddim", "DDIM", ddim_uniform),
+        Grid("beta", "Beta", beta),
+        Grid("kl_optimal", "KL Optimal", kl_optimal),
+        Grid("align_your_steps", "Align Your Steps", align_your_steps, discrete_only=True),
         Grid("lcm", "LCM", lcm),
         Grid("shifted", "Shifted", shifted, flow_only=True),
     )

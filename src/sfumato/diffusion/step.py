@@ -17,19 +17,22 @@ for its level.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor
 
-from .noise import NoiseSource
+from .noise import BrownianNoise, NoiseSource
 from .path import Path
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step, done: ``sigma`` is the level of ``x`` before it, and ``clean`` the D found there."""
+    """One step, done: ``sigma`` is the level of ``x`` before it, and ``clean`` the D found there.
+
+    ``total`` is an estimate where a sampler chooses the length of its steps, and exact in the last step.
+    """
 
     index: int
     total: int
@@ -53,6 +56,11 @@ class Level:
             return math.inf
         return math.log(self.alpha / self.sigma) if self.alpha > 0 else -math.inf
 
+    @property
+    def ratio(self) -> float:
+        """Noise to signal, sigma / alpha: the sigma of the exploding path; infinite where there is no signal."""
+        return self.sigma / self.alpha if self.alpha > 0 else math.inf
+
     def noise(self, x: Tensor, clean: Tensor) -> Tensor:
         """The noise e which D implies, in ``x = alpha * D + sigma * e``."""
         return (x - self.alpha * clean) / self.sigma
@@ -60,6 +68,11 @@ class Level:
 
 def level(path: Path, sigma: Float[Tensor, ""]) -> Level:
     return Level(float(sigma), float(path.alpha(sigma.double())), sigma)
+
+
+def level_of(path: Path, ratio: float, like: Tensor) -> Level:
+    """The level of a finite noise to signal ratio; its tensor has the dtype and device of ``like``."""
+    return level(path, path.level(like.new_tensor(ratio)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,18 +98,34 @@ class Stride:
             noise = kept * noise + math.sqrt(1 - kept**2) * fresh
         return self.then.alpha * clean + self.then.sigma * noise
 
+    def kept(self, eta: float) -> float:
+        """What an ancestral step keeps of the noise: of the next noise's variance, eta^2 (1 - e^{-2h}) is fresh.
+
+        Song et al. 2021 (arXiv:2010.02502), eq. 16, and k-diffusion's ``get_ancestral_step``.
+        """
+        return math.sqrt(max(0.0, 1 + eta**2 * math.expm1(-2 * self.gain)))
+
     def fresh(self, noise: NoiseSource | None, kept: float) -> Tensor | None:
-        """A draw, if the step has a use for it."""
+        """A draw, if the step has a use for it; of a `BrownianNoise`, the increment over the step."""
         if kept == 1 or self.then.sigma == 0:
             return None
-        if noise is None:
-            raise ValueError("this sampler adds noise at each step: give noise=ImageNoise(seeds, shape)")
-        return noise()
+        if isinstance(noise, BrownianNoise):
+            return noise.between(self.now.ratio, self.then.ratio)
+        return drawn(noise)
 
     def middle(self, path: Path) -> Level:
         """The level half way in log SNR; the gain must be finite."""
         ratio = math.exp(-(self.now.log_snr + self.then.log_snr) / 2)
-        return level(path, path.level(self.now.tensor.new_tensor(ratio)))
+        return level_of(path, ratio, self.now.tensor)
+
+    def down(self, path: Path, kept: float) -> "Stride":
+        """The same step to where only the kept noise is left: signal and noise as ``alpha' : kept * sigma'``."""
+        return replace(self, then=level_of(path, kept * self.then.ratio, self.now.tensor))
+
+    def along(self, x: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
+        """``x`` at the next level, if it went there along D and e of these values: ``dx = D dalpha + e dsigma``."""
+        now, then = self.now, self.then
+        return x + ((then.alpha - now.alpha) * clean + (then.sigma - now.sigma) * noise)
 
     def done(self, x: Tensor, clean: Tensor) -> Step:
         return Step(self.index, self.total, self.now.sigma, x, clean)
@@ -108,3 +137,18 @@ def strides(sigmas: Float[Tensor, " steps+1"], path: Path) -> list[Stride]:
         raise ValueError(f"sigmas {sigmas.tolist()} must be two or more, strictly descending to 0 or above")
     levels = [level(path, sigma) for sigma in sigmas.cpu()]
     return [Stride(i, len(levels) - 1, now, then) for i, (now, then) in enumerate(pairwise(levels))]
+
+
+def drawn(noise: NoiseSource | None) -> Tensor:
+    """Fresh noise; ValueError where there is no source of it."""
+    if noise is None:
+        raise ValueError("this sampler adds noise: give noise=ImageNoise(seeds, shape)")
+    return noise()
+
+
+def topped_up(x: Tensor, low: Level, high: Level, fresh: Tensor | None) -> Tensor:
+    """``x`` of level ``low`` at the noisier level ``high``: its signal scaled, and fresh noise for what is missing."""
+    if fresh is None:
+        return x
+    share = high.alpha / low.alpha
+    return share * x + math.sqrt(max(0.0, high.sigma**2 - (share * low.sigma) ** 2)) * fresh

@@ -1,8 +1,9 @@
 """Named texts inside picture files.
 
-Two texts are ours: ``parameters``, the infotext, and ``sfumato``, the exact request. In PNG each is a text chunk of its
-name. In JPEG, WebP and AVIF the infotext is the EXIF UserComment, where everybody looks for it, and the request is in
-the XMP packet. That packet also says, in every format, that a trained algorithm made the picture.
+Three texts are ours: ``parameters``, the infotext, ``sfumato``, the exact request, and ``sfumatosteps``, digests of the
+steps. In PNG each is a text chunk of its name. In JPEG, WebP and AVIF the infotext is the EXIF UserComment, where
+everybody looks for it, and the others are in the XMP packet. That packet also says, in every format, that a trained
+algorithm made the picture.
 
 PNG, JPEG and WebP files are edited without decoding the picture. Nothing here believes a length in a file: every fault
 is a `RequestError` of one line.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PARAMETERS = "parameters"
 REQUEST = "sfumato"
+STEPS = "sfumatosteps"
 LOSSLESS = ("png", "jpeg", "webp")
 """Formats whose metadata is changed without touching the picture."""
 
@@ -108,8 +110,8 @@ def kind(data: bytes) -> str | None:
 
 
 def put(data: bytes, texts: Mapping[str, str]) -> bytes:
-    """The file with these texts and the source type. `PARAMETERS` and `REQUEST` that it had before are gone; all else
-    stays. AVIF is compressed again, at the best quality.
+    """The file with these texts and the source type. Those of ours that it had before are gone; all else stays.
+    AVIF is compressed again, at the best quality.
 
     Args:
         texts: by names, which are lower-case ASCII letters.
@@ -154,12 +156,17 @@ def check_jpeg(texts: Mapping[str, str], *, spare: int = 0) -> None:
     Raises:
         RequestError: they do not.
     """
-    block, packet = _blocks(texts, None, None, limit=_MAX_COMMENT - spare)
-    if len(block or b"") > jpeg.LARGEST or len(xmp.JPEG_HEADER) + len(packet) + spare > jpeg.LARGEST:
+    if not fits_jpeg(texts, spare=spare):
         count = sum(map(len, texts.values()))
         raise RequestError(
             f"{count} characters of text do not fit into a JPEG file; save as png or webp, or shorten the prompt"
         )
+
+
+def fits_jpeg(texts: Mapping[str, str], *, spare: int = 0) -> bool:
+    """Whether texts, and `spare` bytes more, fit into a JPEG."""
+    block, packet = _blocks(texts, None, None, limit=_MAX_COMMENT - spare)
+    return len(block or b"") <= jpeg.LARGEST and len(xmp.JPEG_HEADER) + len(packet) + spare <= jpeg.LARGEST
 
 
 def check_avif() -> None:
@@ -241,7 +248,7 @@ def _put_png(data: bytes, texts: Mapping[str, str]) -> bytes:
     found, _ = png.read(data, MAX_TEXT)
     old = found.get(xmp.PNG_KEYWORD)
     packet = xmp.write({}, None if old is None else old.encode("utf-8", "replace"))
-    return png.put(data, {**texts, xmp.PNG_KEYWORD: packet.decode("utf-8")}, without=(PARAMETERS, REQUEST))
+    return png.put(data, {**texts, xmp.PNG_KEYWORD: packet.decode("utf-8")}, without=(PARAMETERS, REQUEST, STEPS))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from sfumato.errors import RequestError
 from sfumato.metadata.names import SAMPLER_LABELS, SCHEDULE_LABELS
-from sfumato.requests import Txt2Img
+from sfumato.requests import MAX_SIGMA, Txt2Img
 
 if TYPE_CHECKING:
     from sfumato.results import Result
@@ -82,23 +82,32 @@ class Painter:
         precision: ``fp32``, ``bf16`` or ``fp16``.
         device: its kind, as ``cpu``.
         torch: version of the engine.
+        lora_hashes: of the LoRAs, by name; embedding_hashes likewise.
     """
 
     model_hash: str
     precision: str
     device: str
     torch: str
+    lora_hashes: Mapping[str, str] = field(default_factory=dict)
+    embedding_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, result: "Result") -> Self:
         """The painter of a result, which is this process."""
-        return cls(result.model_hash, result.precision, result.device.partition(":")[0], _version("torch"))
+        device = result.device.partition(":")[0]
+        hashes = dict(result.lora_hashes), dict(result.embedding_hashes)
+        return cls(result.model_hash, result.precision, device, _version("torch"), *hashes)
 
     @classmethod
     def read(cls, info: Infotext) -> Self | None:
         """The painter that `describe` wrote down, its hash cut to 10 digits; None if it wrote none."""
         names = ("Model hash", "Precision", "Device", "Torch")
-        return cls(*(info.fields[name] for name in names)) if all(name in info.fields for name in names) else None
+        if not all(name in info.fields for name in names):
+            return None
+        model_hash, precision, device, torch = (info.fields[name] for name in names)
+        loras, embeddings = (_hashes(info.fields.get(name, "")) for name in ("Lora hashes", "TI hashes"))
+        return cls(model_hash, precision, device, torch, loras, embeddings)
 
     def differences(self, other: Self) -> tuple[str, ...]:
         """In words, what `other` has otherwise."""
@@ -107,6 +116,8 @@ class Painter:
             ("precision", self.precision, other.precision),
             ("device", self.device, other.device),
             ("torch", self.torch, other.torch),
+            ("LoRA hashes", _listed(self.lora_hashes) or "none", _listed(other.lora_hashes) or "none"),
+            ("embedding hashes", _listed(self.embedding_hashes) or "none", _listed(other.embedding_hashes) or "none"),
         )
         return tuple(f"{name} {ours}, now {theirs}" for name, ours, theirs in rows if ours != theirs)
 
@@ -130,15 +141,46 @@ def describe(request: Txt2Img, painter: Painter | None = None, *, quality: int |
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         "RNG": "CPU",
         "Guidance rescale": _number(request.guidance_rescale) if request.guidance_rescale else None,
+        "Eta DDIM" if request.sampler == "ddim" else "Eta": None if request.eta is None else _number(request.eta),
+        "ENSD": request.ensd or None,
+        "Numerics": request.numerics if request.numerics != "diffusers" else None,
+        "Guidance method": request.guidance_method if request.guidance_method != "cfg" else None,
+        "Guidance low": _number(request.guidance_low) if request.guidance_low else None,
+        "Guidance high": _number(request.guidance_high) if request.guidance_high < MAX_SIGMA else None,
+        "Dynamic threshold": _number(request.dynamic_threshold) if request.dynamic_threshold != 1 else None,
+        "PAG": _number(request.pag) if request.pag else None,
+        "FreeU": _number(request.freeu) if request.freeu else None,
         "Prompt syntax": request.prompt_syntax if request.prompt_syntax != "a1111" else None,
         "Precision": None if painter is None else painter.precision,
         "Device": None if painter is None else painter.device,
         "Torch": None if painter is None else painter.torch,
         "Quality": quality,
+        "Lora hashes": None if painter is None else _listed(painter.lora_hashes) or None,
+        "TI hashes": None if painter is None else _listed(painter.embedding_hashes) or None,
         "Version": f"sfumato {_version('sfumato')}",
     }
     written = {key: str(value) for key, value in fields.items() if value is not None}
-    return Infotext(request.prompt.strip(), request.negative.strip(), written)
+    return Infotext(_with_tags(request).strip(), request.negative.strip(), written)
+
+
+def _with_tags(request: Txt2Img) -> str:
+    """The prompt with the LoRAs that were given beside it, as the web UI writes them, where its syntax has them."""
+    tags = []
+    for lora in request.loras if request.prompt_syntax == "a1111" else ():
+        text = lora.weight if lora.text_weight is None else lora.text_weight
+        weights = [text] if text == lora.weight else [text, lora.weight]
+        name = re.sub(r"[<>:]", "_", model_name(lora.name))
+        tags.append(f"<lora:{name}:{':'.join(map(_number, weights))}>")
+    return " ".join([request.prompt, *tags])
+
+
+def _listed(hashes: Mapping[str, str]) -> str:
+    return ", ".join(f"{re.sub('[,:]', '_', name)}: {digits}" for name, digits in hashes.items())
+
+
+def _hashes(text: str) -> dict[str, str]:
+    pairs = (pair.rpartition(":") for pair in text.split(",") if ":" in pair)
+    return {name.strip(): digits.strip() for name, _, digits in pairs}
 
 
 def model_name(model: str) -> str:

@@ -14,13 +14,24 @@ SAMPLER_LABELS: dict[Sampler, str] = {
     "euler": "Euler",
     "euler_a": "Euler a",
     "heun": "Heun",
+    "dpm_2": "DPM2",
+    "dpm_2_a": "DPM2 a",
+    "lms": "LMS",
+    "dpmpp_2s_a": "DPM++ 2S a",
     "dpmpp_2m": "DPM++ 2M",
-    "dpmpp_2m_sde": "DPM++ 2M SDE",
     "dpmpp_sde": "DPM++ SDE",
+    "dpmpp_2m_sde": "DPM++ 2M SDE",
+    "dpmpp_3m_sde": "DPM++ 3M SDE",
+    "dpm_fast": "DPM fast",
+    "dpm_adaptive": "DPM adaptive",
+    "restart": "Restart",
+    "ddpm": "DDPM",
     "ddim": "DDIM",
-    "unipc": "UniPC",
-    "lcm": "LCM",
     "plms": "PLMS",
+    "unipc": "UniPC",
+    "deis": "DEIS",
+    "lcm": "LCM",
+    "tcd": "TCD",
 }
 """Ours to the label that is written; read again it is ours."""
 
@@ -31,8 +42,13 @@ SCHEDULE_LABELS: dict[Schedule, str] = {
     "trailing": "Trailing",
     "karras": "Karras",
     "exponential": "Exponential",
+    "polyexponential": "Polyexponential",
     "sgm_uniform": "SGM Uniform",
     "simple": "Simple",
+    "ddim": "DDIM",
+    "beta": "Beta",
+    "kl_optimal": "KL Optimal",
+    "align_your_steps": "Align Your Steps",
     "shifted": "Shifted",
     "lcm": "LCM",
 }
@@ -45,20 +61,34 @@ _SAMPLERS: dict[str, Sampler] = {
     "heundiscrete": "heun",
     "dpmsolvermultistep": "dpmpp_2m",
     "dpmsolversde": "dpmpp_sde",
+    "kdpm2discrete": "dpm_2",
+    "kdpm2ancestraldiscrete": "dpm_2_a",
+    "dpm2ancestral": "dpm_2_a",
+    "dpmpp2sancestral": "dpmpp_2s_a",
+    "lmsdiscrete": "lms",
+    "deismultistep": "deis",
+    "flowmatchheundiscrete": "heun",
+    "dpmad": "dpm_adaptive",  # AUTOMATIC1111's alias
     "ddimv3": "ddim",
     "unipcmultistep": "unipc",
     "pndm": "plms",  # as Stable Diffusion runs it, without the Runge-Kutta start
 }
 
-_SCHEDULES: dict[str, Schedule] = {"normal": "normal", "native": "normal"}
+_SCHEDULES: dict[str, Schedule] = {"normal": "normal", "native": "normal", "ddimuniform": "ddim"}
 
 _AUTOMATIC: dict[Sampler, Schedule] = {
     "euler": "normal",
     "euler_a": "normal",
     "heun": "normal",
+    "lms": "normal",
+    "dpm_2": "karras",
+    "dpm_2_a": "karras",
+    "dpmpp_2s_a": "karras",
     "dpmpp_2m": "karras",
     "dpmpp_sde": "karras",
     "dpmpp_2m_sde": "exponential",
+    "dpmpp_3m_sde": "exponential",
+    "restart": "karras",
 }
 """What AUTOMATIC1111 takes for ``Schedule type: Automatic``."""
 
@@ -78,9 +108,10 @@ def read_sampler(name: str) -> Named:
     if re.search(r"_k$", short, re.IGNORECASE):
         short, schedule = short[:-2], "karras"
     short = _compact(short).removesuffix("scheduler").removesuffix("gpu")
-    for ending, ours in (("karras", "karras"), ("exponential", "exponential"), ("sgmuniform", "sgm_uniform")):
-        if short.endswith(ending) and not short.endswith("polyexponential"):
-            short, schedule = short.removesuffix(ending), _SCHEDULES[_compact(ours)]
+    for ending in ("karras", "polyexponential", "exponential", "sgmuniform"):
+        if short.endswith(ending):
+            short, schedule = short.removesuffix(ending), _SCHEDULES[ending]
+            break
     return Named(_SAMPLERS.get(short), schedule)
 
 

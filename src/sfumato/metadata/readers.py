@@ -72,7 +72,10 @@ def restore(carried: Carried) -> Restored:
 # ------------------------------------------------------------------------------------------------------------ tools
 
 
-_SILENT = frozenset({"Version", "User", "Model hash", "Hashes", "Precision", "Device", "Torch", "Quality", "App"})
+_SILENT = frozenset({"Version", "User", "Model hash", "Hashes", "Precision", "Device", "Torch", "Quality", "App"}) | {
+    "Lora hashes",
+    "TI hashes",
+}
 """Fields of an infotext whose loss changes no picture that we could paint."""
 
 
@@ -92,6 +95,14 @@ def _a1111(texts: Mapping[str, str]) -> Gathering | None:
     found.whole("steps", fields.pop("Steps", None))
     found.real("guidance", fields.pop("CFG scale", None))
     found.real("guidance_rescale", fields.pop("Guidance rescale", None))
+    for ours in ("guidance_method", "numerics"):
+        found.text(ours, fields.pop(ours.capitalize().replace("_", " "), None))
+    for ours in ("guidance_low", "guidance_high", "dynamic_threshold"):
+        found.real(ours, fields.pop(ours.capitalize().replace("_", " "), None))
+    found.real("pag", fields.pop("PAG", None))
+    found.real("freeu", fields.pop("FreeU", None))
+    found.real("eta", fields.pop("Eta DDIM", fields.pop("Eta", None)))
+    found.whole("ensd", fields.pop("ENSD", None))
     found.whole("seed", fields.pop("Seed", None))
     found.whole("clip_skip", fields.pop("Clip skip", None))
     found.size(fields.pop("Size", None))

@@ -38,13 +38,14 @@ class AutoencoderKLConfig(ModelConfig):
     use_quant_conv: bool = True
     use_post_quant_conv: bool = True
     mid_block_add_attention: bool = True
+    force_upcast: bool = False
+    """Its activations do not fit float16; it computes in float32 instead."""
 
     fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "act_fn": ("silu",),
         "latents_mean": (None,),
         "latents_std": (None,),
     }
-    ignored: ClassVar[frozenset[str]] = frozenset({"force_upcast"})
 
     @property
     def factor(self) -> int:
@@ -173,7 +174,7 @@ class AutoencoderKL(nn.Module):
 
     def posterior(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b c y x"]]:
         """Mean and standard deviation of q(z | pixels), before scaling."""
-        moments = self.encoder(pixels)
+        moments = self.encoder(pixels.to(self.encoder.conv_in.weight.dtype))
         if self.quant_conv is not None:
             moments = self.quant_conv(moments)
         mean, logvar = moments.chunk(2, dim=1)
@@ -189,5 +190,6 @@ class AutoencoderKL(nn.Module):
 
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pixels, nominally in [-1, 1] (not clamped)."""
+        latents = latents.to(self.decoder.conv_in.weight.dtype)
         z = latents / self.config.scaling_factor + (self.config.shift_factor or 0.0)
         return self.decoder(z if self.post_quant_conv is None else self.post_quant_conv(z))

@@ -38,15 +38,34 @@ class CLIPTextConfig(ModelConfig):
     fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "model_type": ("clip_text_model",),
         "hidden_act": ("quick_gelu", "gelu"),
-        "architectures": (["CLIPTextModel"], ["CLIPTextModelWithProjection"], None),
+        "architectures": (["CLIPTextModel"], None),
     }
     tolerant: ClassVar[bool] = True
+    projected: ClassVar[bool] = False
+    """Whether the pooled vector goes through a projection, into the space that pictures share."""
+
+    @property
+    def end(self) -> int:
+        """The id that ends a text. Old files say 2 where transformers took the highest id of all."""
+        return self.vocab_size - 1 if self.eos_token_id == 2 else self.eos_token_id
 
     def to_json(self) -> dict[str, Any]:
         """transformers' keys: `architectures` in place of diffusers' `_class_name`."""
         data = super().to_json()
         del data["_class_name"]
         return data
+
+
+@dataclass(frozen=True)
+class ProjectedCLIPTextConfig(CLIPTextConfig):
+    """A text encoder with its projection."""
+
+    class_name: ClassVar[str] = "CLIPTextModelWithProjection"
+    fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
+        **CLIPTextConfig.fixed,
+        "architectures": (["CLIPTextModelWithProjection"],),
+    }
+    projected: ClassVar[bool] = True
 
 
 def _activation(name: str, x: Tensor) -> Tensor:
@@ -129,7 +148,9 @@ class TextTransformer(nn.Module):
 
 
 class TextEncoding(NamedTuple):
-    """`tokens`: (b, n, d), one vector a token. `pooled`: (b, d), the final state at the first end-of-text token."""
+    """`tokens`: (b, n, d), one vector a token. `pooled`: (b, p), the final state at the first end-of-text token,
+    projected where the encoder has a projection.
+    """
 
     tokens: Tensor
     pooled: Tensor
@@ -142,9 +163,12 @@ class CLIPTextEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.text_model = TextTransformer(config)
+        self.text_projection = (
+            nn.Linear(config.hidden_size, config.projection_dim, bias=False) if config.projected else None
+        )
 
-    def forward(self, ids: Int[Tensor, "b n"], *, clip_skip: int = 1) -> TextEncoding:
-        """`clip_skip` 1 takes the last layer, 2 the one before it, ...; the final norm is applied to either.
+    def forward(self, ids: Int[Tensor, "b n"], *, clip_skip: int = 1, norm: bool = True) -> TextEncoding:
+        """`clip_skip` 1 takes the last layer, 2 the one before it, ...; the final norm is applied to either if `norm`.
 
         Raises:
             ValueError: if `clip_skip` is outside 1 to the number of layers.
@@ -159,6 +183,10 @@ class CLIPTextEncoder(nn.Module):
             if number == depth + 1 - clip_skip:
                 chosen = x
         last = model.final_layer_norm(x)
-        ends = (ids == self.config.eos_token_id).int().argmax(dim=-1)
+        ends = (ids == self.config.end).int().argmax(dim=-1)
         pooled = last[torch.arange(len(ids), device=ids.device), ends]
+        if self.text_projection is not None:
+            pooled = self.text_projection(pooled)
+        if not norm:
+            return TextEncoding(chosen, pooled)
         return TextEncoding(last if clip_skip == 1 else model.final_layer_norm(chosen), pooled)

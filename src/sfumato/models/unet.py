@@ -1,6 +1,10 @@
-"""The conditional U-Net of Stable Diffusion 1.x and 2.x, of any size by configuration (Rombach et al. 2022).
+"""The conditional U-Net of Stable Diffusion 1.x, 2.x and XL, of any size by configuration (Rombach et al. 2022).
 
 State-dict layout: diffusers `UNet2DConditionModel`. The network predicts epsilon, v or a flow; it does not know which.
+
+What it is told besides the text, where configured: SDXL adds a pooled text vector and numbers (sizes, crop, score) to
+the time embedding (Podell et al. 2023, arXiv:2307.01952, section 2.2); a latent consistency model adds the guidance
+scale, which it was distilled with (Luo et al. 2023, arXiv:2310.04378).
 """
 
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.config import ModelConfig
 from sfumato.nn.attention import SpatialTransformer
 from sfumato.nn.blocks import Downsample, ResnetBlock, Upsample
@@ -40,6 +45,13 @@ class UNetConfig(ModelConfig):
     flip_sin_to_cos: bool = True
     freq_shift: int = 0
     center_input_sample: bool = False
+    addition_embed_type: str | None = None
+    addition_time_embed_dim: int | None = None
+    """Width of the embedding of each number."""
+    projection_class_embeddings_input_dim: int | None = None
+    """Width of the pooled vector and of all numbers, side by side."""
+    time_cond_proj_dim: int | None = None
+    """Width of the embedding of the guidance scale."""
 
     fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "act_fn": ("silu", "swish"),
@@ -57,12 +69,11 @@ class UNetConfig(ModelConfig):
         "resnet_skip_time_act": (False,),
         "resnet_out_scale_factor": (1.0, 1),
         "attention_type": ("default",),
+        "addition_embed_type": (None, "text_time"),
     } | dict.fromkeys(
         (
             "class_embed_type",
             "num_class_embeds",
-            "addition_embed_type",
-            "addition_time_embed_dim",
             "addition_embed_type_num_heads",
             "encoder_hid_dim",
             "encoder_hid_dim_type",
@@ -70,8 +81,6 @@ class UNetConfig(ModelConfig):
             "time_embedding_dim",
             "time_embedding_act_fn",
             "timestep_post_act",
-            "time_cond_proj_dim",
-            "projection_class_embeddings_input_dim",
             "mid_block_only_cross_attention",
             "cross_attention_norm",
             "reverse_transformer_layers_per_block",
@@ -91,6 +100,10 @@ class UNetConfig(ModelConfig):
         """Transformer blocks in each spatial transformer at `level`."""
         value = self.transformer_layers_per_block
         return value if isinstance(value, int) else value[level]
+
+
+GUIDANCE_UNIT = 1000.0
+"""Guidance scales are embedded as `GUIDANCE_UNIT * (scale - 1)`."""
 
 
 class Level(nn.Module):
@@ -142,7 +155,7 @@ class MidBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """F(x, label, tokens): noisy latents, time label and text to the raw prediction."""
+    """F(x, label, cond): noisy latents, time label and text to the raw prediction."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -150,7 +163,9 @@ class UNet(nn.Module):
         widths, layers = config.block_out_channels, config.layers_per_block
         time = 4 * widths[0]
         self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
-        self.time_embedding = TimestepEmbedding(widths[0], time)
+        self.time_embedding = TimestepEmbedding(widths[0], time, config.time_cond_proj_dim)
+        told = config.projection_class_embeddings_input_dim if config.addition_embed_type is not None else None
+        self.add_embedding = None if told is None else TimestepEmbedding(told, time)
 
         self.down_blocks = nn.ModuleList()
         skips = [widths[0]]  # the widths that the way up will find, in the order they are laid down
@@ -184,16 +199,15 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], label: Float[Tensor, " b"], tokens: Float[Tensor, "b n d"]
+        self, x: Float[Tensor, "b c h w"], label: Float[Tensor, " b"], cond: Conditioning
     ) -> Float[Tensor, "b k h w"]:
         """`label` is the time label in training steps, 0 to 999, fractions allowed."""
-        config = self.config
-        if config.center_input_sample:
+        tokens = cond.tokens
+        if cond.channels is not None:
+            x = torch.cat([x, cond.channels.to(x)], dim=1)
+        if self.config.center_input_sample:
             x = 2 * x - 1.0
-        embedded = sinusoidal(
-            label, config.block_out_channels[0], cos_first=config.flip_sin_to_cos, shift=config.freq_shift
-        )
-        time = self.time_embedding(embedded.to(x.dtype))
+        time = self._time(label, cond, x.dtype)
         x = self.conv_in(x)
         skips = [x]
         for level in cast("list[Level]", self.down_blocks):
@@ -210,3 +224,23 @@ class UNet(nn.Module):
             for upsample in level.upsamplers:
                 x = upsample(x, size=(skips[-1].shape[2], skips[-1].shape[3]))
         return self.conv_out(F.silu(self.conv_norm_out(x)))
+
+    def _time(self, label: Tensor, cond: Conditioning, dtype: torch.dtype) -> Float[Tensor, "b t"]:
+        """The time embedding, and in it what else is told in vectors and numbers."""
+        config = self.config
+
+        def embedded(values: Tensor, dim: int) -> Tensor:
+            return sinusoidal(values, dim, cos_first=config.flip_sin_to_cos, shift=config.freq_shift).to(dtype)
+
+        scale = None
+        if config.time_cond_proj_dim is not None and cond.guidance is not None:
+            weight = GUIDANCE_UNIT * (cond.guidance - 1)
+            scale = sinusoidal(weight, config.time_cond_proj_dim, cos_first=False, shift=1.0).to(dtype)
+        time: Tensor = self.time_embedding(embedded(label, config.block_out_channels[0]), scale)
+        if self.add_embedding is None:
+            return time
+        assert cond.pooled is not None
+        assert cond.numbers is not None
+        assert config.addition_time_embed_dim is not None
+        numbers = embedded(cond.numbers.flatten(), config.addition_time_embed_dim).reshape(len(cond), -1)
+        return time + self.add_embedding(torch.cat([cond.pooled.to(dtype), numbers], dim=-1))

@@ -25,12 +25,15 @@ def sinusoidal(
 
 
 class TimestepEmbedding(nn.Module):
-    """linear - silu - linear."""
+    """linear - silu - linear; `c_cond` numbers more are projected and added before."""
 
-    def __init__(self, c_in: int, dim: int) -> None:
+    def __init__(self, c_in: int, dim: int, c_cond: int | None = None) -> None:
         super().__init__()
+        self.cond_proj = None if c_cond is None else nn.Linear(c_cond, c_in, bias=False)
         self.linear_1 = nn.Linear(c_in, dim)
         self.linear_2 = nn.Linear(dim, dim)
 
-    def forward(self, x: Float[Tensor, "b c"]) -> Float[Tensor, "b dim"]:
+    def forward(self, x: Float[Tensor, "b c"], cond: Float[Tensor, "b k"] | None = None) -> Float[Tensor, "b dim"]:
+        if self.cond_proj is not None and cond is not None:
+            x = x + self.cond_proj(cond)
         return self.linear_2(F.silu(self.linear_1(x)))

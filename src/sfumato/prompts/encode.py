@@ -1,4 +1,7 @@
-"""Readings through a text encoder into conditions: one pass for all windows of a wording, weights on what comes out.
+"""Readings through text encoders into conditions: one pass for all windows of a wording, weights on what comes out.
+
+Where a model has several text encoders, each reads the same windows, and their tokens stand side by side; the pooled
+vector is that of the last one. Stable Diffusion 3 joins them otherwise, see `t5.py`.
 
 How weights act on the tokens z of a window:
 
@@ -8,12 +11,12 @@ How weights act on the tokens z of a window:
     ignore     z
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sfumato.diffusion.conditioning import Conditioning
@@ -21,14 +24,56 @@ from sfumato.models.clip import CLIPTextEncoder, TextEncoding
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.prompts.chunks import BACKTRACK, Chunks, pack, padded
 from sfumato.prompts.reading import Emphasis, Reading, Wording
+from sfumato.prompts.t5 import T5Part
 
 _NOTHING = Wording(())  # the empty prompt
 
 
+@dataclass(frozen=True)
+class TextPart:
+    """A text encoder and the tokenizer whose tokens it reads."""
+
+    tokenizer: ClipTokenizer
+    encoder: CLIPTextEncoder
+    penultimate: bool = False
+    """Reads the last layer but one, without the final norm, as SDXL does; a clip skip counts from there."""
+
+    @property
+    def depth(self) -> int:
+        """The largest clip skip."""
+        return self.encoder.config.num_hidden_layers - self.penultimate
+
+    def pack(
+        self, wording: Wording, *, backtrack: int = BACKTRACK, embeddings: Mapping[str, Sequence[int]] | None = None
+    ) -> Chunks:
+        """Windows of its tokenizer, see `chunks.pack`."""
+        return pack(wording, self.tokenizer, backtrack=backtrack, embeddings=embeddings)
+
+    def padded(self, chunks: Chunks, count: int) -> Chunks:
+        """As many windows as `count`."""
+        return padded(chunks, count, self.tokenizer)
+
+    def run(self, ids: Int[Tensor, "k n"], clip_skip: int = 1) -> TextEncoding:
+        """Raises ValueError for a clip skip beyond `depth`."""
+        device = self.encoder.text_model.final_layer_norm.weight.device
+        encoding: TextEncoding = self.encoder(
+            ids.to(device), clip_skip=clip_skip + self.penultimate, norm=not self.penultimate
+        )
+        return encoding
+
+
+def joined(conditions: Sequence[Conditioning]) -> Conditioning:
+    """What several encoders say of the same texts: tokens side by side, the last one's pooled vector."""
+    return Conditioning(torch.cat([each.tokens for each in conditions], dim=-1), pooled=conditions[-1].pooled)
+
+
+Join = Callable[[Sequence[Conditioning]], Conditioning]
+"""`joined`, or `t5.stacked` for some width."""
+
+
 def encode(
     reading: Reading,
-    tokenizer: ClipTokenizer,
-    text_encoder: CLIPTextEncoder,
+    texts: Sequence[TextPart | T5Part],
     *,
     clip_skip: int = 1,
     emphasis: Emphasis = "original",
@@ -48,8 +93,7 @@ def encode(
     """
     [condition] = encode_all(
         [reading],
-        tokenizer,
-        text_encoder,
+        texts,
         clip_skip=clip_skip,
         emphasis=emphasis,
         windows=windows,
@@ -61,52 +105,51 @@ def encode(
 
 def encode_all(
     readings: Sequence[Reading],
-    tokenizer: ClipTokenizer,
-    text_encoder: CLIPTextEncoder,
+    texts: Sequence[TextPart | T5Part],
     *,
     clip_skip: int = 1,
     emphasis: Emphasis = "original",
     windows: int = 1,
     backtrack: int = BACKTRACK,
     embeddings: Mapping[str, Sequence[int]] | None = None,
+    join: Join = joined,
 ) -> list[Conditioning]:
     """A condition for each reading, all of the same number of windows. Raises as `encode`."""
-    packed = [
-        [pack(wording, tokenizer, backtrack=backtrack, embeddings=embeddings) for wording in reading.wordings]
-        for reading in readings
-    ]
-    count = max([windows, *(len(chunks) for row in packed for chunks in row)])
-    reader = _Reader(tokenizer, text_encoder, clip_skip, emphasis)
-    conditions = []
-    for reading, row in zip(readings, packed, strict=True):
-        parts = [reader.read(padded(chunks, count, tokenizer)) for chunks in row]
-        conditions.append(_blended(parts, [wording.share for wording in reading.wordings]))
-    return conditions
+    shares = [[wording.share for wording in reading.wordings] for reading in readings]
+    by_encoder = []
+    for part in texts:
+        packed = [
+            [part.pack(wording, backtrack=backtrack, embeddings=embeddings) for wording in reading.wordings]
+            for reading in readings
+        ]
+        count = max([windows, *(len(chunks) for row in packed for chunks in row)])
+        reader = _Reader(part, clip_skip, emphasis)
+        by_encoder.append(
+            [
+                _blended([reader.read(part.padded(chunks, count)) for chunks in row], share)
+                for row, share in zip(packed, shares, strict=True)
+            ]
+        )
+    return [join(conditions) for conditions in zip(*by_encoder, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Reader:
-    tokenizer: ClipTokenizer
-    text_encoder: CLIPTextEncoder
+    part: TextPart | T5Part
     clip_skip: int
     emphasis: Emphasis
 
     def read(self, chunks: Chunks) -> Conditioning:
-        encoding = self._run(chunks)
+        encoding = self.part.run(chunks.ids, self.clip_skip)
         tokens = encoding.tokens
         if self.emphasis != "ignore" and bool((chunks.weights != 1).any()):
             weights = chunks.weights.to(tokens.device).unsqueeze(-1)
             tokens = self._weighed(tokens.float(), weights).to(tokens.dtype)
         return Conditioning(rearrange(tokens, "k n d -> 1 (k n) d"), pooled=encoding.pooled[:1])
 
-    def _run(self, chunks: Chunks) -> TextEncoding:
-        device = self.text_encoder.text_model.final_layer_norm.weight.device
-        encoding: TextEncoding = self.text_encoder(chunks.ids.to(device), clip_skip=self.clip_skip)
-        return encoding
-
     def _weighed(self, tokens: Float[Tensor, "k n d"], weights: Float[Tensor, "k n 1"]) -> Float[Tensor, "k n d"]:
         if self.emphasis == "comfy":
-            nothing = self._run(pack(_NOTHING, self.tokenizer)).tokens.float()
+            nothing = self.part.run(self.part.pack(_NOTHING).ids, self.clip_skip).tokens.float()
             return torch.where(weights == 1, tokens, nothing + weights * (tokens - nothing))
         weighed = tokens * weights
         if self.emphasis == "no_norm":

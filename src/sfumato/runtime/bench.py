@@ -1,12 +1,15 @@
-"""How fast pictures come, as a user meets it: from a cold process, and again in a warm one."""
+"""How fast pictures come, as a user meets it: from a cold process, and again in a warm one; and how models load."""
 
+import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.errors import SfumatoError
@@ -49,15 +52,60 @@ class Warm:
     request: "Txt2Img"
 
 
+@dataclass(frozen=True)
+class Load:
+    """Fresh processes that load one model, whose file is in the system's memory already.
+
+    Attributes:
+        ready_seconds: from the start of each process until its model can paint.
+        load_seconds: of that, the load itself.
+        cpu_seconds: of all threads of each process, which a busy machine changes less.
+        peak_bytes: the most resident memory that any had, mapped files counted; None where the system does not say.
+        file_bytes: of the model.
+    """
+
+    ready_seconds: list[float]
+    load_seconds: list[float]
+    cpu_seconds: list[float]
+    peak_bytes: int | None
+    file_bytes: int
+
+    @property
+    def peak_ratio(self) -> float | None:
+        """Peak memory as a multiple of the file's size."""
+        return None if self.peak_bytes is None else self.peak_bytes / self.file_bytes
+
+
+def load(path: Path, *, device: str = "auto", precision: str = "auto", repeat: int = 3) -> Load:
+    """Load a model in `repeat` fresh processes, after one that brings it into memory and is not counted.
+
+    Raises:
+        SfumatoError: when one fails; its last line says why.
+    """
+    files = [path] if path.is_file() else list(path.rglob("*.safetensors"))
+    command = [sys.executable, "-m", "sfumato.runtime.loading", str(path), device, precision]
+    ready, loads, cpu, peaks = [], [], [], []
+    for _ in range(1 + repeat):
+        started = time.time()
+        said, _, peak = _run(command)
+        facts = json.loads(said)
+        ready.append(facts["until"] - started)
+        loads.append(facts["load"])
+        cpu.append(facts["cpu"])
+        peaks += [] if peak is None else [peak]
+    size = sum(file.stat().st_size for file in files)
+    return Load(ready[1:], loads[1:], cpu[1:], max(peaks[1:], default=None), size)
+
+
 def cold(command: Sequence[str], repeat: int = 3) -> Cold:
     """Run ``python -m sfumato COMMAND`` in `repeat` fresh processes, one after the other.
 
     Raises:
         SfumatoError: when one fails; its last line says why.
     """
-    runs = [_timed([sys.executable, "-m", "sfumato", *command]) for _ in range(repeat)]
-    peaks = [peak for _, peak in runs if peak is not None]
-    return Cold([seconds for seconds, _ in runs], max(peaks, default=None))
+    runs = [_run([sys.executable, "-m", "sfumato", *command]) for _ in range(repeat)]
+    peaks = [peak for _, _, peak in runs if peak is not None]
+    return Cold([seconds for _, seconds, _ in runs], max(peaks, default=None))
 
 
 def warm(paint: Paint, request: "Txt2Img", *, repeat: int = 3, batch: int = 4) -> Warm:
@@ -83,18 +131,23 @@ def _clocked(paint: Paint, request: "Txt2Img") -> "tuple[float, Result]":
     return time.perf_counter() - start, result
 
 
-def _timed(command: Sequence[str]) -> tuple[float, int | None]:
-    """Wall seconds and peak resident bytes of a process."""
+def _run(command: Sequence[str]) -> tuple[str, float, int | None]:
+    """What a process prints, its wall seconds and its peak resident bytes."""
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as printed,
+        subprocess.Popen(command, stdout=printed, stderr=subprocess.PIPE, text=True) as process,
+    ):
         assert process.stderr is not None
         said = process.stderr.read()  # until it closes its end, which is when it is done
         peak = _reap(process)
-    seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        printed.seek(0)
+        answer = printed.read()
     if process.returncode != 0:
         last = (said.strip().splitlines() or ["it said nothing"])[-1].removeprefix("sfumato: ")
         raise SfumatoError(f"the cold run failed with exit code {process.returncode}: {last}")
-    return seconds, peak
+    return answer, seconds, peak
 
 
 def _reap(process: "subprocess.Popen[str]") -> int | None:

@@ -31,3 +31,12 @@ def choose_device(name: str = "auto") -> "torch.device":
     if index >= count[kind]:
         raise RequestError(f"device {name!r} must be numbered 0 to {count[kind] - 1}; use {kind}")
     return torch.device(kind, index) if number and kind == "cuda" else torch.device(kind)
+
+
+def rounding(device: "torch.device") -> str:
+    """What the last bits of results depend on, beside the program: kernels and how work is split."""
+    import torch
+
+    if device.type == "cpu":
+        return f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -114,4 +114,5 @@ def _ms(seconds: float) -> float:
 
 def _folders() -> Section:
     cache = precision.cache_folder()
-    return {"cache": str(cache) if cache else None, "SFUMATO_MODELS": os.environ.get("SFUMATO_MODELS")}
+    named = {name: os.environ.get(name) for name in ("SFUMATO_MODELS", "SFUMATO_EXTRA_MODEL_PATHS")}
+    return {"cache": str(cache) if cache else None, **named}

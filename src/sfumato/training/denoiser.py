@@ -21,7 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.progress import track
 from torch import Tensor, nn
 
-from sfumato.checkpoints.save import save_index, save_part
+from sfumato.checkpoints.folder import weights_file
+from sfumato.checkpoints.rules import fit
+from sfumato.checkpoints.save import STEMS, save_index, save_part
+from sfumato.checkpoints.tensors import read_tensors
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.guidance import classifier_free
@@ -105,6 +108,10 @@ class DenoiserRun(BaseModel):
     guidance: float = 3.0
     views: int = Field(1, gt=0, le=64)
     augment: Augment = Augment()
+    start: Path | None = None
+    """Begin with the networks of the model in this folder (diffusers layout) instead of random ones."""
+    start_text: bool = True
+    """Take over its tokenizer and text encoder as well; else only the U-Net, and text is learned anew."""
     text: TextConfig = TextConfig()
     network: NetworkConfig = NetworkConfig()
     loop: LoopConfig
@@ -147,6 +154,10 @@ class DenoiserTask:
         torch.manual_seed(run.loop.seed)
         self.model = TextToImage(CLIPTextEncoder(self._text_config()), UNet(self._unet_config()))
         _start_gently(self.model.unet)
+        if run.start is not None:
+            _take_over(self.model.unet, run.start / "unet")
+            if run.start_text:
+                _take_over(self.model.text_encoder, run.start / "text_encoder")
         train = self.pictures.train
         self.order = Order(train, run.loop.batch, run.loop.seed, _weights(self.pictures, train, run.shares))
         self.content = {
@@ -164,7 +175,10 @@ class DenoiserTask:
         """Learned when the run begins and kept with it: among ties, learning differs from process to process."""
         if not folder.is_dir():
             with whole_folder(folder) as temporary:
-                train_tokenizer(self._corpus(), self.run.text.vocabulary, self.run.text.window).save(temporary)
+                if self.run.start is not None and self.run.start_text:
+                    ClipTokenizer.from_folder(self.run.start / "tokenizer").save(temporary)
+                else:
+                    train_tokenizer(self._corpus(), self.run.text.vocabulary, self.run.text.window).save(temporary)
         return ClipTokenizer.from_folder(folder)
 
     def _corpus(self) -> list[str]:
@@ -326,6 +340,12 @@ def _weights(pictures: Pictures, indices: Tensor, shares: dict[str, float]) -> T
         raise TrainingError(f"shares must name each kind in the data once; check {', '.join(sorted(unknown))}")
     counts = Counter(kinds)
     return torch.tensor([shares[kind] / counts[kind] for kind in kinds])
+
+
+def _take_over(part: nn.Module, folder: Path) -> None:
+    """Give `part` the weights in a model's folder, which must be of its form."""
+    file = weights_file(folder, STEMS.get(folder.name, "diffusion_pytorch_model"))
+    fit(part, read_tensors(file), str(file), torch.float32)
 
 
 def _start_gently(unet: UNet) -> None:

@@ -269,7 +269,8 @@ def fit(
             norms = state.clip(config.clip)
             if all(map(math.isfinite, (losses["loss"], *norms.values()))):
                 bad, confirmed = 0, True
-                state.update(factor)
+                with crew.alone():
+                    state.update(factor)
             else:
                 bad += 1
                 tracker.scalars(state.step, {"skipped": 1.0})

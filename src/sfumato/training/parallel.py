@@ -7,6 +7,7 @@ other process fills a shared block of gradients. Who computes what follows from 
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
@@ -94,6 +95,16 @@ class Crew:
             if process.is_alive():
                 process.kill()
         torch.set_num_threads(self.threads)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While the others wait, all threads are ours."""
+        ours = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(ours)
 
     def compute(self, step: int, share: Share) -> dict[str, float]:
         """Every rank's share of `step`, ours by `share`; the gradients end summed in our parameters.

@@ -1,8 +1,10 @@
-"""The U-Net as latent-diffusion code names it, in one numbered row of blocks down and one up.
+"""The U-Net as latent-diffusion code and SDXL's name it, in one numbered row of blocks down and one up.
 
 Names: `openaimodel.py` of https://github.com/CompVis/stable-diffusion, where `input_blocks.0.0` is the first
 convolution and each further block is a residual block (0) with its attention (1), or a downsampling (0) alone; in
-`output_blocks` the upsampling is the last part of a level's last block.
+`output_blocks` the upsampling is the last part of a level's last block. `label_emb` is of
+https://github.com/Stability-AI/generative-models. No latent consistency model is published in this layout; its
+`cond_proj` is put where the module that holds it has its place.
 """
 
 from sfumato.checkpoints.rules import Move, Rule
@@ -33,6 +35,10 @@ def table(config: UNetConfig, file: str = "model.diffusion_model.", model: str =
     def residual(theirs: str, ours: str) -> None:
         pairs.update({f"{theirs}.{a}": f"{ours}.{b}" for a, b in RESIDUAL.items()})
 
+    if config.addition_embed_type is not None:
+        pairs |= {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2"}
+    if config.time_cond_proj_dim is not None:
+        pairs["time_embed.cond_proj"] = "time_embedding.cond_proj"
     residual("middle_block.0", "mid_block.resnets.0")
     residual("middle_block.2", "mid_block.resnets.1")
     last = len(config.block_out_channels) - 1

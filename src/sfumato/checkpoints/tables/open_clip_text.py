@@ -1,13 +1,14 @@
-"""OpenCLIP's text encoder inside a Stable Diffusion 2.x checkpoint.
+"""OpenCLIP's text encoder inside a Stable Diffusion 2.x or XL checkpoint.
 
 Names: `transformer.py` of https://github.com/mlfoundations/open_clip; q, k and v are one fused tensor. Stable Diffusion
 2 reads the last layer but one (`layer: penultimate` of its `v2-inference.yaml`), so of OpenCLIP-H's 24 layers the last
-is without effect: the published diffusers folder has 23, and so does what we write.
+is without effect: the published diffusers folder has 23, and so does what we write. SDXL reads the pooled vector too,
+which comes through the last layer and a projection; that one multiplies from the right.
 """
 
 import re
 
-from sfumato.checkpoints.rules import Ignore, Move, Rule, Split
+from sfumato.checkpoints.rules import Ignore, Move, Rule, Split, Transpose
 from sfumato.models.clip import CLIPTextConfig
 
 DEPTH = 24
@@ -25,9 +26,14 @@ LAYER = {
 def table(config: CLIPTextConfig, file: str = "cond_stage_model.model.", model: str = "") -> tuple[Rule, ...]:
     """The rules for an encoder of that depth."""
     prefix, text = re.escape(file), f"{model}text_model"
-    rules: list[Rule] = [
+    unprojected = (
         Ignore(rf"{prefix}transformer\.resblocks\.{DEPTH - 1}\.", "the last layer, which Stable Diffusion 2 skips"),
-        Ignore(rf"{prefix}(text_projection|logit_scale)$", "of CLIP's comparison with pictures"),
+        Ignore(rf"{prefix}text_projection$", "of CLIP's comparison with pictures"),
+    )
+    projection = Transpose(f"{file}text_projection", f"{model}text_projection.weight")
+    rules: list[Rule] = [
+        *([projection] if config.projected else unprojected),
+        Ignore(rf"{prefix}logit_scale$", "of CLIP's comparison with pictures"),
         Ignore(rf"{prefix}attn_mask$", "the causal mask, a constant"),
         Move(f"{file}token_embedding", f"{text}.embeddings.token_embedding"),
         Move(f"{file}positional_embedding", f"{text}.embeddings.position_embedding.weight"),

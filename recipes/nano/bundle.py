@@ -1,0 +1,105 @@
+"""A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--vae FOLDER]`.
+
+    python -m recipes.nano.bundle runs/nano/denoiser/export src/sfumato/data/nano --vae runs/nano/finish/export/vae
+
+The target is the denoiser's export, with another decoder if one is given, the sources of its training pictures, a page
+about it (`card.md`, filled in) and the digests of its weights. It takes its name only when it loads and paints.
+"""
+
+import argparse
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from recipes.nano.data.words import STYLES
+from sfumato.checkpoints.folder import read_json
+from sfumato.errors import CheckpointError
+from sfumato.files import sha256
+from sfumato.prompts.world import FILE, World
+from sfumato.studio import Studio
+from sfumato.training.autoencoder import load_autoencoder
+from sfumato.training.checkpoint import whole_folder
+
+RECIPE = Path(__file__).parent
+SUMS = "SHA256SUMS"
+
+
+def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
+    """Write the folder `target`, in the place of an older one; that stays if anything fails.
+
+    Args:
+        export: a folder in the diffusers layout with its `world.json`, as training the denoiser leaves it.
+        vae: an autoencoder with the same latents, to take the place of the export's.
+
+    Raises:
+        CheckpointError: a part is missing or damaged, `vae` has other latents, or the model paints a single colour.
+        TrainingError: the folder cannot be written.
+    """
+    read_json(export / "model_index.json")  # before anything is copied
+    world = World.read(export)
+    if world is None:
+        raise CheckpointError(f"{export / FILE} is missing or damaged; training the denoiser writes it")
+    if vae is not None:
+        _check_latents(vae, export / "vae")
+    with whole_folder(target) as folder:
+        shutil.copytree(export, folder, dirs_exist_ok=True)
+        if vae is not None:
+            shutil.rmtree(folder / "vae")
+            shutil.copytree(vae, folder / "vae")
+        shutil.copy(RECIPE / "SOURCES.md", folder)
+        page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))
+        (folder / "README.md").write_text(page, encoding="utf-8")
+        (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
+
+
+def digests(folder: Path) -> Iterator[tuple[str, str]]:
+    """Each file of weights, by its name in the folder, and its SHA-256."""
+    for file in sorted(folder.rglob("*.safetensors")):
+        yield file.relative_to(folder).as_posix(), sha256(file)
+
+
+def _check_latents(vae: Path, replaced: Path) -> None:
+    """What the denoiser paints means the same to both."""
+    new, old = load_autoencoder(vae), load_autoencoder(replaced)
+    ours, theirs = new.encoder.state_dict(), old.encoder.state_dict()
+    same = ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    statistics = [(model.config.latents_mean, model.config.latents_std) for model in (new, old)]
+    if not same or statistics[0] != statistics[1]:
+        raise CheckpointError(f"{vae} has other latents than {replaced}; train its decoder alone, as finish.toml does")
+
+
+def _known(world: World) -> Iterator[str]:
+    """A line a kind of picture."""
+    for kind, about in sorted(world.about.items()):
+        styles = ", ".join(STYLES.get(style, style) for style in about.get("style", ()))
+        words = {key: len(values) for key, values in sorted(about.items()) if key != "style" and "_zh" not in key}
+        yield f"- {kind} ({styles}): " + ", ".join(f"{key.replace('_', ' ')} {n:,}" for key, n in words.items())
+
+
+def _facts(folder: Path) -> dict[str, str | int]:
+    """The side in pixels of what it paints, and the number of parameters of its parts."""
+    studio = Studio(folder, device="cpu", precision="fp32")
+    image = studio.txt2img("", seed=0, steps=2)[0].convert("RGB")
+    if image.getcolors(1) is not None:
+        raise CheckpointError(f"{folder} paints a single colour; is it trained?")
+    model = studio.load()
+    parts = {**model.components, "vae": load_autoencoder(folder / "vae")}
+    counts = {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in parts.items()}
+    return {"size": image.width, **{name: f"{count / 1e6:.1f} M" for name, count in counts.items()}}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("export", type=Path, help="what training the denoiser left")
+    parser.add_argument("target", type=Path, help="a folder; an older bundle is replaced")
+    parser.add_argument("--vae", type=Path, help="the finished autoencoder's `vae` folder")
+    given = parser.parse_args(arguments)
+    bundle(given.export, given.target, given.vae)
+    print(given.target)
+
+
+if __name__ == "__main__":
+    main()

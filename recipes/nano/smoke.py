@@ -1,0 +1,246 @@
+"""The whole recipe in two minutes, to see that it holds together: `python -m recipes.nano.smoke --out runs/smoke`.
+
+Each stage is the recipe's own command with the recipe's own settings, but for the sizes in `SMALL`. What comes of it
+paints nothing to look at. Checked is that losses fall, files are whole, and the bundle paints in both languages. A
+stage whose result is there is not run again; the first that fails ends with one line and exit code 1.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from recipes.nano.bundle import RECIPE, SUMS, bundle, digests
+from recipes.nano.data.render import COUNTS, render
+from sfumato.cli import main as sfumato
+from sfumato.errors import SfumatoError
+from sfumato.prompts.world import World
+from sfumato.training.data import Pictures
+from sfumato.training.tracking import read_log
+
+SCALE = 0.01
+"""Share of the recipe's pictures of each style; no emoji, whose drawings come from the network."""
+SIZE = 64
+
+
+def loop(steps: int, batch: int, **others: object) -> dict[str, object]:
+    """A short `[loop]`: logged ten times, validated four times, kept twice."""
+    return {
+        "steps": steps, "batch": batch, "warmup": steps // 10, "decay": steps // 2, "log_every": steps // 10,
+        "validate_every": steps // 4, "sheet_every": steps, "save_every": steps // 2, **others,
+    }  # fmt: skip
+
+
+SMALL: Mapping[str, Mapping[str, object]] = {
+    "classifier": {"size": SIZE // 2, "channels": [16, 16, 32, 32], "loop": loop(80, 16)},
+    "autoencoder": {"channels": [16, 32, 32], "blocks": 1, "crop": SIZE, "loop": loop(240, 16)},
+    "finish": {
+        "decoder_channels": [24, 48, 48],
+        "crop": SIZE,
+        "adversarial": {"channels": [16, 32, 32], "lead": 10},
+        "loop": loop(120, 16, opponent={"start": 60}),
+    },
+    "denoiser": {
+        "shares": {"emoji": None},
+        "text": {"vocabulary": 1024, "width": 64, "layers": 1},
+        "network": {"channels": [32, 64, 64]},
+        "loop": loop(80, 16),
+    },
+}
+"""What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
+
+FALLING = {
+    "classifier": ["train/loss"],
+    "autoencoder": ["train/loss", "validation/loss"],
+    "finish": ["train/l1", "train/opponent", "validation/perceptual"],
+    "denoiser": ["validation/loss"],
+}
+"""What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,
+differ from step to step; the loss of a decoder grows when the discriminator joins."""
+
+PROMPTS = {"en": "toon portrait, red hair, smile, blue background", "zh": "卡通头像，红发，微笑，蓝色背景"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Makes `result`, a file or folder that is there only when it is whole; `check` gives figures to be told."""
+
+    name: str
+    result: Path
+    make: Callable[[], object]
+    check: Callable[[], str]
+
+
+def fail(why: str) -> NoReturn:
+    """End the smoke test."""
+    raise SystemExit(f"smoke: {why}")
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes, table by table; what is None is left out."""
+    both = {**settings, **{k: merged(settings[k], v) if isinstance(v, Mapping) else v for k, v in changes.items()}}
+    return {name: value for name, value in both.items() if value is not None}
+
+
+def toml(value: object) -> str:
+    """A value of a TOML file, as it is written in one; tables inline."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {toml(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def command(*arguments: object) -> None:
+    """Run a command of `sfumato`, which says itself what went wrong; what it prints is no result of ours."""
+    with contextlib.redirect_stdout(sys.stderr):
+        if code := sfumato([str(each) for each in arguments]):
+            raise SystemExit(code)
+
+
+def drawing(out: Path) -> Stage:
+    """The pictures."""
+    data, counts = out / "data", {style: round(count * SCALE) for style, count in COUNTS.items()}
+
+    def make() -> None:
+        render(data, counts, placements=0, size=SIZE, seed=0, processes=2)
+
+    def check() -> str:
+        pictures = Pictures(data)
+        if len(pictures) != sum(counts.values()):
+            fail(f"{data} has {len(pictures)} pictures, not {sum(counts.values())}")
+        return f"{len(pictures.train)} pictures and {len(pictures.validation)} held out, {pictures.size} px"
+
+    return Stage("data", data, make, check)
+
+
+def training(name: str, out: Path) -> Stage:
+    """The stage of the recipe's TOML of that name."""
+    run, config = out / name, out / f"{name}.toml"
+
+    def make() -> None:
+        settings = tomllib.loads((RECIPE / config.name).read_text("utf-8").replace("runs/nano/", f"{out.as_posix()}/"))
+        lines = (f"{key} = {toml(value)}\n" for key, value in merged(settings, SMALL[name]).items())
+        config.write_text("".join(lines), "utf-8")
+        command("train", config, "--run", run)
+
+    def check() -> str:
+        told, records = [], read_log(run)
+        for figure in FALLING[name]:
+            values = [record[figure] for record in records if figure in record]
+            if len(values) < 2 or not all(map(math.isfinite, values)) or values[-1] >= values[0]:
+                fail(f"{name}: {figure} did not fall: {', '.join(f'{v:.4g}' for v in values)}")
+            told.append(f"{figure} {values[0]:.3f} to {values[-1]:.3f}")
+        if not list((run / "sheets").glob("*.png")):
+            fail(f"{run} has no sheet")
+        return ", ".join(told)
+
+    return Stage(name, run / "export", make, check)
+
+
+def bundling(out: Path) -> Stage:
+    """The denoiser's export with the finished decoder."""
+    model = out / "bundle"
+
+    def make() -> None:
+        bundle(out / "denoiser/export", model, out / "finish/export/vae")
+
+    def check() -> str:
+        listed = [line.split("  ./") for line in (model / SUMS).read_text().splitlines()]
+        if [(name, digest) for digest, name in listed] != list(digests(model)) or len(listed) != 3:
+            fail(f"{model / SUMS} is not the list of its weights")
+        if (world := World.read(model)) is None or not (model / "README.md").is_file():
+            fail(f"{model} has no world.json or no README.md")
+        size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
+        return f"{size / 1e6:.1f} MB, {len(world.known)} words, {len(world.about)} kinds of pictures"
+
+    return Stage("bundle", model, make, check)
+
+
+def evaluation(out: Path) -> Stage:
+    """The model card with its sheet and its figures."""
+    page, figures, sheet = (out / f"card.{ending}" for ending in ("md", "json", "png"))
+
+    def make() -> None:
+        where = {"data": out / "data", "classifier": out / "classifier/export", "work": out / "evaluation", "out": page}
+        how = {"per-kind": 2, "seeds": 2, "steps": 3, "languages": ",".join(PROMPTS)}
+        command("evaluate", out / "bundle", *(f"--{name}={value}" for name, value in {**where, **how}.items()))
+
+    def check() -> str:
+        report = json.loads(figures.read_text("utf-8"), parse_constant=lambda name: fail(f"{figures} holds {name}"))
+        for table in ("rows", "whole", "attributes"):
+            if {row["source"] for row in report[table]} != {"render", *PROMPTS}:
+                fail(f"{figures} has not all sources in its {table}")
+        if page.read_text("utf-8").count("\n| --- |") != 4 or not has_contrast(sheet):
+            fail(f"{page} has not its four tables, or its sheet is of a single colour")
+        distances = (f"{row['source']} {row['frechet']:.1f}" for row in report["whole"])
+        return f"{sum(row['pictures'] for row in report['rows'])} pictures, Fréchet distance {', '.join(distances)}"
+
+    return Stage("evaluation", page, make, check)
+
+
+def painting(out: Path) -> Stage:
+    """A picture in each language."""
+    files = [out / f"{language}.png" for language in PROMPTS]
+
+    def make() -> None:
+        for prompt, file in zip(PROMPTS.values(), files, strict=True):
+            command("txt2img", prompt, "--model", out / "bundle", "--seed", 0, "--quiet", "-o", file)
+
+    def check() -> str:
+        for file in files:
+            if not has_contrast(file):
+                fail(f"{file} is of a single colour")
+        first, second = (Image.open(file) for file in files)
+        if first.tobytes() == second.tobytes():
+            fail("both prompts give the same picture")
+        return f"{', '.join(map(str, files))}, {first.width} px"
+
+    return Stage("painting", files[-1], make, check)
+
+
+def has_contrast(file: Path) -> bool:
+    """Whether anything is to be seen in a picture."""
+    return float(np.asarray(Image.open(file).convert("RGB"), float).std()) > 1
+
+
+def stages(out: Path) -> list[Stage]:
+    """In their order."""
+    trained = [training(name, out) for name in SMALL]
+    return [drawing(out), *trained, bundling(out), evaluation(out), painting(out)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/smoke"), help="where; an unfinished one goes on")
+    out: Path = parser.parse_args(arguments).out
+    out.mkdir(parents=True, exist_ok=True)
+    table = Table("stage", "seconds", "figures")
+    try:
+        for stage in stages(out):
+            start, there = time.monotonic(), stage.result.exists()
+            if not there:
+                stage.make()
+            figures = stage.check()
+            table.add_row(stage.name, "-" if there else f"{time.monotonic() - start:.1f}", figures)
+    except SfumatoError as error:
+        fail(f"{stage.name}: {error}")
+    finally:
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

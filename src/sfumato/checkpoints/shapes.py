@@ -1,0 +1,221 @@
+"""Configurations of networks from the names and shapes of tensors in the layouts of single files.
+
+What shapes do not tell is left at the values of Stable Diffusion 1 (2 and XL where projections are linear).
+"""
+
+import math
+from dataclasses import replace
+
+from sfumato.checkpoints.rules import Shapes
+from sfumato.checkpoints.tables import open_clip_text
+from sfumato.errors import CheckpointError
+from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
+from sfumato.models.mmdit import MMDiTConfig
+from sfumato.models.t5 import T5Config
+from sfumato.models.unet import UNetConfig
+
+
+class ShapesByName:
+    """Shapes by name; what is asked for must be there."""
+
+    def __init__(self, shapes: Shapes, source: str) -> None:
+        self.shapes = shapes
+        self.source = source
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.shapes
+
+    def axis(self, name: str, axis: int) -> int:
+        """The length of an axis. Raises CheckpointError where there is none."""
+        if name not in self.shapes:
+            raise CheckpointError(f"{self.source} does not fit: {name!r} is missing")
+        shape = self.shapes[name]
+        if axis >= len(shape) or shape[axis] < 1:
+            raise CheckpointError(f"{self.source} does not fit: {name!r} has the shape {shape}")
+        return shape[axis]
+
+    def rank(self, name: str) -> int:
+        """How many axes. Raises CheckpointError for a scalar or where there is none."""
+        self.axis(name, 0)
+        return len(self.shapes[name])
+
+    def count(self, pattern: str) -> int:
+        """How many numbers from 0 on make `pattern` a name."""
+        number = 0
+        while pattern.format(number) in self.shapes:
+            number += 1
+        return number
+
+    def fail(self, why: str) -> CheckpointError:
+        """To be raised."""
+        return CheckpointError(f"{self.source} does not fit: {why}")
+
+
+def read_unet(shapes: ShapesByName, prefix: str) -> UNetConfig:
+    """Walk the input blocks: a convolution, then levels of residual blocks that end in a downsampling."""
+    widths: list[int] = []
+    layers = [0]
+    depths: list[int | None] = [None]
+    block, width = 1, 0
+    while True:
+        name = f"{prefix}input_blocks.{block}."
+        if name + "0.op.weight" in shapes:
+            widths.append(width)
+            layers.append(0)
+            depths.append(None)
+        elif name + "0.in_layers.2.weight" in shapes:
+            width = shapes.axis(name + "0.in_layers.2.weight", 0)
+            layers[-1] += 1
+            if name + "1.norm.weight" in shapes:
+                depths[-1] = shapes.count(name + "1.transformer_blocks.{}.attn2.to_k.weight")
+        else:
+            break
+        block += 1
+    widths.append(width)
+    if len(set(layers)) > 1 or not layers[0]:
+        raise shapes.fail(f"its levels have {layers} residual blocks; they must be alike")
+    middle = f"{prefix}middle_block.1."
+    depth = shapes.count(middle + "transformer_blocks.{}.attn2.to_k.weight")
+    if depths[-1] not in (None, depth):
+        raise shapes.fail(f"transformers of {depths} blocks beside {depth} in the middle")
+    told, guided = f"{prefix}label_emb.0.0.weight", f"{prefix}time_embed.cond_proj.weight"
+    linear = shapes.rank(middle + "proj_in.weight") == 2
+    cross = [number is not None for number in depths]
+    return UNetConfig(
+        in_channels=shapes.axis(f"{prefix}input_blocks.0.0.weight", 1),
+        out_channels=shapes.axis(f"{prefix}out.2.weight", 0),
+        block_out_channels=tuple(widths),
+        down_block_types=tuple("CrossAttnDownBlock2D" if there else "DownBlock2D" for there in cross),
+        up_block_types=tuple("CrossAttnUpBlock2D" if there else "UpBlock2D" for there in reversed(cross)),
+        layers_per_block=layers[0],
+        transformer_layers_per_block=(
+            depth if set(depths) <= {None, depth} else tuple(number or 1 for number in (*depths[:-1], depth))
+        ),
+        attention_head_dim=tuple(max(1, width // 64) for width in widths) if linear else 8,
+        cross_attention_dim=shapes.axis(middle + "transformer_blocks.0.attn2.to_k.weight", 1),
+        use_linear_projection=linear,
+        addition_embed_type="text_time" if told in shapes else None,
+        addition_time_embed_dim=256 if told in shapes else None,
+        projection_class_embeddings_input_dim=shapes.axis(told, 1) if told in shapes else None,
+        time_cond_proj_dim=shapes.axis(guided, 1) if guided in shapes else None,
+    )
+
+
+def read_vae(shapes: ShapesByName, prefix: str) -> AutoencoderKLConfig:
+    """Of the KL autoencoder, as latent-diffusion code names it."""
+    levels = shapes.count(prefix + "encoder.down.{}.block.0.conv1.weight")
+    return AutoencoderKLConfig(
+        in_channels=shapes.axis(f"{prefix}encoder.conv_in.weight", 1),
+        out_channels=shapes.axis(f"{prefix}decoder.conv_out.weight", 0),
+        latent_channels=shapes.axis(f"{prefix}decoder.conv_in.weight", 1),
+        block_out_channels=tuple(
+            shapes.axis(f"{prefix}encoder.down.{i}.block.0.conv1.weight", 0) for i in range(levels)
+        ),
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        layers_per_block=shapes.count(prefix + "encoder.down.0.block.{}.conv1.weight"),
+        use_quant_conv=f"{prefix}quant_conv.weight" in shapes,
+        use_post_quant_conv=f"{prefix}post_quant_conv.weight" in shapes,
+        mid_block_add_attention=f"{prefix}encoder.mid.attn_1.q.weight" in shapes,
+    )
+
+
+def linear_vae(shapes: ShapesByName, prefix: str) -> bool:
+    """Whether the autoencoder's attention is of linear layers."""
+    name = f"{prefix}encoder.mid.attn_1.q.weight"
+    return name in shapes and shapes.rank(name) == 2
+
+
+def read_clip(shapes: ShapesByName, start: str) -> CLIPTextConfig:
+    """Of a text encoder as transformers names it."""
+    inner = start + "text_model." if start + "text_model.final_layer_norm.weight" in shapes else start
+    return _text(
+        shapes,
+        words=inner + "embeddings.token_embedding.weight",
+        places=inner + "embeddings.position_embedding.weight",
+        layers=shapes.count(inner + "encoder.layers.{}.layer_norm1.weight"),
+        inner=inner + "encoder.layers.0.mlp.fc1.weight",
+    )
+
+
+def read_open_clip(shapes: ShapesByName, start: str, *, projected: bool) -> CLIPTextConfig:
+    """Of a text encoder as OpenCLIP names it."""
+    layers = shapes.count(start + "transformer.resblocks.{}.ln_1.weight")
+    config = _text(
+        shapes,
+        words=start + "token_embedding.weight",
+        places=start + "positional_embedding",
+        layers=layers if projected else min(layers, open_clip_text.DEPTH - 1),
+        inner=start + "transformer.resblocks.0.mlp.c_fc.weight",
+    )
+    config = replace(config, hidden_act="gelu", pad_token_id=0)
+    if not projected:
+        return replace(config, projection_dim=512)
+    width = shapes.axis(start + "text_projection", 1)
+    return ProjectedCLIPTextConfig(**{**vars(config), "projection_dim": width})
+
+
+def _text(shapes: ShapesByName, *, words: str, places: str, layers: int, inner: str) -> CLIPTextConfig:
+    """CLIP's heads are 64 wide in every published size."""
+    width = shapes.axis(words, 1)
+    return CLIPTextConfig(
+        vocab_size=shapes.axis(words, 0),
+        hidden_size=width,
+        intermediate_size=shapes.axis(inner, 0),
+        num_hidden_layers=layers,
+        num_attention_heads=max(1, width // 64),
+        max_position_embeddings=shapes.axis(places, 0),
+        projection_dim=width,
+    )
+
+
+def read_projected(shapes: ShapesByName, start: str) -> ProjectedCLIPTextConfig:
+    """Of a text encoder as transformers names it, with its projection; where that is missing it is the identity."""
+    config = read_clip(shapes, start)
+    projection = f"{start}text_projection.weight"
+    width = shapes.axis(projection, 0) if projection in shapes else config.hidden_size
+    return ProjectedCLIPTextConfig(**{**vars(config), "projection_dim": width})
+
+
+def read_mmdit(shapes: ShapesByName, prefix: str) -> MMDiTConfig:
+    """Of Stable Diffusion 3's transformer; heads are 64 wide unless their norms say otherwise."""
+    layers = shapes.count(prefix + "joint_blocks.{}.x_block.attn.qkv.weight")
+    if not layers:
+        raise shapes.fail("it has no first block")
+    width, patch = (shapes.axis(f"{prefix}x_embedder.proj.weight", axis) for axis in (0, 2))
+    norm = f"{prefix}joint_blocks.0.x_block.attn.ln_q.weight"
+    head = shapes.axis(norm, 0) if norm in shapes else MMDiTConfig.attention_head_dim
+    places, row = shapes.axis(f"{prefix}pos_embed", 1), f"{prefix}final_layer.linear.weight"
+    return MMDiTConfig(
+        patch_size=patch,
+        in_channels=shapes.axis(f"{prefix}x_embedder.proj.weight", 1),
+        out_channels=shapes.axis(row, 0) // patch**2,
+        num_layers=layers,
+        attention_head_dim=head,
+        num_attention_heads=max(1, width // head),
+        joint_attention_dim=shapes.axis(f"{prefix}context_embedder.weight", 1),
+        caption_projection_dim=width,
+        pooled_projection_dim=shapes.axis(f"{prefix}y_embedder.mlp.0.weight", 1),
+        pos_embed_max_size=math.isqrt(places),
+        dual_attention_layers=tuple(
+            i for i in range(layers) if f"{prefix}joint_blocks.{i}.x_block.attn2.qkv.weight" in shapes
+        ),
+        qk_norm="rms_norm" if norm in shapes else None,
+    )
+
+
+def read_t5(shapes: ShapesByName, start: str) -> T5Config:
+    """Of T5's encoder."""
+    first = f"{start}encoder.block.0.layer."
+    bias = f"{first}0.SelfAttention.relative_attention_bias.weight"
+    heads = shapes.axis(bias, 1)
+    return T5Config(
+        vocab_size=shapes.axis(f"{start}shared.weight", 0),
+        d_model=shapes.axis(f"{start}shared.weight", 1),
+        d_kv=shapes.axis(f"{first}0.SelfAttention.q.weight", 0) // heads,
+        d_ff=shapes.axis(f"{first}1.DenseReluDense.wi_0.weight", 0),
+        num_layers=shapes.count(start + "encoder.block.{}.layer.0.layer_norm.weight"),
+        num_heads=heads,
+        relative_attention_num_buckets=shapes.axis(bias, 0),
+    )

@@ -1,0 +1,107 @@
+"""Changes to a U-Net for the time of a call: the network is as before once the context is left.
+
+They are put on the modules, so that the plain network pays nothing for them. Not for two threads at once.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.diffusion.conditioning import Conditioning
+from sfumato.diffusion.denoiser import Denoiser
+from sfumato.models.unet import Level, UNet
+from sfumato.nn.attention import Attention, TransformerBlock
+from sfumato.nn.blocks import ResnetBlock
+
+
+def inside(denoiser: Denoiser, *contexts: Callable[[], AbstractContextManager[None]]) -> Denoiser:
+    """The denoiser, each call of whose network is made in these contexts."""
+
+    def network(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context())
+            return denoiser.network(x, label, cond)
+
+    return replace(denoiser, network=network)
+
+
+class _Identity(nn.Module):
+    """Self-attention in which every position looks at itself alone."""
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected: Tensor = self.attention.to_out[0](self.attention.to_v(x))
+        return projected
+
+
+@contextmanager
+def identity_attention(unet: UNet, part: str = "mid_block") -> Iterator[None]:
+    """Self-attention by the identity, for perturbed attention guidance (Ahn et al. 2024, arXiv:2403.17377, eq. 14).
+
+    Args:
+        part: of the network, by the name of its module: ``mid_block``, which the paper takes for Stable Diffusion,
+            ``down_blocks.2``, ``up_blocks`` ...
+    """
+    blocks = [block for block in unet.get_submodule(part).modules() if isinstance(block, TransformerBlock)]
+    before = [block.attn1 for block in blocks]
+    try:
+        for block, attention in zip(blocks, before, strict=True):
+            block.add_module("attn1", _Identity(attention))
+        yield
+    finally:
+        for block, attention in zip(blocks, before, strict=True):
+            block.attn1 = attention
+
+
+FREEU_BACKBONE, FREEU_SKIP = (1.5, 1.6), (0.9, 0.2)
+"""For Stable Diffusion 1.x, the coarsest level first."""
+
+
+@contextmanager
+def freeu(unet: UNet, strength: float = 1.0) -> Iterator[None]:
+    """FreeU (Si et al. 2023, arXiv:2309.11497, eq. 4 to 6): more backbone, and less of the skips' low frequencies.
+
+    In the two coarsest levels on the way up. ``strength`` 1 is as published, 0 is nothing. As in diffusers, half of
+    the backbone's channels are raised, by a number that is the same everywhere.
+    """
+    levels = [level for level in unet.up_blocks[: len(FREEU_BACKBONE)] if isinstance(level, Level)]
+    width = unet.config.block_out_channels[-1]
+    try:
+        for level, backbone, skip in zip(levels, FREEU_BACKBONE, FREEU_SKIP, strict=False):
+            _raise(level, width, 1 + strength * (backbone - 1), 1 + strength * (skip - 1))
+            width = _widths(level)[-1]
+        yield
+    finally:
+        for level in levels:
+            level.__dict__.pop("layer", None)
+
+
+def _widths(level: Level) -> list[int]:
+    return [block.conv2.out_channels for block in level.resnets if isinstance(block, ResnetBlock)]
+
+
+def _raise(level: Level, width: int, backbone: float, skip: float) -> None:
+    """Put a `layer` on the level which changes its input: ``width`` channels of backbone, and the skip's."""
+    plain, widths = level.layer, [width, *_widths(level)]
+
+    def layer(i: int, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
+        half = widths[i] // 2
+        parts = (x[:, :half] * backbone, x[:, half : widths[i]], _damped(x[:, widths[i] :], skip))
+        return plain(i, torch.cat(parts, dim=1), time, context)
+
+    level.layer = layer  # type: ignore[method-assign]
+
+
+def _damped(x: Tensor, factor: float) -> Tensor:
+    """Scale the lowest frequencies: the mean, and those of one period a picture towards the negative side."""
+    spectrum = torch.fft.fftshift(torch.fft.fft2(x.float()), dim=(-2, -1))
+    row, column = (size // 2 for size in x.shape[-2:])
+    spectrum[..., max(0, row - 1) : row + 1, max(0, column - 1) : column + 1] *= factor
+    return torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).real.to(x.dtype)

@@ -1,0 +1,156 @@
+"""Guidance beyond the straight line: projected, thresholded, CFG++, perturbed."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from sfumato.diffusion import (
+    PATHS,
+    VARIANCE_EXPLODING,
+    Conditioning,
+    Denoiser,
+    DiscreteSchedule,
+    Path,
+    V,
+    classifier_free,
+    renoised,
+)
+from sfumato.diffusion.combining import Combine, linear, projected, thresholded
+from sfumato.diffusion.samplers import euler, euler_a
+
+SHAPE = (3, 4, 6, 6)
+
+
+def estimates() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(SHAPE, generator=generator), torch.randn(SHAPE, generator=generator)
+
+
+EVERY = pytest.mark.parametrize(
+    "combine",
+    [linear, projected(), projected(parallel=0.3, radius=2.0), thresholded(0.9), thresholded(0.9, combine=projected())],
+    ids=["linear", "projected", "shortened", "thresholded", "both"],
+)
+
+
+@EVERY
+def test_equal_estimates_are_themselves(combine: Combine) -> None:
+    told, _ = estimates()
+    torch.testing.assert_close(combine(told, told, 7.5, 1.0), told)
+
+
+@EVERY
+def test_each_image_by_itself(combine: Combine) -> None:
+    told, without = estimates()
+    together = combine(told, without, 7.5, 1.0)
+    torch.testing.assert_close(together[1:2], combine(told[1:2], without[1:2], 7.5, 1.0))
+
+
+def test_projected_with_all_of_both_parts_is_linear() -> None:
+    told, without = estimates()
+    torch.testing.assert_close(projected(parallel=1.0)(told, without, 6.0, 1.0), linear(told, without, 6.0, 1.0))
+
+
+def test_projected_leaves_what_is_along_the_estimate() -> None:
+    told, without = estimates()
+    moved = projected()(told, without, 6.0, 1.0) - told
+    assert float((moved * told).flatten(1).sum(1).abs().max()) < 1e-3
+    across = told - without
+    across = (
+        across
+        - (across * told).flatten(1).sum(1)[:, None, None, None]
+        / told.flatten(1).square().sum(1)[:, None, None, None]
+        * told
+    )
+    torch.testing.assert_close(moved, 5 * across, rtol=1e-4, atol=1e-4)
+
+
+def test_projected_shortens_long_changes_alone() -> None:
+    told, without = estimates()
+    near = told + 0.01 * (without - told)
+    for other, length in ((without, 2.0), (near, None)):
+        moved = projected(parallel=1.0, radius=2.0)(told, other, 2.0, 1.0) - told
+        expected = (told - other).flatten(1).norm(dim=1) if length is None else torch.full((3,), length)
+        torch.testing.assert_close(moved.flatten(1).norm(dim=1), expected)
+
+
+def test_momentum_is_of_one_run() -> None:
+    told, without = estimates()
+    combine = projected(parallel=1.0, momentum=-0.5)
+    first = combine(told, without, 2.0, 10.0)
+    second = combine(told, without, 2.0, 5.0)
+    torch.testing.assert_close(second, told + 0.5 * (told - without))
+    assert torch.equal(combine(told, without, 2.0, 10.0), first)
+
+
+def test_projected_is_that_of_diffusers() -> None:
+    guider = pytest.importorskip("diffusers.guiders.adaptive_projected_guidance")
+    told, without = estimates()
+    expected = guider.normalized_guidance(told, without, 5.0, None, 0.25, 3.0, True)
+    torch.testing.assert_close(projected(parallel=0.25, radius=3.0)(told, without, 6.0, 1.0), expected)
+
+
+def test_thresholds() -> None:
+    told, without = estimates()
+    guided = linear(told, without, 8.0, 1.0)
+    tamed = thresholded(0.95)(told, without, 8.0, 1.0)
+    top, limit = (x.flatten(1).abs().quantile(0.95, dim=1)[:, None, None, None] for x in (guided, told))
+    torch.testing.assert_close(tamed, guided.clamp(-top, top) * limit / top)
+    assert torch.equal(thresholded(0.95)(told, told / 2, 1.0, 1.0), told)
+    pixels = thresholded(0.95, bound=1.0)(told, without, 8.0, 1.0)
+    torch.testing.assert_close(pixels, guided.clamp(-top, top) / top)
+    with pytest.raises(ValueError, match=r"0\.995"):
+        thresholded(1.0)
+
+
+# -------------------------------------------------------------------------------------------------- in a run
+
+COND, NEGATIVE = Conditioning(torch.full((1, 1, 1), 1.0)), Conditioning(torch.full((1, 1, 1), -1.0))
+
+
+def network(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
+    return 0.3 * x + cond.tokens.reshape(-1, *(1 for _ in x.shape[1:])).to(x.dtype)
+
+
+DENOISER = Denoiser(network, V, DiscreteSchedule.from_betas(), torch.float64)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_cfg_plus_plus_takes_the_noise_of_the_negative(eta: float) -> None:
+    """Algorithm 2 of Chung et al. 2024, and its ancestral form, on the exploding path."""
+    share = 0.6
+    sigmas = torch.tensor([9.0, 4.0, 1.5, 0.4, 0.0], dtype=torch.float64)
+    x, fresh = (value.double() for value in estimates())
+    x = x * 9
+    guided = classifier_free(DENOISER, COND, NEGATIVE, renoised(share, sigmas, VARIANCE_EXPLODING, eta=eta))
+    run = euler_a(guided, x, sigmas, noise=lambda: fresh, eta=eta) if eta else euler(guided, x, sigmas)
+    for step, now, then in zip(run, sigmas[:-1], sigmas[1:], strict=True):
+        told, without = (DENOISER(x, now, cond.expand(3)) for cond in (COND, NEGATIVE))
+        up = eta * float(then * (1 - (then / now) ** 2).sqrt())
+        down = math.sqrt(float(then) ** 2 - up**2)
+        x = without + share * (told - without) + down * (x - without) / now + up * fresh
+        torch.testing.assert_close(step.x, x)
+
+
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+def test_the_scales_of_cfg_plus_plus_fall_to_the_share(path: Path) -> None:
+    sigmas = torch.linspace(0.9, 0.0, 10, dtype=torch.float64)
+    scale = renoised(0.5, sigmas, path)
+    values = [scale(float(sigma)) for sigma in sigmas[:-1]]
+    assert values[-1] == pytest.approx(0.5)
+    assert min(values) == values[-1]
+    assert scale(float(sigmas[3] + sigmas[4]) / 2) == values[3]
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_perturbed_moves_away_from_the_worse(scale: float) -> None:
+    worse = Denoiser(lambda x, label, cond: 0.5 * network(x, label, cond), V, DENOISER.schedule, torch.float64)
+    x, sigma = estimates()[0].double(), torch.tensor(1.3, dtype=torch.float64)
+    plain = classifier_free(DENOISER, COND, NEGATIVE, scale)(x, sigma)
+    told, bad = (denoiser(x, sigma, COND.expand(3)) for denoiser in (DENOISER, worse))
+    found = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=(worse, 3.0))(x, sigma)
+    torch.testing.assert_close(found, plain + 3 * (told - bad))
+    outside = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=(worse, 3.0), sigma_range=(2.0, 9.0))
+    assert torch.equal(outside(x, sigma), told)

@@ -1,0 +1,165 @@
+"""Whole Stable Diffusion 3 pictures: diffusers' pipeline against ours from the same folder, seed and scheduler."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
+
+from sfumato import Studio
+from sfumato.checkpoints.folder import load_folder, read_folder
+from sfumato.checkpoints.scheduler import read_scheduler
+from sfumato.errors import CheckpointError, RequestError
+from sfumato.families import FAMILIES, Model, family_of
+from sfumato.models.mmdit import MMDiTConfig
+from sfumato.prompts.t5 import T5Part
+from sfumato.requests import Txt2Img
+from sfumato.tasks.txt2img import resolve
+from tests.parity.sd3 import make_sd3
+
+pytestmark = pytest.mark.parity
+
+PROMPT, NEGATIVE, SEED = "a photo of a red fox in the snow", "houses, words", 7
+Pair = tuple[StableDiffusion3Pipeline, Path]
+FORMS = {"3": {}, "3.5-medium": {"form": "3.5-medium"}, "without-t5": {"with_t5": False}}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("sd3")
+    return make_sd3(folder), folder / "model"
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def sd3(request: pytest.FixtureRequest, plain: Pair, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    if request.param == "3":
+        return plain
+    folder = tmp_path_factory.mktemp(request.param)
+    return make_sd3(folder, **FORMS[request.param]), folder / "model"
+
+
+@pytest.fixture(scope="module")
+def model(sd3: Pair) -> Model:
+    return load_folder(sd3[1], dtype=torch.float32, device=torch.device("cpu"))
+
+
+def assert_same_picture(pipeline: StableDiffusion3Pipeline, model: Path, **options: float) -> None:
+    """Within 2/255 a pixel; a change of any of the three encoders' words is far more."""
+    sides = {name: options[name] for name in ("width", "height") if name in options}
+    with torch.no_grad():
+        theirs = pipeline(
+            PROMPT,
+            negative_prompt=NEGATIVE,
+            num_inference_steps=6,
+            guidance_scale=5.0,
+            generator=torch.Generator().manual_seed(SEED),
+            output_type="np",
+            **sides,
+        ).images[0]
+    result = Studio(model, precision="fp32", device="cpu").txt2img(
+        PROMPT, negative=NEGATIVE, steps=6, guidance=5.0, seed=SEED, **sides
+    )
+    ours = np.asarray(result.images[0], dtype=np.float32) / 255
+    assert ours.std() > 0.02, "a flat picture proves nothing"
+    assert np.abs(ours - theirs).max() <= 2 / 255
+
+
+def test_same_picture(sd3: Pair) -> None:
+    assert_same_picture(*sd3)
+
+
+def test_same_picture_of_another_shape_and_shift(plain: Pair, tmp_path: Path) -> None:
+    pipeline, folder = plain
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.7)
+    shutil.copytree(folder, tmp_path / "model")
+    scheduler.save_config(tmp_path / "model" / "scheduler")
+    other = StableDiffusion3Pipeline(**{**pipeline.components, "scheduler": scheduler})
+    other.set_progress_bar_config(disable=True)
+    assert_same_picture(other, tmp_path / "model", width=96, height=176)
+
+
+@torch.no_grad()
+def test_conditions(sd3: Pair, model: Model) -> None:
+    """Tokens and pooled vectors of a prompt and of none; an empty prompt is encoded, not zeros."""
+    assert not model.zero_empty
+    theirs = sd3[0].encode_prompt(PROMPT, None, None, negative_prompt="")
+    for text, tokens, pooled in ((PROMPT, theirs[0], theirs[2]), ("", theirs[1], theirs[3])):
+        ours = model.encode([text])
+        assert ours.pooled is not None
+        assert float((ours.tokens - tokens).norm() / tokens.norm()) < 1e-4
+        assert float((ours.pooled - pooled).norm() / pooled.norm()) < 1e-4
+
+
+def test_the_model_tells_its_kind(sd3: Pair, model: Model) -> None:
+    dual = bool(sd3[0].transformer.config.dual_attention_layers)
+    assert model.family.name == ("sd3.5-medium" if dual else "sd3")
+    assert (model.size, model.grain, model.largest) == ((128, 128), 16, 192)
+    assert [type(part) is T5Part for part in model.texts.values()] == [False, False, True][: len(model.texts)]
+    assert set(model.components) == {"transformer", *model.texts}
+    assert (model.told_numbers, model.told_guidance, model.task) == (0, False, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 72}, "width is 72; .* multiples of 16, for example 64"),
+        ({"height": 208}, "height is 208; .* up to 192"),
+        ({"clip_skip": 3}, "clip_skip is 3"),
+        ({"original_size": (64, 64)}, "original_size is nothing"),
+    ],
+)
+def test_requests_that_do_not_fit(options: dict[str, Any], message: str, model: Model) -> None:
+    with pytest.raises(RequestError, match=message):
+        resolve(model, Txt2Img(prompt=PROMPT, **options))
+    exact = resolve(model, Txt2Img(prompt=PROMPT))
+    assert (exact.width, exact.height) == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "guidance"),
+    [("sd3", 28, 7.0), ("sd3.5-medium", 40, 4.5), ("sd3.5-large", 28, 3.5), ("sd3.5-large-turbo", 4, 1.0)],
+)
+def test_published_families(name: str, steps: int, guidance: float) -> None:
+    """Each is known by its own configuration, of whatever size, and read by its own scheduler."""
+    row = next(family for family in FAMILIES if family.name == name)
+    assert (row.steps, row.guidance, row.zero_empty, row.pipeline) == (steps, guidance, False, "StableDiffusion3")
+    assert isinstance(row.unet, MMDiTConfig)
+    assert family_of(replace(row.unet, num_layers=3), row.texts, row.scheduler, named=name) is row
+    sampling = read_scheduler(row.scheduler)
+    theirs = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    theirs.set_timesteps(steps)
+    assert (sampling.sampler, sampling.parameterisation.name) == ("euler", "flow")
+    assert torch.allclose(sampling.sigmas(steps, None), theirs.sigmas, atol=1e-6)
+    assert sum(config.projection_dim for config in row.texts.values()) == row.unet.pooled_projection_dim
+
+
+def damaged(folder: Path, target: Path, part: str, **values: object) -> Path:
+    """The model with other values in a part's configuration."""
+    shutil.copytree(folder, target)
+    path = target / part / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("transformer", {"joint_attention_dim": 64}, "tokens of 64 and a pooled vector of 80"),
+        ("transformer", {"pooled_projection_dim": 32}, "tokens of 96 and a pooled vector of 32"),
+        ("transformer", {"caption_projection_dim": 32}, "describes no network"),
+        ("transformer", {"qk_norm": "layer_norm"}, "qk_norm='layer_norm' is not supported"),
+        ("transformer", {"out_channels": 4}, "paints 4 channels"),
+        ("transformer", {"num_layers": 3}, "tensors are missing"),
+        ("text_encoder", {"architectures": ["CLIPTextModel"]}, "two projected CLIP encoders"),
+        ("text_encoder_3", {"vocab_size": 100}, "T5 reads 100 tokens"),
+        ("text_encoder_3", {"feed_forward_proj": "relu"}, "feed_forward_proj='relu' is not supported"),
+    ],
+)
+def test_bad_folders(part: str, values: dict[str, object], message: str, plain: Pair, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        read_folder(damaged(plain[1], tmp_path / "model", part, **values))

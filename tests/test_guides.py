@@ -1,0 +1,168 @@
+"""The guide says in both languages what the code does: its commands, settings, links and captions are real."""
+
+import importlib.util
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.main import get_command
+
+from sfumato.cli.app import app
+from sfumato.training.loop import LoopConfig
+
+ROOT = Path(__file__).parents[1]
+ENGLISH, CHINESE = (ROOT / "docs" / "guide" / f"train-from-scratch{end}" for end in (".md", ".zh.md"))
+PAGES = (ENGLISH, CHINESE)
+
+TO_COME = frozenset(
+    ROOT / name for name in ("recipes/nano/classifier-loss.png", "docs/model-card.md", "docs/model-card.png")
+)
+"""Written when the model has been trained and evaluated."""
+
+PROGRAMS = frozenset({"pip", "tensorboard"})
+"""Others' commands; the environment of development has both as modules."""
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """What stands in fences of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def links(text: str) -> list[str]:
+    """Where links and pictures lead, without the place in the page."""
+    return re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Each command in the shell blocks, as its words."""
+    lines = "".join(blocks(text, "sh")).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def unknown(words: list[str]) -> str | None:
+    """What of a command is not there; None if all of it is."""
+    match words:
+        case ["sfumato", *rest]:
+            return unknown_to_sfumato(rest)
+        case ["python", "-m", module, *rest]:
+            return unknown_to_module(module, rest)
+        case ["make", target]:
+            found = re.search(rf"^{re.escape(target)}:", text_of(ROOT / "Makefile"), re.M)
+            return None if found else f"target {target}"
+        case [program, *_] if program in PROGRAMS:
+            return None if importlib.util.find_spec(program) else f"program {program}"
+        case _:
+            return f"command {words[0]}"
+
+
+def unknown_to_sfumato(words: list[str]) -> str | None:
+    """Parsed by the command line itself; nothing is run."""
+    usage_error: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException of typer's own click, as in the cli
+    command: Any = get_command(app)
+    context = None
+    try:
+        while hasattr(command, "resolve_command"):
+            context = command.make_context("sfumato", list(words), parent=context)
+            _, command, words = command.resolve_command(context, words)
+        command.make_context("sfumato", list(words), parent=context)
+    except usage_error as error:
+        return str(error.format_message())  # type: ignore[attr-defined]
+    return None
+
+
+def unknown_to_module(module: str, words: list[str]) -> str | None:
+    """Its options are looked for in its source, since each module has a parser of its own."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        return f"module {module}"
+    source = text_of(Path(spec.origin))
+    options = (word.split("=")[0] for word in words if word.startswith("--"))
+    return next((option for option in options if f'"{option}"' not in source), None)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("sfumato trian a.toml", "trian"),
+        ("sfumato train a.toml --folder b", "--folder"),
+        ("sfumato train", "CONFIG.toml"),
+        ("sfumato data prepare photos", "--out"),
+        ("sfumato data mend photos", "mend"),
+        ("python -m recipes.nano.no_such_thing", "no_such_thing"),
+        ("python -m recipes.nano.data.render --where b", "--where"),
+        ("make no-such-target", "no-such-target"),
+        ("rm -rf runs", "rm"),
+    ],
+)
+def test_what_is_not_there_is_found_out(command: str, said: str) -> None:
+    assert said in (unknown(shlex.split(command)) or "")
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, id=" ".join(words)[:60]) for words in commands(text_of(ENGLISH))]
+)
+def test_each_command_is_known(words: list[str]) -> None:
+    assert unknown(words) is None
+
+
+def test_both_pages_have_the_same_commands_and_settings() -> None:
+    english, chinese = map(text_of, PAGES)
+    assert len(commands(english)) > 10
+    assert commands(chinese) == commands(english)
+    for language in ("toml", "json"):
+        assert blocks(chinese, language) == blocks(english, language)
+
+
+def test_both_pages_have_the_same_headings_equations_and_links() -> None:
+    english, chinese = map(text_of, PAGES)
+    heading, equation = re.compile(r"^(#+) ", re.M), re.compile(r"^\$\$\n(.*?)\n\$\$$", re.M | re.S)
+    for pattern in (heading, equation):
+        assert len(pattern.findall(english)) > 10
+        assert pattern.findall(chinese) == pattern.findall(english)
+    assert {*links(chinese), CHINESE.name} == {*links(english), ENGLISH.name}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    found = links(text_of(page))
+    assert len(found) > 20
+    for link in found:
+        target = (page.parent / link).resolve()
+        assert link.startswith("https://") or target.exists() or target in TO_COME, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_and_recipes_in_the_text_exist(page: Path) -> None:
+    for block in blocks(text_of(page), "toml"):
+        assert tomllib.loads(block)["loop"].keys() <= LoopConfig.model_fields.keys()
+    for words in commands(text_of(page)):
+        for word in words:
+            if word.startswith("recipes/"):
+                assert (ROOT / word).is_file(), word
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_captions_are_those_of_the_example(page: Path) -> None:
+    pytest.importorskip("dicebear")
+    from recipes.nano.data.captions import LANGUAGES, full_caption
+
+    text = text_of(page)
+    (example,) = blocks(text, "json")
+    for language in LANGUAGES:
+        assert f"\n- {full_caption(json.loads(example), language)}\n" in text
+
+
+def test_the_pictures_are_small() -> None:
+    pictures = sorted((ROOT / "docs" / "guide" / "images").iterdir())
+    assert pictures
+    for picture in pictures:
+        assert picture.stat().st_size < 300_000, picture.name

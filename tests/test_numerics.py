@@ -1,0 +1,156 @@
+"""The two arithmetics, row by row as ``docs/numerics.md`` has them; the published rules are written out here."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfumato.diffusion import EPSILON, FLOW, BrownianNoise, DiscreteSchedule, FlowSchedule, ImageNoise, Spacing
+from sfumato.diffusion.schedules import karras, shifted, spaced
+from sfumato.errors import RequestError
+from sfumato.families import Sampling
+from sfumato.numerics import Plan, plan
+from sfumato.requests import Txt2Img
+
+SD = DiscreteSchedule.from_betas()
+SAMPLING = Sampling(EPSILON, SD, "plms", lambda schedule, steps: spaced(schedule, steps, spacing=Spacing("leading", 1)))
+UNIT = torch.ones(1, 4, 8, 8)
+PAGE = Path(__file__).parents[1] / "docs" / "numerics.md"
+
+
+def made(sampler: str, steps: int = 20, *, numerics: str = "a1111", **options: object) -> Plan:
+    return plan(SAMPLING, Txt2Img.build(prompt="", sampler=sampler, steps=steps, numerics=numerics, **options))
+
+
+def test_the_default_is_the_models_own() -> None:
+    way = made("heun", numerics="diffusers")
+    assert torch.equal(way.sigmas, SAMPLING.grid(SD, 20))
+    assert way.schedule is SD
+    assert way.eta is None
+    assert torch.equal(way.start(UNIT, way.sigmas[0]), SAMPLING.start(UNIT, way.sigmas[0]))
+
+
+# ----------------------------------------------------------------------------------------- the web UI's rules
+
+
+def test_levels_between_timesteps_are_logarithmic() -> None:
+    sigmas = made("euler").sigmas
+    labels = torch.linspace(999, 0, 20, dtype=torch.float64)
+    low = labels.floor().long().clamp(max=998)
+    logs = SD.sigmas.double().log()
+    torch.testing.assert_close(sigmas[:-1], logs[low].lerp(logs[low + 1], labels - low).exp().float())
+    assert not torch.equal(sigmas, spaced(SD, 20))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [("dpmpp_2m", "karras"), ("dpmpp_2m_sde", "exponential"), ("euler", "normal"), ("restart", "karras")],
+)
+def test_a_schedule_left_open_is_that_of_the_sampler(sampler: str, expected: str) -> None:
+    assert torch.equal(made(sampler).sigmas, made(sampler, schedule=expected).sigmas)
+
+
+@pytest.mark.parametrize("sampler", ["dpm_2", "dpm_2_a", "dpmpp_3m_sde"])
+def test_the_last_level_but_one_is_left_out(sampler: str) -> None:
+    sigmas = made(sampler, schedule="karras").sigmas
+    longer = karras(SD, 21)
+    assert len(sigmas) == 21
+    assert torch.equal(sigmas[:-1], longer[:20])
+    assert float(sigmas[-1]) == 0
+
+
+def test_k_samplers_start_at_sigma_and_end_as_they_are() -> None:
+    way = made("euler_a")
+    torch.testing.assert_close(way.start(UNIT, way.sigmas[0]), UNIT * SD.sigma_max)
+    assert way.finish(UNIT, way.sigmas[-1]) is UNIT
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "plms"])
+@pytest.mark.parametrize(("steps", "count"), [(20, 19), (30, 30), (50, 49), (2, 1)])
+def test_timestep_samplers_walk_down_to_timestep_1(sampler: str, steps: int, count: int) -> None:
+    way = made(sampler, steps, schedule="karras")
+    labels = SD.label(way.sigmas).round().long()
+    expected = [min(t + 1, 999) for t in range(0, 1000, 1000 // steps)][::-1]
+    assert labels.tolist() == expected
+    assert len(way.sigmas) - 1 == count
+    # The network's own coordinates: unit noise, and no more scaling at the end.
+    scale = math.sqrt(1 + float(way.sigmas[0]) ** 2)
+    torch.testing.assert_close(way.start(UNIT, way.sigmas[0]), UNIT * scale)
+    torch.testing.assert_close(way.finish(UNIT, way.sigmas[-1]), UNIT / math.sqrt(1 + float(way.sigmas[-1]) ** 2))
+
+
+def test_unipc_is_even_in_time_down_to_the_lowest_level() -> None:
+    labels = SD.label(made("unipc").sigmas)
+    torch.testing.assert_close(labels, torch.linspace(999, 0, 21), atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("sampler", ["dpm_fast", "dpm_adaptive"])
+def test_dpm_solvers_end_at_the_lowest_level(sampler: str) -> None:
+    sigmas = made(sampler).sigmas
+    assert len(sigmas) == 21
+    assert [float(sigmas[0]), float(sigmas[-1])] == pytest.approx([SD.sigma_max, SD.sigma_min])
+
+
+def test_kl_optimal_and_beta_are_its_own() -> None:
+    angles = torch.linspace(math.atan(SD.sigma_max), math.atan(SD.sigma_min), 21, dtype=torch.float64)
+    torch.testing.assert_close(made("euler", schedule="kl_optimal").sigmas, angles.tan().float())
+    beta = made("euler", schedule="beta").sigmas
+    assert float(beta[10] + beta[9]) == pytest.approx(SD.sigma_max + SD.sigma_min, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "eta"), [("euler_a", 1.0), ("dpm_fast", 1.0), ("dpm_adaptive", 1.0), ("ddim", None), ("heun", None)]
+)
+def test_eta(sampler: str, eta: float | None) -> None:
+    assert made(sampler).eta == eta
+    if sampler != "heun":
+        assert made(sampler, eta=0.25).eta == 0.25
+
+
+def test_noise() -> None:
+    shape = (4, 8, 8)
+    assert isinstance(made("dpmpp_sde").noise([1], shape), BrownianNoise)
+    plain = made("euler_a").noise([1, 2], shape)
+    assert type(plain) is ImageNoise
+    for numerics in ("a1111", "diffusers"):
+        moved = made("euler_a", ensd=31337, numerics=numerics).noise([1, 2], shape)
+        assert torch.equal(moved(), ImageNoise([1, 2], shape)())
+        assert torch.equal(moved(), ImageNoise([31338, 31339], shape)())
+
+
+# -------------------------------------------------------------------------------------------------- the rest
+
+
+def test_adaptive_samplers_run_images_alone() -> None:
+    assert made("dpm_adaptive").batches([5, 6, 7], 2) == [[5], [6], [7]]
+    assert made("euler").batches([5, 6, 7], 2) == [[5, 6], [7]]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options", "words"),
+    [
+        ("heun", {"eta": 0.5}, "heun has none.*euler_a"),
+        ("euler", {"schedule": "shifted"}, "flow schedules"),
+        ("lcm", {"schedule": "lcm", "steps": 60}, "1 to 50"),
+    ],
+)
+def test_refusals(sampler: str, options: dict[str, object], words: str) -> None:
+    for numerics in ("diffusers", "a1111"):
+        with pytest.raises(RequestError, match=words):
+            made(sampler, **{"numerics": numerics, **options})  # type: ignore[arg-type]
+
+
+def test_flow_models_have_the_one_arithmetic() -> None:
+    flow = Sampling(FLOW, FlowSchedule(), "euler", shifted)
+    request = Txt2Img.build(prompt="", sampler="euler", steps=4, numerics="a1111")
+    with pytest.raises(RequestError, match="flow model"):
+        plan(flow, request)
+
+
+def test_every_rule_has_its_row_on_the_page() -> None:
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert len(rows) > 15
+    text = "\n".join(rows)
+    for word in ("first x", "between timesteps", "last level but one", "timestep 1", "ENSD", "DPM fast", "KL optimal"):
+        assert word in text
