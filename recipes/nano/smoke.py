@@ -213,7 +213,7 @@ def painting(out: Path) -> Stage:
 
 def has_contrast(file: Path) -> bool:
     """Whether anything is to be seen in a picture."""
-    return float(np.asarray(Image.open(file).convert("RGB"), float).std()) > 1
+    return bool((np.asarray(Image.open(file).convert("RGB"), float).std((0, 1)) > 1).any())
 
 
 def stages(out: Path) -> list[Stage]:
