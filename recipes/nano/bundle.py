@@ -15,7 +15,7 @@ import torch
 
 from recipes.nano.data.words import STYLES
 from sfumato.checkpoints.folder import read_json
-from sfumato.errors import CheckpointError
+from sfumato.errors import CheckpointError, SfumatoError
 from sfumato.files import sha256
 from sfumato.prompts.world import FILE, World
 from sfumato.studio import Studio
@@ -97,7 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("target", type=Path, help="a folder; an older bundle is replaced")
     parser.add_argument("--vae", type=Path, help="the finished autoencoder's `vae` folder")
     given = parser.parse_args(arguments)
-    bundle(given.export, given.target, given.vae)
+    try:
+        bundle(given.export, given.target, given.vae)
+    except SfumatoError as error:
+        raise SystemExit(f"bundle: {error}") from error
     print(given.target)
 
 

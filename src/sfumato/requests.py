@@ -250,15 +250,15 @@ def draw_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height of ``"512x768"``.
+def parse_size(text: str, what: str = "size") -> tuple[int, int]:
+    """Width and height of ``"512x768"``; an error calls it `what`.
 
     Raises:
         RequestError: for anything else. Limits are the request's to check.
     """
     found = re.fullmatch(r"([0-9]{1,9})[xX×]([0-9]{1,9})", text.strip())
     if found is None:
-        raise RequestError(f"size {_brief(text)} must be WIDTHxHEIGHT in pixels; for example 256x256")
+        raise RequestError(f"{what} {_brief(text)} must be WIDTHxHEIGHT in pixels; for example 256x256")
     return int(found[1]), int(found[2])
 
 

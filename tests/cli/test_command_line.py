@@ -77,7 +77,8 @@ def test_every_option_reaches_the_request(capsys: Capture) -> None:
         "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 "
         "--prompt-syntax comfy --json --lora ink.safetensors:0.5:2 --lora ink.safetensors --embedding cat.pt "
         "--guidance-method apg --guidance-low 0.1 --guidance-high 8 --dynamic-threshold 0.9 --pag 2 --freeu 1 "
-        "--eta 0.5 --ensd 7 --numerics a1111"
+        "--eta 0.5 --ensd 7 --numerics a1111 --original-size 640x480 --target-size 512x384 --crop 8x0 "
+        "--aesthetic 6.5 --negative-aesthetic 2"
     )
     for name in ("ink.safetensors", "cat.pt"):
         Path(name).write_bytes(b"")
@@ -87,7 +88,8 @@ def test_every_option_reaches_the_request(capsys: Capture) -> None:
         **{"task": "txt2img", "prompt": "a", "negative": "fog", "model": "micro", "seed": 0, "count": 2, "batch": 2},
         **{"steps": 2, "sampler": "heun", "schedule": "karras", "guidance": 0.0, "guidance_rescale": 0.5},
         **{"guidance_method": "apg", "guidance_low": 0.1, "guidance_high": 8.0, "dynamic_threshold": 0.9, "pag": 2.0},
-        **{"freeu": 1.0, "eta": 0.5, "ensd": 7, "numerics": "a1111"},
+        **{"freeu": 1.0, "eta": 0.5, "ensd": 7, "numerics": "a1111", "original_size": [640, 480]},
+        **{"target_size": [512, 384], "crop": [8, 0], "aesthetic": 6.5, "negative_aesthetic": 2.0},
         **{"width": 24, "height": 32, "prompt_syntax": "comfy", "clip_skip": 2, "embeddings": ["cat.pt"]},
         "loras": [
             {"name": "ink.safetensors", "weight": 0.5, "text_weight": 2.0},

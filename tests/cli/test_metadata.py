@@ -18,7 +18,7 @@ from tests.cli.fake_studio import Studio
 from tests.metadata.pictures import encoded, text_png
 
 Capture = pytest.CaptureFixture[str]
-SETTINGS = "a \x1b cat\nSteps: 20, Sampler: Restart, Seed: 1, RNG: CPU"
+SETTINGS = "a \x1b cat\nSteps: 20, Sampler: Wavelet, Seed: 1, RNG: CPU"
 
 
 def painted(capsys: Capture, *options: str, name: str = "a.png") -> Path:
@@ -51,7 +51,7 @@ def test_read_as_json(capsys: Capture) -> None:
     assert main(["meta", "read", "a.avif", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["format"], answer["source"], answer["exact"], answer["generated"]) == ("avif", "sfumato", True, True)
-    assert answer["request"] == read_request(Path("a.avif")).model_dump()
+    assert answer["request"] == read_request(Path("a.avif")).model_dump(mode="json")
     assert answer["unrestored"] == []
     assert set(answer["texts"]) == {"parameters", "sfumato"}
 
@@ -60,7 +60,7 @@ def test_read_says_what_is_lost_and_keeps_the_terminal_safe(capsys: Capture) -> 
     Path("b.png").write_bytes(text_png(parameters=SETTINGS))
     assert main(["meta", "read", "b.png"]) == 0
     shown = capsys.readouterr().out
-    assert "sampler Restart has no counterpart here" in shown
+    assert "sampler Wavelet has no counterpart here" in shown
     assert "control character U+001B" in shown
     assert "\x1b" not in shown
 

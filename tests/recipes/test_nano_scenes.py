@@ -14,8 +14,8 @@ pytest.importorskip("resvg_py")
 
 from PIL import ImageColor
 from recipes.nano.data import scene_words, words
+from recipes.nano.data.emoji import rasterise_rgba
 from recipes.nano.data.portraits import Portrait, definition, svg
-from recipes.nano.data.render import rasterise
 from recipes.nano.data.scenes import SCENE_STYLES, draw, held_out
 
 PLAIN_KEYS = {"kind", "style", "split"}
@@ -89,7 +89,7 @@ def test_what_every_scene_says(style: str, always: set[str]) -> None:
 
 def test_colours_of_plants_and_planets_are_in_the_picture() -> None:
     for scene in [*drawn("sprouts")[:12], *drawn("planets")[:12]]:
-        picture = rasterise(svg(scene), 96)
+        picture = rasterise_rgba(svg(scene), 96)[..., :3]
         assert "#" + bytes(picture[0, -1]).hex() == scene.options["backgroundColor"][0] or "stars" in scene.attributes
         assert shows(picture, scene.options["backgroundColor"][0])
         assert shows(picture, scene.options["potColor" if scene.style == "sprouts" else "planetColor"][0], tolerance=30)
@@ -97,7 +97,7 @@ def test_colours_of_plants_and_planets_are_in_the_picture() -> None:
 
 def test_colours_of_landscapes_are_in_the_picture() -> None:
     for scene in drawn("landscape")[:20]:
-        picture = rasterise(svg(scene), 96)
+        picture = rasterise_rgba(svg(scene), 96)[..., :3]
         top, horizon = scene_words.SKIES[scene.attributes["time_of_day"]][scene.attributes["sky_color"]]
         assert shows(picture[:2], top, tolerance=8)
         assert not shows(picture[60:], horizon)

@@ -108,6 +108,13 @@ def txt2img(
     numerics: Annotated[str | None, typer.Option(metavar="P", help=_one_of(Numerics))] = None,
     prompt_syntax: Annotated[str | None, typer.Option(metavar="P", help=_one_of(Syntax))] = None,
     clip_skip: Annotated[int | None, _whole(metavar="N", help="layer of the text encoder, from the last")] = None,
+    original_size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="what the picture is told to have been; SDXL")
+    ] = None,
+    target_size: Annotated[str | None, typer.Option(metavar="WxH", help="what it is told to become; SDXL")] = None,
+    crop: Annotated[str | None, typer.Option(metavar="LEFTxTOP", help="what is told to be cut off; SDXL")] = None,
+    aesthetic: Annotated[float | None, _real(metavar="F", help="looks it is told to have; SDXL's refiner")] = None,
+    negative_aesthetic: Annotated[float | None, _real(metavar="F", help="looks to keep away from")] = None,
     lora: Annotated[
         list[str] | None, typer.Option(metavar="NAME|PATH[:W[:TEXT_W]]", help="paint with a LoRA; may be repeated")
     ] = None,
@@ -163,6 +170,11 @@ def txt2img(
         "numerics": numerics,
         "prompt_syntax": prompt_syntax,
         "clip_skip": clip_skip,
+        "original_size": original_size,
+        "target_size": target_size,
+        "crop": crop,
+        "aesthetic": aesthetic,
+        "negative_aesthetic": negative_aesthetic,
         "loras": lora or None,
         "embeddings": embedding or None,
     }

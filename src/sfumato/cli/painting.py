@@ -20,6 +20,7 @@ from sfumato.requests import Txt2Img, parse_size
 if TYPE_CHECKING:
     from sfumato.results import Progress, Result
 
+_PAIRS = ("original_size", "target_size", "crop")
 _MAX_PROMPT_BYTES = 4 * 8192 + 4096  # more cannot become a legal prompt, and stdin may be endless
 
 
@@ -71,6 +72,7 @@ def build(options: Mapping[str, object], size: str | None = None) -> Txt2Img:
         given["prompt"] = _read_prompt(sys.stdin.buffer)
     if size is not None:
         given["width"], given["height"] = parse_size(size)
+    given |= {name: parse_size(str(given[name]), name) for name in _PAIRS if name in given}
     return Txt2Img.build(**given)
 
 
