@@ -23,6 +23,7 @@ from sfumato.adapters.wanted import Wanted, files_of
 from sfumato.adapters.wearing import put_on, take_off
 from sfumato.families import Model
 from sfumato.requests import Lora
+from tests.parity.measure import assert_same_picture
 
 pytestmark = pytest.mark.parity
 
@@ -223,5 +224,5 @@ def test_the_same_picture(
         ).images[0]
     ours = studio.txt2img(f"{PROMPT}<lora:ink:0.7>", **options)[0]
     plain = studio.txt2img(PROMPT, **options)[0]
-    assert np.abs(np.asarray(ours, dtype=np.float32) / 255 - theirs).max() <= 2 / 255
+    assert_same_picture(ours, theirs)
     assert np.abs(np.asarray(plain, dtype=np.float32) / 255 - theirs).max() > 8 / 255

@@ -6,7 +6,6 @@ import pytest
 import torch
 from diffusers import AutoencoderKL as TheirAutoencoderKL
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
-from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from sfumato.checkpoints.folder import TEXT_RULES, load_folder
@@ -16,16 +15,11 @@ from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
+from tests.parity.measure import assert_close
 
 pytestmark = pytest.mark.parity
 
 Pair = tuple[StableDiffusionPipeline, Path]
-
-
-def assert_close(ours: Tensor, theirs: Tensor) -> None:
-    """Relative L2 distance below 1e-4."""
-    assert ours.shape == theirs.shape
-    assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
 
 
 @pytest.mark.parametrize("form", ["sd1", "sd2"])

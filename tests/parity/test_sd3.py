@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
@@ -20,6 +19,7 @@ from sfumato.models.mmdit import MMDiTConfig
 from sfumato.prompts.t5 import T5Part
 from sfumato.requests import Txt2Img
 from sfumato.tasks.txt2img import resolve
+from tests.parity import measure
 from tests.parity.sd3 import make_sd3
 
 pytestmark = pytest.mark.parity
@@ -64,9 +64,7 @@ def assert_same_picture(pipeline: StableDiffusion3Pipeline, model: Path, **optio
     result = Studio(model, precision="fp32", device="cpu").txt2img(
         PROMPT, negative=NEGATIVE, steps=6, guidance=5.0, seed=SEED, **sides
     )
-    ours = np.asarray(result.images[0], dtype=np.float32) / 255
-    assert ours.std() > 0.02, "a flat picture proves nothing"
-    assert np.abs(ours - theirs).max() <= 2 / 255
+    measure.assert_same_picture(result.images[0], theirs)
 
 
 def test_same_picture(sd3: Pair) -> None:

@@ -4,7 +4,6 @@ import pytest
 import torch
 from diffusers import SD3Transformer2DModel
 from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoint_to_diffusers
-from torch import Tensor
 from transformers import T5Config as TheirT5Config
 from transformers import T5EncoderModel
 from transformers.models.t5.modeling_t5 import T5Attention
@@ -15,6 +14,7 @@ from sfumato.checkpoints.tables import t5 as t5_table
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.mmdit import SD35_LARGE, SD35_MEDIUM, MMDiT, MMDiTConfig, positions
 from sfumato.models.t5 import T5Config, T5Encoder, buckets
+from tests.parity.measure import assert_close
 
 pytestmark = pytest.mark.parity
 
@@ -33,12 +33,6 @@ FORMS = {
     "3.5-medium": {"dual_attention_layers": (0, 1), "qk_norm": "rms_norm"},
     "3.5-large": {"qk_norm": "rms_norm", "in_channels": 8, "out_channels": 8},
 }
-
-
-def assert_close(ours: Tensor, theirs: Tensor) -> None:
-    """Relative L2 distance below 1e-4."""
-    assert ours.shape == theirs.shape
-    assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
 
 
 def transformers_of(form: str) -> tuple[MMDiT, SD3Transformer2DModel]:

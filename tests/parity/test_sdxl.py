@@ -17,7 +17,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from torch import Tensor, nn
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from sfumato import Studio
@@ -30,6 +30,7 @@ from sfumato.families import SDXL, Model
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.encode import TextPart
+from tests.parity.measure import assert_close, assert_same_picture
 
 pytestmark = pytest.mark.parity
 
@@ -164,12 +165,6 @@ def load(path: Path) -> Model:
     return (load_folder if path.is_dir() else load_single)(path, dtype=torch.float32, device=CPU)
 
 
-def assert_close(ours: Tensor, theirs: Tensor) -> None:
-    """Relative L2 distance below 1e-4."""
-    assert ours.shape == theirs.shape
-    assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
-
-
 @torch.no_grad()
 def test_parts(form: tuple[str, Any, Path, Path]) -> None:
     name, pipeline, folder, _ = form
@@ -199,11 +194,6 @@ def test_parts(form: tuple[str, Any, Path, Path]) -> None:
                 assert_close(encoding.pooled, theirs.text_embeds)
 
 
-def assert_same(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> None:
-    assert ours.std() > 0.02, "a flat picture proves nothing"
-    assert np.abs(ours - theirs).max() <= 2 / 255
-
-
 def paint(path: Path, **options: Any) -> np.ndarray[Any, Any]:
     result = Studio(path, precision="fp32", device="cpu").txt2img(PROMPT, seed=SEED, **options)
     return np.asarray(result.images[0], dtype=np.float32) / 255
@@ -229,7 +219,7 @@ def test_same_picture(form: tuple[str, Any, Path, Path], negative: str | None) -
     theirs = pipeline(PROMPT, guidance_scale=guidance, **shared).images[0]
     options = {"steps": steps, "guidance": guidance, "negative": negative or ""}
     for path in (folder, file):
-        assert_same(paint(path, **options), theirs)
+        assert_same_picture(paint(path, **options), theirs)
 
 
 def test_what_is_told_changes_the_picture(tmp_path: Path) -> None:
@@ -248,7 +238,7 @@ def test_what_is_told_changes_the_picture(tmp_path: Path) -> None:
         **{"negative_original_size": (512, 640), "negative_crops_coords_top_left": (8, 64)},
         negative_target_size=(768, 1024),
     ).images[0]
-    assert_same(ours, theirs)
+    assert_same_picture(ours, theirs)
     plain = paint(folder, steps=3, guidance=3.0, negative=NEGATIVE)
     assert np.abs(ours - plain).max() > 4 / 255, "what is told must be loud enough to be tested"
     with pytest.raises(RequestError, match="aesthetic is nothing that model is told"):

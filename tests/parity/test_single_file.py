@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -10,6 +9,7 @@ from diffusers import StableDiffusionPipeline
 from sfumato import Studio
 from sfumato.checkpoints.export import export
 from sfumato.checkpoints.single import read_file
+from tests.parity import measure
 
 pytestmark = pytest.mark.parity
 
@@ -60,6 +60,4 @@ def test_the_same_picture_from_folder_and_file(form: str, request: pytest.Fixtur
             generator=torch.Generator().manual_seed(7),
             output_type="np",
         ).images[0]
-    ours = np.asarray(pictures[1], dtype=np.float32) / 255
-    assert ours.std() > 0.02, "a flat picture proves nothing"
-    assert np.abs(ours - theirs).max() <= 2 / 255
+    measure.assert_same_picture(pictures[1], theirs)

@@ -15,6 +15,7 @@ from sfumato.checkpoints.tables import taesd
 from sfumato.checkpoints.tiny import load_tiny, read_tiny
 from sfumato.errors import CheckpointError
 from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
+from tests.parity.measure import assert_close
 
 pytestmark = pytest.mark.parity
 
@@ -29,12 +30,6 @@ FORMS = {
         "block_out_channels": None,
     },
 }
-
-
-def assert_close(ours: Tensor, theirs: Tensor) -> None:
-    """Relative L2 distance below 1e-4."""
-    assert ours.shape == theirs.shape
-    assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
 
 
 def pair(form: str) -> tuple[AutoencoderTiny, TheirAutoencoderTiny]:

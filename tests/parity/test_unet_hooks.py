@@ -12,6 +12,7 @@ from sfumato.diffusion import Conditioning
 from sfumato.models import unet_hooks
 from sfumato.models.unet import UNet
 from sfumato.models.unet_hooks import freeu, identity_attention, inside
+from tests.parity.measure import assert_close
 
 pytestmark = pytest.mark.parity
 
@@ -27,10 +28,6 @@ def unet_of(folder: Path) -> UNet:
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(3)
     return torch.randn(1, 4, 16, 24), torch.tensor([500.0]), torch.randn(1, 77, 32)
-
-
-def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
 
 
 @pytest.mark.parametrize("part", ["mid_block", "up_blocks.1"])
