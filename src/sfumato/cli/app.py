@@ -107,6 +107,12 @@ def txt2img(
     ensd: Annotated[int | None, _whole(metavar="N", help="eta noise seed delta")] = None,
     numerics: Annotated[str | None, typer.Option(metavar="P", help=_one_of(Numerics))] = None,
     prompt_syntax: Annotated[str | None, typer.Option(metavar="P", help=_one_of(Syntax))] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="PROMPT is a template: {red|blue}, __wildcard__")
+    ] = False,
+    wildcards: Annotated[Path | None, typer.Option(metavar="FOLDER", help="of a template, a text file each")] = None,
+    style: Annotated[list[str] | None, typer.Option(metavar="NAME", help="put around PROMPT; may be repeated")] = None,
+    styles: Annotated[Path | None, typer.Option(metavar="FILE", help="A1111's styles.csv")] = None,
     clip_skip: Annotated[int | None, _whole(metavar="N", help="layer of the text encoder, from the last")] = None,
     original_size: Annotated[
         str | None, typer.Option(metavar="WxH", help="what the picture is told to have been; SDXL")
@@ -187,6 +193,7 @@ def txt2img(
         device=device,
         precision=precision,
         allow_nonfinite=allow_nonfinite,
+        worded=painting.Wording(template, wildcards, tuple(style or ()), styles),
         surface=painting.Surface(preview=preview, as_json=as_json, quiet=quiet),
     )
 

@@ -143,7 +143,7 @@ def repaint(
     wanted = stored.precision if precision is None and stored is not None else precision
     checked = check_precision("auto" if wanted is None else wanted)
     require_model(request.model)
-    result = paint(request, device, checked, Surface(quiet=quiet))
+    (result,) = paint([request], device, checked, Surface(quiet=quiet))
     compared = compare(old, _as_stored(result.images[0], carried.format, _quality(info)))
     return Repainted(carried.texts, stored, request, result, compared)
 

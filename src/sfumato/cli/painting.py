@@ -4,8 +4,8 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, get_args
 
@@ -15,7 +15,7 @@ from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.metadata.infotext import Painter
 from sfumato.output import Destination
-from sfumato.requests import Txt2Img, parse_size
+from sfumato.requests import Txt2Img, draw_seed, parse_size
 
 if TYPE_CHECKING:
     from sfumato.results import Progress, Result
@@ -43,26 +43,78 @@ def txt2img(
     device: str,
     precision: str,
     allow_nonfinite: bool,
+    worded: "Wording",
     surface: Surface,
 ) -> None:
     """Check everything that can be checked, then paint, save and print."""
-    request = build(options, size)
+    request = worded.put_into(build(options, size))
     if not request.prompt.strip():
         raise RequestError('the prompt is empty; say what to paint (in Python, prompt="" paints without a prompt)')
     require_model(request.model)
-    require_adapters(request)
+    requests = worded.drawn(request)
     destination = Destination.parse(output, format=_format(format), quality=quality)
-    destination.check(request)
+    for each in requests:
+        require_adapters(each)
+        destination.check(each)
+    if len(requests) > 1 and not destination.numbered:
+        paths = [path for each in requests for path in destination.paths(each)]
+        if len(set(paths)) < len(paths):
+            raise RequestError(f"pictures of a template would overwrite each other at {paths[0]}; put {{seed}} into -o")
     checked_precision = check_precision(precision)
     start = time.perf_counter()
-    result = paint(request, device, checked_precision, surface, allow_nonfinite=allow_nonfinite)
-    files = destination.save(result.images, result.request, Painter.of(result), result.traces)
-    if surface.preview and not surface.quiet:
-        _show(result)
+    results = paint(requests, device, checked_precision, surface, allow_nonfinite=allow_nonfinite)
+    files = [destination.save(each.images, each.request, Painter.of(each), each.traces) for each in results]
     if not surface.quiet:
-        _summarise(result, time.perf_counter() - start)
-        _advise(request)
-    print(_as_json(result, files) if surface.as_json else "\n".join(map(str, files)))
+        if surface.preview:
+            _show(results)
+        _summarise(results, time.perf_counter() - start)
+        _advise(requests[0])
+    if surface.as_json:
+        print("\n".join(map(_as_json, results, files)))
+    else:
+        print("\n".join(str(file) for some in files for file in some))
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What is made of the prompt before it is a request: styles around it, and a template's draws."""
+
+    template: bool = False
+    wildcards: Path | None = None
+    styles: tuple[str, ...] = ()
+    styles_file: Path | None = None
+
+    def put_into(self, request: Txt2Img) -> Txt2Img:
+        """The request with its prompts within the styles.
+
+        Raises:
+            RequestError: styles without their file, or a file that is none.
+            UnknownNameError: a style that the file does not have.
+        """
+        if not self.styles:
+            return request
+        from sfumato.prompts.styles import read_styles, styled
+
+        if self.styles_file is None:
+            raise RequestError(f"--style {self.styles[0]} needs --styles FILE, a styles.csv as A1111 has it")
+        prompt, negative = styled(request.prompt, request.negative, self.styles, read_styles(self.styles_file))
+        return request.changed(prompt=prompt, negative=negative)
+
+    def drawn(self, request: Txt2Img) -> list[Txt2Img]:
+        """One request; of a template one a picture, whose seed draws its prompt."""
+        if not self.template:
+            if self.wildcards is not None:
+                raise RequestError("--wildcards serves templates; say --template as well")
+            return [request]
+        from sfumato.prompts.templates import expand
+
+        first = draw_seed() if request.seed is None else request.seed
+        seeds = range(first, first + request.count)
+        prompts = [expand(request.prompt, seed, wildcards=self.wildcards) for seed in seeds]
+        return [
+            request.changed(prompt=prompt, seed=seed, count=1, batch=None)
+            for seed, prompt in zip(seeds, prompts, strict=True)
+        ]
 
 
 def build(options: Mapping[str, object], size: str | None = None) -> Txt2Img:
@@ -133,39 +185,45 @@ def _read_prompt(stream: IO[bytes]) -> str:
 
 
 def paint(
-    request: Txt2Img, device: str, precision: Precision, surface: Surface, *, allow_nonfinite: bool = False
-) -> "Result":
-    """Run a request, and let people watch and interrupt it."""
+    requests: Sequence[Txt2Img], device: str, precision: Precision, surface: Surface, *, allow_nonfinite: bool = False
+) -> "list[Result]":
+    """Run requests of one model, and let people watch and interrupt it."""
+    count = sum(request.count for request in requests)
     with (
         narrating(quiet=surface.quiet),
-        watching(request.count, preview=surface.preview, quiet=surface.quiet) as on_step,
+        watching(count, preview=surface.preview, quiet=surface.quiet) as on_step,
         contextlib.redirect_stdout(sys.stderr),  # stdout is for the answer alone, whatever a library prints
         interrupts.remembered() as check,
     ):
         from sfumato.studio import Studio
 
-        def watched(progress: "Progress") -> None:
-            check()
-            on_step(progress)
-
         check()
-        studio = Studio(request.model, device=device, precision=precision, allow_nonfinite=allow_nonfinite)
-        return studio.run(request, watched)
+        studio = Studio(requests[0].model, device=device, precision=precision, allow_nonfinite=allow_nonfinite)
+        results: list[Result] = []
+        for request in requests:
+            before = sum(len(result.images) for result in results)
+
+            def watched(progress: "Progress", before: int = before) -> None:
+                check()
+                on_step(replace(progress, image=before + progress.image) if before else progress)
+
+            results.append(studio.run(request, watched))
+        return results
 
 
-def _show(result: "Result") -> None:
+def _show(results: "Sequence[Result]") -> None:
     """Leave the finished pictures standing in the terminal, as a preview's last state."""
     screen = console()
     if screen.is_terminal:
-        screen.print(picture(result.images, screen))
+        screen.print(picture([image for result in results for image in result.images], screen))
 
 
-def _summarise(result: "Result", seconds: float) -> None:
-    count = len(result.images)
-    speed = result.timings.get("steps_per_second")
+def _summarise(results: "Sequence[Result]", seconds: float) -> None:
+    seeds = [seed for result in results for seed in result.seeds]
+    speed = results[0].timings.get("steps_per_second")
     steps = "" if speed is None else f", {speed:.1f} steps/s"
-    seeds = f"seed {result.seeds[0]}" + (f" to {result.seeds[-1]}" if count > 1 else "")
-    note(f"painted {count} picture{'s' if count > 1 else ''} in {seconds:.1f} s{steps}, {seeds}")
+    told = f"seed {seeds[0]}" + (f" to {seeds[-1]}" if len(seeds) > 1 else "")
+    note(f"painted {len(seeds)} picture{'s' if len(seeds) > 1 else ''} in {seconds:.1f} s{steps}, {told}")
 
 
 def _as_json(result: "Result", files: list[Path]) -> str:
