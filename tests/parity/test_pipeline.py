@@ -8,11 +8,16 @@ import pytest
 import torch
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    KDPM2DiscreteScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
+    TCDScheduler,
     UniPCMultistepScheduler,
 )
 
@@ -39,6 +44,11 @@ SCHEDULERS = {
     "unipc": (UniPCMultistepScheduler, {}),
     "heun": (HeunDiscreteScheduler, {}),
     "pndm": (PNDMScheduler, {"skip_prk_steps": True}),
+    "euler_a": (EulerAncestralDiscreteScheduler, {}),
+    "dpm_2": (KDPM2DiscreteScheduler, {}),
+    "dpm_2_a": (KDPM2AncestralDiscreteScheduler, {}),
+    "ddpm": (DDPMScheduler, {}),
+    "tcd": (TCDScheduler, {}),
 }
 
 APART = {("sd2", "dpmpp_2m-karras"), ("sd2", "pndm")}
@@ -46,7 +56,9 @@ APART = {("sd2", "dpmpp_2m-karras"), ("sd2", "pndm")}
 Karras grids, and its PNDM averages v-predictions as if they were noise. Label and noise are exact here."""
 
 
-@pytest.mark.parametrize("name", sorted(CLASSES.keys() - {"DPMSolverSDEScheduler"}))  # its making needs torchsde
+@pytest.mark.parametrize(
+    "name", sorted(CLASSES.keys() - {"DPMSolverSDEScheduler", "LMSDiscreteScheduler"})
+)  # need torchsde, scipy
 def test_default_configurations_are_understood(name: str) -> None:
     extra = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
     read_scheduler({**getattr(diffusers, name)(**extra).config, "_class_name": name})
@@ -59,7 +71,7 @@ def test_same_picture(name: str, form: str, request: pytest.FixtureRequest, tmp_
     kind, extra = SCHEDULERS[name]
     base = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
     base["prediction_type"] = "epsilon" if form == "sd1" else "v_prediction"
-    if kind is DDIMScheduler:
+    if kind in (DDIMScheduler, DDPMScheduler, TCDScheduler):
         base["clip_sample"] = False
     scheduler = kind(**{**base, **extra})
     model = tmp_path / "model"
@@ -78,6 +90,7 @@ def test_same_picture(name: str, form: str, request: pytest.FixtureRequest, tmp_
             guidance_scale=7.5,
             generator=generator,
             output_type="np",
+            eta=0.3 if kind is TCDScheduler else 0.0,  # the paper's, and our default
         ).images[0]
 
     result = Studio(model, precision="fp32", device="cpu").txt2img(

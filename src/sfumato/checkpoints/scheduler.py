@@ -52,13 +52,19 @@ CLASSES: dict[str, SchedulerClass] = {
     "EulerDiscreteScheduler": SchedulerClass("euler", sigma_start=True),
     "EulerAncestralDiscreteScheduler": SchedulerClass("euler_a", sigma_start=True),
     "HeunDiscreteScheduler": SchedulerClass("heun", sigma_start=True),
+    "KDPM2DiscreteScheduler": SchedulerClass("dpm_2", sigma_start=True),
+    "KDPM2AncestralDiscreteScheduler": SchedulerClass("dpm_2_a", sigma_start=True),
+    "LMSDiscreteScheduler": SchedulerClass("lms", sigma_start=True),
+    "DDPMScheduler": SchedulerClass("ddpm", "leading", rounded=True),
     "DDIMScheduler": SchedulerClass("ddim", "leading", rounded=True),
     "PNDMScheduler": SchedulerClass("plms", "leading", rounded=True, set_alpha_to_one=False),
     "DPMSolverMultistepScheduler": SchedulerClass("dpmpp_2m", interior=True, rounded=True, table_ends=True),
     "UniPCMultistepScheduler": SchedulerClass("unipc", interior=True, rounded=True, table_ends=True),
     "DPMSolverSDEScheduler": SchedulerClass("dpmpp_sde", sigma_start=True),
     "LCMScheduler": SchedulerClass("lcm", "leading", own_grid="lcm"),
+    "TCDScheduler": SchedulerClass("tcd", "leading", own_grid="lcm"),
     "FlowMatchEulerDiscreteScheduler": SchedulerClass("euler", own_grid="shifted"),
+    "FlowMatchHeunDiscreteScheduler": SchedulerClass("heun", own_grid="shifted"),
 }
 
 READ = frozenset(
@@ -98,7 +104,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "use_dynamic_shifting": (False, None),
     "use_flow_sigmas": (False, None),
     "use_lu_lambdas": (False, None),
-    "variance_type": (None,),
+    "variance_type": (None, "fixed_small"),
 }
 """Keys that change the picture, with the values that we implement."""
 
