@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.scalings import FLOW
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.training.data import Order, generator_for
@@ -54,7 +55,7 @@ class Fixed:
         """The flow loss, as `DenoiserTask` has it."""
         clean, noise, sigma, tokens = self.batch(indices, rng)
         x = FLOW.path.mix(clean, noise, sigma)
-        output = model(x.to(memory_format=torch.channels_last), sigma * 1000, tokens)
+        output = model(x.to(memory_format=torch.channels_last), sigma * 1000, Conditioning(tokens))
         return {"loss": denoising_error(output, FLOW, clean, x, sigma).mean()}
 
 
@@ -91,10 +92,9 @@ class Peer:
 class Ours:
     """One step of `training.loop`."""
 
-    def __init__(self, task: Fixed, loop: LoopConfig, crew: Crew) -> None:
-        self.loop, self.crew = loop, crew
-        self.state = State(networks_of(task, loop), loop)
-        self.share = partial(gradients, task, self.state.networks, loop)
+    def __init__(self, task: Fixed, loop: LoopConfig, networks: dict[str, nn.Module], crew: Crew) -> None:
+        self.loop, self.crew, self.state = loop, crew, State(networks, loop)
+        self.share = partial(gradients, task, networks, loop)
 
     def __call__(self, step: int) -> float:
         """One step; the loss."""
@@ -136,8 +136,9 @@ def main() -> None:
     weights = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
     peer = Peer(config, weights, task, loop, bf16=arguments.peer_bf16)
     threads = torch.get_num_threads()
+    networks = networks_of(task, loop)
     with Crew(list(task.model.parameters()), processes, partial(enlist, again, loop)) as crew:
-        race({"sfumato": Ours(task, loop, crew), "diffusers": peer}, arguments, threads)
+        race({"sfumato": Ours(task, loop, networks, crew), "diffusers": peer}, arguments, threads)
 
 
 def race(players: dict[str, Callable[[int], float]], arguments: argparse.Namespace, threads: int) -> None:

@@ -8,7 +8,8 @@ about it (`card.md`, filled in) and the digests of its weights. It takes its nam
 
 import argparse
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,6 +42,7 @@ def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
     world = World.read(export)
     if world is None:
         raise CheckpointError(f"{export / FILE} is missing or damaged; training the denoiser writes it")
+    world = replace(world, about={kind: _typed(about) for kind, about in world.about.items()})
     if vae is not None:
         _check_latents(vae, export / "vae")
     with whole_folder(target) as folder:
@@ -48,6 +50,7 @@ def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
         if vae is not None:
             shutil.rmtree(folder / "vae")
             shutil.copytree(vae, folder / "vae")
+        world.write(folder)
         shutil.copy(RECIPE / "SOURCES.md", folder)
         page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))
         (folder / "README.md").write_text(page, encoding="utf-8")
@@ -70,10 +73,15 @@ def _check_latents(vae: Path, replaced: Path) -> None:
         raise CheckpointError(f"{vae} has other latents than {replaced}; train its decoder alone, as finish.toml does")
 
 
+def _typed(about: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """What may be said of a kind of picture, its styles as one types them."""
+    return {k: tuple(STYLES.get(v, v) for v in values) if k == "style" else values for k, values in about.items()}
+
+
 def _known(world: World) -> Iterator[str]:
     """A line a kind of picture."""
     for kind, about in sorted(world.about.items()):
-        styles = ", ".join(STYLES.get(style, style) for style in about.get("style", ()))
+        styles = ", ".join(about.get("style", ()))
         words = {key: len(values) for key, values in sorted(about.items()) if key != "style" and "_zh" not in key}
         yield f"- {kind} ({styles}): " + ", ".join(f"{key.replace('_', ' ')} {n:,}" for key, n in words.items())
 

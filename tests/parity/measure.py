@@ -22,7 +22,7 @@ def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
     assert ours.shape == theirs.shape
     distance = float((ours - theirs).norm() / theirs.norm())
     _note("relative", distance)
-    assert distance < RELATIVE
+    assert distance < RELATIVE, f"{distance:.2e} apart"
 
 
 def assert_same_picture(ours: object, theirs: np.ndarray) -> None:
@@ -31,4 +31,4 @@ def assert_same_picture(ours: object, theirs: np.ndarray) -> None:
     assert array.std() > 0.02, "a flat picture proves nothing"
     distance = float(np.abs(array - theirs).max()) * 255
     _note("levels", distance)
-    assert distance <= LEVELS
+    assert distance <= LEVELS, f"{distance:.2f} levels apart"

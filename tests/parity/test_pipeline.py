@@ -64,7 +64,9 @@ def test_default_configurations_are_understood(name: str) -> None:
     read_scheduler({**getattr(diffusers, name)(**extra).config, "_class_name": name})
 
 
-@pytest.mark.parametrize(("form", "name"), [(f, n) for f in ("sd1", "sd2") for n in SCHEDULERS if (f, n) not in APART])
+@pytest.mark.parametrize(
+    ("form", "name"), [(f, n) for f in ("sd1", "sd2") for n in SCHEDULERS if (f, n) not in APART | OPEN]
+)
 def test_same_picture(name: str, form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     pipeline: StableDiffusionPipeline
     pipeline, folder = request.getfixturevalue(form)
