@@ -252,7 +252,7 @@ def test_ctrl_c_is_one_line_and_exit_130(tmp_path: Path) -> None:
     assert process.stderr.readline() == "sfumato: the prompt is cut\n"
     assert process.stderr.readline() == "a library talks on stdout\n"  # painting has begun
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err == "sfumato: interrupted; nothing is left half-written\n"
     assert list(tmp_path.iterdir()) == []

@@ -72,7 +72,7 @@ def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
     except OSError:  # how a terminal says that the other side is gone
         pass
     os.close(main)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     return written.decode()
 
 
