@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import get_args
 
+from sfumato.cli import interrupts
 from sfumato.errors import RequestError, UnknownNameError
 
 
@@ -26,4 +27,5 @@ def pull(model: str, *, revision: str | None, variant: str | None, quiet: bool) 
     chosen = next((known for known in get_args(hub.Variant) if known == variant), None)
     if variant is not None and chosen is None:
         raise UnknownNameError("variant", variant[:64], get_args(hub.Variant))
-    print(hub.pull(address, variant=chosen, quiet=quiet))
+    with interrupts.remembered():  # the library may take an interrupt for a broken connection
+        print(hub.pull(address, variant=chosen, quiet=quiet))
