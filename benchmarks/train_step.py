@@ -94,6 +94,7 @@ class Ours:
 
     def __init__(self, task: Fixed, loop: LoopConfig, networks: dict[str, nn.Module], crew: Crew) -> None:
         self.loop, self.crew, self.state = loop, crew, State(networks, loop)
+        self.state.spread(crew.map)
         self.share = partial(gradients, task, networks, loop)
 
     def __call__(self, step: int) -> float:

@@ -1,5 +1,6 @@
 """Several processes: the same weights as one process makes of the same micro-batches."""
 
+import multiprocessing
 import os
 import signal
 from functools import partial
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from sfumato.errors import TrainingError
-from sfumato.training.parallel import Crew, flatten, views
+from sfumato.training.parallel import Crew, Share, flatten, views
 from sfumato.training.run import train
 from tests.training.conftest import adversarial_toml
 
@@ -65,3 +66,25 @@ def test_a_dead_process_ends_the_run_in_one_line() -> None:
         pytest.raises(TrainingError, match="has died"),
     ):
         crew.compute(0, lambda step, rank: {"loss": 0.0})
+
+
+def in_its_process(x: torch.Tensor) -> torch.Tensor:
+    """Twice `x`, but where another process than the test's computes it."""
+    return 2 * x + (0 if multiprocessing.parent_process() is None else 1000)
+
+
+def idle(net: nn.Linear) -> tuple[list[nn.Parameter], Share]:
+    return list(net.parameters()), lambda step, rank: {}
+
+
+def test_tensors_are_shared_out_by_cost_and_come_back_in_order() -> None:
+    tensors = [torch.full(shape, float(i)) for i, shape in enumerate([(2, 3), (8, 8), (3, 2), (8, 8), (1, 4)])]
+    net = nn.Linear(16, 16)
+    with Crew(list(net.parameters()), 2, partial(idle, nn.Linear(16, 16))) as crew:
+        results = crew.map(in_its_process, tensors)
+    elsewhere = [bool((result >= 1000).all()) for result in results]
+    assert elsewhere == [False, False, True, True, False]  # 512 + 12 + 4 and 512 + 12
+    for tensor, result, there in zip(tensors, results, elsewhere, strict=True):
+        assert torch.equal(result, 2 * tensor + 1000 * there)
+    with Crew(list(net.parameters()), 1, None) as crew:
+        assert [float(x.flatten()[0]) for x in crew.map(in_its_process, tensors)] == [0, 2, 4, 6, 8]

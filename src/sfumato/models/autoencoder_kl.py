@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sfumato.models.config import ModelConfig
 from sfumato.nn.attention import attention
 from sfumato.nn.blocks import Downsample, ResnetBlock, Upsample
+from sfumato.nn.norms import GroupNorm
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.group_norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.group_norm = GroupNorm(groups, channels, eps=1e-6)
         self.to_q = nn.Linear(channels, channels)
         self.to_k = nn.Linear(channels, channels)
         self.to_v = nn.Linear(channels, channels)
@@ -118,7 +119,7 @@ class Encoder(nn.Module):
                 level.downsamplers.append(Downsample(width, asymmetric=True))
             self.down_blocks.append(level)
         self.mid_block = Mid(widths[-1], groups, attend=config.mid_block_add_attention)
-        self.conv_norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
+        self.conv_norm_out = GroupNorm(groups, widths[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,7 +143,7 @@ class Decoder(nn.Module):
             if i < len(widths) - 1:
                 level.upsamplers.append(Upsample(width))
             self.up_blocks.append(level)
-        self.conv_norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
+        self.conv_norm_out = GroupNorm(groups, widths[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[-1], config.out_channels, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from sfumato.models.config import ModelConfig
 from sfumato.nn.attention import SpatialTransformer
 from sfumato.nn.blocks import Downsample, ResnetBlock, Upsample
 from sfumato.nn.embeddings import TimestepEmbedding, sinusoidal
+from sfumato.nn.norms import GroupNorm
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ class UNet(nn.Module):
                 level.upsamplers.append(Upsample(width))
             self.up_blocks.append(level)
 
-        self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, widths[0], eps=config.norm_eps)
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], eps=config.norm_eps)
         self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
 
     def forward(

@@ -4,6 +4,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sfumato.nn.norms import GroupNorm
+
 
 class ResnetBlock(nn.Module):
     """norm-silu-conv twice with a shortcut; `time_channels` adds the projected time embedding in between."""
@@ -12,10 +14,10 @@ class ResnetBlock(nn.Module):
         self, c_in: int, c_out: int, *, time_channels: int | None = None, groups: int = 32, eps: float = 1e-6
     ) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, c_in, eps=eps)
+        self.norm1 = GroupNorm(groups, c_in, eps=eps)
         self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
         self.time_emb_proj = nn.Linear(time_channels, c_out) if time_channels is not None else None
-        self.norm2 = nn.GroupNorm(groups, c_out, eps=eps)
+        self.norm2 = GroupNorm(groups, c_out, eps=eps)
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
         self.conv_shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else None
 

@@ -29,7 +29,7 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.guidance import classifier_free
 from sfumato.diffusion.noise import ImageNoise
-from sfumato.diffusion.samplers import euler
+from sfumato.diffusion.samplers import Descent, euler
 from sfumato.diffusion.scalings import FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, Schedule
 from sfumato.errors import TrainingError
@@ -272,7 +272,7 @@ class DenoiserTask:
         sigmas = grid(self.schedule, 20)
         noise = ImageNoise(range(len(prompts)), self.latents.shape[1:])
         x = self.parameterisation.path.prior(noise(), sigmas[0])
-        for step in euler(denoise, x, sigmas, noise=noise, path=self.parameterisation.path):
+        for step in euler(Descent(denoise, x, sigmas, path=self.parameterisation.path)):
             x = step.x
         pixels = torch.cat([self.autoencoder.decode(part) for part in x.split(4)])
         return contact_sheet([to_pil(p) for p in pixels])

@@ -36,7 +36,7 @@ from sfumato.training.checkpoint import (
 )
 from sfumato.training.data import Order, generator_for
 from sfumato.training.ema import EMA
-from sfumato.training.optim import build_optimizers, rate
+from sfumato.training.optim import Muon, Spread, build_optimizers, rate
 from sfumato.training.parallel import Crew, Share
 from sfumato.training.tracking import Tracker, plot
 
@@ -191,6 +191,12 @@ class State:
         self.ema = EMA(model, config.ema)
         self.step = 0
 
+    def spread(self, spread: Spread) -> None:
+        """Say by whom matrices are orthogonalised."""
+        for optimizer in self.optimizers:
+            if isinstance(optimizer, Muon):
+                optimizer.spread = spread
+
     def clip(self, limit: float) -> dict[str, float]:
         """Clip each network's gradient by its norm; the norms before, by network."""
         return {
@@ -261,6 +267,7 @@ def fit(
         _progress(console) as progress,
         Crew(_trained(state.networks), config.processes, again and partial(enlist, again, config)) as crew,
     ):
+        state.spread(crew.map)
         bar = progress.add_task(run.name, total=config.steps, completed=state.step, note="")
         since, counted = time.monotonic(), 0
         while state.step < config.steps:

@@ -5,7 +5,7 @@ the same root-mean-square update, they share one learning rate.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, overload
 
 import torch
@@ -27,8 +27,12 @@ def orthogonalise(g: Tensor, iterations: int = 5) -> Tensor:
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         gram = x @ x.T
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.T if tall else x).to(g.dtype)
+
+
+Spread = Callable[[Callable[[Tensor], Tensor], Sequence[Tensor]], Iterable[Tensor]]
+"""A function of each tensor, as `map` gives it, computed wherever there is room."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -42,6 +46,8 @@ class Muon(torch.optim.Optimizer):
         self, params: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.spread: Spread = map
+        """By whom the matrices are orthogonalised, all of a group at once."""
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -53,19 +59,23 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             raise ValueError("Muon takes no closure; call step() after backward()")
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["momentum"] = torch.zeros_like(p)
-                buffer: Tensor = state["momentum"]
-                buffer.lerp_(p.grad, 1 - group["momentum"])
-                update = p.grad.lerp(buffer, group["momentum"]).flatten(1)  # Nesterov's look ahead
+            moved = [p for p in group["params"] if p.grad is not None]
+            updates = [self._look_ahead(p, group["momentum"]) for p in moved]
+            for p, update in zip(moved, self.spread(orthogonalise, updates), strict=True):
                 scale = 0.2 * math.sqrt(max(update.shape))
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(orthogonalise(update).view_as(p), alpha=-group["lr"] * scale)
+                p.add_(update.view_as(p), alpha=-group["lr"] * scale)
         return None
+
+    def _look_ahead(self, p: nn.Parameter, momentum: float) -> Tensor:
+        """Nesterov's: the gradient, moved towards its average by another step. (m, n)"""
+        state = self.state[p]
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        buffer: Tensor = state["momentum"]
+        assert p.grad is not None
+        buffer.lerp_(p.grad, 1 - momentum)
+        return p.grad.lerp(buffer, momentum).flatten(1)
 
 
 def build_optimizers(

@@ -2,7 +2,8 @@
 
 On a CPU two processes of one thread each outrun one process of two threads by far on small networks, whose operators
 are too short to be shared out. Weights lie in one shared block that every process reads and only the first writes; each
-other process fills a shared block of gradients. Who computes what follows from the step, so nothing else is sent.
+other process fills a shared block of gradients. Who computes what follows from the step, so nothing else is sent. The
+same processes orthogonalise the optimiser's matrices.
 """
 
 import multiprocessing
@@ -60,6 +61,7 @@ class Crew:
         self._pipes: list[Connection] = []
         self._gradients: list[Tensor] = []
         self._processes: list[multiprocessing.process.BaseProcess] = []
+        self._each = max(1, self.threads // count)
         if count == 1:
             return
         if make is None:
@@ -68,19 +70,21 @@ class Crew:
             raise TrainingError("several processes train float32 weights; use precision bf16 or fp32 with them")
         weights = flatten(self.parameters)
         context = torch.multiprocessing.get_context("spawn")
-        each = max(1, self.threads // count)
         for rank in range(1, count):
             gradients = torch.zeros_like(weights).share_memory_()
             ours, theirs = context.Pipe()
             process = context.Process(
-                target=_work, args=(make, rank, each, weights, gradients, theirs), daemon=True, name=f"rank {rank}"
+                target=_work,
+                args=(make, rank, self._each, weights, gradients, theirs),
+                daemon=True,
+                name=f"rank {rank}",
             )
             process.start()
             theirs.close()
             self._pipes.append(ours)
             self._gradients.append(gradients)
             self._processes.append(process)
-        torch.set_num_threads(each)
+        torch.set_num_threads(self._each)
 
     def __enter__(self) -> Self:
         return self
@@ -99,12 +103,8 @@ class Crew:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """While the others wait, all threads are ours."""
-        ours = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with _threads(self.threads):
             yield
-        finally:
-            torch.set_num_threads(ours)
 
     def compute(self, step: int, share: Share) -> dict[str, float]:
         """Every rank's share of `step`, ours by `share`; the gradients end summed in our parameters.
@@ -112,7 +112,7 @@ class Crew:
         Raises:
             TrainingError: one of the others has died.
         """
-        try:
+        with _alive():
             for pipe in self._pipes:
                 pipe.send(step)
             total = share(step, 0)
@@ -122,9 +122,66 @@ class Crew:
                 for p, gradient in zip(self.parameters, views(self.parameters, gradients), strict=True):
                     if p.grad is not None:
                         p.grad += gradient
-        except (EOFError, OSError) as error:
-            raise TrainingError("a training process has died (of memory?); run the same command to go on") from error
         return total
+
+    def map(self, function: Callable[[Tensor], Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+        """`function` of each tensor, side by side; it must keep their shape, and pickle.
+
+        Between steps the others' blocks of gradients carry the tensors there and back: float32, no more values than
+        the parameters have. What comes back is overwritten by the next step.
+
+        Raises:
+            TrainingError: one of the others has died.
+        """
+        hands = _deal([tensor.numel() * min(tensor.shape) for tensor in tensors], 1 + len(self._pipes))
+        done: dict[int, Tensor] = {}
+        with _alive(), _threads(self._each):
+            for hand, pipe, block in zip(hands[1:], self._pipes, self._gradients, strict=True):
+                shapes = [tensors[i].shape for i in hand]
+                for i, place in zip(hand, _cut(block, shapes), strict=True):
+                    done[i] = place.copy_(tensors[i])
+                pipe.send((function, shapes))
+            done |= {i: function(tensors[i]) for i in hands[0]}
+            for pipe in self._pipes:
+                pipe.recv()
+        return [done[i] for i in range(len(tensors))]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise TrainingError("a training process has died (of memory?); run the same command to go on") from error
+
+
+def _deal(costs: Sequence[int], hands: int) -> list[list[int]]:
+    """The numbers of the costs in so many hands of about the same sum, the dearest first."""
+    dealt: list[list[int]] = [[] for _ in range(hands)]
+    sums = [0] * hands
+    for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        least = sums.index(min(sums))
+        dealt[least].append(i)
+        sums[least] += costs[i]
+    return dealt
+
+
+def _cut(block: Tensor, shapes: Sequence[torch.Size]) -> Iterator[Tensor]:
+    """Tensors of these shapes, one after the other in a block."""
+    start = 0
+    for shape in shapes:
+        yield block[start : start + shape.numel()].view(shape)
+        start += shape.numel()
 
 
 def _work(
@@ -135,7 +192,8 @@ def _work(
     gradients: Tensor,
     pipe: Connection,
 ) -> None:
-    """The life of another process: a step's number comes, gradients and losses go, until the pipe closes."""
+    """The life of another process, until the pipe closes: for a step's number gradients and losses, for a function and
+    shapes its values in place of the tensors in our block."""
     torch.set_num_threads(threads)
     parameters, share = make()
     attach(parameters, weights)
@@ -143,8 +201,14 @@ def _work(
         p.grad = view
     while True:
         try:
-            step = pipe.recv()
+            asked = pipe.recv()
         except (EOFError, KeyboardInterrupt):
             return
-        gradients.zero_()
-        pipe.send(share(step, rank))
+        if isinstance(asked, int):
+            gradients.zero_()
+            pipe.send(share(asked, rank))
+        else:
+            function, shapes = asked
+            for tensor in _cut(gradients, shapes):
+                tensor.copy_(function(tensor))
+            pipe.send(None)
