@@ -20,8 +20,10 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
 	@touch $@ .venv/.run
 
+# Of k-diffusion the tests load sampling.py alone, which needs none of torchvision, wandb and the rest of its dependencies.
 .venv/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps k-diffusion==0.1.1.post1
 	@touch $@ .venv/.run .venv/.train
 
 demo: export WORDS := $(PROMPT)

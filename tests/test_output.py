@@ -201,7 +201,7 @@ def test_numbers_go_on_and_never_take_a_file(tmp_path: Path, monkeypatch: pytest
     destination = Destination.parse(tmp_path)
     assert destination.save(IMAGES[:1], request())[0].name.startswith("0008-")
     taken = destination.paths(request(2))
-    monkeypatch.setattr(Destination, "paths", lambda self, request: taken)
+    monkeypatch.setattr(Destination, "paths", lambda self, request, first: taken)
     taken[0].write_text("another process was faster")
     assert [path.name[:5] for path in destination.save(IMAGES[:2], request(2))] == ["0010-", "0011-"]
     assert taken[0].read_text() == "another process was faster"

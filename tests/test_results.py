@@ -1,6 +1,7 @@
 """Results show themselves, and save with what painted them."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,23 @@ def test_a_sheet_in_a_notebook_is_of_a_showable_size() -> None:
     big = Result([Image.new("RGB", (2048, 1024))] * 4, request, [0, 1, 2, 3], {}, "")
     with Image.open(io.BytesIO(big._repr_png_())) as shown:
         assert max(shown.size) <= 2100
+
+
+def test_batches_saved_one_by_one_are_the_files_of_the_whole(tmp_path: Path) -> None:
+    whole = result(3)
+    for first, end in ((0, 2), (2, 3)):
+        batch = replace(whole, images=whole.images[first:end], seeds=whole.seeds[first:end])
+        assert batch.first == first
+        for output in ("a.png", "numbered/", "{seed}.png", "{index}.png"):
+            (tmp_path / "parts" / "numbered").mkdir(parents=True, exist_ok=True)
+            batch.save(f"{tmp_path}/parts/{output}")
+    for output in ("a.png", "numbered/", "{seed}.png", "{index}.png"):
+        for path in whole.save(f"{tmp_path}/whole/{output}"):
+            same = tmp_path / "parts" / path.relative_to(tmp_path / "whole")
+            assert same.read_bytes() == path.read_bytes()
+    file = tmp_path / "shown.png"
+    file.write_bytes(batch._repr_png_())
+    assert read_request(file).seed == 6
 
 
 def test_saving_gives_a_file_for_each_seed(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 from sfumato import Studio
 from sfumato.diffusion.samplers import SAMPLERS
 from sfumato.diffusion.schedules import GRIDS
-from sfumato.errors import RequestError
+from sfumato.errors import OutputError, RequestError
 from sfumato.requests import Txt2Img
-from sfumato.results import Progress
+from sfumato.results import Progress, Result
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,36 @@ def test_progress_and_cancel(studio: Studio) -> None:
     assert [p.index for p in seen] == [0, 1, 2]
     assert seen[0].total == 5
     assert seen[0].sigma > seen[1].sigma > seen[2].sigma
+
+
+def test_batches_are_given_as_they_are_painted(studio: Studio, tmp_path: Path) -> None:
+    """Each with its part of the metadata and digests: saved one by one they are the files of the whole."""
+    request = Txt2Img.build(prompt="a fox", model=studio.default, steps=2, seed=3, count=3, batch=2)
+    steps: list[int] = []
+    given: list[tuple[int, int, int]] = []
+
+    def keep(batch: Result) -> None:
+        given.append((batch.first, len(batch), len(steps)))
+        batch.save(tmp_path / "parts" / "a.png")
+
+    whole = studio.run(request, lambda progress: steps.append(progress.index), keep)
+    whole.save(tmp_path / "whole" / "a.png")
+    assert given == [(0, 2, 2), (2, 1, 4)]
+    for name in ("a-1.png", "a-2.png", "a-3.png"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_batch_that_cannot_be_kept_ends_the_painting(studio: Studio) -> None:
+    request = Txt2Img.build(prompt="a fox", model=studio.default, steps=1, seed=3, count=3)
+    given: list[Result] = []
+
+    def keep(batch: Result) -> None:
+        given.append(batch)
+        raise OutputError("the disk is full")
+
+    with pytest.raises(OutputError):
+        studio.run(request, on_batch=keep)
+    assert [batch.seeds for batch in given] == [[3]]
 
 
 def test_a_long_prompt_is_read_to_its_end(studio: Studio) -> None:

@@ -25,6 +25,7 @@ Sampler = Literal[
     "plms",
     "unipc",
     "deis",
+    "deis_2m",
     "lcm",
     "tcd",
 ]

@@ -1,11 +1,11 @@
 """The families of models as data, and the bundle of parts that paints.
 
 A family is a row: adding one is adding a row (and, if it is new in kind, an architecture in `models`). A row holds the
-published configurations, so that a file without any can be read by the shapes of its tensors.
+configurations of `published`, so that a file without any can be read by the shapes of its tensors.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,88 +21,36 @@ from sfumato.diffusion.schedules import GRIDS, Schedule
 from sfumato.errors import CheckpointError
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
-from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
+from sfumato.models.clip import CLIPTextConfig
 from sfumato.models.mmdit import SD35_LARGE, SD35_MEDIUM, MMDiT, MMDiTConfig
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.encode import Join, TextPart, joined
 from sfumato.prompts.t5 import T5Part, stacked
-
-CLIP_L = CLIPTextConfig()
-OPEN_CLIP_H = CLIPTextConfig(
-    hidden_size=1024,
-    intermediate_size=4096,
-    num_hidden_layers=23,
-    num_attention_heads=16,
-    hidden_act="gelu",
-    projection_dim=512,
-    pad_token_id=0,
-)
-OPEN_CLIP_G = ProjectedCLIPTextConfig(
-    hidden_size=1280,
-    intermediate_size=5120,
-    num_hidden_layers=32,
-    num_attention_heads=20,
-    hidden_act="gelu",
-    projection_dim=1280,
-    pad_token_id=0,
-)
-
-SD1 = UNetConfig()
-SD2 = replace(SD1, attention_head_dim=(5, 10, 20, 20), cross_attention_dim=1024, use_linear_projection=True)
-SDXL = UNetConfig(
-    sample_size=128,
-    block_out_channels=(320, 640, 1280),
-    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    transformer_layers_per_block=(1, 2, 10),
-    attention_head_dim=(5, 10, 20),
-    cross_attention_dim=2048,
-    use_linear_projection=True,
-    addition_embed_type="text_time",
-    addition_time_embed_dim=256,
-    projection_class_embeddings_input_dim=2816,
-)
-SDXL_REFINER = replace(
-    SDXL,
-    block_out_channels=(384, 768, 1536, 1536),
-    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-    up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    transformer_layers_per_block=4,
-    attention_head_dim=(6, 12, 24, 24),
-    cross_attention_dim=1280,
-    projection_class_embeddings_input_dim=2560,
-)
-
-SDXL_512 = replace(SDXL, sample_size=64)
-
-FOLD = AutoencoderFoldConfig()
-KL = AutoencoderKLConfig()
-KL_XL = replace(KL, scaling_factor=0.13025, sample_size=1024, force_upcast=True)
-KL_3 = replace(
+from sfumato.published import (
+    DDIM,
+    EULER,
+    FLOW,
+    FOLD,
+    KL,
+    KL_3,
     KL_XL,
-    latent_channels=16,
-    scaling_factor=1.5305,
-    shift_factor=0.0609,
-    use_quant_conv=False,
-    use_post_quant_conv=False,
+    LCM,
+    ONE,
+    ONE_H,
+    PNDM,
+    SD1,
+    SD2,
+    SDXL,
+    SDXL_512,
+    SDXL_REFINER,
+    SECOND,
+    THREE,
+    TURBO,
+    TURBO_XL,
+    TWO,
+    guided,
+    taking,
 )
-
-BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000}
-COMMON = {**BETAS, "prediction_type": "epsilon", "set_alpha_to_one": False, "steps_offset": 1, "clip_sample": False}
-LEADING = {**COMMON, "timestep_spacing": "leading"}
-PNDM = {"_class_name": "PNDMScheduler", **LEADING, "skip_prk_steps": True}
-DDIM = {"_class_name": "DDIMScheduler", **LEADING}
-EULER = {"_class_name": "EulerDiscreteScheduler", **LEADING, "interpolation_type": "linear", "use_karras_sigmas": False}
-TURBO = {**EULER, "timestep_spacing": "trailing"}
-TURBO_XL = {**TURBO, "_class_name": "EulerAncestralDiscreteScheduler"}
-LCM = {
-    **LEADING,
-    "_class_name": "LCMScheduler",
-    "original_inference_steps": 50,
-    "set_alpha_to_one": True,
-    "steps_offset": 0,
-}
-FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +59,7 @@ class Family:
 
     name: str
     title: str
-    unet: UNetConfig | MMDiTConfig | None
+    network: UNetConfig | MMDiTConfig | None
     """The denoising network; None: a U-Net of any size."""
     texts: Mapping[str, CLIPTextConfig]
     """CLIP's text encoders by component; beside those of Stable Diffusion 3 stands T5, which may be left out."""
@@ -127,25 +75,28 @@ class Family:
     @property
     def zero_empty(self) -> bool:
         """An empty prompt is a condition of zeros, not the encoding of no words."""
-        return len(self.texts) > 1 and not isinstance(self.unet, MMDiTConfig)
+        return len(self.texts) > 1 and not isinstance(self.network, MMDiTConfig)
 
     @property
     def turbo(self) -> bool:
         """Distilled adversarially into a few steps without guidance (Sauer et al. 2023, arXiv:2311.17042)."""
         return "turbo" in self.name
 
-    def fits(self, unet: UNetConfig | MMDiTConfig, encoders: Collection[str], autoencoder: str, *, turbo: bool) -> bool:
+    def fits(
+        self, network: UNetConfig | MMDiTConfig, encoders: Collection[str], autoencoder: str, *, turbo: bool
+    ) -> bool:
         """Whether a model of such parts may be called so. SDXL is known by its text encoders, at any width."""
         if set(encoders) != set(self.texts) or autoencoder != self.autoencoder.class_name or (self.turbo and not turbo):
             return False
-        if isinstance(unet, MMDiTConfig) or isinstance(self.unet, MMDiTConfig):
-            return isinstance(unet, MMDiTConfig) and isinstance(self.unet, MMDiTConfig) and _like(unet, self.unet)
-        if self.unet is None:
+        known = self.network
+        if isinstance(network, MMDiTConfig) or isinstance(known, MMDiTConfig):
+            return isinstance(network, MMDiTConfig) and isinstance(known, MMDiTConfig) and _like(network, known)
+        if known is None:
             return True
-        widths = {unet.cross_attention_dim, self.unet.cross_attention_dim}
+        widths = {network.cross_attention_dim, known.cross_attention_dim}
         return (
-            extra_channels(unet) == extra_channels(self.unet)
-            and (unet.time_cond_proj_dim is None) == (self.unet.time_cond_proj_dim is None)
+            extra_channels(network) == extra_channels(known)
+            and (network.time_cond_proj_dim is None) == (known.time_cond_proj_dim is None)
             and (len(widths) == 1 or "text_encoder_2" in encoders)
         )
 
@@ -158,30 +109,14 @@ def _like(network: MMDiTConfig, published: MMDiTConfig) -> bool:
     )
 
 
-def extra_channels(unet: UNetConfig | MMDiTConfig) -> int:
+def extra_channels(network: UNetConfig | MMDiTConfig) -> int:
     """Channels that the network takes beside the latents."""
-    return unet.in_channels - unet.out_channels
+    return network.in_channels - network.out_channels
 
 
 TASKS: Mapping[int, str] = {1: "painting by depth", 4: "editing by instruction", 5: "inpainting"}
 """What a network with so many extra channels is for: a depth map, a picture, or a mask and a picture."""
 
-
-def taking(channels: int, unet: UNetConfig) -> UNetConfig:
-    """The network with so many input channels."""
-    return replace(unet, in_channels=channels)
-
-
-def guided(unet: UNetConfig) -> UNetConfig:
-    """The network that takes the guidance scale in."""
-    return replace(unet, time_cond_proj_dim=256)
-
-
-ONE: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L}
-ONE_H: Mapping[str, CLIPTextConfig] = {"text_encoder": OPEN_CLIP_H}
-TWO: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L, "text_encoder_2": OPEN_CLIP_G}
-SECOND: Mapping[str, CLIPTextConfig] = {"text_encoder_2": OPEN_CLIP_G}
-THREE: Mapping[str, CLIPTextConfig] = {"text_encoder": ProjectedCLIPTextConfig(), "text_encoder_2": OPEN_CLIP_G}
 
 FAMILIES: tuple[Family, ...] = (
     Family("nano", "sfumato nano", None, ONE, FOLD, PNDM, "StableDiffusion", "nano", 24, 4.0),
@@ -288,7 +223,7 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def family_of(
-    unet: UNetConfig | MMDiTConfig,
+    network: UNetConfig | MMDiTConfig,
     encoders: Collection[str],
     scheduler: Mapping[str, Any],
     autoencoder: str = AutoencoderKLConfig.class_name,
@@ -307,13 +242,13 @@ def family_of(
     plain = scheduler.get("prediction_type", "epsilon") == "epsilon" and not scheduler.get("use_karras_sigmas")
     euler = scheduler.get("_class_name") in (TURBO["_class_name"], TURBO_XL["_class_name"])
     turbo = euler and plain and scheduler.get("timestep_spacing") == "trailing"
-    if isinstance(unet, MMDiTConfig):
+    if isinstance(network, MMDiTConfig):
         turbo = "turbo" in named.lower()
     for family in FAMILIES:
-        if family.fits(unet, encoders, autoencoder, turbo=turbo):
+        if family.fits(network, encoders, autoencoder, turbo=turbo):
             return family
     raise CheckpointError(
-        f"no family has the text encoders {', '.join(sorted(encoders))}, {unet.in_channels} input channels and an "
+        f"no family has the text encoders {', '.join(sorted(encoders))}, {network.in_channels} input channels and an "
         f"{autoencoder}"
     )
 

@@ -174,20 +174,21 @@ class Destination:
             raise RequestError(f"quality {quality} must be 1 to 100; {DEFAULT_QUALITY} is the default")
         return cls(text, numbered, format, quality)
 
-    def paths(self, request: Txt2Img) -> list[Path]:
-        """A file for each picture of a request; numbered ones are only free at this moment."""
+    def paths(self, request: Txt2Img, first: int = 0) -> list[Path]:
+        """A file for each picture of a request from its `first` on; numbered ones are only free at this moment."""
         model, prompt = slug(model_name(request.model)), slug(request.prompt)
         if self.numbered:
             folder = Path(self.template.format(model=model, prompt=prompt))
-            first = _last_number(folder) + 1
-            return [folder / self._numbered(first + i, request) for i in range(request.count)]
+            free = _last_number(folder) + 1
+            return [folder / self._numbered(free + i, request) for i in range(request.count - first)]
         template = self.template
         if request.count > 1 and not {"seed", "index"} & _fields(template):
             stem, suffix = os.path.splitext(template)  # noqa: PTH122 - Path would drop a leading "./" of a pattern
             template = f"{stem}-{{index}}{suffix}"
-        first = request.seed if request.seed is not None else MAX_SEED - request.count + 1
+        seed = request.seed if request.seed is not None else MAX_SEED - request.count + 1
         return [
-            Path(template.format(seed=first + i, index=i + 1, model=model, prompt=prompt)) for i in range(request.count)
+            Path(template.format(seed=seed + i, index=i + 1, model=model, prompt=prompt))
+            for i in range(first, request.count)
         ]
 
     def check(self, request: Txt2Img) -> None:
@@ -203,10 +204,7 @@ class Destination:
             carriers.check_avif()
         paths = self.paths(request)
         for path in {paths[0], paths[-1]}:
-            try:
-                _check_name(path)
-            except OSError as error:
-                raise _cannot_write(path, error) from error
+            check_writable(path)
 
     def save(
         self,
@@ -214,26 +212,32 @@ class Destination:
         request: Txt2Img,
         painter: Painter | None = None,
         traces: Sequence[Trace] = (),
+        *,
+        first: int = 0,
     ) -> list[Path]:
-        """Write all pictures of an executed request, each atomically, each with its own request inside.
+        """Write pictures of an executed request, each atomically, each with its own request inside.
 
         Args:
             painter: what painted them, written down beside the request.
             traces: digests of their steps, of all or of none; left out of a JPEG whose texts have no room for them.
+            first: which of the request's pictures ``images[0]`` is, from 0.
 
         Raises:
             OutputError: when one cannot be written. All that are not written yet are then kept in the system's
                 temporary folder, and the message says where.
         """
-        paths = self.paths(request)
+        ones = [request.single(first + i) for i in range(len(images))]
+        digests: Sequence[Trace | None] = traces or [None] * len(images)
+        pictures = list(zip(images, ones, digests, strict=True))
+        paths = self.paths(request, first)[: len(images)]
         written: list[Path] = []
-        for i, (image, path) in enumerate(zip(images, paths, strict=True)):
-            data = self._encode(image, request, painter, traces, i)
+        for i, (picture, path) in enumerate(zip(pictures, paths, strict=True)):
+            data = self._encode(*picture, painter)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written.append(self._write(path, data, request))
             except OSError as error:
-                kept = self._rescue(images, request, painter, traces, i)
+                kept = self._rescue(pictures[i:], painter)
                 raise OutputError(f"{_cannot_write(path, error)}; {kept}") from error
         return written
 
@@ -251,35 +255,35 @@ class Destination:
             except FileExistsError:  # another process took the number
                 path = path.with_name(self._numbered(_last_number(path.parent) + 1, request))
 
-    def _encode(
-        self, image: "Image", request: Txt2Img, painter: Painter | None, traces: Sequence[Trace], index: int
-    ) -> bytes:
-        one, trace = request.single(index), traces[index] if traces else None
+    def _encode(self, image: "Image", one: Txt2Img, trace: Trace | None, painter: Painter | None) -> bytes:
         texts = texts_of(one, painter, trace=trace, quality=self.quality)
         if self.format == "jpeg" and not carriers.fits_jpeg(texts):
             texts = texts_of(one, painter, quality=self.quality)
         return encode(image, texts, self.format, self.quality)
 
-    def _rescue(
-        self,
-        images: Sequence["Image"],
-        request: Txt2Img,
-        painter: Painter | None,
-        traces: Sequence[Trace],
-        first: int,
-    ) -> str:
+    def _rescue(self, pictures: "Sequence[tuple[Image, Txt2Img, Trace | None]]", painter: Painter | None) -> str:
         """Keep what is not written in the temporary folder; a sentence on how that went."""
         try:
             folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
-            for i in range(first, len(images)):
-                data = self._encode(images[i], request, painter, traces, i)
-                write_atomic(folder / f"{request.single(i).seed}{_SUFFIX_OF[self.format]}", data)
+            for picture in pictures:
+                data = self._encode(*picture, painter)
+                write_atomic(folder / f"{picture[1].seed}{_SUFFIX_OF[self.format]}", data)
         except OSError as error:
-            return (
-                f"the temporary folder failed too ({_reason(error)}): repaint with --seed {request.single(first).seed}"
-            )
-        count = len(images) - first
+            return f"the temporary folder failed too ({_reason(error)}): repaint with --seed {pictures[0][1].seed}"
+        count = len(pictures)
         return f"{count} {'picture is' if count == 1 else 'pictures are'} kept in {folder}"
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work whether a file can be written; its folder need not be there. Leaves nothing behind.
+
+    Raises:
+        OutputError: folder not writable or full, a name that is taken by a folder or device, or is too long.
+    """
+    try:
+        _check_name(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def _fields(pattern: str) -> set[str]:

@@ -88,6 +88,8 @@ class Lora(_Strict):
             RequestError: an empty name or a weight out of range.
         """
         name, *numbers = re.split(r":(?=[+-]?[0-9.]+(?::[+-]?[0-9.]+)?$)", text, maxsplit=1)
+        if not name:
+            raise RequestError(f"{_brief(text)} without a name; write NAME or NAME:0.8")
         try:
             weights = [float(number) for number in ":".join(numbers).split(":") if number]
         except ValueError:

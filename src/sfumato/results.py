@@ -42,7 +42,7 @@ class Progress:
     preview: Callable[[], "list[Image]"] = field(repr=False, compare=False)
 
 
-def ignore(progress: Progress) -> None:
+def ignore(report: object) -> None:
     """Receives reports and does nothing."""
 
 
@@ -50,11 +50,13 @@ def ignore(progress: Progress) -> None:
 class Result:
     """Pictures, as `len`, iteration and ``result[i]`` see them; a notebook shows them.
 
+    All of a request, or a batch that is reported while the others are still to be painted.
+
     Attributes:
         images: in the order of their seeds.
         request: what ran, with every value filled in; running it again paints the same pictures.
         seeds: of each picture.
-        timings: seconds in ``load``, ``encode``, ``sample``, ``decode``, and ``steps_per_second``.
+        timings: seconds in ``load``, ``encode``, ``sample``, ``decode`` until then, and ``steps_per_second``.
         model_hash: SHA-256 of the denoiser's weights file, in hexadecimal.
         device: where it ran.
         precision: the networks' number format; another one paints slightly other pixels.
@@ -73,10 +75,18 @@ class Result:
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
     traces: Sequence[Trace] = ()
 
+    @property
+    def first(self) -> int:
+        """Which of the request's pictures ``images[0]`` is, 0 to ``request.count - 1``."""
+        assert self.request.seed is not None
+        return self.seeds[0] - self.request.seed
+
     def save(
         self, output: str | Path | None = None, *, format: Format | None = None, quality: int | None = None
     ) -> list[Path]:
         """Write every picture with its request inside; `sfumato.output.Destination.parse` says what names mean.
+
+        The batches of a request, saved one after the other, are the same files as the whole.
 
         Raises:
             RequestError: for a name or pattern that means nothing.
@@ -87,7 +97,7 @@ class Result:
 
         destination = Destination.parse(output, format=format, quality=quality)
         destination.check(self.request)
-        return destination.save(self.images, self.request, Painter.of(self), self.traces)
+        return destination.save(self.images, self.request, Painter.of(self), self.traces, first=self.first)
 
     def sheet(self, columns: int | None = None) -> "Image":
         """All pictures on one, in rows."""
@@ -117,7 +127,7 @@ class Result:
             from sfumato.output import encode, texts_of
 
             trace = self.traces[0] if self.traces else None
-            texts = texts_of(self.request.single(0), Painter.of(self), trace=trace)
+            texts = texts_of(self.request.single(self.first), Painter.of(self), trace=trace)
             return encode(self.images[0], texts, "png")
         from sfumato.images import contact_sheet
 

@@ -70,15 +70,26 @@ class Studio:
             )
         return self._models[path]
 
-    def run(self, request: Txt2Img, on_step: Callable[[Progress], None] = ignore) -> Result:
-        """Carry out a request; `on_step` is told of each sampling step, and an exception raised in it cancels.
+    def run(
+        self,
+        request: Txt2Img,
+        on_step: Callable[[Progress], None] = ignore,
+        on_batch: Callable[[Result], None] = ignore,
+    ) -> Result:
+        """Carry out a request; an exception raised by one that is told of its progress cancels it.
+
+        >>> studio.run(request, on_batch=lambda batch: batch.save("outputs/"))  # each as soon as it is painted
+
+        Args:
+            on_step: is told of each sampling step.
+            on_batch: is given each batch of pictures when it is painted.
 
         Raises:
             SfumatoError: of the kind that says what is wrong.
         """
         model = self._load(request.model)
         exact = resolve(model, request)
-        return txt2img(model, exact, on_step, self._dressed(model, exact))
+        return txt2img(model, exact, on_step, on_batch, self._dressed(model, exact))
 
     def _dressed(self, model: Model, request: Txt2Img) -> Worn:
         """Put on what a request asks for, unless it is on already."""

@@ -36,6 +36,36 @@ def lora(scale: float = 0.1, rank: int = 2, seed: int = 0) -> State:
     return state
 
 
+TO_K = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+"""Its weight is (32, 16)."""
+KINDS: dict[str, State] = {
+    "lora": {"lora_down.weight": numbers(2, 16), "lora_up.weight": numbers(32, 2)},
+    "lora, dora": {
+        "lora_down.weight": numbers(2, 16), "lora_up.weight": numbers(32, 2), "dora_scale": numbers(32, 1).abs()
+    },
+    "loha": {
+        "hada_w1_a": numbers(32, 2), "hada_w1_b": numbers(2, 16), "hada_w2_a": numbers(32, 2, seed=1),
+        "hada_w2_b": numbers(2, 16, seed=1),
+    },
+    "lokr": {"lokr_w1": numbers(4, 2), "lokr_w2": numbers(8, 8)},
+    "ia3": {"weight": numbers(32), "on_input": torch.tensor(False)},
+    "diff": {"diff": numbers(32, 16)},
+    "oft": {"oft_blocks": numbers(4, 8, 8), "alpha": torch.tensor(0.01), "rescale": numbers(32, 1)},
+    "oft, diagonal": {"oft_diag": numbers(4, 8, 8)},
+    "oft, columns": {"oft_R.weight": 0.1 * numbers(2, 28)},
+    "glora": {
+        "a1.weight": numbers(16, 2), "a2.weight": numbers(2, 16), "b1.weight": numbers(32, 2),
+        "b2.weight": numbers(2, 16, seed=1),
+    },
+}  # fmt: skip
+"""One of each for `TO_K`."""
+
+
+def of(kind: str) -> State:
+    """The adapter of that kind."""
+    return {f"{TO_K}.{part}": tensor for part, tensor in KINDS[kind].items()}
+
+
 @pytest.fixture(scope="session")
 def studio(tiny: Path) -> Studio:
     """On the tiny model, in float32."""

@@ -155,6 +155,7 @@ def test_a_pickle_with_code_is_refused(
         ({"emb_params": torch.ones(2, 16), "x": torch.ones(2, 16)}, "is no embedding"),
         ({"emb_params": torch.ones(2, 2, 16)}, "is no embedding"),
         ({"emb_params": torch.ones(2000, 16)}, "is no embedding"),
+        ({"emb_params": torch.ones(2, 0)}, "is no embedding"),
         ({"emb_params": torch.ones(2, 16, dtype=torch.int64)}, "is not made of vectors"),
         ({"conv.weight": torch.ones(2, 16)}, "is no embedding"),
     ],

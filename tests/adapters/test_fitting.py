@@ -136,8 +136,8 @@ SDXL_NAMES = {
 def sdxl() -> Base:
     """At full size, without memory."""
     family = next(row for row in FAMILIES if row.name == "sdxl")
-    assert family.unet is not None
-    configs = {"unet": family.unet, **family.texts}
+    assert family.network is not None
+    configs = {"unet": family.network, **family.texts}
     parts = {name: dict(skeleton(config, name).state_dict()) for name, config in configs.items()}
     return Base.of("SDXL", "sdxl", parts, configs)
 
@@ -194,7 +194,7 @@ BAD: dict[str, tuple[State, str]] = {
         put("unet.mid_block.attentions.7.proj_in.diff", torch.ones(2)),
         r"1 of its tensors match no module, first 'unet.mid_block.attentions.7.proj_in.diff' \(nearest: ",
     ),
-    "unknown part": (put(f"{TO_K}.oft_blocks", torch.ones(2)), "match no module, first .*oft_blocks"),
+    "unknown part": (put(f"{TO_K}.vera_lambda_b", torch.ones(2)), "match no module, first .*vera_lambda_b"),
     "a weight": (put(f"{TO_K}.weight", torch.ones(2)), "match no module, first .*to_k.weight"),
     "half a pair": (
         {name: value for name, value in lora().items() if name != f"{TO_K}.lora_B.weight"},
@@ -208,6 +208,8 @@ BAD: dict[str, tuple[State, str]] = {
     "alpha that is none": (put(f"{TO_K}.alpha", torch.tensor(float("inf"))), "hold NaN or infinity"),
     "two kinds": (put(f"{TO_K}.diff", numbers(32, 16)), "at once"),
     "NaN": (put(f"{TO_K}.lora_A.weight", torch.full((2, 16), float("nan"))), "1 tensors hold NaN or infinity, first"),
+    "no triangle": (put(f"{TO_K}.oft_R.weight", torch.ones(2, 7)), "of oft_R, 7 numbers fill no triangle"),
+    "no blocks": (put(f"{TO_K}.oft_R.weight", torch.ones(6)), r"oft_R of the shape \(6,\) with 5 terms"),
     "bias": (put(f"{TO_K}.diff_b", numbers(32)), "change of a bias"),
     "no adapter": ({"unet.conv_in.weight": torch.ones(2)}, "is no LoRA or kin of it"),
     "too strong": (put(f"{IN}.lora_A.weight", torch.full((2, 32, 1, 1), 3e38)), "becomes NaN"),
@@ -246,6 +248,16 @@ def test_the_family_it_was_made_for(keys: dict[str, tuple[int, ...]], family: st
     assert read_adapter(tmp_path / "a.safetensors").family == family
     save_file(state, tmp_path / "b.safetensors", metadata={"ss_base_model_version": "sdxl_base_v1-0"})
     assert read_adapter(tmp_path / "b.safetensors").family == "sdxl"
+
+
+@pytest.mark.parametrize("settings", [{"num_cayley_neumann_terms": 0}, {"num_cayley_neumann_terms": "5"}, {"eps": "1"}])
+def test_settings_of_oft_that_are_no_numbers(settings: dict[str, object], base: Base, write: Write) -> None:
+    path = write({f"base_model.model.{IN.partition('.')[2]}.oft_R.weight": torch.ones(8, 6)}, "adapter_model")
+    path.with_name("adapter_config.json").write_text(json.dumps({"coft": True}))
+    assert changed(base, [Weighted(fitted(path, base))])
+    path.with_name("adapter_config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match="is no rotation"):
+        changed(base, [Weighted(fitted(path, base))])
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"unet.lora_alpha": "x"}'])

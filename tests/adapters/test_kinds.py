@@ -100,6 +100,78 @@ def test_differences_and_norms() -> None:
         assert bias_change({name: numbers(O)}, numbers(O, seed=1)) is not None
 
 
+def rotation(matrix: Tensor, most: float = math.inf) -> Tensor:
+    """Cayley's, block by block through the inverse, on the whole diagonal; trained numbers held to a norm."""
+    q = matrix - matrix.transpose(1, 2)
+    q = q * min(1.0, most / float(q.pow(2).sum().sqrt()))
+    one = torch.eye(q.shape[1])
+    return torch.block_diag(*[(one + block) @ torch.inverse(one - block) for block in q])
+
+
+@pytest.mark.parametrize("kernel", [(), (3, 3)])
+@pytest.mark.parametrize("alpha", [None, 0.0, 0.2])
+def test_oft_turns_blocks_of_rows(alpha: float | None, kernel: tuple[int, ...]) -> None:
+    weight, trained = numbers(O, I, *kernel), numbers(2, 3, 3)
+    parts = {"oft_blocks": trained} | ({} if alpha is None else {"constraint": torch.tensor(alpha)})
+    turns = rotation(trained, alpha * O if alpha else math.inf)
+    torch.testing.assert_close(turns @ turns.T, torch.eye(O))
+    assert float((trained - trained.mT).norm()) > 0.2 * O
+    assert not torch.allclose(turns, torch.eye(O), atol=0.1)
+    expected = (turns.T @ weight.flatten(1)).reshape(weight.shape)
+    found = change(weight, **parts)
+    torch.testing.assert_close(weight + found, expected)
+    whole = change(weight, oft_diag=torch.stack([turns[:3, :3], turns[3:, 3:]]))
+    torch.testing.assert_close(whole, found)
+    factors = numbers(O, *[1] * (weight.ndim - 1))
+    torch.testing.assert_close(weight + change(weight, **parts, rescale=factors), factors * expected)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_oft_turns_blocks_of_columns(shared: bool) -> None:
+    weight, trained = numbers(O, I), numbers(1 if shared else 2, 2, 2)
+    whole = rotation(trained)
+    blocks = torch.stack([whole[:2, :2], whole[-2:, -2:]])
+    turns = torch.block_diag(*blocks)
+    given = blocks[:1] if shared else blocks
+    for name in ("turn_in", "turn_peft"):
+        torch.testing.assert_close(weight + change(weight, **{name: given}), weight @ turns.T)
+    pointwise = weight[..., None, None]
+    torch.testing.assert_close((pointwise + change(pointwise, turn_peft=given))[..., 0, 0], weight @ turns.T)
+    torch.testing.assert_close((pointwise + change(pointwise, turn_in=given))[..., 0, 0], weight @ turns)
+    kernel = numbers(O, I, 3, 3)
+    every = torch.block_diag(*[blocks[0]] * 18)
+    found = kernel + change(kernel, turn_in=blocks[:1])
+    torch.testing.assert_close(found.flatten(1), kernel.flatten(1) @ every)
+    with pytest.raises(MisfitError, match="otherwise merged than not"):
+        change(kernel, turn_peft=blocks[:1])
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("kernel", [(), (3, 3)])
+@pytest.mark.parametrize("core", [False, True])
+def test_glora(core: bool, kernel: tuple[int, ...], old: bool) -> None:
+    weight, a1, a2, b1 = numbers(O, I, *kernel), numbers(I, R), numbers(R, I), numbers(O, R)
+    b2 = numbers(R, I) if core else numbers(R, I, *kernel)
+    parts = {"a1": a1, "a2": a2, "b1": b1, "b2": b2}
+    if kernel:
+        parts = {name: part.reshape(*part.shape, *[1] * (4 - part.ndim)) for name, part in parts.items()}
+    straight = torch.einsum("o r, r i ... -> o i ...", b1, b2)
+    if core:
+        parts["bm"] = numbers(R, R, *kernel) if kernel else numbers(R, R)
+        straight = tucker(parts["bm"], b1.T, b2)
+    through = torch.zeros_like(weight)
+    for i in range(I):
+        for j in range(I):
+            through[:, j] += weight[:, i] * (a1[i] @ a2[:, j])
+    if old:
+        other = {"a1": "a2", "a2": "a1", "b1": "b2", "b2": "b1"}
+        parts = {other.get(name, name): part for name, part in parts.items()}
+    torch.testing.assert_close(change(weight, 0.5, **parts), 0.5 * (straight + through))
+    kind = kind_of(parts)
+    assert kind is not None
+    assert kind.rank(parts) == R
+
+
 @pytest.mark.parametrize("by_row", [True, False])
 def test_dora_gives_rows_or_columns_their_magnitudes(by_row: bool) -> None:
     weight, up, down = numbers(O, I, 3, 3), numbers(O, R, 1, 1), numbers(R, I, 3, 3)
@@ -131,6 +203,15 @@ BAD: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
     "a vector in a LoKr": ({"lokr_w1": (2,), "lokr_w2": (3, 2)}, "no matrix"),
     "factors": ({"ia3_out": (I, 1)}, "4 factors are for 6 rows"),
     "difference": ({"diff": (I, O)}, "the shape"),
+    "blocks": ({"oft_blocks": (2, 3, 2)}, "no row of square blocks"),
+    "other rows": ({"oft_blocks": (2, 2, 2)}, "do not multiply"),
+    "butterflies": ({"oft_blocks": (2, 3, 2, 2)}, r"butterflies \(BOFT\) are not known"),
+    "factors of rows": ({"oft_diag": (2, 3, 3), "rescale": (I, 1)}, "4 factors are for 6 rows"),
+    "only factors": ({"rescale": (O, 1)}, "of no kind"),
+    "other columns": ({"turn_in": (3, 2, 2)}, "do not multiply"),
+    "half a GLoRA": ({"a1": (I, R), "b1": (O, R), "b2": (R, I)}, "a2 is missing"),
+    "a GLoRA of other rows": ({"a1": (I, R), "a2": (R, I), "b1": (O + 1, R), "b2": (R, I)}, "do not multiply"),
+    "a GLoRA of other columns": ({"a1": (I + 1, R), "a2": (R, I), "b1": (O, R), "b2": (R, I)}, "do not multiply"),
     "magnitudes": ({"up": (O, R), "down": (R, I), "dora_scale": (O + 1,)}, "magnitudes"),
     "two kinds": ({"up": (O, R), "down": (R, I), "diff": (O, I)}, "at once"),
     "no kind": ({"dora_scale": (O, 1)}, "of no kind"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sfumato.cli import main
-from tests.adapters.conftest import State, Write, lora, numbers
+from tests.adapters.conftest import State, Write, lora, numbers, of
 
 Capture = pytest.CaptureFixture[str]
 
@@ -34,6 +34,27 @@ def test_a_file_alone(write: Write, capsys: Capture) -> None:
     assert found["ranks"] == {"3": 4}
     assert found["precision"] == {"F32": 9, "F16": 1}
     assert found["metadata"] == {"ss_network_dim": "3"}
+
+
+RANKS = {"oft": 4, "oft, diagonal": 4, "oft, columns": 2, "glora": 2, "lora, dora": 2, "ia3": None}
+"""Of `KINDS`; of rotations, how many blocks there are."""
+
+
+@pytest.mark.parametrize("kind", RANKS)
+def test_each_kind_is_told(kind: str, tiny: Path, write: Write, capsys: Capture) -> None:
+    found = facts([str(write(of(kind))), "--model", str(tiny)], capsys, 0)
+    label = kind if kind == "lora, dora" else kind.partition(",")[0]
+    assert (found["format"], found["kinds"]) == ("kohya", {label: 1})
+    assert found["ranks"] == ({} if RANKS[kind] is None else {str(RANKS[kind]): 1})
+    assert (found["matched"], found["unmatched"], found["misshapen"]) == (len(of(kind)), 0, 0)
+    assert found["strength"]["unet"] > 0
+    other = {name.replace("to_k", "to_z"): tensor for name, tensor in of(kind).items()}
+    found = facts([str(write({**of("lora"), **other})), "--model", str(tiny)], capsys, 2)
+    assert (found["matched"], found["unmatched"]) == (2, len(other))
+    wrong = {name.replace("attn2_to_k", "ff_net_0_proj"): tensor for name, tensor in of(kind).items()}
+    found = facts([str(write({**of("lora"), **wrong})), "--model", str(tiny)], capsys, 2)
+    assert (found["matched"], found["unmatched"], found["misshapen"]) == (2, 0, 1)
+    assert "1 of its modules have other shapes" in found["verdict"]
 
 
 def test_against_a_model(tiny: Path, write: Write, capsys: Capture) -> None:

@@ -9,16 +9,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sfumato import Studio
-from sfumato.adapters.wanted import wanted
-from sfumato.adapters.wearing import lora_hash
+from sfumato.adapters.wanted import Wanted, files_of, wanted
+from sfumato.adapters.wearing import lora_hash, put_on, take_off
 from sfumato.cli import main
 from sfumato.errors import RequestError, SfumatoError
 from sfumato.families import Model
 from sfumato.metadata.carriers import PARAMETERS, load, read
 from sfumato.metadata.infotext import Painter, describe, parse
-from sfumato.requests import Txt2Img
+from sfumato.requests import Lora, Txt2Img
 from sfumato.tasks.txt2img import resolve, txt2img
-from tests.adapters.conftest import Write, lora, numbers
+from tests.adapters.conftest import KINDS, Write, lora, numbers, of
 
 OPTIONS: dict[str, object] = {"steps": 2, "seed": 1, "guidance": 3.0}
 Kept = dict[str, tuple[int, tuple[int, ...], Tensor]]
@@ -55,6 +55,27 @@ def test_removal_is_exact(precision: str, tiny: Path, write: Write) -> None:
     )
     assert studio.txt2img("a fox", **OPTIONS)[0].tobytes() == plain != inked
     assert is_as_kept(studio.load(), before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_worn_beside_another_and_comes_off_to_the_bit(kind: str, studio: Studio, write: Write) -> None:
+    """Both changes are of the bare weight, also where they are products with it."""
+    model = studio.load()
+    before = kept(model)
+    name = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+    alone = []
+    for i, state in enumerate((of(kind), lora())):
+        worn = put_on(model, Wanted(files_of([Lora(name=str(write(state, str(i))), weight=0.5)])))
+        alone.append(dict(tensors(model))[name] - before[name][2])
+        take_off(model, worn)
+    paths = [write(state, str(i)) for i, state in enumerate((of(kind), lora()))]
+    worn = put_on(model, Wanted(files_of([Lora(name=str(path), weight=0.5) for path in paths])))
+    now = dict(tensors(model))
+    torch.testing.assert_close(now[name], before[name][2] + alone[0] + alone[1])
+    assert not torch.allclose(alone[0], torch.zeros(()), atol=1e-3)
+    assert len([key for key, tensor in now.items() if tensor.data_ptr() != before[key][0]]) == 4
+    take_off(model, worn)
+    assert is_as_kept(model, before)
 
 
 def test_loading_gives_the_bare_model_and_a_failure_leaves_it(studio: Studio, write: Write) -> None:
@@ -117,7 +138,7 @@ def test_a_request_never_paints_without_its_adapters(studio: Studio, write: Writ
     model = studio.load()
     request = resolve(model, Txt2Img.build(prompt="a fox <lora:ink:1>", model=studio.default))
     with pytest.raises(RequestError, match="does not wear"):
-        txt2img(model, request, lambda progress: None)
+        txt2img(model, request, lambda progress: None, lambda result: None)
 
 
 def test_metadata(studio: Studio, write: Write, tmp_path: Path) -> None:

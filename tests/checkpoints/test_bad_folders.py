@@ -105,6 +105,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         change_tensors(lambda s: s.update({"conv_in.weight": torch.zeros(16, 9, 3, 3)})),
         "another shape, first 'conv_in.weight'",
     ),
+    "no pipeline": (change_json("model_index.json", _class_name=None), "names no pipeline"),
     "another pipeline": (change_json("model_index.json", _class_name="FluxPipeline"), "holds a FluxPipeline"),
     "another autoencoder": (change_json("vae/config.json", _class_name="VQModel"), "is a VQModel"),
     "unknown key": (change_json("unet/config.json", magic=1), "unknown key 'magic'"),

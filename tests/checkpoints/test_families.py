@@ -6,25 +6,11 @@ from typing import Any
 import pytest
 
 from sfumato.checkpoints.scheduler import read_scheduler
-from sfumato.families import (
-    CLIP_L,
-    EULER,
-    FAMILIES,
-    KL,
-    KL_XL,
-    LCM,
-    OPEN_CLIP_G,
-    OPEN_CLIP_H,
-    SD2,
-    TURBO,
-    TURBO_XL,
-    Family,
-    extra_channels,
-    family_of,
-)
+from sfumato.families import FAMILIES, Family, extra_channels, family_of
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.unet import UNetConfig
+from sfumato.published import CLIP_L, EULER, KL, KL_XL, LCM, OPEN_CLIP_G, OPEN_CLIP_H, SD2, TURBO, TURBO_XL
 
 ROWS = {family.name: family for family in FAMILIES}
 DOWN, CROSS = "DownBlock2D", "CrossAttnDownBlock2D"
@@ -120,9 +106,9 @@ UNETS = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if isinstance(row.unet, UNetConfig)])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if isinstance(row.network, UNetConfig)])
 def test_networks_are_as_published(name: str) -> None:
-    assert UNetConfig.from_json(UNETS[name]) == ROWS[name].unet
+    assert UNetConfig.from_json(UNETS[name]) == ROWS[name].network
 
 
 TEXT: dict[str, Any] = {
@@ -172,7 +158,7 @@ def test_networks_are_as_in_the_original_code(name: str) -> None:
     channels, attended, multipliers, depth, context, adm, scale = YAML[name]
     widths = tuple(channels * n for n in multipliers)
     cross = [2**level in attended for level in range(len(widths))]
-    unet, vae = ROWS[name].unet, ROWS[name].autoencoder
+    unet, vae = ROWS[name].network, ROWS[name].autoencoder
     assert isinstance(unet, UNetConfig)
     assert unet.block_out_channels == widths
     assert unet.down_block_types == tuple(CROSS if there else DOWN for there in cross)
@@ -187,7 +173,7 @@ def test_networks_are_as_in_the_original_code(name: str) -> None:
         assert adm == OPEN_CLIP_G.projection_dim + numbers * 256
 
 
-WITH_UNET = [row for row in FAMILIES if row.unet is None or isinstance(row.unet, UNetConfig)]
+WITH_UNET = [row for row in FAMILIES if row.network is None or isinstance(row.network, UNetConfig)]
 
 
 @pytest.mark.parametrize("family", WITH_UNET, ids=lambda family: family.name)
@@ -198,10 +184,10 @@ def test_rows_make_sense(family: Family) -> None:
     if family.turbo:
         assert (family.guidance, family.steps <= 4) == (1.0, True)
         assert sampling.schedule.label(sampling.sigmas(1, None)[0]) == pytest.approx(999)
-    if isinstance(family.unet, UNetConfig):
-        assert family.unet.cross_attention_dim == sum(config.hidden_size for config in family.texts.values())
-        assert family_of(family.unet, family.texts, family.scheduler) is family
-        assert ("Inpaint" in family.pipeline) == (extra_channels(family.unet) == 5)
+    if isinstance(family.network, UNetConfig):
+        assert family.network.cross_attention_dim == sum(config.hidden_size for config in family.texts.values())
+        assert family_of(family.network, family.texts, family.scheduler) is family
+        assert ("Inpaint" in family.pipeline) == (extra_channels(family.network) == 5)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sfumato.checkpoints.scheduler import CLASSES, read_scheduler
 from sfumato.diffusion import SAMPLERS
+from sfumato.errors import CheckpointError
 
 BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 
@@ -56,6 +57,46 @@ def test_ends() -> None:
     assert float(to_zero.sigmas(10, None)[-1]) == 0
     assert float(above.sigmas(10, None)[-1]) == pytest.approx(0.029167, rel=1e-4)
     assert float(above.sigmas(10, "karras")[-1]) == 0
+
+
+def test_where_no_setting_says_so() -> None:
+    for name, end in (("TCDScheduler", 0.029167), ("DEISMultistepScheduler", 0.029167), ("LCMScheduler", 0.0)):
+        for others in ({}, {"set_alpha_to_one": True, "final_sigmas_type": "zero"}):
+            sampling = read_scheduler({"_class_name": name, **BETAS, **others})
+            assert float(sampling.sigmas(10, None)[-1]) == pytest.approx(end, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "samplers"),
+    [
+        ("DEISMultistepScheduler", {1: "euler", 2: "deis_2m", 3: "deis", None: "deis_2m"}),
+        ("DPMSolverMultistepScheduler", {2: "dpmpp_2m", None: "dpmpp_2m"}),
+        ("UniPCMultistepScheduler", {2: "unipc", None: "unipc"}),
+    ],
+)
+def test_solver_order(name: str, samplers: dict[int | None, str]) -> None:
+    for order, sampler in samplers.items():
+        options = {} if order is None else {"solver_order": order}
+        assert read_scheduler({"_class_name": name, **BETAS, **options}).sampler == sampler
+    for bad in ({1, 3, 4} - samplers.keys()) | {0, "2", None}:
+        with pytest.raises(CheckpointError, match="solver_order"):
+            read_scheduler({"_class_name": name, **BETAS, "solver_order": bad})
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm", "solver", "sampler"),
+    [
+        ("DPMSolverMultistepScheduler", "dpmsolver++", "midpoint", "dpmpp_2m"),
+        ("DPMSolverMultistepScheduler", "sde-dpmsolver++", "midpoint", "dpmpp_2m_sde"),
+        ("DPMSolverMultistepScheduler", "deis", "logrho", "dpmpp_2m"),
+        ("DEISMultistepScheduler", "deis", "logrho", "deis_2m"),
+        ("DEISMultistepScheduler", "dpmsolver++", "midpoint", "deis_2m"),
+    ],
+)
+def test_the_algorithm_of_another_class_is_the_own_one(name: str, algorithm: str, solver: str, sampler: str) -> None:
+    """As in diffusers, which makes one scheduler from another's configuration."""
+    settings = {"algorithm_type": algorithm, "solver_type": solver}
+    assert read_scheduler({"_class_name": name, **BETAS, **settings}).sampler == sampler
 
 
 def test_published_levels() -> None:

@@ -72,12 +72,12 @@ SD2_NAMES = {
 }
 
 
-PUBLISHED = {family.name: family for family in FAMILIES if isinstance(family.unet, UNetConfig)}
+PUBLISHED = {family.name: family for family in FAMILIES if isinstance(family.network, UNetConfig)}
 
 
 def configs_of(family: Family) -> dict[str, ModelConfig]:
-    assert family.unet is not None
-    return {"unet": family.unet, "vae": family.autoencoder, **family.texts}
+    assert family.network is not None
+    return {"unet": family.network, "vae": family.autoencoder, **family.texts}
 
 
 def in_memory(configs: Mapping[str, ModelConfig]) -> dict[str, Tensor]:
@@ -91,9 +91,9 @@ def in_memory(configs: Mapping[str, ModelConfig]) -> dict[str, Tensor]:
 
 def full_size(family: Family) -> dict[str, Tensor]:
     """A whole checkpoint's tensors by the names of the file, without memory."""
-    assert isinstance(family.unet, UNetConfig)
+    assert isinstance(family.network, UNetConfig)
     assert isinstance(family.autoencoder, AutoencoderKLConfig)
-    table = checkpoint.table(family.unet, family.autoencoder, family.texts)
+    table = checkpoint.table(family.network, family.autoencoder, family.texts)
     return revert(in_memory(configs_of(family)), table)
 
 

@@ -1,11 +1,12 @@
 """A Studio that paints gradients, for tests of what is around it. As a script it is ``sfumato`` with that Studio.
 
 In a subprocess the environment steers it: FAKE_STEP_SECONDS slows it down, FAKE_NOISE makes it print to stdout,
-FAKE_ERROR names an exception to raise.
+FAKE_ERROR names an exception to raise, FAKE_SIGNAL a signal that it gets at a picture: SIGINT@2.
 """
 
 import logging
 import os
+import signal
 import sys
 import time
 import types
@@ -35,7 +36,12 @@ class Studio:
     ) -> None:
         self.model = str(model)
 
-    def run(self, request: Txt2Img, on_step: Callable[[Progress], None] = ignore) -> Result:
+    def run(
+        self,
+        request: Txt2Img,
+        on_step: Callable[[Progress], None] = ignore,
+        on_batch: Callable[[Result], None] = ignore,
+    ) -> Result:
         if os.environ.get("FAKE_NOISE"):
             logging.getLogger("sfumato.tasks").warning("the prompt is cut")
             print("a library talks on stdout")
@@ -56,6 +62,8 @@ class Studio:
         assert request.steps is not None
         seeds = list(range(request.seed, request.seed + request.count))
         for first in range(0, request.count, request.batch):
+            if os.environ.get("FAKE_SIGNAL", "").endswith(f"@{first}"):
+                signal.raise_signal(signal.Signals[os.environ["FAKE_SIGNAL"].partition("@")[0]])
             some = seeds[first : first + request.batch]
             for index in range(request.steps):
                 time.sleep(float(os.environ.get("FAKE_STEP_SECONDS", "0")))
@@ -69,9 +77,12 @@ class Studio:
                         partial(self.pictures, request, some),
                     )
                 )
-        images = self.pictures(request, seeds)
+            on_batch(self.painted(request, some))
+        return self.painted(request, seeds)
+
+    def painted(self, request: Txt2Img, seeds: list[int]) -> Result:
         timings = {"load": 0.1, "encode": 0.1, "sample": 0.3, "decode": 0.1, "steps_per_second": 10.0}
-        return Result(images, request, seeds, timings, "ab" * 32)
+        return Result(self.pictures(request, seeds), request, seeds, timings, "ab" * 32)
 
     def pictures(self, request: Txt2Img, seeds: list[int]) -> list[Image.Image]:
         return [self.picture(request, seed) for seed in seeds]

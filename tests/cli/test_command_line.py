@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -189,6 +189,29 @@ BAD = [
     ["bench"],
     ["bench", "txt2img", "--repeat", "0"],
     ["bench", "txt2img", "--model", "nanno"],
+    ["bench", "txt2img", "--device", "gpu"],
+    ["bench", "load", "--model", "nano", "--device", "gpu"],
+    ["bench", "load", "--model", "nanno"],
+    ["bench", "load", "--precision", "x"],
+    ["txt2img", "a", "--lora", ""],
+    ["txt2img", "a", "--lora", "ink.safetensors:x"],
+    ["txt2img", "a", "--embedding", "."],
+    ["txt2img", "a", "--styles", "styles.csv"],
+    ["txt2img", "a", "--template", "--wildcards", "nowhere"],
+    ["txt2img", "a", "--crop", "1"],
+    ["txt2img", "a", "-o"],
+    ["models", "nanno"],
+    ["doctor", "--device", "gpu"],
+    ["doctor", "here"],
+    ["pull", "nano"],
+    ["pull", "org/name", "--variant", "fp99"],
+    ["evaluate", "nanno", "-o", "a.md"],
+    ["evaluate", "nano", "-o", "a.txt"],
+    ["evaluate", "nano", "-o", "/proc/nowhere/a.md"],
+    ["evaluate", "nano", "-o", "a.md", "--steps", "0"],
+    ["evaluate", "nano", "-o", "a.md", "--guidance", "nan"],
+    ["evaluate", "nano", "-o", "a.md", "--languages", "fr"],
+    ["evaluate", "nano", "-o", "a.md", "--data", "nowhere"],
     ["--nonsense"],
 ]
 
@@ -211,6 +234,32 @@ def test_a_full_disk_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest
     assert main(["txt2img", "a"]) == 2
     assert "No space left on device" in one_line(capsys)
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_what_the_system_refuses_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> None:
+        Path("there").mkdir()
+        raise PermissionError(13, "Permission denied", "there/model_index.json")
+
+    monkeypatch.setattr(Studio, "run", locked)
+    assert main(["txt2img", "a"]) == 2
+    assert "cannot use 'there/model_index.json': Permission denied; check the path" in one_line(capsys)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_an_answer_that_cannot_be_written_is_one_line_and_exit_2() -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, FAKE, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert process.returncode == 2
+    assert process.stderr == "sfumato: No space left on device; look at where the output goes\n"
+
+
+def test_a_closed_stdin_has_no_prompt(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["txt2img", "-"]) == 2
+    assert "stdin is closed" in one_line(capsys)
 
 
 def test_too_little_memory_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +305,58 @@ def test_ctrl_c_is_one_line_and_exit_130(tmp_path: Path) -> None:
     assert (process.returncode, out) == (130, "")
     assert err == "sfumato: interrupted; nothing is left half-written\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python handles interrupts, also where the tests run in the background, where they are ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_keeps_the_pictures_so_far(
+    interruptible: None, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ["txt2img", "a", "-n", "7", "--batch", "2", "--seed", "5", "-o"]
+    assert main([*whole, "whole/"]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("FAKE_SIGNAL", "SIGINT@4")
+    assert main([*whole, "part/"]) == 130
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == "sfumato: interrupted; saved 4 of 7 pictures, the last is part/0004-a.png\n"
+    kept = sorted(Path("part").iterdir())
+    assert [path.name for path in kept] == [f"000{i}-a.png" for i in (1, 2, 3, 4)]
+    assert [path.read_bytes() for path in kept] == [(Path("whole") / path.name).read_bytes() for path in kept]
+    monkeypatch.delenv("FAKE_SIGNAL")
+    assert main(["replay", "part/0003-a.png"]) == 0
+    assert capsys.readouterr().out == "identical\n"
+
+
+def test_ctrl_c_while_a_batch_is_saved_waits_for_it(
+    interruptible: None, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def sync(descriptor: int) -> None:
+        if Path("1.png").exists() and not Path("2.png").exists():
+            monkeypatch.setattr(os, "fsync", real)
+            signal.raise_signal(signal.SIGINT)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert main(["txt2img", "a", "-n", "4", "--batch", "2", "-o", "{index}.png"]) == 130
+    assert "saved 2 of 4 pictures, the last is 2.png" in one_line(capsys)
+    assert [read_request(Path(name)).seed for name in ("1.png", "2.png")] == [7, 8]
+    assert len(list(Path.cwd().iterdir())) == 2
+
+
+def test_pictures_outlive_a_killed_process(command: Command, tmp_path: Path) -> None:
+    process = command("txt2img", "a", "-n", "3", "-o", "a.png", FAKE_SIGNAL="SIGKILL@2")
+    assert process.returncode == -signal.SIGKILL
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-1.png", "a-2.png"]
+    assert read_request(tmp_path / "a-2.png").seed == 8
 
 
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:

@@ -70,11 +70,14 @@ def test_prepare_and_shards(mine: Path, capsys: Capture) -> None:
         (["check", "mine", "--size", "wide"], "whole number"),
         (["check", "mine", "--crop", "left"], "crop 'left'"),
         (["check", "mine", "--no-caption", "guess"], "no_caption 'guess'"),
+        (["check", "mine/0.png"], "mine/0.png is neither a folder nor a .tar"),
+        (["check", "mine", "--max-pixels", "0"], "max_pixels '0'"),
         (["prepare", "mine"], "--out"),
         (["prepare", "mine", "--out", "empty"], "empty is there already"),
         (["prepare", "mine", "--out", "x", "--validation", "1"], "validation '1.0'"),
         (["prepare", "mine", "--out", "mine/0.png/x"], "cannot write"),
         (["shards", "mine", "--out", "x"], "mine has no pictures.npy"),
+        (["shards", "mine/0.txt", "--out", "x"], "0.txt has no pictures.npy"),
     ],
 )
 def test_faults_are_one_line(arguments: list[str], message: str, mine: Path, capsys: Capture) -> None:

@@ -47,11 +47,29 @@ def test_other_errors_stay_what_they_are() -> None:
         raise ImportError("half of a library")
 
 
+@pytest.mark.parametrize(("interrupted", "done"), [(1, ["the work"]), (2, [])])
+def test_a_deferred_interrupt_comes_at_the_end_and_a_second_one_at_once(interrupted: int, done: list[str]) -> None:
+    did: list[str] = []
+
+    def work() -> None:
+        with interrupts.remembered(), interrupts.deferred():
+            for _ in range(interrupted):
+                signal.raise_signal(signal.SIGINT)
+            did.append("the work")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert did == done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_handlers_of_others_are_left_alone() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with interrupts.remembered() as check:
         signal.raise_signal(signal.SIGINT)
         check()
+        with interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with interrupts.remembered():

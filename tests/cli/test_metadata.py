@@ -191,6 +191,14 @@ BAD = [
     ["replay", "seedless.png"],
     ["replay", "good.png", "--precision", "bf61"],
     ["replay", "good.png", "-o", "{sed}.png"],
+    ["replay", "."],
+    ["replay", "good.png", "-o", "good.gif"],
+    ["replay", "good.png", "-o", "/proc/nowhere/a.png"],
+    ["verify", "missing.png"],
+    ["verify", "text.png"],
+    ["verify", "good.png"],
+    ["verify"],
+    ["meta", "write", "plain.png", "--request", "[]"],
     ["meta"],
 ]
 

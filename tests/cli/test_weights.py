@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from sfumato.checkpoints.export import export
 from sfumato.cli import main
+from sfumato.errors import CheckpointError
 
 Capture = pytest.CaptureFixture[str]
 
@@ -41,10 +43,21 @@ def test_inspect_of_an_unknown_file_ends_with_2(tmp_path: Path, capsys: Capture)
     assert "non finite  x" in capsys.readouterr().out
 
 
+def test_a_model_that_has_no_place_in_a_file_leaves_no_folder(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="keep the folder"):
+        export(tiny, tmp_path / "new" / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["inspect", "none.safetensors"], "cannot read none.safetensors: No such file"),
+        (["inspect", "."], "cannot read .: Is a directory"),
+        (["inspect", "text.safetensors", "--model", "nan"], "unknown model 'nan'"),
+        (["convert", "nano", "out", "--lora", ""], "'' without a name; write NAME or NAME:0.8"),
+        (["convert", "nano", "out", "--lora", "ink"], "unknown lora 'ink'"),
+        (["convert", "nano", "out.ckpt"], "would be a pickle"),
         (["inspect", "text.safetensors"], "text.safetensors is not a safetensors file"),
         (["inspect", "text.safetensors", "--prediction", "w"], "unknown prediction 'w'"),
         (["convert", "nano", "out", "--precision", "fp17"], "unknown precision 'fp17'; did you mean"),

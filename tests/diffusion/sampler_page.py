@@ -191,7 +191,8 @@ without it (`eta=0`), and the last two compare the variance of the samples, with
 - Without noise, Euler a and DDIM are Euler: on both paths the three are one formula.
 - Without noise, DPM2 a is DPM2, DPM++ 2M SDE is DPM++ 2M, and DPM++ 2S a is DPM++ SDE. DDPM is Euler a.
 - LMS and DEIS would have orders 4 and 3, but begin with a step of order 1; the error of that one step is left. DPM fast
-  ends with one. Where such a step is short, as on the exploding path, it does not show as much.
+  ends with one. Where such a step is short, as on the exploding path, it does not show as much. On the straight path
+  the first two steps of DEIS are of order 1, and DEIS 2M comes to its order 2 late.
 - DPM++ 3M SDE, as published, takes half of its second difference, which leaves it order 2. On the exploding path its
   error is below that of 2M all the same.
 - DPM fast has one evaluation for each step asked for, and a third as many steps. DPM adaptive chooses its steps by
@@ -222,7 +223,8 @@ The same error at 20 steps, on every grid.
 {grids}
 
 - Linspace, trailing, SGM uniform, simple and LCM go to 0 from a level which is not small. That step is of first order,
-  and on Stable Diffusion's schedule it is most of the error, whatever the sampler.
+  and on Stable Diffusion's schedule it is most of the error, whatever the sampler; but for LMS, which alone carries on
+  what it found before into that step too, and has a quarter of the error.
 - Normal, leading and shifted go to 0 from the lowest level of the table. The step before is then much longer in log SNR
   than the ones before it, and DPM++ 2M and UniPC, which carry on the line through the last two estimates, carry it too
   far. Heun does not mind.

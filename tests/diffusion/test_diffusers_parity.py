@@ -238,15 +238,43 @@ def test_dpm_2(name: str, kind: Literal["linspace", "leading", "trailing"]) -> N
     assert_same(ours(name, sigmas, schedule=logarithmic, start=lambda noise: noise * start), expected, 1e-4)
 
 
-@pytest.mark.parametrize("levels", ["linspace", "leading", "trailing", "karras"])
-def test_deis(levels: Any) -> None:
-    flags = {"use_karras_sigmas": True} if levels == "karras" else {"timestep_spacing": levels}
-    scheduler = diffusers.DEISMultistepScheduler(**SD, solver_order=3, steps_offset=1, **flags)
-    expected = theirs(scheduler, 20, rounding=torch.round)
-    sigmas = scheduler.sigmas
-    if sigmas[-1] == sigmas[-2]:  # on the Karras grid it ends with a step of no length
-        sigmas = sigmas[:-1]
-    assert_same(ours("deis", sigmas, rounding=torch.round), expected, 1e-4)
+def without_the_last(kind: Any, **options: Any) -> Any:
+    """A scheduler which leaves out its last step."""
+
+    class Shorter(kind):  # type: ignore[misc]
+        timesteps: Tensor
+        sigmas: Tensor
+
+        def set_timesteps(self, steps: int) -> None:
+            super().set_timesteps(steps)
+            self.timesteps, self.sigmas = self.timesteps[:-1], self.sigmas[:-1]
+
+    return Shorter(**options)
+
+
+@pytest.mark.parametrize("levels", [*KINDS, "karras"])
+@pytest.mark.parametrize("steps", [2, 3, 14, 15, 20])
+@pytest.mark.parametrize(("order", "name"), [(1, "euler"), (2, "deis_2m"), (3, "deis")])
+def test_deis(name: str, order: int, steps: int, levels: Any) -> None:
+    """On Karras grids diffusers' ends with a step of no length, which it counts among its last."""
+    options: dict[str, Any] = {**SD, "solver_order": order, "steps_offset": 1}
+    if levels in KINDS:
+        scheduler = diffusers.DEISMultistepScheduler(**options, timestep_spacing=levels)
+    else:
+        scheduler = without_the_last(diffusers.DEISMultistepScheduler, **options, use_karras_sigmas=True)
+    expected = theirs(scheduler, steps, rounding=torch.round)
+    assert_same(ours(name, scheduler.sigmas, rounding=torch.round), expected, 1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["epsilon", "v_prediction"])
+def test_lms(name: str, kind: Literal["linspace", "leading", "trailing"]) -> None:
+    row = PARAMETERISATIONS[name]
+    scheduler = diffusers.LMSDiscreteScheduler(**config(row, timestep_spacing=kind, steps_offset=1))
+    expected = theirs(scheduler, 20, parameterisation=row)
+    sigmas = spaced(SCHEDULE, 20, spacing=Spacing(kind, offset=1))
+    start = float(scheduler.init_noise_sigma)
+    assert_same(ours("lms", sigmas, parameterisation=row, start=lambda noise: noise * start), expected)
 
 
 @pytest.mark.parametrize("levels", ["linspace", "leading", "trailing", "karras"])

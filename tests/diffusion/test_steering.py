@@ -18,7 +18,7 @@ from sfumato.diffusion import (
     renoised,
 )
 from sfumato.diffusion.combining import Combine, linear, projected, thresholded
-from sfumato.diffusion.samplers import euler, euler_a
+from sfumato.diffusion.samplers import Descent, euler, euler_a
 
 SHAPE = (3, 4, 6, 6)
 
@@ -125,7 +125,8 @@ def test_cfg_plus_plus_takes_the_noise_of_the_negative(eta: float) -> None:
     x, fresh = (value.double() for value in estimates())
     x = x * 9
     guided = classifier_free(DENOISER, COND, NEGATIVE, renoised(share, sigmas, VARIANCE_EXPLODING, eta=eta))
-    run = euler_a(guided, x, sigmas, noise=lambda: fresh, eta=eta) if eta else euler(guided, x, sigmas)
+    way = Descent(guided, x, sigmas, noise=lambda: fresh)
+    run = euler_a(way, eta=eta) if eta else euler(way)
     for step, now, then in zip(run, sigmas[:-1], sigmas[1:], strict=True):
         told, without = (DENOISER(x, now, cond.expand(3)) for cond in (COND, NEGATIVE))
         up = eta * float(then * (1 - (then / now) ** 2).sqrt())

@@ -19,8 +19,9 @@ from sfumato.models.picture_classifier import PictureClassifier, PictureClassifi
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
 from sfumato.studio import Studio
-from sfumato.training.classifier import heads_of, load_classifier
+from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures
+from sfumato.training.heads import heads_of
 
 COLORS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
 FOUND = [("red", "green"), ("green", "blue"), ("blue", "red"), ("red", "blue"), ("green", "red")]  # not blue on green

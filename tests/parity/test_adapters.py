@@ -13,7 +13,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
-from peft import IA3Config, LoHaConfig, LoKrConfig, LoraConfig, get_peft_model
+from peft import IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from sfumato.adapters.wearing import put_on, take_off
 from sfumato.families import Model
 from sfumato.requests import Lora
 from tests.parity.measure import assert_same_picture
+from tests.parity.sd3 import make_sd3
 
 pytestmark = pytest.mark.parity
 
@@ -33,6 +34,7 @@ UNET = (
     r"(mid_block|down_blocks\.0|up_blocks\.1).*"
     r"\.(to_q|to_k|to_v|to_out\.0|proj_in|proj|conv1|conv_shortcut|time_emb_proj)"
 )
+POINTWISE = r"(mid_block|down_blocks\.0|up_blocks\.1).*\.(to_q|to_k|to_v|to_out\.0|proj_in|proj|conv_shortcut)"
 TEXT = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 State = dict[str, Tensor]
 
@@ -176,6 +178,11 @@ CONFIGS: dict[str, Callable[[], Any]] = {
         target_modules=["to_k", "to_v", "net.2", "time_emb_proj", "conv1", "conv2"],
         feedforward_modules=["net.2", "conv2"],
     ),
+    "oft": lambda: OFTConfig(oft_block_size=4, target_modules=POINTWISE),
+    "oft-short-series": lambda: OFTConfig(oft_block_size=4, target_modules=POINTWISE, num_cayley_neumann_terms=3),
+    "oft-exact": lambda: OFTConfig(oft_block_size=8, target_modules=POINTWISE, use_cayley_neumann=False),
+    "oft-shared": lambda: OFTConfig(oft_block_size=4, target_modules=POINTWISE, block_share=True),
+    "oft-constrained": lambda: OFTConfig(oft_block_size=4, target_modules=POINTWISE, coft=True, eps=0.5),
 }
 
 
@@ -224,5 +231,39 @@ def test_the_same_picture(
         ).images[0]
     ours = studio.txt2img(f"{PROMPT}<lora:ink:0.7>", **options)[0]
     plain = studio.txt2img(PROMPT, **options)[0]
+    assert_same_picture(ours, theirs)
+    assert np.abs(np.asarray(plain, dtype=np.float32) / 255 - theirs).max() > 8 / 255
+
+
+def test_the_same_picture_of_a_fused_lora(tmp_path: Path) -> None:
+    """As sd-scripts writes it for Stable Diffusion 3; as diffusers takes it, one for each projection."""
+    pipeline: Any = make_sd3(tmp_path, with_t5=False)
+    generator = torch.Generator().manual_seed(4)
+    fused: State = {}
+    split: State = {}
+    for block in (0, 1):
+        for side, projection in (("x_block", "to_{}"), ("context_block", "add_{}_proj")):
+            down, up = 0.3 * torch.randn(2, 64, generator=generator), torch.randn(192, 2, generator=generator)
+            stem = f"lora_unet_joint_blocks_{block}_{side}_attn_qkv"
+            fused |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up, f"{stem}.alpha": torch.ones(())}
+            for letter, rows in zip("qkv", up.chunk(3), strict=True):
+                own = f"transformer.transformer_blocks.{block}.attn.{projection.format(letter)}"
+                split |= {f"{own}.lora_A.weight": down, f"{own}.lora_B.weight": rows / 2}
+    save_file(fused, tmp_path / "ink.safetensors")
+    options: dict[str, Any] = {"steps": 4, "guidance": 5.0, "seed": 7}
+    studio = Studio(tmp_path / "model", device="cpu", precision="fp32")
+    plain = studio.txt2img(PROMPT, **options)[0]
+    ours = studio.txt2img(PROMPT, loras=[f"{tmp_path / 'ink.safetensors'}:0.8"], **options)[0]
+    pipeline.load_lora_weights(split, adapter_name="ink")
+    pipeline.set_adapters(["ink"], [0.8])
+    pipeline.set_progress_bar_config(disable=True)
+    with torch.no_grad():
+        theirs = pipeline(
+            PROMPT,
+            num_inference_steps=4,
+            guidance_scale=5.0,
+            generator=torch.Generator().manual_seed(7),
+            output_type="np",
+        ).images[0]
     assert_same_picture(ours, theirs)
     assert np.abs(np.asarray(plain, dtype=np.float32) / 255 - theirs).max() > 8 / 255

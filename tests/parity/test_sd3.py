@@ -126,14 +126,14 @@ def test_published_families(name: str, steps: int, guidance: float) -> None:
     """Each is known by its own configuration, of whatever size, and read by its own scheduler."""
     row = next(family for family in FAMILIES if family.name == name)
     assert (row.steps, row.guidance, row.zero_empty, row.pipeline) == (steps, guidance, False, "StableDiffusion3")
-    assert isinstance(row.unet, MMDiTConfig)
-    assert family_of(replace(row.unet, num_layers=3), row.texts, row.scheduler, named=name) is row
+    assert isinstance(row.network, MMDiTConfig)
+    assert family_of(replace(row.network, num_layers=3), row.texts, row.scheduler, named=name) is row
     sampling = read_scheduler(row.scheduler)
     theirs = FlowMatchEulerDiscreteScheduler(shift=3.0)
     theirs.set_timesteps(steps)
     assert (sampling.sampler, sampling.parameterisation.name) == ("euler", "flow")
     assert torch.allclose(sampling.sigmas(steps, None), theirs.sigmas, atol=1e-6)
-    assert sum(config.projection_dim for config in row.texts.values()) == row.unet.pooled_projection_dim
+    assert sum(config.projection_dim for config in row.texts.values()) == row.network.pooled_projection_dim
 
 
 def damaged(folder: Path, target: Path, part: str, **values: object) -> Path:

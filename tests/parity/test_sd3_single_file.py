@@ -21,9 +21,9 @@ from sfumato.checkpoints.parts import Parts
 from sfumato.checkpoints.single import check_file, describe, read_file
 from sfumato.checkpoints.tensor_file import TensorFile
 from sfumato.errors import CheckpointError
-from sfumato.families import FLOW
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.t5 import T5Config
+from sfumato.published import FLOW
 from tests.parity.sd3 import make_sd3
 
 pytestmark = pytest.mark.parity

@@ -26,10 +26,11 @@ from sfumato.checkpoints.folder import load_folder, read_folder
 from sfumato.checkpoints.single import load_single, read_file
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.errors import RequestError
-from sfumato.families import SDXL, Model
+from sfumato.families import Model
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.encode import TextPart
+from sfumato.published import SDXL
 from tests.parity.measure import assert_close, assert_same_picture
 
 pytestmark = pytest.mark.parity

@@ -13,10 +13,11 @@ pytest.importorskip("dicebear_styles")
 pytest.importorskip("resvg_py")
 
 from PIL import ImageColor
-from recipes.nano.data import scene_words, words
+from recipes.nano.data import portraits
 from recipes.nano.data.emoji import rasterise_rgba
-from recipes.nano.data.portraits import Portrait, definition, svg
-from recipes.nano.data.scenes import SCENE_STYLES, draw, held_out
+from recipes.nano.data.portraits import Portrait, definition, held_out, svg
+from recipes.nano.data.scenes import SCENE_STYLES, draw
+from recipes.nano.data.words import BACKGROUNDS, HELD_OUT, scenes
 
 PLAIN_KEYS = {"kind", "style", "split"}
 
@@ -34,10 +35,10 @@ def shows(picture: NDArray[np.uint8], color: str, tolerance: int = 3) -> bool:
 
 @pytest.mark.parametrize("style", SCENE_STYLES)
 def test_tables_and_exclusions_cover_each_style(style: str) -> None:
-    excluded = scene_words.EXCLUDED[style]
-    tables = {component: set(table) for component, table in scene_words.VARIANTS[style].items()}
+    excluded = scenes.EXCLUDED[style]
+    tables = {component: set(table) for component, table in scenes.VARIANTS[style].items()}
     if style == "landscape":
-        shapes = {shape for shapes, _ in scene_words.TERRAINS.values() for shape in shapes}
+        shapes = {shape for shapes, _ in scenes.TERRAINS.values() for shape in shapes}
         tables |= {f"hill{layer}": shapes for layer in range(1, 5)}
     for component, description in definition(style)["components"].items():
         if component not in excluded and "extends" not in description:
@@ -50,18 +51,18 @@ def test_tables_and_exclusions_cover_each_style(style: str) -> None:
 @pytest.mark.parametrize("style", SCENE_STYLES)
 def test_every_word_has_a_chinese_one(style: str) -> None:
     said = {value for scene in drawn(style) for key, value in scene.attributes.items() if key not in PLAIN_KEYS}
-    assert said | {scene_words.KINDS[style]} <= scene_words.CHINESE.keys()
+    assert said | {scenes.KINDS[style]} <= scenes.CHINESE.keys()
 
 
 def test_chinese_words_are_chinese() -> None:
-    for english, translations in scene_words.CHINESE.items():
+    for english, translations in scenes.CHINESE.items():
         assert translations
         assert len(set(translations)) == len(translations), english
         assert all("\u4e00" <= letter <= "\u9fff" for each in translations for letter in each), english
 
 
 def test_backgrounds_of_planets_are_backgrounds() -> None:
-    assert set(words.BACKGROUNDS.values()) >= scene_words.DARK
+    assert set(BACKGROUNDS.values()) >= scenes.DARK
 
 
 @pytest.mark.parametrize("style", SCENE_STYLES)
@@ -83,7 +84,7 @@ def test_a_scene_follows_from_its_seed(style: str) -> None:
 def test_what_every_scene_says(style: str, always: set[str]) -> None:
     for scene in drawn(style):
         assert always | PLAIN_KEYS <= scene.attributes.keys()
-        assert scene.attributes["kind"] == scene_words.KINDS[style]
+        assert scene.attributes["kind"] == scenes.KINDS[style]
         assert all(scene.attributes.values())
 
 
@@ -98,7 +99,7 @@ def test_colours_of_plants_and_planets_are_in_the_picture() -> None:
 def test_colours_of_landscapes_are_in_the_picture() -> None:
     for scene in drawn("landscape")[:20]:
         picture = rasterise_rgba(svg(scene), 96)[..., :3]
-        top, horizon = scene_words.SKIES[scene.attributes["time_of_day"]][scene.attributes["sky_color"]]
+        top, horizon = scenes.SKIES[scene.attributes["time_of_day"]][scene.attributes["sky_color"]]
         assert shows(picture[:2], top, tolerance=8)
         assert not shows(picture[60:], horizon)
         assert shows(picture, scene.options["hill2Color"][0])
@@ -126,7 +127,7 @@ def test_nothing_vanishes_before_its_background() -> None:
 @pytest.mark.parametrize("style", SCENE_STYLES)
 def test_combinations_held_out_are_real_and_never_trained_on(style: str) -> None:
     said = Counter(item for scene in drawn(style) for item in scene.attributes.items())
-    for pair in scene_words.HELD_OUT[style]:
+    for pair in HELD_OUT[style]:
         assert all(said[item] for item in pair), pair
     splits = Counter(scene.attributes["split"] for scene in drawn(style))
     assert 0.02 < splits["validation"] / splits.total() < 0.25
@@ -141,7 +142,7 @@ def test_a_purple_planet_with_a_ring_is_held_out(color: str, expected: bool) -> 
 
 def test_a_background_may_be_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     attributes = {"kind": "planet", "style": "planets", "planet_color": "red", "background": "teal"}
-    monkeypatch.setattr(words, "HELD_OUT_BACKGROUNDS", {"planet": frozenset({"teal"})})
+    monkeypatch.setattr(portraits, "HELD_OUT_BACKGROUNDS", {"planet": frozenset({"teal"})})
     assert held_out(attributes)
     assert not held_out(attributes | {"background": "black"})
 

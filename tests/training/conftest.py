@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sfumato.checkpoints.save import save_part
+from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 
 COLORS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220), "yellow": (230, 210, 50)}
@@ -37,6 +38,15 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "pictures.npy", np.stack(pictures))
     (folder / "attributes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
+
+
+@pytest.fixture
+def autoencoder(tmp_path: Path) -> Path:
+    """A small one of random weights."""
+    torch.manual_seed(0)
+    model = AutoencoderFold(AutoencoderFoldConfig(latent_channels=4, fold=2, channels=(8, 16), blocks=1))
+    save_part(tmp_path, "vae", model, model.config, torch.float16)
+    return tmp_path / "vae"
 
 
 def autoencoder_toml(data: Path, **loop: object) -> str:

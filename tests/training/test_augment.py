@@ -8,10 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from sfumato.checkpoints.save import save_part
 from sfumato.errors import TrainingError
 from sfumato.files import sha256
-from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.training.augment import LUMINANCE, Augment, augment, view
 from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.data import Pictures, generator_for
@@ -109,15 +107,6 @@ def test_views() -> None:
 def test_impossible_options(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Augment.model_validate(options)
-
-
-@pytest.fixture
-def autoencoder(tmp_path: Path) -> Path:
-    """A small one of random weights."""
-    torch.manual_seed(0)
-    model = AutoencoderFold(AutoencoderFoldConfig(latent_channels=4, fold=2, channels=(8, 16), blocks=1))
-    save_part(tmp_path, "vae", model, model.config, torch.float16)
-    return tmp_path / "vae"
 
 
 @pytest.fixture

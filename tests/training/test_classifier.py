@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
-from sfumato.training.classifier import UNCOUNTED, ClassifierTask, distort, heads_of, load_classifier
+from sfumato.training.classifier import ClassifierTask, distort, load_classifier
 from sfumato.training.data import generator_for
+from sfumato.training.heads import UNCOUNTED, heads_of
 from sfumato.training.run import read_config, train
 
 HEADS = (("background", ("blue", "red")), ("type", ("", "hat", "cap")))  # "type": a name that modules have already

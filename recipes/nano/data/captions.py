@@ -1,19 +1,20 @@
 """Captions for a picture's attributes, made anew each time: what a person might type to get this picture.
 
 `caption` varies language, order, words and how much is said; `full_caption` says everything, always in the same way.
-What may be left out and how often is decided here; `english` and `chinese` only put words together.
+What may be left out and how often is decided here; a `Phrasing` only puts words together.
 """
 
 from collections.abc import Mapping
 from random import Random
-from types import ModuleType
 from typing import Final, Literal
 
-from . import chinese_captions, english_captions
+from .chinese_captions import CHINESE
+from .english_captions import ENGLISH
+from .phrasing import Phrasing
 
 Language = Literal["en", "zh"]
 
-LANGUAGES: Final[Mapping[Language, ModuleType]] = {"en": english_captions, "zh": chinese_captions}
+LANGUAGES: Final[Mapping[Language, Phrasing]] = {"en": ENGLISH, "zh": CHINESE}
 
 CHINESE_SHARE: Final = 0.35
 DROP_SHARE: Final = 0.15  # of the attributes, in most captions
@@ -32,12 +33,12 @@ def caption(attributes: Mapping[str, str], rng: Random) -> str:
     if attributes["kind"] == "emoji":
         told |= {key: attributes[key] for key in ("name", "name_zh", "tags", "tags_zh") if key in attributes}
         told["style"] = "" if rng.random() < EMOJI_STYLE_DROP_SHARE else attributes["style"]
-        return str(words.emoji(told, rng))
+        return words.emoji(told, rng)
     told["style"] = "" if rng.random() < STYLE_DROP_SHARE else attributes["style"]
-    return str(words.tag_list(told, rng) if rng.random() < TAGS_SHARE else words.sentence(told, rng))
+    return words.tag_list(told, rng) if rng.random() < TAGS_SHARE else words.sentence(told, rng)
 
 
 def full_caption(attributes: Mapping[str, str], language: Language = "en") -> str:
     """The caption which says everything, for validation and documentation."""
     words = LANGUAGES[language]
-    return str(words.full_emoji(attributes) if attributes["kind"] == "emoji" else words.full_tags(attributes))
+    return words.full_emoji(attributes) if attributes["kind"] == "emoji" else words.full_tags(attributes)

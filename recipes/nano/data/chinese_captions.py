@@ -5,15 +5,12 @@ from random import Random
 from typing import Final
 
 from .chinese import WORDS
-from .english_captions import Choose
-from .scene_words import CHINESE
-from .things import person_of, things
+from .phrasing import STYLE_FIRST_SHARE, Attributes, Choose, Phrasing, plainest
+from .things import things
 from .words import STYLES
+from .words.scenes import CHINESE as SCENES
 
-TABLE: Final[Mapping[str, tuple[str, ...]]] = {**CHINESE, **WORDS}
-STYLE_FIRST_SHARE: Final = 0.75
-HINT_SHARE: Final = 0.5
-TAG_SHARE: Final = 0.15
+TABLE: Final[Mapping[str, tuple[str, ...]]] = {**SCENES, **WORDS}
 
 ANY_STYLE: Final[Mapping[str, tuple[str, ...]]] = {
     "portrait": ("头像", "人像", "人物"),
@@ -23,7 +20,7 @@ ANY_STYLE: Final[Mapping[str, tuple[str, ...]]] = {
     "landscape": ("风景", "风景画"),
 }
 PERSONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "": ("人", "人", "女人", "男人", "女孩", "男孩"),
+    "": ("人",),
     "man": ("男人", "男人", "男孩", "男士"),
     "woman": ("女人", "女孩", "姑娘"),
 }
@@ -66,32 +63,15 @@ ALONE: Final[Mapping[str, str]] = {
 """What a colour stands before when its thing goes unmentioned."""
 
 
-def tag_list(attributes: Mapping[str, str], rng: Random) -> str:
-    """Tags in any order, the style mostly first."""
-    tags = _tags(attributes, rng.choice)
-    if attributes["kind"] == "portrait" and rng.random() < HINT_SHARE / 2:
-        tags.append(_person(attributes, rng))
-    rng.shuffle(tags)
-    if not attributes["style"]:
-        return "，".join([rng.choice(ANY_STYLE[attributes["kind"]]), *tags])
-    style = rng.choice(TABLE[STYLES[attributes["style"]]])
-    return "，".join([style, *tags] if rng.random() < STYLE_FIRST_SHARE else [*tags, style])
-
-
-def full_tags(attributes: Mapping[str, str]) -> str:
-    """Everything, in the order of `things`."""
-    return "，".join([TABLE[STYLES[attributes["style"]]][0], *_tags(attributes, lambda words: words[0])])
-
-
-def sentence(attributes: Mapping[str, str], rng: Random) -> str:
+def _sentence(attributes: Attributes, rng: Random) -> str:
     """One sentence: 一个微笑的红发女孩，戴眼镜，蓝色背景."""
-    style = rng.choice(TABLE[STYLES[attributes["style"]]]) if attributes["style"] else ""
+    style = _style(attributes["style"], rng.choice) if attributes["style"] else ""
     before: list[str] = []
     clauses: list[str] = []
     for key, (thing, colour) in things(attributes).items():
         if key == "time_of_day":
             clauses.append(_phrase(key, thing, colour, rng.choice))
-        elif thing in DOING and rng.random() < 0.7:
+        elif thing is not None and thing in DOING and rng.random() < 0.7:
             before.insert(0, f"{DOING[thing]}的")
         elif key == "hair" and rng.random() < 0.5:
             before.append(_phrase(key, thing, colour, rng.choice) + rng.choice(("的", "")))
@@ -99,51 +79,42 @@ def sentence(attributes: Mapping[str, str], rng: Random) -> str:
             clauses.append(rng.choice(VERBS.get(key, ("", "有"))) + _phrase(key, thing, colour, rng.choice))
     rng.shuffle(clauses)
     if attributes["kind"] == "portrait":
-        subject = f"一个{''.join(before)}{_person(attributes, rng)}"
+        subject = f"一个{''.join(before)}{CHINESE.person(attributes, rng)}"
     else:
         subject, style = f"一个{''.join(before)}{style or rng.choice(ANY_STYLE[attributes['kind']])}", ""
     if "background" in attributes:
-        clauses.append(_background(attributes, rng.choice))
+        clauses.append(_background(attributes["background"], rng.choice))
     if style and rng.random() < STYLE_FIRST_SHARE:
         return "，".join([style, subject, *clauses])
     return "，".join([subject, *clauses, *([style] if style else [])])
 
 
-def emoji(attributes: Mapping[str, str], rng: Random) -> str:
+def _emoji(attributes: Attributes, rng: Random) -> str:
     """A thing by its name, with or without its look, a tag and the background."""
     name = attributes["name_zh"]
     forms: tuple[str, ...] = (name, f"一个{name}", f"{name}表情符号")
     if attributes["style"]:
-        style = rng.choice(TABLE[STYLES[attributes["style"]]])
+        style = _style(attributes["style"], rng.choice)
         forms = (f"{style}，{name}", f"{name}，{style}", f"{name}的{style}")
-    subject = rng.choices(forms, weights=(3, 2, 1))[0]
-    tags = [tag for tag in attributes.get("tags_zh", "").split("|") if tag and tag != name]
-    if tags and rng.random() < TAG_SHARE:
-        subject += f"，{rng.choice(tags)}"
+    subject = CHINESE.tagged(rng.choices(forms, weights=(3, 2, 1))[0], name, attributes.get("tags_zh", ""), rng)
     if "background" not in attributes:
         return subject
-    background = _background(attributes, rng.choice)
+    background = _background(attributes["background"], rng.choice)
     return f"{background}上的{subject}" if rng.random() < 0.25 else f"{subject}，{background}"
 
 
-def full_emoji(attributes: Mapping[str, str]) -> str:
+def _full_emoji(attributes: Attributes) -> str:
     """Look, name and background."""
-    background = _background(attributes, lambda words: words[0])
-    return f"{TABLE[STYLES[attributes['style']]][0]}，{attributes['name_zh']}，{background}"
+    background = _background(attributes["background"], plainest)
+    return f"{_style(attributes['style'], plainest)}，{attributes['name_zh']}，{background}"
 
 
-def _background(attributes: Mapping[str, str], choose: Choose) -> str:
-    return f"{_word(attributes['background'], choose)}背景"
+def _style(style: str, choose: Choose) -> str:
+    return _word(STYLES[style], choose)
 
 
-def _person(attributes: Mapping[str, str], rng: Random) -> str:
-    hint = person_of(attributes) if rng.random() < HINT_SHARE else ""
-    return rng.choice(PERSONS[hint] if hint else ("人",))
-
-
-def _tags(attributes: Mapping[str, str], choose: Choose) -> list[str]:
-    tags = [_phrase(key, thing, colour, choose) for key, (thing, colour) in things(attributes).items()]
-    return [*tags, _background(attributes, choose)] if "background" in attributes else tags
+def _background(colour: str, choose: Choose) -> str:
+    return f"{_word(colour, choose)}背景"
 
 
 def _phrase(key: str, thing: str | None, colour: str | None, choose: Choose) -> str:
@@ -158,3 +129,16 @@ def _phrase(key: str, thing: str | None, colour: str | None, choose: Choose) -> 
 
 def _word(words: str, choose: Choose) -> str:
     return choose(TABLE[words])
+
+
+CHINESE: Final = Phrasing(
+    comma="，",
+    any_style=ANY_STYLE,
+    persons=PERSONS,
+    style=_style,
+    phrase=_phrase,
+    background=_background,
+    sentence=_sentence,
+    emoji=_emoji,
+    full_emoji=_full_emoji,
+)

@@ -1,17 +1,13 @@
 """English words for a picture: tag lists and sentences. A colour stands before the thing that it colours."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
-from .things import person_of, things
+from .phrasing import STYLE_FIRST_SHARE, Attributes, Choose, Phrasing
+from .things import things
 from .words import STYLES
 
-Choose = Callable[[Sequence[str]], str]
-
-STYLE_FIRST_SHARE: Final = 0.75
-HINT_SHARE: Final = 0.5
-TAG_SHARE: Final = 0.15
 ALONE: Final[Mapping[str, str]] = {"clothing": "clothes", "terrain": "ground"}
 """What a colour stands before when its thing goes unmentioned, where the key itself is not the word."""
 
@@ -103,7 +99,7 @@ SINGULAR_ENDS: Final = ("ss", "us", "is", "bus", "lens", "gas", "iris", "atlas",
 """Ends in s of nouns which are no plurals."""
 
 PERSONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "": ("person", "person", "woman", "man", "girl", "boy"),
+    "": ("person",),
     "man": ("man", "man", "guy", "boy"),
     "woman": ("woman", "girl"),
 }
@@ -117,25 +113,7 @@ TIMES: Final[Mapping[str, str]] = {
 WORN: Final = ("headwear", "clothing")
 
 
-def tag_list(attributes: Mapping[str, str], rng: Random) -> str:
-    """Tags in any order, the style mostly first."""
-    style = attributes["style"]
-    tags = _tags(attributes, rng.choice)
-    if attributes["kind"] == "portrait" and rng.random() < HINT_SHARE / 2:
-        tags.append(_person(attributes, rng))
-    rng.shuffle(tags)
-    if not style:
-        return ", ".join([rng.choice(ANY_STYLE[attributes["kind"]]), *tags])
-    words = STYLES[style]
-    return ", ".join([words, *tags] if rng.random() < STYLE_FIRST_SHARE else [*tags, words])
-
-
-def full_tags(attributes: Mapping[str, str]) -> str:
-    """Everything, in the order of `things`."""
-    return ", ".join([STYLES[attributes["style"]], *_tags(attributes, lambda words: words[0])])
-
-
-def sentence(attributes: Mapping[str, str], rng: Random) -> str:
+def _sentence(attributes: Attributes, rng: Random) -> str:
     """One sentence, as one tells a friend what to draw."""
     has: list[str] = []
     wears: list[str] = []
@@ -143,7 +121,7 @@ def sentence(attributes: Mapping[str, str], rng: Random) -> str:
     for key, (thing, colour) in things(attributes).items():
         if key == "time_of_day" and thing is not None:
             does.append(TIMES[thing])
-        elif key in DOERS and thing in DOING:
+        elif key in DOERS and thing is not None and thing in DOING:
             does.append(DOING[thing])
         else:
             (wears if key in WORN else has).append(_with_article(_phrase(key, thing, colour, rng.choice)))
@@ -151,7 +129,7 @@ def sentence(attributes: Mapping[str, str], rng: Random) -> str:
     rng.shuffle(wears)
     style = STYLES[attributes["style"]] if attributes["style"] else ""
     if attributes["kind"] == "portrait":
-        subject = _with_article(_person(attributes, rng))
+        subject = _with_article(ENGLISH.person(attributes, rng))
     else:
         subject, style = _with_article(style or rng.choice(ANY_STYLE[attributes["kind"]])), ""
     subject += f" with {_join(has)}" if has else ""
@@ -165,7 +143,7 @@ def sentence(attributes: Mapping[str, str], rng: Random) -> str:
     return ", ".join([subject, *parts, *([style] if style else [])])
 
 
-def emoji(attributes: Mapping[str, str], rng: Random) -> str:
+def _emoji(attributes: Attributes, rng: Random) -> str:
     """A thing by its name, with or without its look, a tag and the background."""
     name = attributes["name"]
     thing = _with_article(name)
@@ -174,32 +152,21 @@ def emoji(attributes: Mapping[str, str], rng: Random) -> str:
         forms = (f"{style} of {thing}", f"{name}, {style}", f"{style} of {name}")
     else:
         forms = (thing, name, f"{name} emoji")
-    subject = rng.choices(forms, weights=(3, 2, 1))[0]
-    tags = [tag for tag in attributes.get("tags", "").split("|") if tag and tag != name]
-    if tags and rng.random() < TAG_SHARE:
-        subject += f", {rng.choice(tags)}"
+    subject = ENGLISH.tagged(rng.choices(forms, weights=(3, 2, 1))[0], name, attributes.get("tags", ""), rng)
     if "background" not in attributes:
         return subject
     background = _word(attributes["background"], rng.choice)
     return subject + rng.choice((f" on {_with_article(background)} background", f", {background} background"))
 
 
-def full_emoji(attributes: Mapping[str, str]) -> str:
+def _full_emoji(attributes: Attributes) -> str:
     """Look, name and background."""
     thing = _with_article(attributes["name"])
     return f"{STYLES[attributes['style']]} of {thing}, {attributes['background']} background"
 
 
-def _person(attributes: Mapping[str, str], rng: Random) -> str:
-    hint = person_of(attributes) if rng.random() < HINT_SHARE else ""
-    return rng.choice(PERSONS[hint] if hint else ("person",))
-
-
-def _tags(attributes: Mapping[str, str], choose: Choose) -> list[str]:
-    tags = [_phrase(key, thing, colour, choose) for key, (thing, colour) in things(attributes).items()]
-    if "background" in attributes:
-        tags.append(f"{_word(attributes['background'], choose)} background")
-    return tags
+def _background(colour: str, choose: Choose) -> str:
+    return f"{_word(colour, choose)} background"
 
 
 def _phrase(key: str, thing: str | None, colour: str | None, choose: Choose) -> str:
@@ -224,3 +191,16 @@ def _with_article(words: str) -> str:
 
 def _join(phrases: Sequence[str]) -> str:
     return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+
+
+ENGLISH: Final = Phrasing(
+    comma=", ",
+    any_style=ANY_STYLE,
+    persons=PERSONS,
+    style=lambda style, choose: STYLES[style],
+    phrase=_phrase,
+    background=_background,
+    sentence=_sentence,
+    emoji=_emoji,
+    full_emoji=_full_emoji,
+)

@@ -119,9 +119,8 @@ def finish(portrait: Portrait, rng: Random) -> Portrait:
 
 def held_out(attributes: Mapping[str, str]) -> bool:
     """Whether the attributes contain a combination or a background reserved for validation."""
-    reserved = HELD_OUT_BACKGROUNDS.get(attributes["kind"], frozenset())
-    pairs = HELD_OUT.get(attributes["style"], ())
-    return attributes.get("background") in reserved or any(pair <= attributes.items() for pair in pairs)
+    reserved = attributes.get("background") in HELD_OUT_BACKGROUNDS[attributes["kind"]]
+    return reserved or any(pair <= attributes.items() for pair in HELD_OUT[attributes["style"]])
 
 
 def draw(style: str, rng: Random) -> Portrait:

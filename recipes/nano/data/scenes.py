@@ -1,22 +1,21 @@
 """Random scenes with known attributes: plants in pots, planets, landscapes.
 
-Like `portraits.py`, whose `svg` draws them. Words live in `scene_words.py`; this module only knows which
+Like `portraits.py`, whose `svg` draws them. Words live in `words.scenes`; this module only knows which
 choices go together.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from random import Random
 
 from PIL import ImageColor
 
 from . import words
-from .portraits import VALIDATION_SHARE, Portrait, pick, pick_by_words
-from .scene_words import (
+from .portraits import Portrait, finish, pick, pick_by_words
+from .words.scenes import (
     BLOOMS,
     DARK,
     FULL_MOONS,
     GREENS,
-    HELD_OUT,
     KINDS,
     LAKES,
     LAYERS,
@@ -53,16 +52,7 @@ def draw(style: str, rng: Random) -> Portrait:
     scene.options["seed"] = str(rng.getrandbits(32))  # shifts and turns hills, stars, rings
     scene.show("animation", None)
     DRAWERS[style](scene, rng)
-    by_chance = rng.random() < VALIDATION_SHARE
-    scene.attributes["split"] = "validation" if by_chance or held_out(scene.attributes) else "train"
-    return scene
-
-
-def held_out(attributes: Mapping[str, str]) -> bool:
-    """Whether the attributes contain a combination, or a background, reserved for validation."""
-    return attributes.get("background") in words.HELD_OUT_BACKGROUNDS.get(attributes["kind"], ()) or any(
-        pair <= attributes.items() for pair in HELD_OUT[attributes["style"]]
-    )
+    return finish(scene, rng)
 
 
 def _vary(scene: Portrait, rng: Random, component: str, *, share: float = 1.0) -> None:

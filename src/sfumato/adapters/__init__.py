@@ -4,9 +4,11 @@
     find("lora", name)                 folders.py      a name or path                 -> file
     read_adapter(path)                 formats.py      names of any trainer           -> Adapter: pieces, one a module
     weight_change(kind, parts, ...)    kinds.py        the mathematics of each kind   -> what is added to a weight
+    turn_rows(weight, cayley(q))       rotations.py    that of orthogonal ones        -> the weight, turned
     fit(adapter, base)                 apply.py        pieces onto a model's tensors  -> Fitting, with what is wrong
     changed(base, worn)                apply.py        W + sum of weight * change     -> the tensors that change
     read_embedding(path)               embeddings.py   vectors of a word              -> Embedding
+    open_small(path)                   pictures.py     ... which may be in a PNG      -> TensorFile
     put_on(model, wanted)              wearing.py      onto a loaded model            -> Worn, for take_off
     merge(parts, loras=...)            merge.py        into the weights for good      -> Parts
     examine(path, model)               report.py       what a file is and does        -> AdapterReport

@@ -7,31 +7,38 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sfumato.adapters.formats import Adapter, Piece
 from sfumato.adapters.kinds import MisfitError, bias_change, weight_change
-from sfumato.checkpoints.rules import Rule, revert
-from sfumato.checkpoints.tables import ldm_unet
+from sfumato.checkpoints.rules import Move, Rule, Split, Swap, convert, revert
+from sfumato.checkpoints.tables import ldm_unet, mmdit
 from sfumato.errors import CheckpointError
+from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.unet import UNetConfig
 
 KOHYA: Mapping[str, tuple[str, ...]] = {
-    "unet": ("lora_unet_", "lycoris_unet_", "lycoris_"),
-    "transformer": ("lora_unet_", "lora_transformer_", "lycoris_"),
+    "unet": ("lora_unet_", "oft_unet_", "lycoris_unet_", "lycoris_"),
+    "transformer": ("lora_unet_", "oft_unet_", "lora_transformer_", "lycoris_"),
     "text_encoder": ("lora_te_", "lora_te1_", "lycoris_te_", "lycoris_te1_"),
     "text_encoder_2": ("lora_te2_", "lycoris_te2_"),
     "text_encoder_3": ("lora_te3_", "lycoris_te3_"),
 }
 """Components of a model, by their folders, and what kohya and LyCORIS put before their modules."""
 
-LDM_TABLES: Mapping[type, Callable[[Any], tuple[Rule, ...]]] = {
-    UNetConfig: lambda config: ldm_unet.table(config, file="", model="")
-}
-"""How the original code names a network's modules, by its configuration."""
+ORIGINAL: Mapping[type, Callable[..., tuple[Rule, ...]]] = {UNetConfig: ldm_unet.table, MMDiTConfig: mmdit.table}
+"""How the original code names a network's tensors, by its configuration."""
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """A module of the original code whose tensors are made of ours: fused, or with halves exchanged."""
+
+    rules: tuple[Rule, ...]
+    ours: tuple[str, ...]
+    """The tensors it is made of."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Base:
     """By `component.name`, as `unet.conv_in.weight`."""
     modules: Mapping[str, str]
     """How files may call a module, to `component.module`."""
+    arranged: Mapping[str, Arranged]
+    """Those modules of the original code, by `component.module`, that are no module here."""
 
     @classmethod
     def of(
@@ -51,37 +60,69 @@ class Base:
     ) -> "Base":
         """A model of these components (state dicts) and configurations."""
         tensors = {f"{part}.{key}": value for part, state in components.items() for key, value in state.items()}
+        arranged: dict[str, Arranged] = {}
         spelled: dict[str, set[str]] = {}
         for part, state in components.items():
-            ldm = _ldm_names(state, configs.get(part))
-            for key in state:
-                module = key.rpartition(".")[0]
-                for spelling in _spellings(part, module, ldm.get(key)):
-                    spelled.setdefault(spelling, set()).add(f"{part}.{module}")
+            rules = _rules(part, configs.get(part))
+            others = _arranged(rules, tensors)
+            arranged |= others
+            original = _renamed(rules, {f"{part}.{key}" for key in state}, others)
+            modules = {f"{part}.{key}".rpartition(".")[0] for key in state}
+            for module in (*modules, *others):
+                for spelling in _spellings(part, module, original.get(module)):
+                    spelled.setdefault(spelling, set()).add(module)
         # What could be either of two modules is neither.
-        return cls(name, family, tensors, {k: next(iter(v)) for k, v in spelled.items() if len(v) == 1})
+        return cls(name, family, tensors, {k: next(iter(v)) for k, v in spelled.items() if len(v) == 1}, arranged)
+
+    def within(self, module: str) -> Mapping[str, Tensor]:
+        """Tensors among which are those of a module of `modules`."""
+        made = self.arranged.get(module)
+        return self.tensors if made is None else revert({name: self.tensors[name] for name in made.ours}, made.rules)
 
 
-def _ldm_names(state: Mapping[str, Tensor], config: object) -> dict[str, str]:
-    """Modules as the original code names them, by the names of their tensors here."""
-    table = LDM_TABLES.get(type(config))
-    if table is None:
+def _rules(part: str, config: object) -> tuple[Rule, ...]:
+    table = ORIGINAL.get(type(config))
+    return () if table is None else table(config, file=f"{part}.", model=f"{part}.")
+
+
+def _arranged(rules: Iterable[Rule], tensors: Iterable[str]) -> dict[str, Arranged]:
+    found: dict[str, Arranged] = {}
+    for rule in rules:
+        if isinstance(rule, Split):
+            module, ours = rule.file.rpartition(".")[0], rule.model
+        elif isinstance(rule, Swap):
+            module, ours = rule.file, tuple(name for name in tensors if name.startswith(f"{rule.model}."))
+        else:
+            continue
+        before = found.get(module, Arranged((), ()))
+        found[module] = Arranged((*before.rules, rule), (*before.ours, *ours))
+    return found
+
+
+def _renamed(rules: Iterable[Rule], tensors: Iterable[str], arranged: Mapping[str, Arranged]) -> dict[str, str]:
+    """What the original code calls the modules that it has as they are here."""
+    moves = [rule for rule in rules if isinstance(rule, Move)]
+    if not moves:
         return {}
-    marked = {key: torch.empty(0) for key in state}
-    places = {id(tensor): key for key, tensor in marked.items()}
-    return {places[id(tensor)]: name.rpartition(".")[0] for name, tensor in revert(marked, table(config)).items()}
+    taken = {name for one in arranged.values() for name in one.ours}
+    marked = {name: torch.empty(0) for name in tensors if name not in taken}
+    ours = {id(mark): name.rpartition(".")[0] for name, mark in marked.items()}
+    return {ours[id(mark)]: name.rpartition(".")[0] for name, mark in revert(marked, moves).items()}
 
 
-def _spellings(component: str, module: str, ldm: str | None) -> Iterable[str]:
-    modules = [module]
-    if module.startswith("text_model."):  # transformers 5 dropped it
-        modules.append(module.removeprefix("text_model."))
-    flat = [name.replace(".", "_") for name in (*modules, *([] if ldm is None else [ldm]))]
+def _spellings(component: str, module: str, original: str | None) -> Iterable[str]:
+    """How files call a `component.module`, which the original code may have by another name."""
+    own = module.removeprefix(f"{component}.")
+    theirs = own if original is None else original.removeprefix(f"{component}.")
+    modules = [own]
+    if own.startswith("text_model."):  # transformers 5 dropped it
+        modules.append(own.removeprefix("text_model."))
+    flat = [name.replace(".", "_") for name in (*modules, theirs)]
     yield from (prefix + name for prefix in KOHYA.get(component, ()) for name in flat)
     yield from (f"{component}.{name}" for name in modules)
     yield from modules
     if component in ("unet", "transformer"):
-        yield f"diffusion_model.{module if ldm is None else ldm}"
+        yield f"diffusion_model.{theirs}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +188,8 @@ def changes(piece: Piece, module: str, base: Base) -> dict[str, Tensor]:
         MisfitError: its shapes are not the module's.
     """
     found = {}
-    weight, bias = base.tensors.get(f"{module}.weight"), base.tensors.get(f"{module}.bias")
+    tensors = base.within(module)
+    weight, bias = tensors.get(f"{module}.weight"), tensors.get(f"{module}.bias")
     if piece.kind is not None:
         if weight is None:
             raise MisfitError("the module has no weight")
@@ -155,7 +197,8 @@ def changes(piece: Piece, module: str, base: Base) -> dict[str, Tensor]:
     more = bias_change(piece.parts, None if bias is None else bias.float())
     if more is not None:
         found[f"{module}.bias"] = more
-    return found
+    made = base.arranged.get(module)
+    return found if made is None else convert(found, made.rules)
 
 
 def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
@@ -167,16 +210,17 @@ def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: not all of an adapter fits, or a weight would become NaN or infinity.
     """
-    by_module: dict[str, list[tuple[int, Piece]]] = {}
+    whole = {name.rpartition(".")[0]: module for module, one in base.arranged.items() for name in one.ours}
+    by_module: dict[str, list[tuple[int, Piece, str]]] = {}
     misshapen: list[list[str]] = [list(one.fitting.adapter.faults) for one in worn]
     for i, one in enumerate(worn):
         _require(one.fitting, base, misshapen[i])
         for piece, module in one.fitting.pairs:
-            by_module.setdefault(module, []).append((i, piece))
+            by_module.setdefault(whole.get(module, module), []).append((i, piece, module))
     made: dict[str, Tensor] = {}
-    for module, pieces in by_module.items():
+    for pieces in by_module.values():
         sums: dict[str, Tensor] = {}
-        for i, piece in pieces:
+        for i, piece, module in pieces:
             try:
                 found = changes(piece, module, base)
             except MisfitError as error:

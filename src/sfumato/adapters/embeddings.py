@@ -5,7 +5,7 @@
     {"<cat-toy>": (d,) or (n, d)}              diffusers; the key is a name of it, too
     {"clip_l": (n, 768), "clip_g": (n, 1280)}  SDXL, a part for each text encoder
 
-The file's name is what a prompt calls it by, as in A1111.
+Any of them may be in a PNG (see `pictures`). The file's name is what a prompt calls it by, as in A1111.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,9 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from sfumato.adapters.pictures import open_small
 from sfumato.checkpoints.rules import Shapes, check_finite
-from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
+from sfumato.checkpoints.tensor_file import TensorFile
 from sfumato.errors import CheckpointError
 
 A1111, PLAIN = "string_to_param.*", "emb_params"
@@ -43,7 +44,8 @@ def is_embedding(shapes: Shapes) -> bool:
     names = shapes.keys() - {"string_to_token.*"}
     if names not in ({A1111}, {PLAIN}, set(PAIR)) and (len(names) != 1 or _is_weight(next(iter(names)))):
         return False
-    return all(len(shapes[name]) in (1, 2) and 0 < _count(shapes[name]) <= MOST for name in names)
+    found = [shapes[name] for name in names]
+    return all(len(shape) in (1, 2) and min(shape) > 0 and _count(shape) <= MOST for shape in found)
 
 
 def _is_weight(name: str) -> bool:
@@ -60,7 +62,7 @@ def read_embedding(path: Path) -> Embedding:
     Raises:
         CheckpointError: it cannot be read, is no embedding, or holds NaN or infinity.
     """
-    file = open_tensors(path)
+    file = open_small(path)
     state = read_vectors(file)
     check_finite(state, str(path))
     return embedding_of(path.stem, state, file)
@@ -86,14 +88,16 @@ def embedding_of(name: str, state: Mapping[str, Tensor], file: TensorFile) -> Em
     if any(tensor.ndim not in (1, 2) or not tensor.is_floating_point() for tensor in state.values()):
         raise CheckpointError(f"{file.path}: the embedding {name!r} is not made of vectors")
     rows = {key: tensor.reshape(-1, tensor.shape[-1]) for key, tensor in state.items()}
+    # What a picture says it is called, A1111 calls it.
+    names = (name, file.metadata["name"]) if file.container == "png" and "name" in file.metadata else (name,)
     if rows.keys() == PAIR.keys():
         vectors = {PAIR[key]: tensor for key, tensor in rows.items()}
-        return Embedding(file.path, "SDXL pair", (name,), vectors, "sdxl", file)
+        return Embedding(file.path, "SDXL pair", names, vectors, "sdxl", file)
     if len(rows) != 1:
         raise CheckpointError(f"{file.path}: the embedding {name!r} has {len(rows)} tensors; one or a pair is known")
     [(key, tensor)] = rows.items()
     known = {A1111: "A1111", PLAIN: "A1111, safetensors"}
-    names = (name,) if key in known else (name, key)
+    names = names if key in known else (*names, key)
     family = WIDTHS.get(tensor.shape[-1], "")
     return Embedding(file.path, known.get(key, "diffusers"), names, {"text_encoder": tensor}, family, file)
 

@@ -7,21 +7,30 @@ from pathlib import Path
 from typing import Literal
 
 from sfumato.checkpoints import extra_paths
-from sfumato.checkpoints.catalogue import MAX_PATH, SUFFIXES
+from sfumato.checkpoints.catalogue import MAX_PATH
+from sfumato.checkpoints.catalogue import SUFFIXES as WEIGHTS
 from sfumato.errors import CheckpointError, UnknownNameError
 
 Sort = Literal["lora", "embedding"]
+SUFFIXES: dict[Sort, tuple[str, ...]] = {"lora": WEIGHTS, "embedding": (*WEIGHTS, ".png")}
 VARIABLES: dict[Sort, str] = {"lora": "SFUMATO_LORAS", "embedding": "SFUMATO_EMBEDDINGS"}
 
 
 def available(sort: Sort) -> dict[str, Path]:
-    """The adapters that can be named: files by their name without its ending, of equal names the first."""
-    found: dict[str, Path] = {}
+    """The adapters that can be named: files by their name without its ending, of equal names the first.
+
+    Pictures come last, for one beside weights of its name is what they paint, as is `NAME.preview.png`.
+    """
     roots = [Path(root).expanduser() for root in os.environ.get(VARIABLES[sort], "").split(os.pathsep) if root]
-    for folder in (*roots, *extra_paths.folders(f"{sort}s")):
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                found.setdefault(path.stem, path)
+    paths = [
+        path
+        for folder in (*roots, *extra_paths.folders(f"{sort}s"))
+        for path in (sorted(folder.rglob("*")) if folder.is_dir() else ())
+        if path.suffix.lower() in SUFFIXES[sort] and not path.name.endswith(".preview.png") and path.is_file()
+    ]
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: path.suffix.lower() not in WEIGHTS):
+        found.setdefault(path.stem, path)
     return found
 
 
@@ -39,14 +48,14 @@ def find(sort: Sort, name: str) -> Path:
     if len(os.fsencode(path)) > MAX_PATH or "\0" in str(path):
         raise UnknownNameError(sort, f"{name[:40]}...", known)
     if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES]
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in WEIGHTS]
         if len(files) != 1:
             raise CheckpointError(f"{path} holds {len(files)} files of weights; name the one that is the {sort}")
         return files[0]
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
-            raise CheckpointError(f"{path} is no {sort}; give a {SUFFIXES[0]} file")
+        if path.suffix.lower() not in SUFFIXES[sort]:
+            raise CheckpointError(f"{path} is no {sort}; give a {WEIGHTS[0]} file")
         return path
-    if os.sep in name or name.startswith(".") or path.suffix.lower() in SUFFIXES:
+    if os.sep in name or name.startswith(".") or path.suffix.lower() in SUFFIXES[sort]:
         raise CheckpointError(f"there is no file {path}; give the name or the path of a {sort}")
     raise UnknownNameError(sort, name[:200], known)

@@ -1,6 +1,7 @@
 """The names that trainers give an adapter's tensors, as pieces: a module, and the parts of its change.
 
     lora_unet_mid_block_attentions_0_proj_in.lora_down.weight         kohya, LyCORIS; SDXL after LDM's block numbers
+    lora_unet_joint_blocks_0_x_block_attn_qkv.lora_down.weight        the same for SD3, after its own code
     unet.mid_block.attentions.0.proj_in.lora_A.weight                 diffusers
     unet.mid_block.attentions.0.proj_in.lora.down.weight              diffusers before 0.23
     unet...attn1.processor.to_q_lora.down.weight                      diffusers before 0.20
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 
 from sfumato.adapters.kinds import KINDS, Kind, MisfitError, Parts, kind_of
+from sfumato.adapters.rotations import cayley, neumann, skew, within_each
 from sfumato.checkpoints.rules import Shapes, non_finite
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError
@@ -45,8 +47,15 @@ ENDINGS: Mapping[str, str] = {
     ".ia3_l": "ia3_l",
     ".weight": "ia3",
     ".on_input": "on_input",
-    **{f".{name}": name for kind in KINDS for name in kind.parts if "_" in name and "ia3" not in name},
-    **{f".{name}": name for name in ("alpha", "dora_scale", "diff", "diff_b", "b_norm")},
+    ".oft_R.weight": "oft_R",
+    **{f".{name}.weight": name for name in ("a1", "a2", "b1", "b2", "bm")},
+    **{
+        f".{name}": name
+        for kind in KINDS
+        for name in kind.parts
+        if "_" in name and not name.startswith(("ia3", "turn"))
+    },
+    **{f".{name}": name for name in ("alpha", "dora_scale", "diff", "diff_b", "b_norm", "rescale")},
 }
 """Endings of names to the parts that they play. `.weight` is a part only beside `.on_input` (LyCORIS' IA3)."""
 
@@ -201,6 +210,10 @@ def _piece(module: str, parts: dict[str, Tensor], names: tuple[str, ...], stated
     alpha = parts.pop("alpha", None)
     if alpha is not None and alpha.numel() != 1:
         raise MisfitError(f"alpha has the shape {tuple(alpha.shape)}")
+    if "oft_blocks" in parts and alpha is not None:
+        parts["constraint"], alpha = alpha, None
+    if "oft_R" in parts:
+        parts["turn_peft" if stated.configs else "turn_in"] = stated.rotations(parts.pop("oft_R").float())
     if "magnitude" in parts:  # PEFT: always a number a row, whatever its shape
         parts["dora_scale"] = parts.pop("magnitude").reshape(-1)
     if "ia3" in parts:
@@ -251,6 +264,27 @@ class _Stated:
             raise MisfitError("its configuration has a pattern for feedforward_modules; list their names instead")
         return any(module.endswith(str(name)) for name in listed)
 
+    def rotations(self, upper: Tensor) -> Tensor:
+        """PEFT's rotations, of which a file holds the upper triangles.
+
+        Raises:
+            MisfitError: numbers that fill no triangles, or settings that are no numbers.
+        """
+        config = self.configs.get("", {})
+        terms, most = config.get("num_cayley_neumann_terms", 5), config.get("eps", 6e-5)
+        if upper.ndim != 2 or not isinstance(terms, int) or not 0 < terms < 100 or not isinstance(most, int | float):
+            raise MisfitError(
+                f"oft_R of the shape {tuple(upper.shape)} with {terms} terms and eps {most} is no rotation"
+            )
+        try:
+            q = skew(upper)
+        except ValueError as error:
+            raise MisfitError(f"of oft_R, {error}") from error
+        if config.get("coft") is True:
+            q = within_each(q, most / math.sqrt(len(q)))
+        # By the series it is about the inverse of what it is without.
+        return cayley(-q) if config.get("use_cayley_neumann") is False else neumann(q, terms)
+
     def scale(self, module: str, alpha: float | None, rank: int | None) -> float:
         """alpha / rank of a module; 1 where either is not told.
 
@@ -282,8 +316,8 @@ class _Stated:
 
 def _format(shapes: Shapes) -> str:
     names = shapes.keys()
-    if any(name.startswith(("lora_", "lycoris_")) for name in names):
-        blocks = any("_input_blocks_" in name or "_output_blocks_" in name for name in names)
+    if any(name.startswith(("lora_", "lycoris_", "oft_")) for name in names):
+        blocks = any(re.search("_(input|output|joint)_blocks_", name) for name in names)
         return "kohya, LDM block names" if blocks else "kohya"
     if any(name.startswith(_PEFT_ROOT) for name in names):
         return "PEFT"

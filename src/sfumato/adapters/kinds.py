@@ -9,10 +9,12 @@
 | ia3    | W scaled by rows or columns, less W                       | Liu et al. 2022, section 3.3                 |
 | diff   | the change itself                                         | LyCORIS `full`                               |
 | norm   | the change itself, of a normalisation                     | LyCORIS `norm`                               |
+| oft    | R W or W R, less W; R rotates channels, block by block    | Qiu et al. 2023 (see `rotations`)            |
+| glora  | W a1 a2 + b1 b2                                           | Chavan et al. 2023 (GLoRA)                   |
 
-Low-rank kinds are multiplied by alpha / rank. Any of them may carry DoRA's magnitudes m (Liu et al. 2024, eq. 5): then
-W + change is first scaled to the norms m, by rows or columns as the shape of m says, and the change is what that makes.
-Everything is float32.
+Low-rank kinds are multiplied by alpha / rank; in `oft`, alpha constrains the rotation instead. Any of them may carry
+DoRA's magnitudes m (Liu et al. 2024, eq. 5): then W + change is first scaled to the norms m, by rows or columns as the
+shape of m says, and the change is what that makes. Everything is float32.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +23,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from sfumato.adapters.rotations import cayley, turn_columns, turn_rows, within
 
 Parts = Mapping[str, Tensor]
 """Tensors by the part they play, in our spelling: `down`, `up`, `hada_w1_a`, `lokr_w1`, `dora_scale` ..."""
@@ -100,14 +104,58 @@ def _lokr(parts: Parts, weight: Tensor) -> Tensor:
 
 def _ia3(parts: Parts, weight: Tensor) -> Tensor:
     """LyCORIS stores the change of the factor, PEFT the factor: read as the change (see `formats`)."""
-    by_column = "ia3_in" in parts
-    factor = parts["ia3_in"] if by_column else _need(parts, "ia3_out")
-    axis = 1 if by_column else 0
-    if factor.numel() != weight.shape[axis]:
-        raise MisfitError(f"{factor.numel()} factors are for {weight.shape[axis]} {'columns' if axis else 'rows'}")
+    if "ia3_in" in parts:
+        return _scaled(weight, parts["ia3_in"], axis=1)
+    return _scaled(weight, _need(parts, "ia3_out"), axis=0)
+
+
+def _scaled(weight: Tensor, factors: Tensor, *, axis: int) -> Tensor:
+    """Rows (axis 0) or columns (1) of a weight times a factor each."""
+    if factors.numel() != weight.shape[axis]:
+        raise MisfitError(f"{factors.numel()} factors are for {weight.shape[axis]} {'columns' if axis else 'rows'}")
     shape = [1] * weight.ndim
     shape[axis] = -1
-    return weight * factor.reshape(shape)
+    return weight * factors.reshape(shape)
+
+
+_TURNS = ("oft_blocks", "oft_diag", "turn_peft", "turn_in")
+
+
+def _oft(parts: Parts, weight: Tensor) -> Tensor:
+    """LyCORIS and kohya turn rows: `oft_blocks` are matrices whose skew part counts, `oft_diag` (old LyCORIS) are
+    rotations, `rescale` factors of the turned rows. PEFT (`turn_peft`, a rotation that `formats` makes) and after it
+    OneTrainer and sd-scripts (`turn_in`) turn what goes in, but these turn kernels the other way.
+    """
+    for name in _TURNS:
+        if name in parts and (parts[name].ndim != 3 or parts[name].shape[1] != parts[name].shape[2]):
+            butterfly = "; butterflies (BOFT) are not known" if parts[name].ndim == 4 else ""
+            raise MisfitError(f"{name} of the shape {tuple(parts[name].shape)} is no row of square blocks{butterfly}")
+    if "turn_peft" in parts:
+        if weight.ndim > 2 and weight[0, 0].numel() > 1:
+            raise MisfitError("PEFT's OFT of a kernel acts otherwise merged than not; which is meant cannot be told")
+        return turn_columns(weight, parts["turn_peft"]) - weight
+    if "turn_in" in parts:
+        return turn_columns(weight, parts["turn_in"] if weight.ndim == 2 else parts["turn_in"].mT) - weight
+    if "oft_blocks" in parts:
+        q = parts["oft_blocks"] - parts["oft_blocks"].mT
+        most = float(parts["constraint"]) * weight.shape[0] if "constraint" in parts else 0.0
+        turned = turn_rows(weight, cayley(within(q, most) if most > 0 else q))
+    else:
+        turned = turn_rows(weight, _need(parts, "oft_diag"))
+    return (_scaled(turned, parts["rescale"], axis=0) if "rescale" in parts else turned) - weight
+
+
+def _glora(parts: Parts, weight: Tensor) -> Tensor:
+    """In old files 1 and 2 are the other way round: then a1 (rank, in) is wide, where it is else (in, rank)."""
+    a1, a2, b1, b2 = (_matrix(_need(parts, name)) for name in ("a1", "a2", "b1", "b2"))
+    if a1.shape[0] < a1.shape[1]:
+        a1, a2, b1, b2 = a2, a1, b2, b1
+    straight = _core(parts["bm"], b1, b2) if "bm" in parts else (b1 @ b2).reshape(weight.shape)
+    return straight + torch.einsum("o i ..., i r, r j -> o j ...", weight, a1, a2)
+
+
+def _shorter_side(parts: Parts) -> int | None:
+    return min(parts["a1"].shape[:2]) if "a1" in parts and parts["a1"].ndim > 1 else None
 
 
 def _first(*names: str) -> Callable[[Parts], int | None]:
@@ -137,6 +185,10 @@ KINDS: tuple[Kind, ...] = (
     _kind("ia3", "ia3_in ia3_out", "ia3_bias", _ia3),
     _kind("diff", "diff", "", lambda parts, _: parts["diff"]),
     _kind("norm", "w_norm", "", lambda parts, _: parts["w_norm"]),
+    _kind("oft", " ".join(_TURNS), "rescale constraint", _oft, *_TURNS),
+    Kind(
+        "glora", frozenset({"a1", "a2", "b1", "b2"}), frozenset({"a1", "a2", "b1", "b2", "bm"}), _glora, _shorter_side
+    ),
 )
 BIAS = {"diff_b": "diff", "b_norm": "norm"}
 """Changes of a bias, by part, and the kind they make where they stand alone; they stand beside any kind."""
@@ -203,7 +255,7 @@ def bias_change(parts: Parts, bias: Float[Tensor, " o"] | None) -> Float[Tensor,
         MisfitError: a change of a bias that is not there or of another length.
     """
     if "ia3_bias" in parts and bias is not None:
-        return _ia3({"ia3_out": parts["ia3_bias"].to(bias.device, torch.float32)}, bias)
+        return _scaled(bias, parts["ia3_bias"].to(bias.device, torch.float32), axis=0)
     found = [parts[name] for name in BIAS if name in parts]
     if not found:
         return None

@@ -12,12 +12,13 @@ import torch
 from sfumato.adapters.apply import complaint, fit, measure
 from sfumato.adapters.embeddings import embedding_of, is_embedding, read_vectors, unfit
 from sfumato.adapters.formats import assemble, is_adapter
+from sfumato.adapters.pictures import open_small
 from sfumato.adapters.wearing import base_of, widths
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.inspect import NAMED
 from sfumato.checkpoints.rules import non_finite
 from sfumato.checkpoints.single import load_single
-from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
+from sfumato.checkpoints.tensor_file import TensorFile
 from sfumato.families import Model
 
 
@@ -60,7 +61,7 @@ def is_small(path: Path) -> bool:
     Raises:
         CheckpointError: it cannot be read as tensors.
     """
-    shapes = open_tensors(path).shapes
+    shapes = open_small(path).shapes
     return is_adapter(shapes) or is_embedding(shapes)
 
 
@@ -71,7 +72,7 @@ def examine(path: Path, model: Path | None = None) -> AdapterReport:
     Raises:
         CheckpointError: the file is neither or cannot be read, or the model cannot.
     """
-    file = open_tensors(path)
+    file = open_small(path)
     held = None if model is None else _load(model)
     return _adapter(file, held) if is_adapter(file.shapes) else _embedding(file, held)
 

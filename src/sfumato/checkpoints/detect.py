@@ -36,7 +36,7 @@ from sfumato.checkpoints.shapes import (
 from sfumato.checkpoints.tables import checkpoint, ldm_vae, sd3
 from sfumato.checkpoints.tables.checkpoint import ENCODERS, OPEN_CLIP, UNET, VAE
 from sfumato.errors import CheckpointError
-from sfumato.families import DDIM, EULER, KL, Family, family_of
+from sfumato.families import Family, family_of
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.config import ModelConfig
@@ -44,6 +44,7 @@ from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.t5 import T5Config
 from sfumato.models.tokenizer import END
 from sfumato.models.unet import UNetConfig
+from sfumato.published import DDIM, EULER, KL
 
 Kind = Literal["checkpoint", "vae", "lora", "embedding", "controlnet", "unknown"]
 Prediction = Literal["epsilon", "v"]
@@ -189,8 +190,8 @@ def _checkpoint(
     vae = _with(_like(row, read_vae(shapes, VAE)), stated, "vae", source)
     open_clip = any(config.hidden_act != "quick_gelu" for config in texts.values())
     scheduler = _scheduler(shapes, metadata, stated, row, open_clip=open_clip, prediction=prediction)
-    if row.unet is not None:
-        unet = replace(unet, sample_size=row.unet.sample_size)
+    if row.network is not None:
+        unet = replace(unet, sample_size=row.network.sample_size)
     if row.name in ("sd2", "custom") and open_clip and scheduler["prediction_type"] == "v_prediction":
         unet = replace(unet, sample_size=96)
     unet = _with(unet, stated, "unet", source)

@@ -70,7 +70,6 @@ def export(
     if revise is not None:
         parts = revise(parts)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".safetensors":
             _write_file(parts, target, PRECISIONS[precision], title=source.stem)
         else:
@@ -97,6 +96,7 @@ def _write_file(parts: Parts, target: Path, dtype: torch.dtype | None, *, title:
         )
     if not isinstance(parts.vae, AutoencoderKLConfig):
         raise CheckpointError(f"an {parts.vae.class_name} has no single-file layout; keep the folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
     state = revert(parts.state, _table(parts, parts.vae))
     if T5 in parts.configs:  # diffusers wants the words' vectors by both of their names
         state[f"{sd3.FILES[T5]}encoder.embed_tokens.weight"] = state[f"{sd3.FILES[T5]}shared.weight"]
@@ -135,7 +135,7 @@ def _metadata(parts: Parts, title: str) -> dict[str, str]:
 
 def _architecture(parts: Parts, *, v: bool) -> str:
     name = parts.family.architecture
-    if parts.family.unet is None and any(config.hidden_act != "quick_gelu" for config in parts.texts.values()):
+    if parts.family.network is None and any(config.hidden_act != "quick_gelu" for config in parts.texts.values()):
         name = "v2-512"
     return f"stable-diffusion-{name.replace('v2-512', 'v2-768-v') if v else name}"
 

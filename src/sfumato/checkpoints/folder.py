@@ -100,6 +100,8 @@ def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = F
     """
     index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
+    if pipeline is None:
+        raise CheckpointError(f"{folder / 'model_index.json'} names no pipeline; copy the whole model folder")
     if pipeline not in PIPELINES:
         raise CheckpointError(f"{folder} holds a {pipeline}; supported: {', '.join(sorted(PIPELINES))}")
     texts = [name for name in TEXT_ENCODERS if _has(index, name)]

@@ -5,7 +5,7 @@ in a request leaves all of this as it is.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -43,26 +43,35 @@ class SchedulerClass:
     """Karras and exponential grids span the whole table rather than the spacing's own ends."""
     sigma_start: bool = False
     """Starts at noise * sigma_max unless the spacing is leading."""
-    set_alpha_to_one: bool = True
-    """Its default for that key (the last step ends at sigma 0); read by DDIM and PNDM alone."""
+    ends_at_zero: bool = True
+    """The last step goes to sigma 0, and not to the lowest level of the table."""
+    ends_by: Literal["final_sigmas_type", "set_alpha_to_one"] | None = None
+    """The key of the configuration, where it has one, which says so instead."""
     own_grid: Literal["lcm", "shifted"] | None = None
+    by_order: Mapping[int, str] = field(default_factory=dict)
+    """Its samplers of other orders than 2: `solver_order`."""
 
+
+MULTISTEP = SchedulerClass("dpmpp_2m", interior=True, rounded=True, table_ends=True, ends_by="final_sigmas_type")
 
 CLASSES: dict[str, SchedulerClass] = {
-    "EulerDiscreteScheduler": SchedulerClass("euler", sigma_start=True),
+    "EulerDiscreteScheduler": SchedulerClass("euler", sigma_start=True, ends_by="final_sigmas_type"),
     "EulerAncestralDiscreteScheduler": SchedulerClass("euler_a", sigma_start=True),
     "HeunDiscreteScheduler": SchedulerClass("heun", sigma_start=True),
     "KDPM2DiscreteScheduler": SchedulerClass("dpm_2", sigma_start=True),
     "KDPM2AncestralDiscreteScheduler": SchedulerClass("dpm_2_a", sigma_start=True),
     "LMSDiscreteScheduler": SchedulerClass("lms", sigma_start=True),
     "DDPMScheduler": SchedulerClass("ddpm", "leading", rounded=True),
-    "DDIMScheduler": SchedulerClass("ddim", "leading", rounded=True),
-    "PNDMScheduler": SchedulerClass("plms", "leading", rounded=True, set_alpha_to_one=False),
-    "DPMSolverMultistepScheduler": SchedulerClass("dpmpp_2m", interior=True, rounded=True, table_ends=True),
-    "UniPCMultistepScheduler": SchedulerClass("unipc", interior=True, rounded=True, table_ends=True),
+    "DDIMScheduler": SchedulerClass("ddim", "leading", rounded=True, ends_by="set_alpha_to_one"),
+    "PNDMScheduler": SchedulerClass("plms", "leading", rounded=True, ends_at_zero=False, ends_by="set_alpha_to_one"),
+    "DPMSolverMultistepScheduler": MULTISTEP,
+    "UniPCMultistepScheduler": replace(MULTISTEP, sampler="unipc"),
+    "DEISMultistepScheduler": replace(
+        MULTISTEP, sampler="deis_2m", ends_at_zero=False, ends_by=None, by_order={1: "euler", 3: "deis"}
+    ),
     "DPMSolverSDEScheduler": SchedulerClass("dpmpp_sde", sigma_start=True),
     "LCMScheduler": SchedulerClass("lcm", "leading", own_grid="lcm"),
-    "TCDScheduler": SchedulerClass("tcd", "leading", own_grid="lcm"),
+    "TCDScheduler": SchedulerClass("tcd", "leading", own_grid="lcm", ends_at_zero=False),
     "FlowMatchEulerDiscreteScheduler": SchedulerClass("euler", own_grid="shifted"),
     "FlowMatchHeunDiscreteScheduler": SchedulerClass("heun", own_grid="shifted"),
 }
@@ -70,12 +79,12 @@ CLASSES: dict[str, SchedulerClass] = {
 READ = frozenset(
     {"beta_end", "beta_schedule", "beta_start", "final_sigmas_type", "interpolation_type", "num_train_timesteps"}
     | {"original_inference_steps", "prediction_type", "rescale_betas_zero_snr", "set_alpha_to_one", "shift"}
-    | {"steps_offset", "timestep_spacing", "use_exponential_sigmas", "use_karras_sigmas"}
+    | {"solver_order", "steps_offset", "timestep_spacing", "use_exponential_sigmas", "use_karras_sigmas"}
 )
 """Keys that we follow."""
 
 FIXED: dict[str, tuple[Any, ...]] = {
-    "algorithm_type": ("dpmsolver++", "sde-dpmsolver++"),
+    "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "deis"),
     "base_image_seq_len": (256,),
     "base_shift": (0.5,),
     "disable_corrector": ([],),
@@ -90,9 +99,8 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "sigma_max": (None,),
     "sigma_min": (None,),
     "skip_prk_steps": (True,),
-    "solver_order": (2,),
     "solver_p": (None,),
-    "solver_type": ("midpoint", "bh2"),
+    "solver_type": ("midpoint", "bh2", "logrho"),
     "stochastic_sampling": (False,),
     "shift_terminal": (None,),
     "thresholding": (False,),
@@ -161,11 +169,7 @@ def read_scheduler(
     if offset is None and not isinstance(offset := config.get("steps_offset", 0), int):
         raise CheckpointError(f"{source}: steps_offset={offset!r} is no whole number")
     spacing = Spacing(config.get("timestep_spacing", kind.spacing), offset, kind.interior, kind.rounded)
-    ends_at_zero = (
-        config.get("set_alpha_to_one", kind.set_alpha_to_one)
-        if name in ("DDIMScheduler", "PNDMScheduler")
-        else config.get("final_sigmas_type", "zero") == "zero"
-    )
+    end = kind.ends_at_zero if kind.ends_by is None else config.get(kind.ends_by, kind.ends_at_zero)
     ends = None if kind.table_ends else spacing
     grid: Grid
     if kind.own_grid == "lcm":
@@ -176,14 +180,25 @@ def read_scheduler(
         grid = partial(exponential, spacing=ends)
     else:
         grid = partial(spaced, spacing=spacing)
-    sampler = "dpmpp_2m_sde" if config.get("algorithm_type") == "sde-dpmsolver++" else kind.sampler
     return Sampling(
         _parameterisation(config, source),
         schedule,
-        sampler,
-        grid if ends_at_zero else partial(_ending_above_zero, grid),
+        _sampler(kind, config, source),
+        grid if end in (True, "zero") else partial(_ending_above_zero, grid),
         prior_scale=not (kind.sigma_start and spacing.kind != "leading"),
     )
+
+
+def _sampler(kind: SchedulerClass, config: Mapping[str, Any], source: str) -> str:
+    by_order = {2: kind.sampler, **kind.by_order}
+    order = config.get("solver_order", 2)
+    if order not in tuple(by_order):
+        raise CheckpointError(
+            f"{source}: solver_order={order!r} is not supported, only {' or '.join(map(str, sorted(by_order)))}"
+        )
+    if kind.sampler == "dpmpp_2m" and config.get("algorithm_type") == "sde-dpmsolver++":
+        return "dpmpp_2m_sde"
+    return by_order[order]
 
 
 def _ending_above_zero(grid: Grid, schedule: Schedule, steps: int) -> Tensor:

@@ -28,12 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SfumatoError as error:
         complain(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        complain("interrupted; nothing is left half-written")
+    except KeyboardInterrupt as interrupt:
+        complain(f"interrupted; {str(interrupt) or 'nothing is left half-written'}")
         return INTERRUPTED
     except BrokenPipeError:
         _silence_stdout()
         return READER_GONE
+    except OSError as error:
+        complain(_refusal(error))
+        if error.filename is None:
+            _silence_stdout()
+        return BAD_INPUT
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
@@ -59,6 +64,14 @@ def _dispatch(arguments: Sequence[str]) -> int:
         complain(f"{error.format_message().rstrip('.')}; see sfumato --help")  # type: ignore[attr-defined]
         return BAD_INPUT
     return 0
+
+
+def _refusal(error: OSError) -> str:
+    """What the system said no to, where no one below knew better; without a file it may be our own output."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return f"{reason}; look at where the output goes"
+    return f"cannot use {str(error.filename)!r}: {reason}; check the path and its permissions"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -12,6 +12,8 @@ from sfumato.cli.painting import check_precision, require_model
 from sfumato.cli.terminal import console, narrating
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.files import write_atomic
+from sfumato.output import check_writable
+from sfumato.requests import Txt2Img
 
 if TYPE_CHECKING:
     from sfumato.evaluation.evaluate import Told
@@ -53,6 +55,8 @@ def evaluate(
     if output.suffix != ".md":
         raise RequestError(f"the page {str(output)!r} must end in .md; its sheet and figures are put beside it")
     checked = check_precision(precision)
+    Txt2Img.build(prompt="", model=model, **options)
+    check_writable(output)
     if not (sources.data / "pictures.npy").is_file():
         raise RequestError(
             f"{sources.data} has no pictures.npy; render it: python -m recipes.nano.data.render --out {sources.data}"

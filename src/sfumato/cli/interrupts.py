@@ -39,3 +39,25 @@ def remembered() -> Iterator[Callable[[], None]]:
         raise
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """An interrupt within the context takes effect at its end; a second one at once."""
+    handler, seen = signal.getsignal(signal.SIGINT), threading.Event()
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if seen.is_set():
+            raise KeyboardInterrupt
+        seen.set()
+
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if seen.is_set():
+        signal.raise_signal(signal.SIGINT)

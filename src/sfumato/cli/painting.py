@@ -4,8 +4,9 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, get_args
 
@@ -16,6 +17,7 @@ from sfumato.errors import RequestError, UnknownNameError
 from sfumato.metadata.infotext import Painter
 from sfumato.output import Destination
 from sfumato.requests import Txt2Img, draw_seed, parse_size
+from sfumato.results import ignore
 
 if TYPE_CHECKING:
     from sfumato.results import Progress, Result
@@ -46,7 +48,7 @@ def txt2img(
     worded: "Wording",
     surface: Surface,
 ) -> None:
-    """Check everything that can be checked, then paint, save and print."""
+    """Check everything that can be checked, then paint, save each batch as it is painted, and print."""
     request = worded.put_into(build(options, size))
     if not request.prompt.strip():
         raise RequestError('the prompt is empty; say what to paint (in Python, prompt="" paints without a prompt)')
@@ -62,17 +64,30 @@ def txt2img(
             raise RequestError(f"pictures of a template would overwrite each other at {paths[0]}; put {{seed}} into -o")
     checked_precision = check_precision(precision)
     start = time.perf_counter()
-    results = paint(requests, device, checked_precision, surface, allow_nonfinite=allow_nonfinite)
-    files = [destination.save(each.images, each.request, Painter.of(each), each.traces) for each in results]
+    files: list[Path] = []
+
+    def save(batch: "Result") -> None:
+        painter = Painter.of(batch)
+        with interrupts.deferred():
+            files.extend(destination.save(batch.images, batch.request, painter, batch.traces, first=batch.first))
+
+    try:
+        results = paint(requests, device, checked_precision, surface, save, allow_nonfinite=allow_nonfinite)
+    except KeyboardInterrupt as interrupt:
+        if files:
+            count = sum(each.count for each in requests)
+            interrupt.args = (f"saved {len(files)} of {count} pictures, the last is {files[-1]}",)
+        raise
     if not surface.quiet:
         if surface.preview:
             _show(results)
         _summarise(results, time.perf_counter() - start)
         _advise(requests[0])
     if surface.as_json:
-        print("\n".join(map(_as_json, results, files)))
+        rest = iter(files)
+        print("\n".join(_as_json(each, list(islice(rest, len(each)))) for each in results))
     else:
-        print("\n".join(str(file) for some in files for file in some))
+        print("\n".join(map(str, files)))
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,8 @@ class Wording:
             UnknownNameError: a style that the file does not have.
         """
         if not self.styles:
+            if self.styles_file is not None:
+                raise RequestError("--styles is where --style NAME is looked up; give a style as well")
             return request
         from sfumato.prompts.styles import read_styles, styled
 
@@ -121,6 +138,8 @@ def build(options: Mapping[str, object], size: str | None = None) -> Txt2Img:
     """The request of what was given on the command line; a prompt of ``-`` is read from stdin."""
     given = {name: value for name, value in options.items() if value is not None}
     if given.get("prompt") == "-":
+        if sys.stdin is None:
+            raise RequestError("stdin is closed and has no prompt; write it in the place of -")
         given["prompt"] = _read_prompt(sys.stdin.buffer)
     if size is not None:
         given["width"], given["height"] = parse_size(size)
@@ -185,9 +204,15 @@ def _read_prompt(stream: IO[bytes]) -> str:
 
 
 def paint(
-    requests: Sequence[Txt2Img], device: str, precision: Precision, surface: Surface, *, allow_nonfinite: bool = False
+    requests: Sequence[Txt2Img],
+    device: str,
+    precision: Precision,
+    surface: Surface,
+    on_batch: "Callable[[Result], None]" = ignore,
+    *,
+    allow_nonfinite: bool = False,
 ) -> "list[Result]":
-    """Run requests of one model, and let people watch and interrupt it."""
+    """Run requests of one model, and let people watch and interrupt it; `on_batch` is given what is painted."""
     count = sum(request.count for request in requests)
     with (
         narrating(quiet=surface.quiet),
@@ -207,7 +232,7 @@ def paint(
                 check()
                 on_step(replace(progress, image=before + progress.image) if before else progress)
 
-            results.append(studio.run(request, watched))
+            results.append(studio.run(request, watched, on_batch))
         return results
 
 

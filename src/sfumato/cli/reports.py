@@ -76,6 +76,7 @@ def bench_txt2img(
     from sfumato.cli.painting import build, check_precision, require_model
     from sfumato.errors import RequestError
     from sfumato.runtime import bench
+    from sfumato.runtime.devices import choose_device
     from sfumato.runtime.precision import cpu_name
 
     if not 1 <= repeat <= 100:
@@ -84,6 +85,7 @@ def bench_txt2img(
     request = build({"prompt": prompt, "seed": 1, "model": model, "steps": steps}, size)
     checked_precision = check_precision(precision)
     require_model(request.model)
+    choose_device(device)
     note(f"cold: {repeat} fresh processes, one picture each")
     with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
         command = ["txt2img", prompt, "--seed", "1", "--quiet", "--device", device, "--precision", precision]
@@ -121,10 +123,12 @@ def bench_load(*, model: str | None, repeat: int, device: str, precision: str, a
     from sfumato.cli.painting import check_precision
     from sfumato.errors import OutputError, RequestError
     from sfumato.runtime import bench
+    from sfumato.runtime.devices import choose_device
 
     if not 1 <= repeat <= 100:
         raise RequestError(f"repeat {repeat} must be 1 to 100; 3 is the default")
     check_precision(precision)
+    choose_device(device)
     with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
         if model is None:
             path = Path(folder) / "stand-in.safetensors"

@@ -1,11 +1,12 @@
 """The mathematics of diffusion: paths, parameterisations, schedules, denoisers, guidance, noise and samplers.
 
 It imports nothing else of sfumato, opens no file and knows no picture format. Read it in this order: `path`,
-`scalings`, `schedules`, `denoiser`, `guidance`, `step`, `samplers`.
+`scalings`, `schedules`, `denoiser`, `guidance`, `step`, `descent`, `samplers`.
 """
 
 from .conditioning import Conditioning, batch
 from .denoiser import Denoise, Denoiser, Network
+from .descent import Descent
 from .guidance import classifier_free, renoised
 from .noise import BrownianNoise, ImageNoise, NoiseSource
 from .path import PATHS, STRAIGHT, VARIANCE_EXPLODING, VARIANCE_PRESERVING, Path
@@ -28,6 +29,7 @@ __all__ = [
     "Conditioning",
     "Denoise",
     "Denoiser",
+    "Descent",
     "DiscreteSchedule",
     "FlowSchedule",
     "Grid",

@@ -30,6 +30,7 @@ SAMPLER_LABELS: dict[Sampler, str] = {
     "plms": "PLMS",
     "unipc": "UniPC",
     "deis": "DEIS",
+    "deis_2m": "DEIS 2M",
     "lcm": "LCM",
     "tcd": "TCD",
 }
@@ -66,7 +67,7 @@ _SAMPLERS: dict[str, Sampler] = {
     "dpm2ancestral": "dpm_2_a",
     "dpmpp2sancestral": "dpmpp_2s_a",
     "lmsdiscrete": "lms",
-    "deismultistep": "deis",
+    "deismultistep": "deis_2m",
     "flowmatchheundiscrete": "heun",
     "dpmad": "dpm_adaptive",  # AUTOMATIC1111's alias
     "ddimv3": "ddim",

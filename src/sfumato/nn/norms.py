@@ -21,7 +21,7 @@ class GroupNorm(nn.GroupNorm):
         small = x[0, 0].numel() < SMALL_MAP and x.is_contiguous(memory_format=torch.channels_last)
         if x.device.type != "cpu" or x.dtype == torch.float64 or not small:
             return super().forward(x)
-        return _Moments.apply(x, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
+        return _Moments.apply(x, self.weight, self.bias, self.num_groups, self.eps)
 
 
 class _Moments(torch.autograd.Function):
@@ -40,7 +40,7 @@ class _Moments(torch.autograd.Function):
         return _weighed(bias - mean * scale, rows, scale).view_as(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale = ctx.saved_tensors
         groups, each = ctx.groups, x[0].numel() // ctx.groups

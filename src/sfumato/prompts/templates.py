@@ -48,12 +48,12 @@ def expand(template: str, seed: int, *, wildcards: Path | None = None) -> str:
         RequestError: not a template, or one that is too long, too deep or has no end.
         UnknownNameError: a wildcard that the folder does not have, or that yields nothing.
     """
+    if wildcards is not None and not wildcards.is_dir():
+        raise RequestError(f"the folder of wildcards {wildcards} does not exist; create it, with a text file for each")
     if not re.search(r"[{}]|__|\$\{", template):
         return template
     if len(template) > MAX_LENGTH:
         raise RequestError(f"the template has {len(template)} characters; at most {MAX_LENGTH} are allowed; shorten it")
-    if wildcards is not None and not wildcards.is_dir():
-        raise RequestError(f"the folder of wildcards {wildcards} does not exist; create it, with a text file for each")
     _check_size(template)
     text, masked = _mask(template)
     sampler = _BoundedSampler()

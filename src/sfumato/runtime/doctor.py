@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from sfumato.errors import SfumatoError
+from sfumato.errors import SfumatoError, UnknownNameError
 from sfumato.runtime import precision
 from sfumato.runtime.devices import choose_device
 
@@ -92,6 +92,8 @@ def _torch() -> Section:
 def _choices(name: str) -> Section:
     try:
         device = choose_device(name)
+    except UnknownNameError:
+        raise
     except SfumatoError as error:
         return {"problem": str(error)}
     choice = precision.choose(device)

@@ -62,10 +62,18 @@ def resolve(model: Model, request: Txt2Img) -> Txt2Img:
 
 
 @torch.inference_mode()
-def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None], worn: Worn = BARE) -> Result:
+def txt2img(
+    model: Model,
+    request: Txt2Img,
+    on_step: Callable[[Progress], None],
+    on_batch: Callable[[Result], None],
+    worn: Worn = BARE,
+) -> Result:
     """Paint `request`, which `resolve` made exact. Picture i has seed + i, alone as in any batch.
 
     Args:
+        on_step: is told of each sampling step.
+        on_batch: is given each batch of pictures when it is painted.
         worn: the adapters that the model wears, which are those that the request asks for.
 
     Raises:
@@ -92,6 +100,23 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None],
     traces: list[Trace] = []
     all_seeds = list(range(request.seed, request.seed + request.count))
     steps = 0
+
+    def painted(since: int) -> Result:
+        timings = {"load": model.seconds.get("load", 0.0), **clock.laps}
+        timings["steps_per_second"] = steps / clock.laps["sample"]
+        return Result(
+            images[since:],
+            request,
+            all_seeds[since : len(images)],
+            timings,
+            model.hash,
+            str(model.device),
+            PRECISIONS[model.dtype],
+            worn.lora_hashes,
+            worn.embedding_hashes,
+            traces[since:],
+        )
+
     for seeds in way.batches(all_seeds, request.batch):
         first = len(images)
         noise = way.noise(seeds, shape, device=model.device)
@@ -120,20 +145,9 @@ def txt2img(model: Model, request: Txt2Img, on_step: Callable[[Progress], None],
                 )
             images += [to_pil(picture) for picture in pixels]
         clock.lap("decode")
-    timings = {"load": model.seconds.get("load", 0.0), **clock.laps}
-    timings["steps_per_second"] = steps / clock.laps["sample"]
-    return Result(
-        images,
-        request,
-        all_seeds,
-        timings,
-        model.hash,
-        str(model.device),
-        PRECISIONS[model.dtype],
-        worn.lora_hashes,
-        worn.embedding_hashes,
-        traces,
-    )
+        on_batch(painted(first))
+        clock.skip()
+    return painted(0)
 
 
 def conditioned(model: Model, request: Txt2Img, way: Plan, words: Mapping[str, Sequence[int]] | None = None) -> Denoise:
@@ -206,3 +220,7 @@ class _Clock:
         now = time.perf_counter()
         self.laps[name] = self.laps.get(name, 0.0) + now - self._since
         self._since = now
+
+    def skip(self) -> None:
+        """What was done since the last lap is not ours."""
+        self._since = time.perf_counter()

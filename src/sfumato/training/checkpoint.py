@@ -17,8 +17,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from sfumato.checkpoints.folder import weights_file
+from sfumato.checkpoints.rules import fit
+from sfumato.checkpoints.save import STEMS
+from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import TrainingError
 from sfumato.files import sha256
 
@@ -171,3 +175,13 @@ def unpack_optimizer(
             _, index, name = key.rsplit("/", 2)
             state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def take_over(part: nn.Module, folder: Path) -> None:
+    """Give `part` the weights in that folder of a model, which must be of its form.
+
+    Raises:
+        CheckpointError: they are missing, damaged or of another form.
+    """
+    file = weights_file(folder, STEMS.get(folder.name, "diffusion_pytorch_model"))
+    fit(part, read_tensors(file), str(file), torch.float32)

@@ -1,7 +1,5 @@
 """Training the picture classifier on renders alone: one head an attribute, mild distortions, held-out accuracy."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -20,14 +18,12 @@ from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
-from sfumato.training.data import Attributes, Order, Pictures, generator_for
+from sfumato.training.data import Order, Pictures, generator_for
+from sfumato.training.heads import UNCOUNTED, Questions, error, rights
 from sfumato.training.loop import LoopConfig
 
 PART = "classifier"
 """The folder of an export that holds it."""
-
-UNCOUNTED = -100
-"""The target where a head has nothing to say of a picture; `cross_entropy` leaves it out."""
 
 
 class ClassifierRun(BaseModel):
@@ -68,26 +64,6 @@ def load_classifier(export: Path) -> PictureClassifier:
     return model.eval().requires_grad_(False)
 
 
-def heads_of(attributes: Iterable[Attributes], ignored: Collection[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """A head an attribute with all its words, sorted; "" among them where a kind of pictures has it only at times."""
-    words: dict[str, set[str]] = defaultdict(set)
-    kinds = kinds_with(rows := list(attributes))
-    for row in rows:
-        for key, having in kinds.items():
-            if key not in ignored and row["kind"] in having:
-                words[key].add(row.get(key, ""))
-    return tuple((key, tuple(sorted(words[key]))) for key in sorted(words) if len(words[key]) > 1)
-
-
-def kinds_with(attributes: Iterable[Attributes]) -> dict[str, set[str]]:
-    """The kinds of pictures in which each attribute occurs."""
-    kinds: dict[str, set[str]] = defaultdict(set)
-    for row in attributes:
-        for key in row:
-            kinds[key].add(row["kind"])
-    return kinds
-
-
 def distort(pixels: Float[Tensor, "b 3 h w"], strength: float, rng: torch.Generator) -> Float[Tensor, "b 3 h w"]:
     """Shift, zoom, blur, colour and grain of a picture's own amount, up to what a painted picture may have of them.
 
@@ -112,16 +88,14 @@ def distort(pixels: Float[Tensor, "b 3 h w"], strength: float, rng: torch.Genera
 
 
 class ClassifierTask:
-    """The mean over heads of each head's cross entropy.
-
-    A head learns only from kinds of pictures that have its attribute at all; among these a picture without it is "".
-    """
+    """Every question that the attributes allow, asked of the picture."""
 
     def __init__(self, run: ClassifierRun, folder: Path) -> None:
         self.run = run
         self.pictures = Pictures(run.data)
         train = [self.pictures.attributes[i] for i in self.pictures.train.tolist()]
-        heads = heads_of(train, run.ignored)
+        self.questions = Questions(train, run.ignored)
+        heads = self.questions.heads
         if not heads:
             raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be learned from it")
         torch.manual_seed(run.loop.seed)
@@ -134,33 +108,18 @@ class ClassifierTask:
                 f"pictures of {self.pictures.size} px at size={size} do not fit fold={run.fold} and "
                 f"{len(run.channels)} channels, which need a multiple of {self.model.config.factor}"
             )
-        self.kinds = kinds_with(train)
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
         self.content = {"data": self.pictures.digest}
 
     def _targets(self, indices: Int[Tensor, " b"]) -> dict[str, Int[Tensor, " b"]]:
-        rows = [self.pictures.attributes[i] for i in indices.tolist()]
-        return {name: self._target(name, words, rows) for name, words in self.model.config.heads}
-
-    def _target(self, name: str, words: tuple[str, ...], rows: list[Attributes]) -> Int[Tensor, " b"]:
-        place = {word: k for k, word in enumerate(words)}
-        having = self.kinds[name]
-        return torch.tensor(
-            [place.get(row.get(name, ""), UNCOUNTED) if row["kind"] in having else UNCOUNTED for row in rows]
-        )
+        return self.questions.targets([self.pictures.attributes[i] for i in indices.tolist()])
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""
         with torch.autocast("cpu", enabled=False):  # places on a grid need float32
             pixels = distort(self.model.shrunk(self.pictures.pixels(indices)), self.run.distortion, rng)
         answers: dict[str, Tensor] = model(pixels.to(memory_format=torch.channels_last))
-        targets = self._targets(indices)
-        losses = [
-            F.cross_entropy(answers[name].float(), target, ignore_index=UNCOUNTED)
-            for name, target in targets.items()
-            if bool((target != UNCOUNTED).any())
-        ]
-        return {"loss": torch.stack(losses).mean()}
+        return {"loss": error(answers, self._targets(indices))}
 
     @torch.no_grad()
     def _held_out(self, model: nn.Module) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
@@ -176,12 +135,7 @@ class ClassifierTask:
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The share of right answers of each head on held-out pictures as they are, and the heads' mean."""
         _, answers, targets = self._held_out(model)
-        rights = {}
-        for name, target in targets.items():
-            counted = target != UNCOUNTED
-            if bool(counted.any()):
-                rights[name] = float((answers[name].argmax(1) == target)[counted].float().mean())
-        return {"mean": sum(rights.values()) / len(rights), **rights}
+        return rights(answers, targets)
 
     def sheet(self, model: nn.Module) -> Image.Image:
         """The held-out pictures of which most answers are wrong."""

@@ -4,9 +4,12 @@ All randomness of a run is a function of (seed, step): nothing has to be saved t
 """
 
 import hashlib
+import importlib
 import json
 import random
-from collections.abc import Mapping
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from torch import Tensor
 from sfumato.errors import TrainingError
 
 Attributes = Mapping[str, Any]
+Caption = Callable[[Attributes, random.Random], str]
 
 
 class Pictures:
@@ -98,6 +102,20 @@ def own_caption(attributes: Attributes, rng: random.Random) -> str:
     return str(caption)
 
 
+def import_caption(name: str | None) -> Caption:
+    """The function that "module:function" names, looked for in the working folder as well; None: `own_caption`."""
+    if name is None:
+        return own_caption
+    module, _, function = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        caption: Caption = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TrainingError(f"captions={name!r} is not an importable module:function: {error}") from error
+    return caption
+
+
 def generator_for(seed: int, *position: int) -> torch.Generator:
     """A generator that depends on the seed and the position (step, micro-batch) alone."""
     words = np.random.SeedSequence([seed, *position]).generate_state(2, np.uint32)
@@ -130,3 +148,15 @@ class Order:
             order = torch.randperm(len(self.indices), generator=generator_for(self.seed, 0, epoch))
             self._epoch = (epoch, self.indices[order])
         return self._epoch[1][place]
+
+
+def shares_of(pictures: Pictures, shares: Mapping[str, float]) -> Float[Tensor, " n"] | None:
+    """One weight a picture of the training split, such that each kind is drawn with its share; None without shares."""
+    if not shares:
+        return None
+    kinds = [pictures.attributes[i]["kind"] for i in pictures.train.tolist()]
+    unknown = set(kinds) ^ set(shares)
+    if unknown:
+        raise TrainingError(f"shares must name each kind in the data once; check {', '.join(sorted(unknown))}")
+    counts = Counter(kinds)
+    return torch.tensor([shares[kind] / counts[kind] for kind in kinds])

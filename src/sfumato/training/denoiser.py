@@ -5,11 +5,7 @@ is the flow's or v's, on the scalings that sampling uses.
 """
 
 import hashlib
-import importlib
 import random
-import sys
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,10 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.progress import track
 from torch import Tensor, nn
 
-from sfumato.checkpoints.folder import weights_file
-from sfumato.checkpoints.rules import fit
-from sfumato.checkpoints.save import STEMS, save_index, save_part
-from sfumato.checkpoints.tensors import read_tensors
+from sfumato.checkpoints.save import save_index, save_part
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.guidance import classifier_free
@@ -32,21 +25,19 @@ from sfumato.diffusion.noise import ImageNoise
 from sfumato.diffusion.samplers import Descent, euler
 from sfumato.diffusion.scalings import FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, Schedule
-from sfumato.errors import TrainingError
 from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
-from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.world import World
 from sfumato.training.augment import Augment, view
 from sfumato.training.autoencoder import load_autoencoder
-from sfumato.training.checkpoint import whole_folder
-from sfumato.training.data import Attributes, Order, Pictures, generator_for, own_caption
+from sfumato.training.checkpoint import take_over
+from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, logit_normal, network_input, uniform
-from sfumato.training.tokenizer import train_tokenizer
+from sfumato.training.text import TextConfig, kept_tokenizer
 
 SCHEDULERS: dict[str, dict[str, Any]] = {
     "flow": {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.0},
@@ -63,20 +54,6 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     },
 }
 """How a model trained with that prediction is sampled."""
-
-Caption = Callable[[Attributes, random.Random], str]
-
-
-class TextConfig(BaseModel):
-    """The tokenizer and the text transformer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    vocabulary: int = Field(2048, gt=600)
-    window: int = Field(48, gt=2)
-    width: int = Field(256, gt=0)
-    layers: int = Field(3, gt=0)
-    heads: int = Field(4, gt=0)
 
 
 class NetworkConfig(BaseModel):
@@ -110,8 +87,9 @@ class DenoiserRun(BaseModel):
     augment: Augment = Augment()
     start: Path | None = None
     """Begin with the networks of the model in this folder (diffusers layout) instead of random ones."""
-    start_text: bool = True
-    """Take over its tokenizer and text encoder as well; else only the U-Net, and text is learned anew."""
+    start_text: bool | Path = True
+    """Take over its tokenizer and text encoder as well; those in another folder, such as the export of a `text` run;
+    or neither: text is learned anew."""
     text: TextConfig = TextConfig()
     network: NetworkConfig = NetworkConfig()
     loop: LoopConfig
@@ -143,23 +121,23 @@ class DenoiserTask:
     def __init__(self, run: DenoiserRun, folder: Path) -> None:
         self.run = run
         self.pictures = Pictures(run.data)
-        self.caption = _import_caption(run.captions)
+        self.caption = import_caption(run.captions)
         self.autoencoder = load_autoencoder(run.autoencoder)
         self.views = [
             cached_latents(self.pictures, self.autoencoder, run.autoencoder, number, run.augment, run.loop.seed)
             for number in range(run.views)
         ]
         self.latents = self.views[0]
-        self.tokenizer = self._tokenizer(folder / "tokenizer")
+        text = run.start_text if isinstance(run.start_text, Path) else run.start if run.start_text else None
+        self.tokenizer = kept_tokenizer(folder / "tokenizer", text, run.text, self._corpus)
         torch.manual_seed(run.loop.seed)
-        self.model = TextToImage(CLIPTextEncoder(self._text_config()), UNet(self._unet_config()))
+        self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(self._unet_config()))
         _start_gently(self.model.unet)
         if run.start is not None:
-            _take_over(self.model.unet, run.start / "unet")
-            if run.start_text:
-                _take_over(self.model.text_encoder, run.start / "text_encoder")
-        train = self.pictures.train
-        self.order = Order(train, run.loop.batch, run.loop.seed, _weights(self.pictures, train, run.shares))
+            take_over(self.model.unet, run.start / "unet")
+        if text is not None:
+            take_over(self.model.text_encoder, text / "text_encoder")
+        self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed, shares_of(self.pictures, run.shares))
         self.content = {
             "data": self.pictures.digest,
             "autoencoder": sha256(run.autoencoder / "diffusion_pytorch_model.safetensors"),
@@ -171,34 +149,9 @@ class DenoiserTask:
         )
         self.draw = logit_normal() if run.prediction == "flow" else uniform(self.schedule)
 
-    def _tokenizer(self, folder: Path) -> ClipTokenizer:
-        """Learned when the run begins and kept with it: among ties, learning differs from process to process."""
-        if not folder.is_dir():
-            with whole_folder(folder) as temporary:
-                if self.run.start is not None and self.run.start_text:
-                    ClipTokenizer.from_folder(self.run.start / "tokenizer").save(temporary)
-                else:
-                    train_tokenizer(self._corpus(), self.run.text.vocabulary, self.run.text.window).save(temporary)
-        return ClipTokenizer.from_folder(folder)
-
     def _corpus(self) -> list[str]:
         rng = random.Random(self.run.loop.seed)
         return [self.caption(self.pictures.attributes[i], rng) for i in self.pictures.train.tolist()]
-
-    def _text_config(self) -> CLIPTextConfig:
-        text, words = self.run.text, self.tokenizer
-        return CLIPTextConfig(
-            vocab_size=len(words.vocabulary),
-            hidden_size=text.width,
-            intermediate_size=4 * text.width,
-            num_hidden_layers=text.layers,
-            num_attention_heads=text.heads,
-            max_position_embeddings=text.window,
-            projection_dim=text.width,
-            bos_token_id=words.begin,
-            eos_token_id=words.end,
-            pad_token_id=words.end,
-        )
 
     def _unet_config(self) -> UNetConfig:
         network, channels = self.run.network, self.autoencoder.latent_channels
@@ -315,37 +268,6 @@ def cached_latents(
         cache.flush()
         temporary.rename(path)
     return np.load(path, mmap_mode="r")
-
-
-def _import_caption(name: str | None) -> Caption:
-    if name is None:
-        return own_caption
-    module, _, function = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        caption: Caption = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise TrainingError(f"captions={name!r} is not an importable module:function: {error}") from error
-    return caption
-
-
-def _weights(pictures: Pictures, indices: Tensor, shares: dict[str, float]) -> Tensor | None:
-    """One weight a picture, such that each kind is drawn with its share; None draws evenly without replacement."""
-    if not shares:
-        return None
-    kinds = [pictures.attributes[i]["kind"] for i in indices.tolist()]
-    unknown = set(kinds) ^ set(shares)
-    if unknown:
-        raise TrainingError(f"shares must name each kind in the data once; check {', '.join(sorted(unknown))}")
-    counts = Counter(kinds)
-    return torch.tensor([shares[kind] / counts[kind] for kind in kinds])
-
-
-def _take_over(part: nn.Module, folder: Path) -> None:
-    """Give `part` the weights in a model's folder, which must be of its form."""
-    file = weights_file(folder, STEMS.get(folder.name, "diffusion_pytorch_model"))
-    fit(part, read_tensors(file), str(file), torch.float32)
 
 
 def _start_gently(unet: UNet) -> None:

@@ -18,13 +18,15 @@ from sfumato.training.checkpoint import latest_facts
 from sfumato.training.classifier import ClassifierRun, ClassifierTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
+from sfumato.training.text import TextRun, TextTask
 
-Run = AutoencoderRun | ClassifierRun | DenoiserRun
+Run = AutoencoderRun | ClassifierRun | DenoiserRun | TextRun
 
 TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "autoencoder": (AutoencoderRun, autoencoder_task),
     "classifier": (ClassifierRun, ClassifierTask),
     "denoiser": (DenoiserRun, DenoiserTask),
+    "text": (TextRun, TextTask),
 }
 """What `task = "..."` in a TOML may say: its configuration, and the task of it in a run's folder."""
 

@@ -1,13 +1,14 @@
 """Words for what the drawings show, and nothing but tables: which variant or colour is called what.
 
 A table maps a variant of a DiceBear style to the words a person would type; `UNNAMED` means that the variant
-is drawn but not worth a word (an ordinary eye, a plain eyebrow). Each style has a module with its `Tables`.
+is drawn but not worth a word (an ordinary eye, a plain eyebrow). Each style has a module with its `Tables`; those of
+plants, planets and landscapes, whose choices hang together otherwise, are in `scenes`.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from . import adventurer, avataaars, big_smile, bottts, critters, micah, personas, toon_head, voxel_art
+from . import adventurer, avataaars, big_smile, bottts, critters, micah, personas, scenes, toon_head, voxel_art
 from .big_smile import PAINTED
 from .common import BACKGROUNDS, MORE_CLOTHES, MORE_HAIR, UNNAMED, Tables, Words
 from .toon_head import TOON_HAIR
@@ -70,7 +71,7 @@ VARIANTS: Final = {style: tables.variants for style, tables in _TABLES.items()}
 # style -> what is never drawn
 EXCLUDED: Final = {style: tables.excluded for style, tables in _TABLES.items()}
 # style -> combinations of (attribute, words) which no training picture shows
-HELD_OUT: Final = {style: tables.held_out for style, tables in _TABLES.items()}
+HELD_OUT: Final = {**{style: tables.held_out for style, tables in _TABLES.items()}, **scenes.HELD_OUT}
 
 # kind -> backgrounds before which no training picture of the kind stands
 HELD_OUT_BACKGROUNDS: Final[Mapping[str, frozenset[str]]] = {

@@ -4,16 +4,12 @@ A sampler calls ``denoise(x, sigma)``, which gives the clean estimate D, and mov
 most of them by the one step of `step`. It knows nothing of networks, prompts or guidance. Preview, progress,
 cancelling and saving are a ``for`` loop around it.
 
-Every sampler takes ``(denoise, x, sigmas, *, noise, path)``, which mean the same throughout:
+Every sampler takes a `Descent`: the denoiser, where to start, the levels, the noise and the path. The rows of
+`SAMPLERS` take these one by one.
 
-    denoise  D(x, sigma); see `denoiser.Denoise`
-    x        (b, c, h, w) at level sigmas[0]; to start from nothing, ``path.prior(noise(), sigmas[0])``
-    sigmas   (steps + 1,), strictly descending, the last one 0 or above; see `schedules.GRIDS`
-    noise    fresh unit noise at each call; called only by samplers which add noise, never for a step to 0
-    path     that of the denoiser's parameterisation
-
-The step to sigma 0 returns exactly the D of the step. ValueError is raised, at the first step, for sigmas
-which do not descend and for a missing noise source. How exact each sampler is, measured: ``docs/samplers.md``.
+The step to sigma 0 returns exactly the D of the step; `lms` alone extrapolates. ValueError is raised, at the
+first step, for sigmas which do not descend and for a missing noise source. How exact each sampler is, measured:
+``docs/samplers.md``.
 
 A new sampler is a function, in the file of its family, and a row of `table`:
 
@@ -34,22 +30,25 @@ arXiv:2204.13902); Luo et al. 2023 (LCM, arXiv:2310.04378); Zheng et al. 2024 (T
 (Restart, arXiv:2306.14878).
 """
 
+from ..descent import Descent
 from ..step import Step
 from .ancestral import ddim, ddpm, euler, euler_a, lcm, tcd
 from .dpm_solver import dpm_adaptive, dpm_fast
 from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
-from .multistep import deis, lms, plms
+from .multistep import deis, deis_2m, lms, plms
 from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 from .table import SAMPLERS, Sampler, SamplerFunction
 
 __all__ = [
     "SAMPLERS",
+    "Descent",
     "Sampler",
     "SamplerFunction",
     "Step",
     "ddim",
     "ddpm",
     "deis",
+    "deis_2m",
     "dpm_2",
     "dpm_2_a",
     "dpm_adaptive",

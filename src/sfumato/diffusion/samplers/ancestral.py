@@ -2,99 +2,48 @@
 
 from collections.abc import Iterator
 
-from jaxtyping import Float
-from torch import Tensor
-
-from ..denoiser import Denoise
-from ..noise import NoiseSource
-from ..path import VARIANCE_EXPLODING, Path
+from ..descent import Descent
 from ..schedules import Schedule
-from ..step import Level, Step, level, strides
+from ..step import Level, Step, level
 
 
-def ddim(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 0.0,
-) -> Iterator[Step]:
+def ddim(way: Descent, *, eta: float = 0.0) -> Iterator[Step]:
     """DDIM (Song et al. 2021, eq. 12 and 16): eta 0 is deterministic, eta 1 is ancestral, as DDPM."""
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
-        kept = stride.kept(eta)
-        x = stride.remix(x, clean, kept, stride.fresh(noise, kept))
+    x = way.x
+    for stride in way.strides():
+        x, clean = way.stepped(x, stride, eta)
         yield stride.done(x, clean)
 
 
-def euler(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def euler(way: Descent) -> Iterator[Step]:
     """Euler's method on ``dx/dsigma = (x - D) / sigma`` (Karras et al. 2022), which is DDIM."""
-    return ddim(denoise, x, sigmas, path=path)
+    return ddim(way)
 
 
-def euler_a(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 1.0,
-) -> Iterator[Step]:
+def euler_a(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """Euler ancestral (k-diffusion): Euler to below the next level, and noise up to it: DDIM with an eta."""
-    return ddim(denoise, x, sigmas, noise=noise, path=path, eta=eta)
+    return ddim(way, eta=eta)
 
 
-def ddpm(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def ddpm(way: Descent) -> Iterator[Step]:
     """DDPM (Ho et al. 2020, algorithm 2, with the posterior's variance): DDIM with eta 1."""
-    return ddim(denoise, x, sigmas, noise=noise, path=path, eta=1.0)
+    return ddim(way, eta=1.0)
 
 
-def lcm(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def lcm(way: Descent) -> Iterator[Step]:
     """Multistep consistency sampling: D, then all the noise anew (Luo et al. 2023, algorithm 3).
 
     For networks distilled to give the end of the trajectory. A plain denoiser gives the mean of what may be
     there, and the samples come out too smooth, however many the steps.
     """
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
-        x = stride.remix(x, clean, 0.0, stride.fresh(noise, 0.0))
+    x = way.x
+    for stride in way.strides():
+        clean = way.clean(x, stride.now)
+        x = stride.remix(x, clean, 0.0, stride.fresh(way.noise, 0.0))
         yield stride.done(x, clean)
 
 
-def tcd(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 0.3,
-    schedule: Schedule | None = None,
-) -> Iterator[Step]:
+def tcd(way: Descent, *, eta: float = 0.3, schedule: Schedule | None = None) -> Iterator[Step]:
     """Trajectory consistency sampling (Zheng et al. 2024, algorithm 4): to before the next time, and noise back.
 
     The step goes to ``1 - eta`` of the next time (the paper's gamma is eta), and noise is added up to it.
@@ -104,14 +53,15 @@ def tcd(
 
     def earlier(then: Level) -> Level:
         if schedule is None:
-            return level(path, (1 - eta) * then.tensor)
+            return level(way.path, (1 - eta) * then.tensor)
         label = ((1 - eta) * schedule.label(then.tensor) + 1e-3).floor()  # 998.9999 is 999
-        return level(path, schedule.sigma(label).to(then.tensor))
+        return level(way.path, schedule.sigma(label).to(then.tensor))
 
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
+    x = way.x
+    for stride in way.strides():
+        clean = way.clean(x, stride.now)
         kept = 1.0
         if eta > 0 and stride.then.sigma > 0:
             kept = min(1.0, earlier(stride.then).ratio / stride.then.ratio)
-        x = stride.remix(x, clean, kept, stride.fresh(noise, kept))
+        x = stride.remix(x, clean, kept, stride.fresh(way.noise, kept))
         yield stride.done(x, clean)

@@ -7,33 +7,23 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from jaxtyping import Float
 from torch import Tensor
 
-from ..denoiser import Denoise
-from ..noise import NoiseSource
-from ..path import VARIANCE_EXPLODING, Path
-from ..step import Step, Stride, strides
+from ..descent import Descent
+from ..step import Step, Stride
 from .averages import averaging, mean, moments
 
 # ---------------------------------------------------------------------------------------------- multistep
 
 
-def dpmpp_2m_sde(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 1.0,
-) -> Iterator[Step]:
+def dpmpp_2m_sde(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """SDE-DPM-Solver++(2M) (Lu et al. 2022), the midpoint form: `dpmpp_2m` with noise; eta 0 is that."""
+    x = way.x
     before: tuple[Tensor, float] | None = None
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
+    for stride in way.strides():
+        clean = way.clean(x, stride.now)
         kept = _kept(eta, stride.gain)
-        x = stride.remix(x, _midway(clean, stride.gain, before), kept, stride.fresh(noise, kept))
+        x = stride.remix(x, _midway(clean, stride.gain, before), kept, stride.fresh(way.noise, kept))
         before = clean, stride.gain
         yield stride.done(x, clean)
 
@@ -42,16 +32,9 @@ def _kept(eta: float, gain: float) -> float:
     return math.exp(-eta * gain) if eta else 1.0
 
 
-def dpmpp_2m(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def dpmpp_2m(way: Descent) -> Iterator[Step]:
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): D of this step and the last, carried on to mid-step."""
-    return dpmpp_2m_sde(denoise, x, sigmas, path=path, eta=0.0)
+    return dpmpp_2m_sde(way, eta=0.0)
 
 
 def _midway(clean: Tensor, gain: float, before: tuple[Tensor, float] | None) -> Tensor:
@@ -65,23 +48,16 @@ def _midway(clean: Tensor, gain: float, before: tuple[Tensor, float] | None) -> 
     return clean + gain / (2 * gain_before) * (clean - clean_before)
 
 
-def dpmpp_3m_sde(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 1.0,
-) -> Iterator[Step]:
+def dpmpp_3m_sde(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM-Solver++(3M) with noise (k-diffusion's ``dpmpp_3m_sde``; diffusers' ``solver_order=3``).
 
     With D on the parabola ``D + d1 u + d2 u^2`` of the last three, u the share of the step, the published
     solver takes half of d2, as if it were a second derivative. So do we; it costs the third order.
     """
+    x = way.x
     earlier: list[tuple[Tensor, float]] = []  # D and h of the steps before, the newest first
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
+    for stride in way.strides():
+        clean = way.clean(x, stride.now)
         better = clean
         if earlier and math.isfinite(stride.gain):
             _, mean_u, mean_uu = moments((1 + eta) * stride.gain, 3)
@@ -94,28 +70,22 @@ def dpmpp_3m_sde(
                 bend = (slope - (last - earlier[1][0]) / r1) / (r0 + r1)
                 better = clean + mean_u * (slope + r0 * bend) + mean_uu / 2 * bend
         kept = _kept(eta, stride.gain)
-        x = stride.remix(x, better, kept, stride.fresh(noise, kept))
+        x = stride.remix(x, better, kept, stride.fresh(way.noise, kept))
         earlier = [(clean, stride.gain), *earlier[:1]] if math.isfinite(stride.gain) else []
         yield stride.done(x, clean)
 
 
-def unipc(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def unipc(way: Descent) -> Iterator[Step]:
     """UniPC-2 with B(h) = e^h - 1 (Zhao et al. 2023; ``bh2`` in diffusers).
 
     The predictor is `dpmpp_2m`. Once D is known at the end of a step, the step is done again with that D as a
     third point: the corrector, which costs no evaluation. A step yields the prediction, not yet corrected.
     """
+    x = way.x
     earlier: tuple[Tensor, float] | None = None  # D and h of the step before the last
     last: tuple[Stride, Tensor, Tensor] | None = None  # the last step, x at its start, and D there
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
+    for stride in way.strides():
+        clean = way.clean(x, stride.now)
         if last is not None:
             before, x_before, clean_before = last
             x = before.remix(x_before, _throughout(clean_before, clean, before.gain, earlier))
@@ -139,55 +109,41 @@ def _throughout(clean: Tensor, ahead: Tensor, gain: float, before: tuple[Tensor,
 # --------------------------------------------------------------------------------------------- single step
 
 
-def dpmpp_2s_a(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 1.0,
-) -> Iterator[Step]:
+def dpmpp_2s_a(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM-Solver++(2S) to below the next level, and noise up to it (k-diffusion's ``dpmpp_2s_ancestral``).
 
     D is found again half way to there, in log SNR. Two evaluations a step; one for the step to 0, and for a
     step from pure noise, which has no middle.
     """
-    for stride in strides(sigmas, path):
-        clean = better = denoise(x, stride.now.tensor)
+    x = way.x
+    for stride in way.strides():
+        clean = better = way.clean(x, stride.now)
         kept = stride.kept(eta)
-        down = stride.down(path, kept)
+        down = stride.down(way.path, kept)
         if math.isfinite(down.gain):
-            half = replace(stride, then=down.middle(path))
-            better = denoise(half.remix(x, clean), half.then.tensor)
-        x = stride.remix(x, better, kept, stride.fresh(noise, kept))
+            half = replace(stride, then=down.middle(way.path))
+            better = way.clean(half.remix(x, clean), half.then)
+        x = stride.remix(x, better, kept, stride.fresh(way.noise, kept))
         yield stride.done(x, clean)
 
 
-def dpmpp_sde(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 1.0,
-) -> Iterator[Step]:
+def dpmpp_sde(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM-Solver++(2S) with noise (Lu et al. 2022, algorithm 1; k-diffusion's ``dpmpp_sde``).
 
     D is found again in the middle of the step, in log SNR. Two evaluations a step; one for the step to 0, and
     for a step from pure noise, which has no middle.
     """
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
+    x = way.x
+    for stride in way.strides():
+        clean = way.clean(x, stride.now)
         if math.isinf(stride.gain):
             kept = 0.0 if eta else 1.0
-            x = stride.remix(x, clean, kept, stride.fresh(noise, kept))
+            x = stride.remix(x, clean, kept, stride.fresh(way.noise, kept))
         else:
             kept = math.exp(-eta * stride.gain / 2)  # of the noise, by each half of the step
-            half = replace(stride, then=stride.middle(path))
-            first, second = half.fresh(noise, kept), replace(stride, now=half.then).fresh(noise, kept)
-            better = denoise(half.remix(x, clean, kept, first), half.then.tensor)
+            half = replace(stride, then=stride.middle(way.path))
+            first, second = half.fresh(way.noise, kept), replace(stride, now=half.then).fresh(way.noise, kept)
+            better = way.clean(half.remix(x, clean, kept, first), half.then)
             x = stride.remix(x, better, kept**2, _both_halves(first, second, kept))
         yield stride.done(x, clean)
 

@@ -6,65 +6,48 @@ The solvers of DPM-Solver++ carry on D instead; see `dpmpp`.
 import math
 from collections.abc import Iterator
 
-from jaxtyping import Float
 from torch import Tensor
 
-from ..denoiser import Denoise
-from ..noise import NoiseSource
-from ..path import VARIANCE_EXPLODING, Path
-from ..step import Level, Step, strides
+from ..descent import Descent
+from ..step import Level, Step
 from .averages import averaging, mean
 
 
-def lms(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def lms(way: Descent) -> Iterator[Step]:
     """Linear multistep (k-diffusion): Adams-Bashforth on the last four, with the weights for uneven steps.
 
-    D and e are polynomials in sigma. The start has a single point, and so an error of the second order.
+    D and e are polynomials in sigma, which are followed in the step to 0 as well: unlike that of other samplers,
+    it does not return the last D. The start has a single point, and so an error of the second order.
     """
+    x = way.x
     found: list[tuple[Level, Tensor, Tensor]] = []  # level, D and e there, the newest first
-    for stride in strides(sigmas, path):
+    for stride in way.strides():
         now, then = stride.now, stride.then
-        clean = denoise(x, now.tensor)
+        clean = way.clean(x, now)
         found = [(now, clean, now.noise(x, clean)), *found[:3]]
-        if then.sigma == 0:
-            x = clean
-        else:
-            levels, cleans, noises = zip(*found, strict=True)
-            weights = averaging([(at.sigma - now.sigma) / (then.sigma - now.sigma) for at in levels])
-            x = stride.along(x, mean(weights, cleans), mean(weights, noises))
+        levels, cleans, noises = zip(*found, strict=True)
+        weights = averaging([(at.sigma - now.sigma) / (then.sigma - now.sigma) for at in levels])
+        x = stride.along(x, mean(weights, cleans), mean(weights, noises))
         yield stride.done(x, clean)
 
 
-def plms(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def plms(way: Descent) -> Iterator[Step]:
     """Pseudo linear multistep (Liu et al. 2022; diffusers' PNDM with ``skip_prk_steps``): SD 1's default.
 
     Adams-Bashforth on the last four D and e, with the weights for even steps although steps in sigma are not
     even, which is why it has order 2 and not 4. The first step is Heun's: one evaluation more.
     """
+    x = way.x
     found: list[tuple[Tensor, Tensor]] = []  # D and e, the newest first
-    for stride in strides(sigmas, path):
+    for stride in way.strides():
         now, then = stride.now, stride.then
-        clean = denoise(x, now.tensor)
+        clean = way.clean(x, now)
         found = [(clean, now.noise(x, clean)), *found[:3]]
         ahead = stride.remix(x, clean)
         if then.sigma > 0:
             terms, weights = found, averaging([-float(j) for j in range(len(found))])
             if stride.index == 0:
-                clean_ahead = denoise(ahead, then.tensor)
+                clean_ahead = way.clean(ahead, then)
                 terms, weights = [*found, (clean_ahead, then.noise(ahead, clean_ahead))], [1 / 2, 1 / 2]
             cleans, noises = zip(*terms, strict=True)
             ahead = stride.along(x, mean(weights, cleans), mean(weights, noises))
@@ -72,29 +55,34 @@ def plms(
         yield stride.done(x, clean)
 
 
-def deis(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
-    """DEIS of order 3 (Zhang and Chen 2023, arXiv:2204.13902; ``logrho`` in diffusers).
+def deis(way: Descent, *, order: int = 3) -> Iterator[Step]:
+    """DEIS (Zhang and Chen 2023, arXiv:2204.13902; ``logrho`` in diffusers), on as many points as its order.
 
     The noise e of the last three is a parabola in log SNR, and the step is exact for that. A start in pure
-    noise, which has none, does not count.
+    noise, which has none, does not count. Of less than 15 steps, the last but one takes two points, and the last
+    one: they are long, and a parabola goes far astray.
     """
+    x = way.x
     found: list[tuple[Level, Tensor]] = []  # level and e there, the newest first
-    for stride in strides(sigmas, path):
+    for stride in way.strides():
         now = stride.now
-        clean = better = denoise(x, now.tensor)
+        clean = better = way.clean(x, now)
         if math.isfinite(now.log_snr):
-            found = [(now, now.noise(x, clean)), *found[:2]]
+            found = [(now, now.noise(x, clean)), *found[: order - 1]]
         if math.isfinite(stride.gain):
-            levels, noises = zip(*found, strict=True)
+            left = stride.total - stride.index
+            levels, noises = zip(*(found[:left] if stride.total < FEW else found), strict=True)
             places = [(at.log_snr - now.log_snr) / stride.gain for at in levels]
             # The D which, with this mean of e, mixes to the same x.
             better = (x - now.sigma * mean(averaging(places, -stride.gain), noises)) / now.alpha
         x = stride.remix(x, better)
         yield stride.done(x, clean)
+
+
+FEW = 15
+"""Below so many steps, the last ones of `deis` are of lower order; diffusers' bound."""
+
+
+def deis_2m(way: Descent) -> Iterator[Step]:
+    """DEIS of order 2: diffusers' default."""
+    return deis(way, order=2)

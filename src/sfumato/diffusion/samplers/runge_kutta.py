@@ -5,95 +5,65 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from ..denoiser import Denoise
-from ..noise import NoiseSource
-from ..path import VARIANCE_EXPLODING, Path
+from ..descent import Descent
 from ..step import Step, Stride, drawn, level, strides, topped_up
 
 
-def heun(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def heun(way: Descent) -> Iterator[Step]:
     """Heun's method (Karras et al. 2022, algorithm 1): Euler, and again with the mean of the step's ends.
 
     Along the trajectory ``dx = D dalpha + e dsigma``, which is the paper's ``(x - D) / sigma dsigma`` on the
     exploding and on the straight path. Two evaluations a step; one for the step to 0.
     """
-    for stride in strides(sigmas, path):
-        x, clean = _heun(denoise, x, stride)
+    x = way.x
+    for stride in way.strides():
+        x, clean = _heun(way, x, stride)
         yield stride.done(x, clean)
 
 
-def _heun(denoise: Denoise, x: Tensor, stride: Stride) -> tuple[Tensor, Tensor]:
+def _heun(way: Descent, x: Tensor, stride: Stride) -> tuple[Tensor, Tensor]:
     """x at the end of the step, and D at its start."""
     now, then = stride.now, stride.then
-    clean = denoise(x, now.tensor)
+    clean = way.clean(x, now)
     ahead = stride.remix(x, clean)
     if then.sigma > 0:
-        clean_ahead = denoise(ahead, then.tensor)
+        clean_ahead = way.clean(ahead, then)
         noise = (now.noise(x, clean) + then.noise(ahead, clean_ahead)) / 2
         ahead = stride.along(x, (clean + clean_ahead) / 2, noise)
     return ahead, clean
 
 
-def dpm_2_a(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-    eta: float = 1.0,
-) -> Iterator[Step]:
+def dpm_2_a(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM2 ancestral (k-diffusion): the midpoint method to below the next level, and noise up to it.
 
     The midpoint lies half way in log SNR, as in DPM-Solver-2. Two evaluations a step; one for the step to 0,
     and for a step from pure noise, which has no middle.
     """
-    for stride in strides(sigmas, path):
-        clean = denoise(x, stride.now.tensor)
+    x = way.x
+    for stride in way.strides():
+        clean = way.clean(x, stride.now)
         kept = stride.kept(eta)
-        fresh = stride.fresh(noise, kept)
-        down = stride.down(path, kept)
+        fresh = stride.fresh(way.noise, kept)
+        down = stride.down(way.path, kept)
         if math.isinf(down.gain):
             x = stride.remix(x, clean, kept, fresh)
         else:
-            half = replace(stride, then=down.middle(path))
+            half = replace(stride, then=down.middle(way.path))
             halfway = half.remix(x, clean)
-            better = denoise(halfway, half.then.tensor)
+            better = way.clean(halfway, half.then)
             x = down.along(x, better, half.then.noise(halfway, better))
             x = topped_up(x, down.then, stride.then, fresh)
         yield stride.done(x, clean)
 
 
-def dpm_2(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def dpm_2(way: Descent) -> Iterator[Step]:
     """DPM2 (k-diffusion): the midpoint method of `dpm_2_a`, without noise."""
-    return dpm_2_a(denoise, x, sigmas, path=path, eta=0.0)
+    return dpm_2_a(way, eta=0.0)
 
 
-def restart(
-    denoise: Denoise,
-    x: Float[Tensor, "b *rest"],
-    sigmas: Float[Tensor, " steps+1"],
-    *,
-    noise: NoiseSource | None = None,
-    path: Path = VARIANCE_EXPLODING,
-) -> Iterator[Step]:
+def restart(way: Descent) -> Iterator[Step]:
     """Restart sampling (Xu et al. 2023, arXiv:2306.14878, algorithm 1): `heun`, part of the way again and again.
 
     From near a ratio of 0.1, noise is added back up to near 2, and the way down taken again. Below 20 steps
@@ -101,12 +71,13 @@ def restart(
     in AUTOMATIC1111's web UI. The steps of restarts are taken from the main way, which is spaced as by Karras
     et al. between the ends of ``sigmas``; nothing else of ``sigmas`` is used then.
     """
-    plan = _with_restarts(sigmas, path)
+    x = way.x
+    plan = _with_restarts(way)
     low = plan[0].now
     for stride in plan:
         if low.sigma < stride.now.sigma:
-            x = topped_up(x, low, stride.now, drawn(noise))
-        x, clean = _heun(denoise, x, stride)
+            x = topped_up(x, low, stride.now, drawn(way.noise))
+        x, clean = _heun(way, x, stride)
         low = stride.then
         yield stride.done(x, clean)
 
@@ -115,20 +86,20 @@ RESTART_BELOW, RESTART_AT = 0.1, 2.0
 """Ratios of noise to signal, those of the paper for Stable Diffusion."""
 
 
-def _with_restarts(sigmas: Tensor, path: Path) -> list[Stride]:
-    given = strides(sigmas, path)
+def _with_restarts(way: Descent) -> list[Stride]:
+    given, sigmas = way.strides(), way.sigmas
     steps = len(given)
     if steps < 20:
         return given
     times, length = (1, 9) if steps < 36 else (2, steps // 4)
-    way = _karras(steps - times * length, float(sigmas[0]), float(sigmas[-2]))
-    ratios = torch.tensor([level(path, sigma).ratio for sigma in way])
+    main = _karras(steps - times * length, float(sigmas[0]), float(sigmas[-2]))
+    ratios = torch.tensor([level(way.path, sigma).ratio for sigma in main])
     top, bottom = (int((ratios - ratio).abs().argmin()) for ratio in (RESTART_AT, RESTART_BELOW))
     if top >= bottom:
         return given
-    again = _karras(length + 1, float(way[top]), float(way[bottom]))
-    down = [way[: bottom + 1], *[again] * times, torch.cat([way[bottom:], sigmas[-1:].cpu().double()])]
-    plan = [stride for part in down for stride in strides(part.to(sigmas.dtype), path)]
+    again = _karras(length + 1, float(main[top]), float(main[bottom]))
+    down = [main[: bottom + 1], *[again] * times, torch.cat([main[bottom:], sigmas[-1:].cpu().double()])]
+    plan = [stride for part in down for stride in strides(part.to(sigmas.dtype), way.path)]
     return [replace(stride, index=i, total=len(plan)) for i, stride in enumerate(plan)]
 
 

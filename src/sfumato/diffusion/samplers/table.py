@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..denoiser import Denoise
+from ..descent import Descent
 from ..noise import NoiseSource
 from ..path import VARIANCE_EXPLODING, Path
 from ..schedules import Schedule
@@ -15,11 +16,11 @@ from ..step import Step
 from .ancestral import ddim, ddpm, euler, euler_a, lcm, tcd
 from .dpm_solver import dpm_adaptive, dpm_fast
 from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
-from .multistep import deis, lms, plms
+from .multistep import deis, deis_2m, lms, plms
 from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 
 SamplerFunction = Callable[..., Iterator[Step]]
-"""``(denoise, x, sigmas, *, noise=None, path=VARIANCE_EXPLODING)``, and what its row says it takes."""
+"""Of a `Descent`, and by keyword of what its row says it takes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Sampler:
         eta: float | None = None,
         schedule: Schedule | None = None,
     ) -> Iterator[Step]:
-        """Run it. ``eta`` None takes the row's; ValueError is raised for an eta where there is none."""
+        """Run it; see `Descent`. ``eta`` None takes the row's; ValueError is raised for an eta where there is none."""
         if self.eta is None and eta is not None:
             raise ValueError(f"eta {eta}: {self.label} has none; leave it out, or take a sampler with eta")
         options: dict[str, Any] = {}
@@ -72,7 +73,7 @@ class Sampler:
             options["eta"] = self.eta if eta is None else eta
         if self.timed:
             options["schedule"] = schedule
-        return self.function(denoise, x, sigmas, noise=noise, path=path, **options)
+        return self.function(Descent(denoise, x, sigmas, noise, path), **options)
 
 
 SAMPLERS: tuple[Sampler, ...] = (
@@ -97,6 +98,7 @@ SAMPLERS: tuple[Sampler, ...] = (
     Sampler("plms", "PLMS", plms, order=2),
     Sampler("unipc", "UniPC", unipc, order=3),
     Sampler("deis", "DEIS", deis, order=2),
+    Sampler("deis_2m", "DEIS 2M", deis_2m, order=2),
     Sampler("lcm", "LCM", lcm, order=0, stochastic=True, distilled=True),
     Sampler("tcd", "TCD", tcd, order=1, stochastic=True, eta=0.3, distilled=True, timed=True),
 )

@@ -8,7 +8,7 @@ completely. `CHINESE` has every word of the scenes, the plainest translation fir
 from collections.abc import Mapping
 from typing import Final
 
-from .words import UNNAMED, Words
+from .common import UNNAMED, Words
 
 KINDS: Final[Words] = {"sprouts": "plant", "planets": "planet", "landscape": "landscape"}
 
