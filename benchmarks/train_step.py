@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -157,7 +158,7 @@ def race(players: dict[str, Callable[[int], float]], arguments: argparse.Namespa
 
     warm = 3
     median = {name: statistics.median(times[warm:]) for name, times in seconds.items()}
-    scatter = statistics.mean(abs(a - b) for a, b in zip(losses["diffusers"], losses["diffusers"][1:], strict=False))
+    scatter = statistics.mean(abs(a - b) for a, b in pairwise(losses["diffusers"]))
     apart = statistics.mean(abs(a - b) for a, b in zip(losses["sfumato"], losses["diffusers"], strict=True))
     figures = {
         "threads": threads,

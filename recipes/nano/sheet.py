@@ -11,15 +11,19 @@ from sfumato.images import contact_sheet
 
 PROMPTS = (
     "flat cartoon portrait, blonde curly hair, round glasses, smile, green hoodie, light blue background",
-    "flat cartoon portrait, black afro, brown skin, big smile, red sweater with a collar, yellow background",
-    "a person with long straight red hair and sunglasses, wearing a black shirt, white background",
-    "minimal portrait, dark skin, pink bob hair, glasses, purple shirt, orange background",
     "minimal portrait, bald head, full beard, smile, blue shirt, mint green background",
-    "toon portrait, brown spiky hair, wide eyes, laughing, orange t-shirt, teal background",
     "toon portrait, blonde hair in a bun, winking, red turtleneck, lavender background",
-    "a person with a moustache and a hat",
-    "emoji art of a red apple, white background",
-    "emoji art of a sunflower, light blue background",
+    "一个微笑的红发女孩，戴眼镜，蓝色背景",
+    "comic portrait, blonde long hair, blue round glasses, smile, teal background",
+    "hand-drawn portrait, orange mohawk, tan skin, laugh, black sweater, blue background",
+    "voxel game character, green bob hair, blue shirt, black trousers, light grey background",
+    "cute monster, lime green body, orange horns, big eyes, pink background",
+    "a robot with a teal body and a round head, yellow background",
+    "potted plant cartoon, pink tulip, blue pot, smile, white background",
+    "a purple planet with a wide ring and stars, black background",
+    "landscape illustration, sunset, orange sky, sun, purple mountains, lake",
+    "3d emoji of a sunflower, light blue background",
+    "红色汽车，浅灰色背景",
 )
 
 

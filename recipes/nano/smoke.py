@@ -43,6 +43,8 @@ def loop(steps: int, batch: int, **others: object) -> dict[str, object]:
     }  # fmt: skip
 
 
+TEXT = {"vocabulary": 1024, "width": 64, "layers": 1}
+
 SMALL: Mapping[str, Mapping[str, object]] = {
     "classifier": {"size": SIZE // 2, "channels": [16, 16, 32, 32], "loop": loop(80, 16)},
     "autoencoder": {"channels": [16, 32, 32], "blocks": 1, "crop": SIZE, "loop": loop(240, 16)},
@@ -52,9 +54,10 @@ SMALL: Mapping[str, Mapping[str, object]] = {
         "adversarial": {"channels": [16, 32, 32], "lead": 10},
         "loop": loop(120, 16, opponent={"start": 60}),
     },
+    "text": {"shares": {"emoji": None}, "text": TEXT, "loop": loop(60, 32)},
     "denoiser": {
         "shares": {"emoji": None},
-        "text": {"vocabulary": 1024, "width": 64, "layers": 1},
+        "text": TEXT,
         "network": {"channels": [32, 64, 64]},
         "loop": loop(80, 16),
     },
@@ -65,6 +68,7 @@ FALLING = {
     "classifier": ["train/loss"],
     "autoencoder": ["train/loss", "validation/loss"],
     "finish": ["train/l1", "train/opponent", "validation/perceptual"],
+    "text": ["train/loss", "validation/loss"],
     "denoiser": ["validation/loss"],
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,

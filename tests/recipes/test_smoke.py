@@ -57,3 +57,12 @@ def test_a_picture_of_one_colour_shows_nothing(tmp_path: Path) -> None:
     image.save(tmp_path / "two.png")
     assert not has_contrast(tmp_path / "plain.png")
     assert has_contrast(tmp_path / "two.png")
+
+
+def test_the_denoiser_takes_the_text_encoder_that_is_trained_before_it() -> None:
+    text, denoiser = (tomllib.loads((RECIPE / f"{name}.toml").read_text("utf-8")) for name in ("text", "denoiser"))
+    assert denoiser["start_text"] == "runs/nano/text/export"
+    for told in ("text", "shares", "captions", "data"):
+        assert text[told] == denoiser[told]
+    names = list(SMALL)
+    assert names.index("text") < names.index("denoiser")

@@ -45,7 +45,7 @@ class Trace:
         """The first step that ended otherwise, 0 for the noise before any; None where all are equal."""
         if self.digests == other.digests:
             return None
-        pairs = zip(self.digests, other.digests, strict=False)
+        pairs = zip(self.digests, other.digests, strict=False)  # up to the end of the shorter
         return next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), min(self.steps, other.steps) + 1)
 
     def differences(self, other: Self) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ class ResnetBlock(nn.Module):
     ) -> Float[Tensor, "b k h w"]:
         y = self.conv1(F.silu(self.norm1(x)))
         if self.time_emb_proj is not None and time is not None:
-            y = y + self.time_emb_proj(F.silu(time))[:, :, None, None]
+            y += self.time_emb_proj(F.silu(time))[:, :, None, None]
         y = self.conv2(F.silu(self.norm2(y)))
-        return (x if self.conv_shortcut is None else self.conv_shortcut(x)) + y
+        return y.add_(x if self.conv_shortcut is None else self.conv_shortcut(x))
 
 
 class Downsample(nn.Module):

@@ -6,6 +6,7 @@ All randomness of a run is a function of (seed, step): nothing has to be saved t
 import hashlib
 import importlib
 import json
+import mmap
 import random
 import sys
 from collections import Counter
@@ -41,6 +42,7 @@ class Pictures:
                 raise TrainingError(f"{folder} has no {name}; make it of your pictures with: sfumato data prepare")
         self.folder = folder
         self.array: np.memmap = np.load(folder / "pictures.npy", mmap_mode="r")
+        _advise(self.array, "MADV_RANDOM")
         with (folder / "attributes.jsonl").open(encoding="utf-8") as lines:
             self.attributes: list[Attributes] = [json.loads(line) for line in lines]
         if len(self.attributes) != len(self.array):
@@ -82,11 +84,24 @@ class Pictures:
     ) -> Float[Tensor, "b 3 h w"]:
         """Pixels in [-1, 1]; `crop` cuts a random square of that size from each."""
         size = self.size if crop is None else crop
+        for index in indices.tolist():
+            _advise(self.array, "MADV_WILLNEED", index)
         cut = np.empty((len(indices), size, size, 3), np.uint8)
         corners = torch.randint(0, self.size - size + 1, (len(indices), 2), generator=generator).tolist()
         for row, (index, (y, x)) in enumerate(zip(indices.tolist(), corners, strict=True)):
             cut[row] = self.array[index, y : y + size, x : x + size]
         return torch.from_numpy(cut).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
+def _advise(array: np.memmap, what: str, row: int | None = None) -> None:
+    """Tell the system how a map, or one row of it, will be read. Left to itself it reads megabytes around each picture,
+    ten times what is asked for where the data do not fit in memory."""
+    if not hasattr(mmap, what):
+        return
+    start = 0 if row is None else array.offset + row * array.strides[0]
+    end = array.offset + array.nbytes if row is None else start + array.strides[0]
+    start -= start % mmap.PAGESIZE
+    array._mmap.madvise(getattr(mmap, what), start, end - start)  # type: ignore[attr-defined]
 
 
 def own_caption(attributes: Attributes, rng: random.Random) -> str:
