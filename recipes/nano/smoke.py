@@ -49,7 +49,6 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "classifier": {"size": SIZE // 2, "channels": [16, 16, 32, 32], "loop": loop(80, 16)},
     "autoencoder": {"channels": [16, 32, 32], "blocks": 1, "crop": SIZE, "loop": loop(240, 16)},
     "finish": {
-        "decoder_channels": [24, 48, 48],
         "crop": SIZE,
         "adversarial": {"channels": [16, 32, 32], "lead": 10},
         "loop": loop(120, 16, opponent={"start": 60}),
