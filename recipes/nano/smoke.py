@@ -66,12 +66,12 @@ SMALL: Mapping[str, Mapping[str, object]] = {
 FALLING = {
     "classifier": ["train/loss"],
     "autoencoder": ["train/loss", "validation/loss"],
-    "finish": ["train/l1", "train/opponent", "validation/perceptual"],
+    "finish": ["train/opponent", "validation/perceptual"],
     "text": ["train/loss", "validation/loss"],
     "denoiser": ["validation/loss"],
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,
-differ from step to step; the loss of a decoder grows when the discriminator joins."""
+differ from step to step, as crops do; the loss of a decoder grows when the discriminator joins."""
 
 PROMPTS = {"en": "toon portrait, red hair, smile, blue background", "zh": "卡通头像，红发，微笑，蓝色背景"}
 
