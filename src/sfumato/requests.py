@@ -94,8 +94,8 @@ class Lora(_Strict):
             weights = [float(number) for number in ":".join(numbers).split(":") if number]
         except ValueError:
             raise RequestError(f"{_brief(text)} has a weight that is no number; write NAME:0.8") from None
-        told = zip(("weight", "text_weight"), weights, strict=False)  # none, one or both
-        return cls.build(name=name, **dict(told))
+        told = ("weight", "text_weight")[: len(weights)]
+        return cls.build(name=name, **dict(zip(told, weights, strict=True)))
 
 
 def _loras(value: object) -> object:

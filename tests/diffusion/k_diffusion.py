@@ -9,7 +9,6 @@ import importlib.util
 import sys
 from types import ModuleType
 
-import pytest
 from torch import Tensor
 
 
@@ -21,7 +20,7 @@ def _append_dims(x: Tensor, dimensions: int) -> Tensor:
 def _sampling() -> ModuleType:
     spec = importlib.util.find_spec("k_diffusion")
     if spec is None:
-        pytest.skip("k-diffusion is not installed: make .venv/.dev", allow_module_level=True)
+        raise ModuleNotFoundError("k-diffusion is not installed; run: make .venv/.dev")
     package = importlib.util.module_from_spec(spec)  # not run
     utils = ModuleType("k_diffusion.utils")
     utils.append_dims = _append_dims  # type: ignore[attr-defined]

@@ -13,14 +13,14 @@ from sfumato.checkpoints.save import save_part
 from sfumato.cli import main
 from sfumato.errors import RequestError
 from sfumato.evaluation.card import card, sheet
-from sfumato.evaluation.evaluate import Plan, evaluate, import_caption, paint
+from sfumato.evaluation.evaluate import Plan, evaluate, paint
 from sfumato.evaluation.plan import choose
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
 from sfumato.studio import Studio
 from sfumato.training.classifier import load_classifier
-from sfumato.training.data import Pictures
+from sfumato.training.data import Pictures, imported
 from sfumato.training.heads import heads_of
 
 COLORS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
@@ -200,4 +200,4 @@ def test_bad_input_is_a_line(
 
 
 def test_captions_are_found() -> None:
-    assert import_caption("tests.evaluation.test_evaluate:full_caption")({"front": "red", "background": "blue"}, "en")
+    assert imported("tests.evaluation.test_evaluate:full_caption")({"front": "red", "background": "blue"}, "en")

@@ -69,12 +69,12 @@ def evaluate(
     with narrating(quiet=quiet), contextlib.redirect_stdout(sys.stderr), _bar(quiet) as tell:
         from sfumato.checkpoints.catalogue import find
         from sfumato.evaluation.card import card, relative, sheet
-        from sfumato.evaluation.evaluate import Plan, evaluate, import_caption
+        from sfumato.evaluation.evaluate import Plan, evaluate
         from sfumato.studio import Studio
         from sfumato.training.classifier import load_classifier
-        from sfumato.training.data import Pictures
+        from sfumato.training.data import Pictures, imported
 
-        caption, plan = import_caption(sources.captions), Plan(per_kind, seeds, chosen, options=options)
+        caption, plan = imported(sources.captions), Plan(per_kind, seeds, chosen, options=options)
         studio = Studio(model, device=device, precision=checked)
         pictures, classifier = Pictures(sources.data), load_classifier(sources.classifier)
         report = evaluate(studio, pictures, classifier, caption, work, plan, tell)

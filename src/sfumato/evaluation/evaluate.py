@@ -1,8 +1,6 @@
 """The evaluation itself: paint the captions of held-out renders, and measure paintings and renders alike."""
 
-import importlib
 import io
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,7 +15,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from sfumato.errors import RequestError
 from sfumato.evaluation.colour import NEAR, background_error
 from sfumato.evaluation.distances import diversity, frechet, neighbours
 from sfumato.evaluation.judge import Picture, Verdict, judge, pixel_distance
@@ -129,22 +126,6 @@ def evaluate(
         "precision": str(studio.choice.dtype).removeprefix("torch."), **{k: str(v) for k, v in plan.options.items()},
     }  # fmt: skip
     return Report(settings, tuple(rows), tuple(whole), tuple(_by_attribute(everything)))
-
-
-def import_caption(name: str) -> Caption:
-    """The function called `name`, "module:function", imported from the working folder.
-
-    Raises:
-        RequestError: there is none.
-    """
-    module, _, function = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        caption: Caption = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RequestError(f"captions {name!r} is not an importable module:function: {error}") from error
-    return caption
 
 
 def asked(classifier: PictureClassifier) -> list[str]:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Self
 
 from sfumato.errors import RequestError
@@ -43,10 +44,8 @@ class Trace:
 
     def first_difference(self, other: Self) -> int | None:
         """The first step that ended otherwise, 0 for the noise before any; None where all are equal."""
-        if self.digests == other.digests:
-            return None
-        pairs = zip(self.digests, other.digests, strict=False)  # up to the end of the shorter
-        return next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), min(self.steps, other.steps) + 1)
+        pairs = enumerate(zip_longest(self.digests, other.digests))
+        return next((i for i, (ours, theirs) in pairs if ours != theirs), None)
 
     def differences(self, other: Self) -> tuple[str, ...]:
         """In words, what may have rounded otherwise."""

@@ -74,7 +74,7 @@ def freeu(unet: UNet, strength: float = 1.0) -> Iterator[None]:
     levels = [level for level in unet.up_blocks[: len(FREEU_BACKBONE)] if isinstance(level, Level)]
     width = unet.config.block_out_channels[-1]
     try:
-        for level, backbone, skip in zip(levels, FREEU_BACKBONE, FREEU_SKIP, strict=False):  # small ones have one
+        for level, backbone, skip in zip(levels, FREEU_BACKBONE[: len(levels)], FREEU_SKIP[: len(levels)], strict=True):
             _raise(level, width, 1 + strength * (backbone - 1), 1 + strength * (skip - 1))
             width = _widths(level)[-1]
         yield

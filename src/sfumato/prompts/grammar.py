@@ -100,13 +100,13 @@ def _network(kind: str, text: str) -> Network:
     if not name.strip():
         raise RequestError(f"{written} names no network; write <lora:name:1>")
     unnamed = [a for a in arguments if "=" not in a]
-    values = dict(zip(("te", "unet", "dyn"), unnamed, strict=False))  # as many as are given
+    if len(unnamed) > 3:
+        raise RequestError(f"{written} has over three numbers; write <lora:name:TEXT:UNET:RANK>")
+    values = dict(zip(("te", "unet", "dyn")[: len(unnamed)], unnamed, strict=True))
     for key, _, value in (a.partition("=") for a in arguments if "=" in a):
         if key not in ("te", "unet", "dyn"):
             raise RequestError(f"{written} has the option {brief(key)}; it must be te, unet or dyn")
         values[key] = value
-    if len(unnamed) > 3:
-        raise RequestError(f"{written} has over three numbers; write <lora:name:TEXT:UNET:RANK>")
     text_weight = _value(values.get("te", "1"), written)
     weight = _value(values["unet"], written) if "unet" in values else text_weight
     rank = _value(values["dyn"], written) if "dyn" in values else None

@@ -118,17 +118,23 @@ def own_caption(attributes: Attributes, rng: random.Random) -> str:
 
 
 def import_caption(name: str | None) -> Caption:
-    """The function that "module:function" names, looked for in the working folder as well; None: `own_caption`."""
-    if name is None:
-        return own_caption
+    """The captions that a training TOML names, or without a name the pictures' own."""
+    return own_caption if name is None else imported(name)
+
+
+def imported(name: str) -> Any:
+    """The function that makes captions, "module:function", looked for in the working folder as well.
+
+    Raises:
+        TrainingError: there is none.
+    """
     module, _, function = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        caption: Caption = getattr(importlib.import_module(module), function)
+        return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise TrainingError(f"captions={name!r} is not an importable module:function: {error}") from error
-    return caption
+        raise TrainingError(f"captions {name!r} is not an importable module:function: {error}") from error
 
 
 def generator_for(seed: int, *position: int) -> torch.Generator:
