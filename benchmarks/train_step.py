@@ -25,14 +25,16 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.scalings import FLOW
+from sfumato.diffusion.schedules import FlowSchedule
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.training.data import Order, generator_for
 from sfumato.training.loop import LoopConfig, State, enlist, gradients, networks_of
-from sfumato.training.objectives import denoising_error, logit_normal
+from sfumato.training.objectives import denoising_error, uniform
 from sfumato.training.parallel import Crew
 
 CONTEXT = (64, 256)
 SAMPLES = 2048
+SCHEDULE = FlowSchedule(shift=5.0)
 
 
 class Fixed:
@@ -50,7 +52,8 @@ class Fixed:
     def batch(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Clean latents, noise, times, text tokens."""
         clean = self.clean[indices]
-        return clean, torch.randn(clean.shape, generator=rng), logit_normal()(len(indices), rng), self.tokens[indices]
+        noise, sigma = torch.randn(clean.shape, generator=rng), uniform(SCHEDULE)(len(indices), rng)
+        return clean, noise, sigma, self.tokens[indices]
 
     def loss(self, model: nn.Module, indices: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         """The flow loss, as `DenoiserTask` has it."""

@@ -222,7 +222,7 @@ def test_published_extras_are_ignored_by_name(sd1: dict[str, Tensor], sd2: dict[
         (
             ["model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias"],
             "unknown",
-            "a transformer of SD3 without autoencoder or text encoders",
+            "a transformer of SD3 without its autoencoder or text encoders",
         ),
         (["double_blocks.0.img_attn.proj.weight"], "checkpoint", "FLUX"),
         (["encoder.down_blocks.0.x", "decoder.up_blocks.0.x"], "vae", ""),

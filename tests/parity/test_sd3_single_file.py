@@ -135,6 +135,52 @@ def test_t5_wants_its_tokenizer(plain_sd3: Made, tmp_path: Path, caplog: pytest.
     assert apart(whole, without) > 20
 
 
+def published_apart(file: Path, folder: Path) -> Path:
+    """The files of that checkpoint as Stable Diffusion 3.5's are published: its text encoders below text_encoders/."""
+    whole = load_file(file)
+    names = {"clip_l": "clip_l", "clip_g": "clip_g", "t5xxl": "t5xxl_fp16"}
+    (folder / "text_encoders").mkdir(parents=True)
+    for part, name in names.items():
+        start = f"text_encoders.{part}.transformer."
+        own = {key.removeprefix(start): whole.pop(key) for key in list(whole) if key.startswith(start)}
+        save_file(own, folder / "text_encoders" / f"{name}.safetensors")
+    told = {key: value for key, value in metadata_of(file).items() if key != T5_TOKENIZER}
+    save_file(whole, folder / "sd3.5_medium.safetensors", told)
+    return folder / "sd3.5_medium.safetensors"
+
+
+def test_text_encoders_in_files_of_their_own(made: Made, tmp_path: Path) -> None:
+    _, folder, file = made
+    apart_file = published_apart(file, tmp_path / "apart")
+    shutil.copytree(folder / "tokenizer_3", tmp_path / "apart" / "text_encoders" / "tokenizer_3")
+    theirs, ours = read_file(file), read_file(apart_file)
+    for name in PARTS:
+        expected = theirs.part(name)
+        assert expected.keys() == (got := ours.part(name)).keys()
+        assert all(torch.equal(got[key], tensor) for key, tensor in expected.items())
+    assert inspect(apart_file).good
+    assert apart(paint(apart_file), paint(file)) <= 1
+
+
+@pytest.mark.parametrize(("gone", "wanted"), [("clip_g", "put clip_g.safetensors beside"), ("clip", "and clip_g")])
+def test_text_encoders_that_are_nowhere(gone: str, wanted: str, plain_sd3: Made, tmp_path: Path) -> None:
+    file = published_apart(plain_sd3[2], tmp_path / "apart")
+    for encoder in (tmp_path / "apart" / "text_encoders").glob(f"{gone}*"):
+        encoder.unlink()
+    with pytest.raises(CheckpointError, match=wanted):
+        read_file(file)
+    report = inspect(file)
+    assert (report.good, "without its text encoders" in report.verdict) == (False, True)
+
+
+def test_t5_in_a_file_of_its_own_may_be_missing(plain_sd3: Made, tmp_path: Path) -> None:
+    file = published_apart(plain_sd3[2], tmp_path / "models" / "checkpoints")
+    encoders = file.parent / "text_encoders"
+    (encoders / "t5xxl_fp16.safetensors").unlink()
+    shutil.move(encoders, tmp_path / "models" / "clip")  # as ComfyUI has them
+    assert "text_encoder_3" not in read_file(file).configs
+
+
 def shapes_of(file: Path) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in load_file(file).items()}
 

@@ -17,7 +17,7 @@ from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConf
 from sfumato.models.clip import CLIPTextConfig
 from sfumato.models.unet import UNetConfig
 from sfumato.prompts.world import World
-from sfumato.training.denoiser import SCHEDULERS
+from sfumato.training.denoiser import FLOW_SCHEDULER
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 CONFIG = AutoencoderFoldConfig(
@@ -36,7 +36,7 @@ def export(tiny: Path, tmp_path: Path) -> Path:
     save_index(
         folder,
         {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig},
-        SCHEDULERS["flow"],
+        FLOW_SCHEDULER,
     )
     rows = [{"kind": "animal", "style": "bottts", "hair_color": colour} for colour in ("red", "red", "blue", "blue")]
     World.learn(["a red fox", "a blue fox"], rows).write(folder)

@@ -11,13 +11,13 @@ from torch import nn
 
 from sfumato import Studio
 from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
-from sfumato.diffusion.schedules import DiscreteSchedule
+from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule
 from sfumato.errors import TrainingError
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.ema import EMA
-from sfumato.training.objectives import denoising_error, logit_normal, uniform
+from sfumato.training.objectives import denoising_error, uniform
 from sfumato.training.optim import Muon, build_optimizers, orthogonalise, rate
 from sfumato.training.run import read_config, train
 from sfumato.training.tokenizer import train_tokenizer
@@ -109,9 +109,11 @@ def test_times_reach_the_levels_that_sampling_visits() -> None:
     sigmas = uniform(schedule)(20_000, rng)
     assert float(sigmas.max()) == pytest.approx(schedule.sigma_max)
     assert float(sigmas.min()) == pytest.approx(schedule.sigma_min)
-    flow = logit_normal()(20_000, rng)
-    assert 0 < float(flow.min()) < 0.03
-    assert 0.97 < float(flow.max()) < 1
+    plain, shifted = (uniform(FlowSchedule(shift))(20_000, rng) for shift in (1.0, 5.0))
+    assert 0 < float(plain.min()) < 0.002
+    assert float(plain.max()) == float(shifted.max()) == 1
+    assert float(plain.median()) == pytest.approx(1 / 2, abs=0.01)
+    assert float(shifted.median()) == pytest.approx(5 / 6, abs=0.01)
 
 
 def test_pixels_are_cropped_where_the_generator_says(squares: Path) -> None:

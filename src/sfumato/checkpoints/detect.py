@@ -56,8 +56,8 @@ T5_TOKENIZER = "sfumato.t5_tokenizer"
 
 OTHERS: tuple[tuple[str, Kind, str], ...] = (
     ("conditioner.embedders.", "checkpoint", "SDXL"),
-    ("joint_blocks.0.", "unknown", "a transformer of SD3 without autoencoder or text encoders"),
-    ("model.diffusion_model.joint_blocks.", "unknown", "a transformer of SD3 without autoencoder or text encoders"),
+    ("joint_blocks.0.", "unknown", "a transformer of SD3 without its autoencoder or text encoders"),
+    ("model.diffusion_model.joint_blocks.", "unknown", "a transformer of SD3 without its autoencoder or text encoders"),
     ("double_blocks.0.", "checkpoint", "FLUX"),
     ("model.diffusion_model.double_blocks.", "checkpoint", "FLUX"),
     ("model.diffusion_model.", "unknown", "a U-Net without autoencoder or text encoder"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from sfumato.checkpoints.companions import complete
 from sfumato.checkpoints.detect import Detected, Prediction, detect
 from sfumato.checkpoints.rules import non_finite
 from sfumato.checkpoints.scheduler import read_scheduler
@@ -55,6 +56,7 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
     fault, matched, ignored, names = "", None, dict[str, int](), dict[str, list[str]]()
     found = None
     try:
+        file = complete(file)
         found = detect(file.shapes, file.metadata, str(path), prediction=prediction)
         if found.table:
             fit = check_file(file, found)

@@ -1,4 +1,5 @@
-"""One file of any Stable Diffusion family as a `Model`, with nothing but that file."""
+"""One file of any Stable Diffusion family as a `Model`, with nothing but that file and, for Stable Diffusion 3, its
+text encoders beside it."""
 
 import logging
 import time
@@ -11,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from sfumato.checkpoints.companions import complete, folders
 from sfumato.checkpoints.detect import (
     METADATA,
     T5_TOKENIZER,
@@ -74,7 +76,7 @@ def read_file(path: Path, *, prediction: Prediction | None = None, allow_nonfini
     Raises:
         CheckpointError: it is something else, of another family, does not fit or is not finite.
     """
-    file = open_tensors(path)
+    file = complete(open_tensors(path))
     found = detect(file.shapes, file.metadata, str(path), prediction=prediction)
     layout = found.layout
     if layout is None:
@@ -110,11 +112,11 @@ def read_file(path: Path, *, prediction: Prediction | None = None, allow_nonfini
 
 
 def _t5_tokenizer(file: TensorFile) -> T5Tokenizer | None:
-    """From the metadata that we write, or a folder as diffusers names it, beside the file."""
-    beside = file.path.with_name("tokenizer_3")
+    """From the metadata that we write, or a folder as diffusers names it, beside the file or its text encoders."""
     if (serialised := file.metadata.get(T5_TOKENIZER)) is not None:
         return T5Tokenizer.parsed(serialised, str(file.path))
-    return T5Tokenizer.from_folder(beside) if beside.is_dir() else None
+    beside = (folder / "tokenizer_3" for folder in folders(file.path))
+    return next((T5Tokenizer.from_folder(folder) for folder in beside if folder.is_dir()), None)
 
 
 def _without_t5(found: Detected, layout: Layout) -> Detected:

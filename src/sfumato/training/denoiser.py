@@ -36,24 +36,21 @@ from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of
 from sfumato.training.loop import LoopConfig
-from sfumato.training.objectives import denoising_error, logit_normal, network_input, uniform
+from sfumato.training.objectives import denoising_error, network_input, uniform
 from sfumato.training.text import TextConfig, kept_tokenizer
 
-SCHEDULERS: dict[str, dict[str, Any]] = {
-    "flow": {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.0},
-    "v_prediction": {
-        "_class_name": "DDIMScheduler",
-        "beta_schedule": "scaled_linear",
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "num_train_timesteps": 1000,
-        "prediction_type": "v_prediction",
-        "rescale_betas_zero_snr": True,
-        "timestep_spacing": "trailing",
-        "clip_sample": False,
-    },
+FLOW_SCHEDULER: dict[str, Any] = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
+V_SCHEDULER: dict[str, Any] = {
+    "_class_name": "DDIMScheduler",
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "num_train_timesteps": 1000,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "clip_sample": False,
 }
-"""How a model trained with that prediction is sampled."""
 
 
 class NetworkConfig(BaseModel):
@@ -78,6 +75,9 @@ class DenoiserRun(BaseModel):
     autoencoder: Path
     captions: str | None = None
     prediction: Literal["flow", "v_prediction"] = "flow"
+    shift: float = Field(1.0, gt=0)
+    """Of a flow's levels towards noise, in training and in sampling; see `FlowSchedule`. Where latents are smooth, the
+    caption decides nothing below the highest levels, so that a model without a shift hardly learns to read."""
     caption_dropout: float = Field(0.1, ge=0, le=1)
     shares: dict[str, float] = {}
     validation: int = Field(256, gt=0)
@@ -100,7 +100,14 @@ class DenoiserRun(BaseModel):
             raise ValueError("augment.sizes needs pictures of one size here; leave it out")
         if (self.views > 1) != self.augment.on:
             raise ValueError("views above 1 and an [augment] table need each other; set both or neither")
+        if self.shift != 1 and self.prediction != "flow":
+            raise ValueError(f"shift {self.shift} is for prediction 'flow', not {self.prediction!r}; leave it out")
         return self
+
+    @property
+    def scheduler(self) -> dict[str, Any]:
+        """scheduler_config.json of a model so trained: how it is sampled."""
+        return FLOW_SCHEDULER | {"shift": self.shift} if self.prediction == "flow" else V_SCHEDULER
 
 
 class TextToImage(nn.Module):
@@ -145,9 +152,9 @@ class DenoiserTask:
         }
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
-            FlowSchedule() if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
+            FlowSchedule(run.shift) if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
         )
-        self.draw = logit_normal() if run.prediction == "flow" else uniform(self.schedule)
+        self.draw = uniform(self.schedule)
 
     def _corpus(self) -> list[str]:
         rng = random.Random(self.run.loop.seed)
@@ -197,18 +204,24 @@ class DenoiserTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """The loss on held-out pictures with noise, times and captions that never change."""
+        """The loss on held-out pictures with noise, times and captions that never change, and what the caption takes
+        off it: "words", the loss without captions less that with them."""
         rng = generator_for(0, 7)
         held_out = self.pictures.validation
         chosen = held_out[torch.randperm(len(held_out), generator=rng)[: self.run.validation]]
         words = random.Random(0)
-        errors = []
+        losses: list[Tensor] = []
         for part in chosen.split(64):
             texts = [self.caption(self.pictures.attributes[i], words) for i in part.tolist()]
-            sigma = self.draw(len(part), rng)
+            sigma, seed = self.draw(len(part), rng), int(torch.randint(2**62, (), generator=rng))
             with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):
-                errors.append(self._error(model, self._batch(part), texts, sigma, rng))
-        return {"loss": float(torch.cat(errors).mean())}
+                both = [
+                    self._error(model, self._batch(part), told, sigma, generator_for(seed))
+                    for told in (texts, [""] * len(part))
+                ]
+            losses.append(torch.stack(both))
+        told, untold = torch.cat(losses, 1).mean(1).tolist()
+        return {"loss": told, "words": untold - told}
 
     @torch.no_grad()
     def sheet(self, model: nn.Module) -> Image.Image:
@@ -240,7 +253,7 @@ class DenoiserTask:
         self.tokenizer.save(folder / "tokenizer")
         World.learn(self._corpus(), (self.pictures.attributes[i] for i in self.pictures.train.tolist())).write(folder)
         classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
-        save_index(folder, classes, SCHEDULERS[self.run.prediction])
+        save_index(folder, classes, self.run.scheduler)
 
 
 @torch.no_grad()

@@ -14,13 +14,9 @@ Draw = Callable[[int, torch.Generator], Tensor]
 """(count, generator) -> sigmas (count,)."""
 
 
-def logit_normal(mean: float = 0.0, std: float = 1.0) -> Draw:
-    """sigma = sigmoid(N(mean, std^2)), for straight paths (Esser et al. 2024, eq. 19)."""
-    return lambda count, rng: torch.sigmoid(mean + std * torch.randn(count, generator=rng))
-
-
 def uniform(schedule: Schedule) -> Draw:
-    """The levels of a schedule's table, each as likely (Ho et al. 2020, algorithm 1)."""
+    """The levels of a schedule's table, each as likely (Ho et al. 2020, algorithm 1); those of a flow are shifted
+    uniform ones (Esser et al. 2024, section 5.3.2)."""
 
     def draw(count: int, rng: torch.Generator) -> Tensor:
         return schedule.level(torch.randint(schedule.num_timesteps, (count,), generator=rng)).float()
