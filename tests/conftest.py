@@ -41,6 +41,14 @@ def write_tiny(folder: Path) -> Path:
         eos_token_id=words.end,
         pad_token_id=words.end,
     )
+    vae = AutoencoderKLConfig(
+        block_out_channels=(8, 16, 16, 16), layers_per_block=1, norm_num_groups=8, mid_block_add_attention=False
+    )
+    return write(folder, text, words, vae)
+
+
+def write(folder: Path, text: CLIPTextConfig, words: ClipTokenizer, vae: AutoencoderKLConfig) -> Path:
+    """Write a model of these parts around the same little U-Net, with the random weights that come next."""
     unet = UNetConfig(
         sample_size=8,
         block_out_channels=(16, 32),
@@ -50,9 +58,6 @@ def write_tiny(folder: Path) -> Path:
         attention_head_dim=2,
         cross_attention_dim=16,
         norm_num_groups=8,
-    )
-    vae = AutoencoderKLConfig(
-        block_out_channels=(8, 16, 16, 16), layers_per_block=1, norm_num_groups=8, mid_block_add_attention=False
     )
     save_part(folder, "text_encoder", CLIPTextEncoder(text), text, torch.float32)
     save_part(folder, "unet", UNet(unet), unet, torch.float32)

@@ -158,6 +158,15 @@ def test_lcm_is_exact_for_a_perfect_consistency_model(path: Path, steps: int) ->
 # ------------------------------------------------------------------------------------------- what steps are
 
 
+def assert_sound(done: list[Step]) -> None:
+    """Pictures of the right form and numbers in all steps."""
+    for step in done:
+        assert step.x.shape == step.clean.shape == (2, *SHAPE)
+        assert step.x.dtype == torch.float32
+        assert bool(step.x.isfinite().all())
+        assert bool(step.clean.isfinite().all())
+
+
 @BOTH
 @GIVEN_LEVELS
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 20])
@@ -167,11 +176,7 @@ def test_steps_tell_what_happened(sampler: Sampler, path: Path, steps: int) -> N
     assert [step.index for step in done] == list(range(steps))
     assert {step.total for step in done} == {steps}
     assert [step.sigma for step in done] == sigmas[:-1].tolist()
-    for step in done:
-        assert step.x.shape == step.clean.shape == (2, *SHAPE)
-        assert step.x.dtype == torch.float32
-        assert bool(step.x.isfinite().all())
-        assert bool(step.clean.isfinite().all())
+    assert_sound(done)
 
 
 @BOTH
@@ -188,11 +193,7 @@ def test_steps_on_own_levels(sampler: Sampler, path: Path, steps: int) -> None:
         assert {step.total for step in done} == {len(done)}
     if sampler.name == "restart":
         assert len(done) == steps
-    for step in done:
-        assert step.x.shape == step.clean.shape == (2, *SHAPE)
-        assert step.x.dtype == torch.float32
-        assert bool(step.x.isfinite().all())
-        assert bool(step.clean.isfinite().all())
+    assert_sound(done)
 
 
 @BOTH

@@ -207,6 +207,18 @@ def test_kinds_of_peft(name: str, sd1: Pair, studio: Studio, tmp_path: Path) -> 
     assert all(torch.equal(value, bare[key]) for key, value in network.state_dict().items())
 
 
+SETTINGS: dict[str, Any] = {"steps": 4, "guidance": 5.0, "seed": 7}
+
+
+def painted_by(pipeline: Any) -> np.ndarray:
+    """What diffusers paints of the prompt with our settings: values from 0 to 1."""
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(SETTINGS["seed"])
+    told = {"num_inference_steps": SETTINGS["steps"], "guidance_scale": SETTINGS["guidance"]}
+    with torch.no_grad():
+        return pipeline(PROMPT, **told, generator=generator, output_type="np").images[0]
+
+
 def test_the_same_picture(
     sd1: Pair, loras: tuple[Trained, Trained], studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,18 +231,9 @@ def test_the_same_picture(
     oracle: Any = StableDiffusionPipeline(**parts, requires_safety_checker=False)
     oracle.load_lora_weights(dict(state), adapter_name="ink")
     oracle.set_adapters(["ink"], [0.7])
-    oracle.set_progress_bar_config(disable=True)
-    options = {"steps": 4, "guidance": 5.0, "seed": 7}
-    with torch.no_grad():
-        theirs = oracle(
-            PROMPT,
-            num_inference_steps=4,
-            guidance_scale=5.0,
-            generator=torch.Generator().manual_seed(7),
-            output_type="np",
-        ).images[0]
-    ours = studio.txt2img(f"{PROMPT}<lora:ink:0.7>", **options)[0]
-    plain = studio.txt2img(PROMPT, **options)[0]
+    theirs = painted_by(oracle)
+    ours = studio.txt2img(f"{PROMPT}<lora:ink:0.7>", **SETTINGS)[0]
+    plain = studio.txt2img(PROMPT, **SETTINGS)[0]
     assert_same_picture(ours, theirs)
     assert np.abs(np.asarray(plain, dtype=np.float32) / 255 - theirs).max() > 8 / 255
 
@@ -250,20 +253,11 @@ def test_the_same_picture_of_a_fused_lora(tmp_path: Path) -> None:
                 own = f"transformer.transformer_blocks.{block}.attn.{projection.format(letter)}"
                 split |= {f"{own}.lora_A.weight": down, f"{own}.lora_B.weight": rows / 2}
     save_file(fused, tmp_path / "ink.safetensors")
-    options: dict[str, Any] = {"steps": 4, "guidance": 5.0, "seed": 7}
     studio = Studio(tmp_path / "model", device="cpu", precision="fp32")
-    plain = studio.txt2img(PROMPT, **options)[0]
-    ours = studio.txt2img(PROMPT, loras=[f"{tmp_path / 'ink.safetensors'}:0.8"], **options)[0]
+    plain = studio.txt2img(PROMPT, **SETTINGS)[0]
+    ours = studio.txt2img(PROMPT, loras=[f"{tmp_path / 'ink.safetensors'}:0.8"], **SETTINGS)[0]
     pipeline.load_lora_weights(split, adapter_name="ink")
     pipeline.set_adapters(["ink"], [0.8])
-    pipeline.set_progress_bar_config(disable=True)
-    with torch.no_grad():
-        theirs = pipeline(
-            PROMPT,
-            num_inference_steps=4,
-            guidance_scale=5.0,
-            generator=torch.Generator().manual_seed(7),
-            output_type="np",
-        ).images[0]
+    theirs = painted_by(pipeline)
     assert_same_picture(ours, theirs)
     assert np.abs(np.asarray(plain, dtype=np.float32) / 255 - theirs).max() > 8 / 255

@@ -13,7 +13,7 @@ from sfumato.families import Model
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.prompts import Emphasis, Piece, Reading, Segment, Syntax, Wording, parse, timeline
 from sfumato.prompts.chunks import pack, padded
-from sfumato.prompts.encode import encode, encode_all
+from sfumato.prompts.encode import encode
 
 CLIP = ClipTokenizer.clip()
 ROOM = CLIP.length - 2
@@ -111,7 +111,8 @@ def model(tiny: Path) -> Iterator[Model]:
 
 
 def encoded(model: Model, said: Reading, emphasis: Emphasis = "original", clip_skip: int = 1) -> Tensor:
-    return encode(said, [*model.texts.values()], emphasis=emphasis, clip_skip=clip_skip).tokens
+    [condition] = encode([said], [*model.texts.values()], emphasis=emphasis, clip_skip=clip_skip)
+    return condition.tokens
 
 
 @pytest.mark.parametrize("text", ["", "a red fox", "a green house, red"])
@@ -123,7 +124,7 @@ def test_a_plain_prompt_is_the_models_own_encoding(model: Model, text: str, synt
 
 
 def test_pooled_is_of_the_first_window(model: Model) -> None:
-    condition = encode(reading("a red fox BREAK a house"), [*model.texts.values()])
+    [condition] = encode([reading("a red fox BREAK a house")], [*model.texts.values()])
     length = model.texts["text_encoder"].tokenizer.length
     assert condition.tokens.shape == (1, 2 * length, 16)
     assert condition.pooled is not None
@@ -155,10 +156,10 @@ def test_a_weight_of_nothing_stays_finite(model: Model) -> None:
 
 
 def test_conditions_of_unequal_length_share_a_batch(model: Model) -> None:
-    long, short = encode_all([reading("a BREAK b BREAK c"), reading("a")], [*model.texts.values()])
+    long, short = encode([reading("a BREAK b BREAK c"), reading("a")], [*model.texts.values()])
     assert long.tokens.shape == short.tokens.shape
     torch.testing.assert_close(short.tokens[:, 16:32], model.encode([""]).tokens)
-    wide = encode(reading("a"), [*model.texts.values()], windows=3)
+    [wide] = encode([reading("a")], [*model.texts.values()], windows=3)
     assert torch.equal(wide.tokens, short.tokens)
 
 

@@ -72,38 +72,6 @@ Join = Callable[[Sequence[Conditioning]], Conditioning]
 
 
 def encode(
-    reading: Reading,
-    texts: Sequence[TextPart | T5Part],
-    *,
-    clip_skip: int = 1,
-    emphasis: Emphasis = "original",
-    windows: int = 1,
-    backtrack: int = BACKTRACK,
-    embeddings: Mapping[str, Sequence[int]] | None = None,
-) -> Conditioning:
-    """One row of tokens: (1, windows * n, d), and the pooled vector of the first window.
-
-    Args:
-        windows: at least so many, empty ones added, so that conditions of unequal length share a batch.
-        backtrack: see `pack`; `embeddings` likewise.
-
-    Raises:
-        ValueError: a clip skip beyond the encoder's layers.
-        RequestError: an embedding that fits no window.
-    """
-    [condition] = encode_all(
-        [reading],
-        texts,
-        clip_skip=clip_skip,
-        emphasis=emphasis,
-        windows=windows,
-        backtrack=backtrack,
-        embeddings=embeddings,
-    )
-    return condition
-
-
-def encode_all(
     readings: Sequence[Reading],
     texts: Sequence[TextPart | T5Part],
     *,
@@ -114,7 +82,17 @@ def encode_all(
     embeddings: Mapping[str, Sequence[int]] | None = None,
     join: Join = joined,
 ) -> list[Conditioning]:
-    """A condition for each reading, all of the same number of windows. Raises as `encode`."""
+    """A condition for each reading, a row of tokens (1, n * windows, d) and the pooled vector of the first window; all
+    of the same number of windows, so that they share a batch.
+
+    Args:
+        windows: at least so many; empty ones are added.
+        backtrack: see `pack`; `embeddings` likewise.
+
+    Raises:
+        ValueError: a clip skip beyond the encoder's layers.
+        RequestError: an embedding that fits no window.
+    """
     shares = [[wording.share for wording in reading.wordings] for reading in readings]
     by_encoder = []
     for part in texts:

@@ -17,7 +17,7 @@ from sfumato.images import to_pil
 from sfumato.metadata.trace import Trace, digest
 from sfumato.numerics import Plan, plan
 from sfumato.prompts import parse, timeline
-from sfumato.prompts.encode import encode_all
+from sfumato.prompts.encode import encode
 from sfumato.requests import Txt2Img, draw_seed
 from sfumato.results import Progress, Result
 from sfumato.runtime.devices import rounding
@@ -168,7 +168,7 @@ def conditioned(model: Model, request: Txt2Img, way: Plan, words: Mapping[str, S
     against = parse(request.negative, request.prompt_syntax, negative=True)
     tracks = (*timeline(prompt, request.steps), *timeline(against, request.steps))  # the last is the negative
     encoded = iter(
-        encode_all(
+        encode(
             [reading for track in tracks for reading in track.readings],
             list(model.texts.values()),
             clip_skip=request.clip_skip,

@@ -55,13 +55,13 @@ class Questions:
 
 
 def error(answers: Mapping[str, Float[Tensor, "b k"]], targets: Mapping[str, Int[Tensor, " b"]]) -> Float[Tensor, ""]:
-    """The mean over heads of each head's cross entropy; heads without a target are left out."""
+    """The mean cross entropy of all questions asked, each counted once: a head is as heavy as the pictures that have
+    its attribute are many."""
     losses = [
-        F.cross_entropy(answers[name].float(), target, ignore_index=UNCOUNTED)
+        F.cross_entropy(answers[name].float(), target, ignore_index=UNCOUNTED, reduction="sum")
         for name, target in targets.items()
-        if bool((target != UNCOUNTED).any())
     ]
-    return torch.stack(losses).mean()
+    return torch.stack(losses).sum() / sum(int((target != UNCOUNTED).sum()) for target in targets.values())
 
 
 def rights(answers: Mapping[str, Float[Tensor, "b k"]], targets: Mapping[str, Int[Tensor, " b"]]) -> dict[str, float]:
