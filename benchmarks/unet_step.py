@@ -104,7 +104,7 @@ def openvino(case: Case, weights: dict[str, Tensor], dtype: torch.dtype) -> Step
     unet = _filled(UNet2DConditionModel.from_config, case.config.to_json(), weights).float()
     x = torch.cat([case.x] * 2)
     converted = ov.convert_model(unet, example_input=(x, case.times, case.tokens))
-    converted.reshape([list(x.shape), [], list(case.tokens.shape)])
+    converted.reshape({k: ov.PartialShape(list(given.shape)) for k, given in enumerate((x, case.times, case.tokens))})
     hint = {torch.bfloat16: "bf16", torch.float32: "f32"}[dtype]
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     model = ov.compile_model(converted, "CPU", {**options, "INFERENCE_PRECISION_HINT": hint})
