@@ -325,6 +325,8 @@ class Model:
     """An empty prompt is a condition of zeros, see `Family`."""
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
     """What loading took."""
+    vae_hash: str = ""
+    """SHA-256 of the autoencoder's file, where it is not the model's own."""
 
     @property
     def components(self) -> dict[str, nn.Module]:

@@ -142,6 +142,9 @@ class Txt2Img(_Strict):
     model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_text_only)] = Field(
         "nano", description="a model's name, or the path of its folder or file"
     )
+    vae: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_text_only)] | None = Field(
+        None, description="an autoencoder in place of the model's: a name in SFUMATO_VAES, or the path of its file"
+    )
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
         None, description="seed of the first picture; drawn when left out"
     )

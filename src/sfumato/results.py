@@ -61,6 +61,7 @@ class Result:
         device: where it ran.
         precision: the networks' number format; another one paints slightly other pixels.
         lora_hashes: of the LoRAs it painted with, by name, as A1111 and Civitai cut them; embedding_hashes likewise.
+        vae_hash: SHA-256 of the autoencoder's file, where it is not the model's own.
         traces: digests of each picture's steps, for `sfumato verify`.
     """
 
@@ -73,6 +74,7 @@ class Result:
     precision: str = "fp32"
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
+    vae_hash: str = ""
     traces: Sequence[Trace] = ()
 
     @property

@@ -1,10 +1,13 @@
 """The studio: the only object with a state. It keeps loaded models and runs requests."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from sfumato.adapters.wanted import wanted
+from sfumato.adapters.folders import find as find_beside
+from sfumato.adapters.wanted import File, wanted
 from sfumato.adapters.wearing import BARE, Worn, put_on, take_off
+from sfumato.checkpoints.autoencoders import load_vae
 from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
@@ -13,6 +16,7 @@ from sfumato.families import Model
 from sfumato.requests import Txt2Img
 from sfumato.results import Progress, Result, ignore
 from sfumato.runtime.devices import choose_device
+from sfumato.runtime.digests import remembered_sha256
 from sfumato.runtime.precision import choose
 from sfumato.tasks.txt2img import resolve, txt2img
 
@@ -48,6 +52,7 @@ class Studio:
         self.allow_nonfinite = allow_nonfinite
         self._models: dict[Path, Model] = {}
         self._worn = BARE
+        self._vae: tuple[Path, File, Model] | None = None
 
     def load(self, model: str | Path | None = None) -> Model:
         """The model by that name or path without adapters, loaded if it is not the one at hand.
@@ -63,7 +68,7 @@ class Studio:
         path = find(self.default if model is None else model)
         if path not in self._models:
             self._models.clear()  # one at a time: memory is what machines lack
-            self._worn = BARE
+            self._worn, self._vae = BARE, None
             load = load_folder if path.is_dir() else load_single
             self._models[path] = load(
                 path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite
@@ -89,7 +94,7 @@ class Studio:
         """
         model = self._load(request.model)
         exact = resolve(model, request)
-        return txt2img(model, exact, on_step, on_batch, self._dressed(model, exact))
+        return txt2img(self._decoding(model, exact), exact, on_step, on_batch, self._dressed(model, exact))
 
     def _dressed(self, model: Model, request: Txt2Img) -> Worn:
         """Put on what a request asks for, unless it is on already."""
@@ -98,6 +103,16 @@ class Studio:
             self._undress(model)
             self._worn = put_on(model, adapters)
         return self._worn
+
+    def _decoding(self, model: Model, request: Txt2Img) -> Model:
+        """The model with the autoencoder that a request asks for."""
+        if request.vae is None:
+            return model
+        file = File.of(find_beside("vae", request.vae))
+        if self._vae is None or self._vae[:2] != (model.path, file):
+            digest = remembered_sha256(file.path)
+            self._vae = model.path, file, replace(model, autoencoder=load_vae(file.path, model), vae_hash=digest)
+        return self._vae[2]
 
     def _undress(self, model: Model) -> None:
         take_off(model, self._worn)

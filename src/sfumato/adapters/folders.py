@@ -1,5 +1,7 @@
-"""Which adapters there are by name: the files below `SFUMATO_LORAS` and `SFUMATO_EMBEDDINGS`, and in the folders of
-other programs that `SFUMATO_EXTRA_MODEL_PATHS` lists. Imports no torch.
+"""What there is by name to paint with beside a model: adapters, and autoencoders of their own.
+
+They are the files below `SFUMATO_LORAS`, `SFUMATO_EMBEDDINGS` and `SFUMATO_VAES`, and in the folders of other programs
+that `SFUMATO_EXTRA_MODEL_PATHS` lists. Imports no torch.
 """
 
 import os
@@ -11,20 +13,26 @@ from sfumato.checkpoints.catalogue import MAX_PATH
 from sfumato.checkpoints.catalogue import SUFFIXES as WEIGHTS
 from sfumato.errors import CheckpointError, UnknownNameError
 
-Sort = Literal["lora", "embedding"]
-SUFFIXES: dict[Sort, tuple[str, ...]] = {"lora": WEIGHTS, "embedding": (*WEIGHTS, ".png")}
-VARIABLES: dict[Sort, str] = {"lora": "SFUMATO_LORAS", "embedding": "SFUMATO_EMBEDDINGS"}
+Sort = Literal["lora", "embedding", "vae"]
+SUFFIXES: dict[Sort, tuple[str, ...]] = {"lora": WEIGHTS, "embedding": (*WEIGHTS, ".png"), "vae": WEIGHTS}
+VARIABLES: dict[Sort, str] = {"lora": "SFUMATO_LORAS", "embedding": "SFUMATO_EMBEDDINGS", "vae": "SFUMATO_VAES"}
+ELSEWHERE: dict[Sort, tuple[str, ...]] = {
+    "lora": ("loras",),
+    "embedding": ("embeddings",),
+    "vae": ("vae", "vae_approx"),
+}
+"""What other programs call their folders."""
 
 
 def available(sort: Sort) -> dict[str, Path]:
-    """The adapters that can be named: files by their name without its ending, of equal names the first.
+    """What can be named: files by their name without its ending, of equal names the first.
 
     Pictures come last, for one beside weights of its name is what they paint, as is `NAME.preview.png`.
     """
     roots = [Path(root).expanduser() for root in os.environ.get(VARIABLES[sort], "").split(os.pathsep) if root]
     paths = [
         path
-        for folder in (*roots, *extra_paths.folders(f"{sort}s"))
+        for folder in (*roots, *extra_paths.folders(*ELSEWHERE[sort]))
         for path in (sorted(folder.rglob("*")) if folder.is_dir() else ())
         if path.suffix.lower() in SUFFIXES[sort] and not path.name.endswith(".preview.png") and path.is_file()
     ]
@@ -35,7 +43,7 @@ def available(sort: Sort) -> dict[str, Path]:
 
 
 def find(sort: Sort, name: str) -> Path:
-    """The file of an adapter given by name or path; a folder is one when it holds a single file of weights.
+    """The file of something given by name or path; a folder is one when it holds a single file of weights.
 
     Raises:
         UnknownNameError: no such name; near ones are offered.

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -23,13 +22,13 @@ from sfumato.checkpoints.detect import (
     detect,
 )
 from sfumato.checkpoints.parts import Parts, assemble, check, sampling, skeleton
-from sfumato.checkpoints.rules import Fit, Ignore, check_finite, compare, convert, fit
+from sfumato.checkpoints.rules import Fit, Ignore, check_finite, compare, convert
 from sfumato.checkpoints.save import T5
 from sfumato.checkpoints.tables import sd3
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
-from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
+from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.runtime.digests import remembered_sha256
@@ -148,19 +147,6 @@ def read_vae(path: Path, like: AutoencoderKLConfig | None = None) -> tuple[Autoe
     if like is None or METADATA in file.metadata:
         return found.vae, state
     return AutoencoderKLConfig(**{**vars(found.vae), **beyond_shapes(like)}), state
-
-
-def load_autoencoder(path: Path, *, dtype: torch.dtype, device: torch.device) -> AutoencoderKL:
-    """Load an autoencoder that is a file of its own.
-
-    Raises:
-        CheckpointError: see `read_vae`.
-    """
-    config, state = read_vae(path)
-    vae = cast("AutoencoderKL", skeleton(config, str(path)))
-    fit(vae, state, str(path), dtype)
-    vae.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return vae.eval().requires_grad_(False)
 
 
 def check_file(file: TensorFile, found: Detected) -> Fit:

@@ -17,6 +17,16 @@ FIRST = ("decoder.layers.0.weight", "taesd_decoder.1.weight", "1.weight")
 """The decoder's first layer: in diffusers, with both halves in one file, alone. Its second axis are the latents."""
 
 
+def is_tiny(file: Path) -> bool:
+    """Whether a file holds a tiny autoencoder, or its decoder.
+
+    Raises:
+        CheckpointError: as `open_tensors`.
+    """
+    shapes = open_tensors(file).shapes
+    return any(len(shapes.get(name, ())) == 4 for name in FIRST)
+
+
 def load_tiny(path: Path, *, dtype: torch.dtype, device: torch.device) -> AutoencoderTiny:
     """Load a diffusers folder (config.json and weights), one file, or a decoder with its encoder beside it.
 

@@ -57,6 +57,9 @@ def _root(
 
 REQUEST: dict[str, Any] = {
     "model": Model,
+    "vae": Annotated[
+        str | None, typer.Option("--vae", metavar="NAME|PATH", help="an autoencoder in place of the model's")
+    ],
     "negative": Annotated[str | None, typer.Option(metavar="T", help="what to keep away from")],
     "seed": Annotated[int | None, whole(metavar="N", help="of the first picture, then N+1; drawn by default")],
     "steps": Steps,

@@ -167,10 +167,13 @@ def require_model(name: str) -> None:
 
 
 def require_adapters(request: Txt2Img) -> None:
-    """Refuse LoRAs and embeddings that are not there, likewise."""
+    """Refuse LoRAs, embeddings and an autoencoder that are not there, likewise."""
+    from sfumato.adapters.folders import find
     from sfumato.adapters.wanted import wanted
 
     wanted(request)
+    if request.vae is not None:
+        find("vae", request.vae)
 
 
 def _advise(request: Txt2Img) -> None:

@@ -83,6 +83,7 @@ class Painter:
         device: its kind, as ``cpu``.
         torch: version of the engine.
         lora_hashes: of the LoRAs, by name; embedding_hashes likewise.
+        vae_hash: of an autoencoder that is not the model's own.
     """
 
     model_hash: str
@@ -91,13 +92,14 @@ class Painter:
     torch: str
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
+    vae_hash: str = ""
 
     @classmethod
     def of(cls, result: "Result") -> Self:
         """The painter of a result, which is this process."""
         device = result.device.partition(":")[0]
         hashes = dict(result.lora_hashes), dict(result.embedding_hashes)
-        return cls(result.model_hash, result.precision, device, _version("torch"), *hashes)
+        return cls(result.model_hash, result.precision, device, _version("torch"), *hashes, result.vae_hash)
 
     @classmethod
     def read(cls, info: Infotext) -> Self | None:
@@ -107,12 +109,13 @@ class Painter:
             return None
         model_hash, precision, device, torch = (info.fields[name] for name in names)
         loras, embeddings = (_hashes(info.fields.get(name, "")) for name in ("Lora hashes", "TI hashes"))
-        return cls(model_hash, precision, device, torch, loras, embeddings)
+        return cls(model_hash, precision, device, torch, loras, embeddings, info.fields.get("VAE hash", ""))
 
     def differences(self, other: Self) -> tuple[str, ...]:
         """In words, what `other` has otherwise."""
         rows = (
             ("model hash", self.model_hash[:HASH_DIGITS], other.model_hash[:HASH_DIGITS]),
+            ("VAE hash", self.vae_hash[:HASH_DIGITS] or "none", other.vae_hash[:HASH_DIGITS] or "none"),
             ("precision", self.precision, other.precision),
             ("device", self.device, other.device),
             ("torch", self.torch, other.torch),
@@ -138,6 +141,8 @@ def describe(request: Txt2Img, painter: Painter | None = None, *, quality: int |
         "Size": size,
         "Model hash": None if painter is None else painter.model_hash[:HASH_DIGITS],
         "Model": model_name(request.model),
+        "VAE hash": None if painter is None else painter.vae_hash[:HASH_DIGITS] or None,
+        "VAE": None if request.vae is None else model_name(request.vae),
         "Clip skip": request.clip_skip if request.clip_skip > 1 else None,
         "RNG": "CPU",
         "Guidance rescale": _number(request.guidance_rescale) if request.guidance_rescale else None,

@@ -8,12 +8,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sfumato.errors import RequestError
 from sfumato.metadata import comfyui, infotext, names
-from sfumato.metadata.carriers import PARAMETERS, REQUEST, Carried, about, load, read
+from sfumato.metadata.carriers import PARAMETERS, REQUEST, Carried
 from sfumato.metadata.gathering import Gathering, brief
 from sfumato.requests import Txt2Img
 
@@ -34,17 +33,6 @@ class Restored:
     source: str
     unrestored: tuple[str, ...] = ()
     exact: bool = False
-
-
-def restore_file(path: Path) -> Restored:
-    """What a picture's file says of how it was made.
-
-    Raises:
-        RequestError: no picture, a damaged one, or one without settings of a tool that we know.
-    """
-    data = load(path)
-    with about(path):
-        return restore(read(data))
 
 
 def restore(carried: Carried) -> Restored:
@@ -72,6 +60,8 @@ def restore(carried: Carried) -> Restored:
 # ------------------------------------------------------------------------------------------------------------ tools
 
 
+_OWN_VAE = ("None", "Automatic")
+"""Values of VAE that mean the model's own."""
 _SILENT = frozenset({"Version", "User", "Model hash", "Hashes", "Precision", "Device", "Torch", "Quality", "App"}) | {
     "Lora hashes",
     "TI hashes",
@@ -92,6 +82,8 @@ def _a1111(texts: Mapping[str, str]) -> Gathering | None:
     found.text("negative", info.negative)
     found.text("prompt_syntax", fields.pop("Prompt syntax", None))
     found.text("model", fields.pop("Model", None))
+    vae = fields.pop("VAE", None)
+    found.text("vae", None if vae is None or vae in _OWN_VAE else infotext.model_name(vae))
     found.whole("steps", fields.pop("Steps", None))
     found.real("guidance", fields.pop("CFG scale", None))
     found.real("guidance_rescale", fields.pop("Guidance rescale", None))

@@ -114,6 +114,7 @@ def txt2img(
             PRECISIONS[model.dtype],
             worn.lora_hashes,
             worn.embedding_hashes,
+            model.vae_hash,
             traces[since:],
         )
 

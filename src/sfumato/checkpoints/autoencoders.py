@@ -1,0 +1,53 @@
+"""Autoencoders of their own, in place of a model's: Stable Diffusion's in either layout, or the tiny one."""
+
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from sfumato.checkpoints.folder import read_json
+from sfumato.checkpoints.parts import skeleton
+from sfumato.checkpoints.rules import check_finite, check_same, fit
+from sfumato.checkpoints.single import read_vae
+from sfumato.checkpoints.tensor_file import open_tensors
+from sfumato.checkpoints.tiny import is_tiny, load_tiny
+from sfumato.errors import CheckpointError
+from sfumato.families import Autoencoder, Model
+from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
+
+
+def load_vae(file: Path, model: Model) -> Autoencoder:
+    """The autoencoder in a file of weights, where and as precise as the model.
+
+    A file in the diffusers layout wants its `config.json` beside it. One in the layout of latent-diffusion code scales
+    latents as the model's own does, unless its metadata say otherwise.
+
+    Raises:
+        CheckpointError: it is something else, damaged, or for latents of another form.
+    """
+    tiny = is_tiny(file)
+    vae: Autoencoder = load_tiny(file, dtype=model.dtype, device=model.device) if tiny else _load_kl(file, model)
+    for what in ("latent_channels", "factor"):
+        theirs, ours = getattr(vae, what), getattr(model.autoencoder, what)
+        if theirs != ours:
+            raise CheckpointError(
+                f"{file} is an autoencoder with {what.replace('_', ' ')} {theirs}; {model.name} needs {ours}"
+            )
+    return vae
+
+
+def _load_kl(file: Path, model: Model) -> AutoencoderKL:
+    config = file.with_name("config.json")
+    if config.is_file() and any(name.startswith("encoder.down_blocks.") for name in open_tensors(file).shapes):
+        form = AutoencoderKLConfig.from_json(read_json(config), str(config))
+        state = open_tensors(file).read()
+        check_same(skeleton(form, str(config)), state, str(file))
+        check_finite(state, str(file))
+    else:
+        own = getattr(model.autoencoder, "config", None)
+        form, state = read_vae(file, own if isinstance(own, AutoencoderKLConfig) else None)
+    vae = cast("AutoencoderKL", skeleton(form, str(file)))
+    wide = model.dtype == torch.float16 and form.force_upcast
+    fit(vae, state, str(file), torch.float32 if wide else model.dtype)
+    vae.to(device=model.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return vae.eval().requires_grad_(False)
