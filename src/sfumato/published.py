@@ -1,6 +1,7 @@
 """Configurations as they were published, part by part: what the rows of `families` are put together from.
 
-Tests compare them with the folders' `config.json` and the original code's YAML.
+Tests compare them with the folders' `config.json` and the original code's YAML (`sd_xl_base.yaml`, `sd_xl_refiner.yaml`
+of https://github.com/Stability-AI/generative-models).
 """
 
 from collections.abc import Mapping
