@@ -11,7 +11,7 @@ from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.training.classifier import ClassifierTask, distort, load_classifier
 from sfumato.training.data import generator_for
-from sfumato.training.heads import UNCOUNTED, heads_of
+from sfumato.training.heads import UNCOUNTED, error, heads_of
 from sfumato.training.run import read_config, train
 
 HEADS = (("background", ("blue", "red")), ("type", ("", "hat", "cap")))  # "type": a name that modules have already
@@ -53,6 +53,16 @@ def test_a_map_a_stage_and_an_answer_a_head_at_any_size(size: tuple[int, int]) -
     answers = model(pixels)
     assert {name: tuple(logits.shape) for name, logits in answers.items()} == {"background": (2, 2), "type": (2, 3)}
     assert torch.equal(answers["type"], model.head(model.embed(pixels))[:, 2:])
+
+
+def test_every_question_counts_once() -> None:
+    """Of a head that three pictures are asked, three times; of one that none is asked, never."""
+    answers = {name: torch.randn(3, 4, generator=generator_for(k)) for k, name in enumerate(("hair", "ring", "moon"))}
+    targets = {"hair": [0, 1, 2], "ring": [UNCOUNTED, 3, UNCOUNTED], "moon": [UNCOUNTED] * 3}
+    found = error(answers, {name: torch.tensor(target) for name, target in targets.items()})
+    asked = [(answers["hair"][k], k) for k in range(3)] + [(answers["ring"][1], 3)]
+    surprises = torch.stack([row.logsumexp(0) - row[k] for row, k in asked])
+    torch.testing.assert_close(found, surprises.mean())
 
 
 def test_configuration_round_trip() -> None:
