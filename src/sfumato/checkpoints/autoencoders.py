@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import cast
 
-import torch
-
 from sfumato.checkpoints.folder import read_json
-from sfumato.checkpoints.parts import skeleton
-from sfumato.checkpoints.rules import check_finite, check_same, fit
+from sfumato.checkpoints.parts import built, skeleton
+from sfumato.checkpoints.rules import check_finite, check_same
 from sfumato.checkpoints.single import read_vae
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.checkpoints.tiny import is_tiny, load_tiny
@@ -46,8 +44,4 @@ def _load_kl(file: Path, model: Model) -> AutoencoderKL:
     else:
         own = getattr(model.autoencoder, "config", None)
         form, state = read_vae(file, own if isinstance(own, AutoencoderKLConfig) else None)
-    vae = cast("AutoencoderKL", skeleton(form, str(file)))
-    wide = model.dtype == torch.float16 and form.force_upcast
-    fit(vae, state, str(file), torch.float32 if wide else model.dtype)
-    vae.to(device=model.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return vae.eval().requires_grad_(False)
+    return cast("AutoencoderKL", built(form, state, str(file), dtype=model.dtype, device=model.device))

@@ -103,6 +103,22 @@ def skeleton(config: ModelConfig, source: str) -> nn.Module:
         raise CheckpointError(f"{source} describes no network: {error}") from error
 
 
+def built(
+    config: ModelConfig, state: dict[str, Tensor], source: str, *, dtype: torch.dtype, device: torch.device
+) -> nn.Module:
+    """The network of a configuration with these tensors, cast once to `dtype` (float32 where halves would overflow),
+    frozen.
+
+    Raises:
+        CheckpointError: the two do not fit, or the configuration is of no possible network.
+    """
+    module = skeleton(config, source)
+    wide = dtype == torch.float16 and getattr(config, "force_upcast", False)
+    fit(module, state, source, torch.float32 if wide else dtype)
+    module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module.eval().requires_grad_(False)
+
+
 def check(parts: Parts) -> None:
     """Whether the parts are of one model.
 
@@ -177,11 +193,7 @@ def assemble(
     family = parts.family
     networks = {}
     for name, config in parts.configs.items():
-        module = skeleton(config, f"{parts.source}: {name}")
-        wide = dtype == torch.float16 and getattr(config, "force_upcast", False)
-        fit(module, parts.part(name), f"{parts.source}: {name}", torch.float32 if wide else dtype)
-        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        networks[name] = module.eval().requires_grad_(False)
+        networks[name] = built(config, parts.part(name), f"{parts.source}: {name}", dtype=dtype, device=device)
     autoencoder = cast("AutoencoderKL | AutoencoderFold", networks["vae"])
     texts: dict[str, TextPart | T5Part] = {
         name: TextPart(parts.tokenizers[name], cast("CLIPTextEncoder", networks[name]), second(parts.texts))
