@@ -1,6 +1,7 @@
 """The parts of training on their own: schedules, averages, optimisers, order, loss, tokenizer, and what is exported."""
 
 import math
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule
 from sfumato.errors import TrainingError
 from sfumato.models.tokenizer import ClipTokenizer
+from sfumato.training.autoencoder import AutoencoderRun, AutoencoderTask, load_autoencoder
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.ema import EMA
@@ -195,6 +197,43 @@ def test_a_denoiser_begins_with_another_ones_networks(squares: Path, tmp_path: P
     assert all(taken.values())
     assert not all(anew.values())
     assert whole.tokenizer.vocabulary == ClipTokenizer.from_folder(first / "tokenizer").vocabulary
+
+
+def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    """More latent channels change no picture at first, and a denoiser's estimate of the old ones stays what it was."""
+    vae = autoencoder
+    told = autoencoder_toml(squares, steps=1).replace("latent_channels = 4", f'latent_channels = 6\nstart = "{vae}"')
+    config = AutoencoderRun.model_validate(tomllib.loads(told))
+    before, after = load_autoencoder(vae), AutoencoderTask(config, tmp_path).model
+    pixels = Pictures(squares).pixels(torch.arange(2))
+    narrow, wide = before.encoder(pixels), after.encoder(pixels)
+    assert wide.shape[1] == 6
+    assert torch.allclose(wide[:, :4], narrow, atol=1e-6)
+    assert torch.allclose(after.decoder(wide), before.decoder(narrow), atol=1e-6)
+    (tmp_path / "wide.toml").write_text(told)
+    larger = train(tmp_path / "wide.toml", tmp_path / "wide") / "vae"
+    assert len(load_autoencoder(larger).config.latents_mean or ()) == 6
+
+    (tmp_path / "first.toml").write_text(denoiser_toml(squares, vae))
+    first = train(tmp_path / "first.toml", tmp_path / "first")
+    of_four = denoiser_toml(squares, vae).replace("validation", f'start = "{first}"\nvalidation', 1)
+    old = read_denoiser(of_four, tmp_path / "old").model
+    new = read_denoiser(of_four.replace(str(vae), str(larger)), tmp_path / "new").model
+    torch.manual_seed(0)
+    x, ids = torch.randn(2, 6, 16, 16), torch.ones(2, 16, dtype=torch.long)
+    label = torch.tensor([200.0, 700.0])
+    with torch.no_grad():
+        narrow, wide = old(x[:, :4], label, ids), new(x, label, ids)
+    assert torch.allclose(wide[:, :4], narrow, atol=1e-5)
+    assert not wide[:, 4:].any()
+
+
+def test_a_frozen_encoder_gets_no_more_channels(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    told = autoencoder_toml(squares).replace(
+        "latent_channels = 4", f'latent_channels = 6\nfreeze_encoder = true\nstart = "{autoencoder}"'
+    )
+    with pytest.raises(TrainingError, match="keeps the 4 latent channels"):
+        AutoencoderTask(AutoencoderRun.model_validate(tomllib.loads(told)), tmp_path)
 
 
 def read_denoiser(toml: str, folder: Path) -> DenoiserTask:

@@ -24,6 +24,7 @@ from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConf
 from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
+from sfumato.training.checkpoint import widened
 from sfumato.training.classifier import PART, load_classifier
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
@@ -55,7 +56,8 @@ class AutoencoderRun(BaseModel):
     validation: int = Field(64, gt=0)
     start: Path | None = None
     """Begin with the autoencoder in this folder, whose form then counts; with its encoder alone where
-    `decoder_channels` or `decoder_blocks` ask for another decoder."""
+    `decoder_channels` or `decoder_blocks` ask for another decoder, and with more `latent_channels` where they are
+    asked for, of which its decoder knows nothing yet."""
     freeze_encoder: bool = False
     """Train the decoder alone: the latents, and a denoiser trained on them, stay as they are."""
     loop: LoopConfig
@@ -251,25 +253,39 @@ def autoencoder_task(run: AutoencoderRun, folder: Path) -> AutoencoderTask:
 
 def _begin(run: AutoencoderRun) -> AutoencoderFold:
     """The autoencoder to be trained: as drawn, or as far as the one in `run.start` is of its form."""
-    trained = None
     if run.start is None:
+        trained = None
         config = AutoencoderFoldConfig(
             latent_channels=run.latent_channels, fold=run.fold, channels=run.channels, blocks=run.blocks
         )
     else:
         trained = load_autoencoder(run.start)
         config = trained.config
+        if run.latent_channels > config.latent_channels:
+            if run.freeze_encoder:
+                raise TrainingError(
+                    f"freeze_encoder keeps the {config.latent_channels} latent channels of {run.start}; "
+                    f"latent_channels={run.latent_channels} needs it off"
+                )
+            config = replace(config, latent_channels=run.latent_channels, latents_mean=None, latents_std=None)
     config = replace(
         config,
         decoder_channels=run.decoder_channels or config.decoder_channels,
         decoder_blocks=run.decoder_blocks or config.decoder_blocks,
     )
-    if trained is not None and config.decoder_form == trained.config.decoder_form:
-        return trained
     try:
         model = AutoencoderFold(config)
     except ValueError as error:
         raise TrainingError(str(error)) from error
     if trained is not None:
-        model.encoder = trained.encoder
+        _take_over(model.encoder, trained.encoder, len(model.encoder) - 2)
+        if config.decoder_form == trained.config.decoder_form:
+            for weight in model.decoder[0].parameters():
+                nn.init.zeros_(weight)
+            _take_over(model.decoder, trained.decoder, 0)
     return model
+
+
+def _take_over(ours: nn.Sequential, theirs: nn.Sequential, latent: int) -> None:
+    """Weights of one half, whose layer `latent` may have more channels in ours."""
+    ours.load_state_dict(widened(ours, theirs.state_dict(), (f"{latent}.weight", f"{latent}.bias")))

@@ -86,7 +86,8 @@ class DenoiserRun(BaseModel):
     views: int = Field(1, gt=0, le=64)
     augment: Augment = Augment()
     start: Path | None = None
-    """Begin with the networks of the model in this folder (diffusers layout) instead of random ones."""
+    """Begin with the networks of the model in this folder (diffusers layout) instead of random ones. Where the
+    autoencoder has more latent channels than that model had, the rest are learned."""
     start_text: bool | Path = True
     """Take over its tokenizer and text encoder as well; those in another folder, such as the export of a `text` run;
     or neither: text is learned anew."""
@@ -141,7 +142,8 @@ class DenoiserTask:
         self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(self._unet_config()))
         _start_gently(self.model.unet)
         if run.start is not None:
-            take_over(self.model.unet, run.start / "unet")
+            nn.init.zeros_(self.model.unet.conv_in.weight)
+            take_over(self.model.unet, run.start / "unet", ("conv_in.weight", "conv_out.weight", "conv_out.bias"))
         if text is not None:
             take_over(self.model.text_encoder, text / "text_encoder")
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed, shares_of(self.pictures, run.shares))
