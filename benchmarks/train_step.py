@@ -45,8 +45,8 @@ class Fixed:
         self.model = UNet(config)
         self.order = Order(torch.arange(SAMPLES), batch, 0)
         self.tokens = torch.randn(SAMPLES, *CONTEXT, generator=generator_for(1))
-        basis = torch.randn(CONTEXT[1], 16 * 4 * 4, generator=generator_for(2)) / CONTEXT[1] ** 0.5
-        coarse = (self.tokens.mean(1) * CONTEXT[0] ** 0.5 @ basis).view(-1, 16, 4, 4)
+        basis = torch.randn(CONTEXT[1], config.in_channels * 4 * 4, generator=generator_for(2)) / CONTEXT[1] ** 0.5
+        coarse = (self.tokens.mean(1) * CONTEXT[0] ** 0.5 @ basis).view(-1, config.in_channels, 4, 4)
         self.clean = nn.functional.interpolate(coarse, scale_factor=4, mode="bilinear")
 
     def batch(self, indices: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:

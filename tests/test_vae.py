@@ -80,3 +80,15 @@ def test_a1111_says_it(said: str, name: str | None) -> None:
     assert restored.request.vae == name
     assert not any("VAE" in lost for lost in restored.unrestored)
     assert infotext.describe(restored.request).fields.get("VAE") == name
+
+
+@pytest.mark.parametrize("kind", ["diffusers", "tiny"])
+def test_one_that_is_not_finite_is_refused_unless_asked_for(kind: str, tiny: Path, taesd: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny / "vae", tmp_path / "diffusers")
+    file = taesd if kind == "tiny" else tmp_path / "diffusers" / "diffusion_pytorch_model.safetensors"
+    state = load_file(file)
+    next(tensor for name, tensor in state.items() if name.startswith("encoder"))[:] = torch.inf
+    save_file(state, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match="hold NaN or infinity"):
+        bytes_of(Studio(tiny, device="cpu", precision="fp32"), vae=str(file))
+    assert bytes_of(Studio(tiny, device="cpu", precision="fp32", allow_nonfinite=True), vae=str(file))

@@ -111,7 +111,8 @@ class Studio:
         file = File.of(find_beside("vae", request.vae))
         if self._vae is None or self._vae[:2] != (model.path, file):
             digest = remembered_sha256(file.path)
-            self._vae = model.path, file, replace(model, autoencoder=load_vae(file.path, model), vae_hash=digest)
+            vae = load_vae(file.path, model, allow_nonfinite=self.allow_nonfinite)
+            self._vae = model.path, file, replace(model, autoencoder=vae, vae_hash=digest)
         return self._vae[2]
 
     def _undress(self, model: Model) -> None:

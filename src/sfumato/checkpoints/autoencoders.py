@@ -14,17 +14,23 @@ from sfumato.families import Autoencoder, Model
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 
 
-def load_vae(file: Path, model: Model) -> Autoencoder:
+def load_vae(file: Path, model: Model, *, allow_nonfinite: bool = False) -> Autoencoder:
     """The autoencoder in a file of weights, where and as precise as the model.
 
     A file in the diffusers layout wants its `config.json` beside it. One in the layout of latent-diffusion code scales
     latents as the model's own does, unless its metadata say otherwise.
 
+    Args:
+        allow_nonfinite: name NaN and infinity in weights, and load them.
+
     Raises:
         CheckpointError: it is something else, damaged, or for latents of another form.
     """
-    tiny = is_tiny(file)
-    vae: Autoencoder = load_tiny(file, dtype=model.dtype, device=model.device) if tiny else _load_kl(file, model)
+    vae: Autoencoder
+    if is_tiny(file):
+        vae = load_tiny(file, dtype=model.dtype, device=model.device, allow_nonfinite=allow_nonfinite)
+    else:
+        vae = _load_kl(file, model, allow_nonfinite)
     for what in ("latent_channels", "factor"):
         theirs, ours = getattr(vae, what), getattr(model.autoencoder, what)
         if theirs != ours:
@@ -34,14 +40,15 @@ def load_vae(file: Path, model: Model) -> Autoencoder:
     return vae
 
 
-def _load_kl(file: Path, model: Model) -> AutoencoderKL:
+def _load_kl(file: Path, model: Model, allow_nonfinite: bool) -> AutoencoderKL:
     config = file.with_name("config.json")
     if config.is_file() and any(name.startswith("encoder.down_blocks.") for name in open_tensors(file).shapes):
         form = AutoencoderKLConfig.from_json(read_json(config), str(config))
         state = open_tensors(file).read()
         check_same(skeleton(form, str(config)), state, str(file))
-        check_finite(state, str(file))
+        check_finite(state, str(file), allow=allow_nonfinite)
     else:
         own = getattr(model.autoencoder, "config", None)
-        form, state = read_vae(file, own if isinstance(own, AutoencoderKLConfig) else None)
+        like = own if isinstance(own, AutoencoderKLConfig) else None
+        form, state = read_vae(file, like, allow_nonfinite=allow_nonfinite)
     return cast("AutoencoderKL", built(form, state, str(file), dtype=model.dtype, device=model.device))

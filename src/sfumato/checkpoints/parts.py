@@ -23,6 +23,7 @@ from sfumato.errors import CheckpointError
 from sfumato.families import Family, Model, Sampling, family_of
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
+from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder, ProjectedCLIPTextConfig
 from sfumato.models.config import ModelConfig
 from sfumato.models.mmdit import MMDiT, MMDiTConfig
@@ -40,6 +41,7 @@ NETWORKS: Mapping[type[ModelConfig], Callable[[Any], nn.Module]] = {
     MMDiTConfig: MMDiT,
     AutoencoderKLConfig: AutoencoderKL,
     AutoencoderFoldConfig: AutoencoderFold,
+    AutoencoderTinyConfig: AutoencoderTiny,
     CLIPTextConfig: CLIPTextEncoder,
     ProjectedCLIPTextConfig: CLIPTextEncoder,
     T5Config: T5Encoder,

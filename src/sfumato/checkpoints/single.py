@@ -126,12 +126,15 @@ def _without_t5(found: Detected, layout: Layout) -> Detected:
     return replace(found, layout=replace(layout, configs=configs, table=table), table=table)
 
 
-def read_vae(path: Path, like: AutoencoderKLConfig | None = None) -> tuple[AutoencoderKLConfig, dict[str, Tensor]]:
+def read_vae(
+    path: Path, like: AutoencoderKLConfig | None = None, *, allow_nonfinite: bool = False
+) -> tuple[AutoencoderKLConfig, dict[str, Tensor]]:
     """An autoencoder in one file in the layout of latent-diffusion code, below `first_stage_model.` or bare.
 
     Args:
         like: has the numbers that shapes do not tell (SDXL's latents are scaled otherwise), unless the file's metadata
             do.
+        allow_nonfinite: name NaN and infinity in weights, and read them.
 
     Raises:
         CheckpointError: it is something else, does not fit or is not finite.
@@ -143,7 +146,7 @@ def read_vae(path: Path, like: AutoencoderKLConfig | None = None) -> tuple[Autoe
     if not (verdict := check_file(file, found)):
         raise CheckpointError(f"{path} does not fit: {verdict.report}")
     state = convert(file.read(), found.table)
-    check_finite(state, str(path))
+    check_finite(state, str(path), allow=allow_nonfinite)
     if like is None or METADATA in file.metadata:
         return found.vae, state
     return AutoencoderKLConfig(**{**vars(found.vae), **beyond_shapes(like)}), state

@@ -1,13 +1,14 @@
 """The tiny autoencoder from wherever it is: its author's two files, both halves in one, or the diffusers layout."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from sfumato.checkpoints.folder import read_json, weights_file
-from sfumato.checkpoints.rules import Rule, check_finite, check_same, convert, fit
-from sfumato.checkpoints.skeleton import on_meta
+from sfumato.checkpoints.parts import built, skeleton
+from sfumato.checkpoints.rules import Rule, check_finite, check_same, convert
 from sfumato.checkpoints.tables import taesd
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.errors import CheckpointError
@@ -27,20 +28,19 @@ def is_tiny(file: Path) -> bool:
     return any(len(shapes.get(name, ())) == 4 for name in FIRST)
 
 
-def load_tiny(path: Path, *, dtype: torch.dtype, device: torch.device) -> AutoencoderTiny:
+def load_tiny(
+    path: Path, *, dtype: torch.dtype, device: torch.device, allow_nonfinite: bool = False
+) -> AutoencoderTiny:
     """Load a diffusers folder (config.json and weights), one file, or a decoder with its encoder beside it.
 
     Raises:
         CheckpointError: see `read_tiny`.
     """
-    config, state = read_tiny(path)
-    tiny = _skeleton(config, path)
-    fit(tiny, state, str(path), dtype)
-    tiny.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return tiny.eval().requires_grad_(False)
+    config, state = read_tiny(path, allow_nonfinite=allow_nonfinite)
+    return cast("AutoencoderTiny", built(config, state, str(path), dtype=dtype, device=device))
 
 
-def read_tiny(path: Path) -> tuple[AutoencoderTinyConfig, dict[str, Tensor]]:
+def read_tiny(path: Path, *, allow_nonfinite: bool = False) -> tuple[AutoencoderTinyConfig, dict[str, Tensor]]:
     """Configuration and tensors, by the model's names. A file is of the published size, with any latent channels.
 
     Raises:
@@ -66,14 +66,6 @@ def read_tiny(path: Path) -> tuple[AutoencoderTinyConfig, dict[str, Tensor]]:
     state: dict[str, Tensor] = {}
     for file, table in files:
         state |= convert(open_tensors(file).read(), table)
-    check_same(_skeleton(config, path), state, str(path))
-    check_finite(state, str(path))
+    check_same(skeleton(config, str(path)), state, str(path))
+    check_finite(state, str(path), allow=allow_nonfinite)
     return config, state
-
-
-def _skeleton(config: AutoencoderTinyConfig, path: Path) -> AutoencoderTiny:
-    try:
-        with on_meta():
-            return AutoencoderTiny(config)
-    except (ValueError, TypeError, IndexError, RuntimeError) as error:
-        raise CheckpointError(f"{path} describes no network: {error}") from error

@@ -69,7 +69,8 @@ class ProjectedCLIPTextConfig(CLIPTextConfig):
 
 
 def _activation(name: str, x: Tensor) -> Tensor:
-    return x * torch.sigmoid(1.702 * x) if name == "quick_gelu" else F.gelu(x)
+    # x sigmoid(1.702 x), by torch's fused kernel: half the passes over x when it is trained
+    return F.silu(1.702 * x) / 1.702 if name == "quick_gelu" else F.gelu(x)
 
 
 class SelfAttention(nn.Module):
