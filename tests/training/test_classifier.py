@@ -1,6 +1,7 @@
 """The picture classifier: its form, what its heads answer for, what is distorted, and that it learns."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
-from sfumato.training.classifier import ClassifierTask, distort, load_classifier
-from sfumato.training.data import generator_for
+from sfumato.training.classifier import ClassifierRun, ClassifierTask, distort, load_classifier
+from sfumato.training.data import Pictures, generator_for
 from sfumato.training.heads import UNCOUNTED, error, heads_of
 from sfumato.training.run import read_config, train
 
@@ -40,6 +41,17 @@ def trained(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "run.toml").write_text(classifier_toml(squares, steps=100, precision="fp32"))
     train(folder / "run.toml", folder / "run")
     return folder
+
+
+def test_it_begins_with_another(trained: Path, squares: Path, tmp_path: Path) -> None:
+    export = trained / "run" / "export"
+    told = classifier_toml(squares).replace("fold = 4", f'fold = 4\nstart = "{export}"')
+    task = ClassifierTask(ClassifierRun.model_validate(tomllib.loads(told)), tmp_path)
+    pixels = Pictures(squares).pixels(torch.arange(4))
+    expected = load_classifier(export)(pixels)
+    assert all(torch.equal(logits, expected[name]) for name, logits in task.model.eval()(pixels).items())
+    with pytest.raises(CheckpointError, match="have another shape"):
+        ClassifierTask(ClassifierRun.model_validate(tomllib.loads(told) | {"fold": 2}), tmp_path)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])

@@ -18,6 +18,7 @@ from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.heads import UNCOUNTED, Questions, error, rights
 from sfumato.training.loop import LoopConfig
@@ -43,6 +44,8 @@ class ClassifierRun(BaseModel):
     distortion: float = Field(1.0, ge=0)
     """Of the pictures in training: 0 is none, see `distort`."""
     validation: int = Field(512, gt=0)
+    start: Path | None = None
+    """Begin with the classifier in this export, which must be of this form."""
     loop: LoopConfig
 
 
@@ -102,6 +105,8 @@ class ClassifierTask:
         self.model = PictureClassifier(
             PictureClassifierConfig(heads, fold=run.fold, channels=run.channels, blocks=run.blocks, size=run.size)
         )
+        if run.start is not None:
+            take_over(self.model, run.start / PART)
         size = self.pictures.size if run.size is None else run.size
         if size % self.model.config.factor or self.pictures.size % size:
             raise TrainingError(
