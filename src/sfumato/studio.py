@@ -17,6 +17,7 @@ from sfumato.requests import Txt2Img
 from sfumato.results import Progress, Result, ignore
 from sfumato.runtime.devices import choose_device
 from sfumato.runtime.digests import remembered_sha256
+from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
 from sfumato.tasks.txt2img import resolve, txt2img
 
@@ -48,6 +49,8 @@ class Studio:
     ) -> None:
         self.default = str(model)
         self.device = choose_device(device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.choice = choose(self.device, precision)
         self.allow_nonfinite = allow_nonfinite
         self._models: dict[Path, Model] = {}

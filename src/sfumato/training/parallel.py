@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.errors import TrainingError
+from sfumato.runtime.memory import keep_freed_memory
 
 Share = Callable[[int, int], dict[str, float]]
 """(step, rank) -> summed losses; leaves the gradients of that rank's micro-batches in the parameters."""
@@ -194,6 +195,7 @@ def _work(
 ) -> None:
     """The life of another process, until the pipe closes: for a step's number gradients and losses, for a function and
     shapes its values in place of the tensors in our block."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     parameters, share = make()
     attach(parameters, weights)

@@ -12,6 +12,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from sfumato.errors import TrainingError, UnknownNameError
+from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
 from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
 from sfumato.training.checkpoint import latest_facts
@@ -65,6 +66,7 @@ def train(path: Path, run: Path | None = None) -> Path:
         TrainingError: a bad configuration, missing data, or a run that was begun with another configuration.
     """
     require_extra()
+    keep_freed_memory()
     folder = run if run is not None else Path("runs") / path.stem
     config = _with_precision(read_config(path), folder)
     again = partial(TASKS[config.task][1], config, folder)
