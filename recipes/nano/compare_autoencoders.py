@@ -1,6 +1,6 @@
 """How well autoencoders restore held-out pictures: figures, and a sheet of crops for the eye.
 
-    python -m recipes.nano.compare_autoencoders runs/nano/autoencoder/export/vae runs/nano/finish/export/vae \\
+    python -m recipes.nano.compare_autoencoders runs/nano/grow/export/vae runs/nano/finish/export/vae \\
         --data runs/nano/data --classifier runs/nano/classifier/export --sheet decoders.png
 
 Prints a JSON object a folder: means over the same pictures of PSNR in dB, SSIM and, with a classifier, perceptual

@@ -48,6 +48,7 @@ TEXT = {"vocabulary": 1024, "width": 64, "layers": 1}
 SMALL: Mapping[str, Mapping[str, object]] = {
     "classifier": {"fold": 4, "channels": [16, 16, 32, 32], "loop": loop(80, 16)},
     "autoencoder": {"channels": [16, 32, 32], "blocks": 1, "crop": SIZE, "loop": loop(240, 16)},
+    "grow": {"crop": SIZE, "loop": loop(120, 16)},
     "finish": {
         "crop": SIZE,
         "adversarial": {"channels": [16, 32, 32], "lead": 10},
@@ -66,6 +67,7 @@ SMALL: Mapping[str, Mapping[str, object]] = {
 FALLING = {
     "classifier": ["train/loss"],
     "autoencoder": ["train/loss", "validation/loss"],
+    "grow": ["validation/loss"],
     "finish": ["train/opponent", "validation/perceptual"],
     "text": ["train/loss", "validation/loss"],
     "denoiser": ["validation/loss"],

@@ -9,11 +9,10 @@ import torch
 from pydantic import ValidationError
 
 from sfumato.errors import TrainingError
-from sfumato.files import sha256
 from sfumato.training.augment import LUMINANCE, Augment, augment, view
 from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.data import Pictures, generator_for
-from sfumato.training.denoiser import cached_latents
+from sfumato.training.denoiser import autoencoder_digest, cached_latents
 from sfumato.training.run import train
 from tests.training.conftest import denoiser_toml
 
@@ -128,7 +127,7 @@ def without_captions(text: str) -> str:
 def test_views_and_own_captions_train_a_denoiser(captioned: Path, autoencoder: Path, tmp_path: Path) -> None:
     plain = cached_latents(Pictures(captioned), load_autoencoder(autoencoder), autoencoder, 0, Augment(), 0)
     (name,) = [path.name for path in captioned.glob("latents-*.npy")]
-    assert name == f"latents-{sha256(autoencoder / 'diffusion_pytorch_model.safetensors')[:12]}.npy"
+    assert name == f"latents-{autoencoder_digest(autoencoder)[:12]}.npy"
     text = without_captions(denoiser_toml(captioned, autoencoder, steps=2))
     table = "views = 3\n[augment]\nflip = 0.5\ncrop = [0.5, 0.8]\n"
     (tmp_path / "run.toml").write_text(text.replace("\n[text]", f"\n{table}[text]", 1))

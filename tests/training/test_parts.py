@@ -200,7 +200,8 @@ def test_a_denoiser_begins_with_another_ones_networks(squares: Path, tmp_path: P
 
 
 def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
-    """More latent channels change no picture at first, and a denoiser's estimate of the old ones stays what it was."""
+    """More latent channels change no picture at first, and nothing where they are silent: a denoiser's estimate of the
+    others stays what it was, though it already sees them."""
     vae = autoencoder
     told = autoencoder_toml(squares, steps=1).replace("latent_channels = 4", f'latent_channels = 6\nstart = "{vae}"')
     config = AutoencoderRun.model_validate(tomllib.loads(told))
@@ -213,6 +214,12 @@ def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder:
     (tmp_path / "wide.toml").write_text(told)
     larger = train(tmp_path / "wide.toml", tmp_path / "wide") / "vae"
     assert len(load_autoencoder(larger).config.latents_mean or ()) == 6
+    (tmp_path / "quiet.toml").write_text(told.replace("[loop]", "added_deviation = 0.25\n[loop]"))
+    quiet = load_autoencoder(train(tmp_path / "quiet.toml", tmp_path / "quiet") / "vae").config.latents_std
+    loud = load_autoencoder(larger).config.latents_std
+    assert quiet is not None
+    assert loud is not None
+    assert quiet == pytest.approx([*loud[:4], *(4 * std for std in loud[4:])], rel=1e-3)
 
     (tmp_path / "first.toml").write_text(denoiser_toml(squares, vae))
     first = train(tmp_path / "first.toml", tmp_path / "first")
@@ -222,8 +229,10 @@ def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder:
     torch.manual_seed(0)
     x, ids = torch.randn(2, 6, 16, 16), torch.ones(2, 16, dtype=torch.long)
     label = torch.tensor([200.0, 700.0])
+    silent = torch.cat([x[:, :4], torch.zeros(2, 2, 16, 16)], 1)
     with torch.no_grad():
-        narrow, wide = old(x[:, :4], label, ids), new(x, label, ids)
+        narrow, wide = old(x[:, :4], label, ids), new(silent, label, ids)
+        assert not torch.equal(new(x, label, ids), wide), "or neither end of the network would ever learn them"
     assert torch.allclose(wide[:, :4], narrow, atol=1e-5)
     assert not wide[:, 4:].any()
 

@@ -58,6 +58,9 @@ class AutoencoderRun(BaseModel):
     """Begin with the autoencoder in this folder, whose form then counts; with its encoder alone where
     `decoder_channels` or `decoder_blocks` ask for another decoder, and with more `latent_channels` where they are
     asked for, of which its decoder knows nothing yet."""
+    added_deviation: float = Field(1.0, gt=0)
+    """Of the exported latents in channels that `start` did not have; those it had have 1. Channels that were added tell
+    fine detail. Quieter ones come out of the noise last, and are a smaller part of a denoiser's loss."""
     freeze_encoder: bool = False
     """Train the decoder alone: the latents, and a denoiser trained on them, stay as they are."""
     loop: LoopConfig
@@ -103,13 +106,16 @@ def load_autoencoder(folder: Path) -> AutoencoderFold:
     Raises:
         CheckpointError: it is missing, damaged or of another form.
     """
-    config = AutoencoderFoldConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
     with on_meta():
-        model = AutoencoderFold(config)
+        model = AutoencoderFold(_form(folder))
     file = weights_file(folder, "diffusion_pytorch_model")
     fit(model, read_tensors(file), str(file), torch.float32)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False)
+
+
+def _form(folder: Path) -> AutoencoderFoldConfig:
+    return AutoencoderFoldConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
 
 
 def compare(
@@ -139,6 +145,7 @@ class AutoencoderTask:
         self.pictures = Pictures(run.data)
         torch.manual_seed(run.loop.seed)
         self.model = _begin(run)
+        self.known = self.model.latent_channels if run.start is None else _form(run.start).latent_channels
         self.model.decoder.requires_grad_(True)
         self.model.encoder.requires_grad_(not run.freeze_encoder)
         step = self.model.factor * 2
@@ -204,7 +211,8 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def export(self, model: nn.Module, folder: Path) -> None:
-        """`vae/` in a diffusers-like folder; latents are standardised a channel over 2,000 training pictures."""
+        """`vae/` in a diffusers-like folder; latents are standardised a channel over 2,000 training pictures, but for
+        `added_deviation`."""
         assert isinstance(model, AutoencoderFold)
         if self.run.freeze_encoder:
             save_part(folder, "vae", model, model.config, torch.float16)
@@ -212,10 +220,12 @@ class AutoencoderTask:
         train = self.pictures.train
         chosen = train[torch.randperm(len(train), generator=generator_for(1))[:2000]]
         latents = torch.cat([model.encoder(self.pictures.pixels(part)) for part in chosen.split(16)])
+        deviation = latents.std((0, 2, 3))
+        deviation[self.known :] /= self.run.added_deviation
         config = replace(
             model.config,
             latents_mean=tuple(round(v, 5) for v in latents.mean((0, 2, 3)).tolist()),
-            latents_std=tuple(round(v, 5) for v in latents.std((0, 2, 3)).tolist()),
+            latents_std=tuple(round(v, 5) for v in deviation.tolist()),
         )
         save_part(folder, "vae", model, config, torch.float16)
 

@@ -87,7 +87,8 @@ class DenoiserRun(BaseModel):
     augment: Augment = Augment()
     start: Path | None = None
     """Begin with the networks of the model in this folder (diffusers layout) instead of random ones. Where the
-    autoencoder has more latent channels than that model had, the rest are learned."""
+    autoencoder has more latent channels than that model had, the weights that read them are random, those that predict
+    them zero."""
     start_text: bool | Path = True
     """Take over its tokenizer and text encoder as well; those in another folder, such as the export of a `text` run;
     or neither: text is learned anew."""
@@ -142,14 +143,13 @@ class DenoiserTask:
         self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(self._unet_config()))
         _start_gently(self.model.unet)
         if run.start is not None:
-            nn.init.zeros_(self.model.unet.conv_in.weight)
             take_over(self.model.unet, run.start / "unet", ("conv_in.weight", "conv_out.weight", "conv_out.bias"))
         if text is not None:
             take_over(self.model.text_encoder, text / "text_encoder")
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed, shares_of(self.pictures, run.shares))
         self.content = {
             "data": self.pictures.digest,
-            "autoencoder": sha256(run.autoencoder / "diffusion_pytorch_model.safetensors"),
+            "autoencoder": autoencoder_digest(run.autoencoder),
             "tokenizer": sha256(folder / "tokenizer" / "merges.txt"),
         }
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
@@ -258,13 +258,19 @@ class DenoiserTask:
         save_index(folder, classes, self.run.scheduler)
 
 
+def autoencoder_digest(folder: Path) -> str:
+    """What latents depend on: the weights, and the scales in the configuration."""
+    digests = (sha256(folder / name) for name in ("diffusion_pytorch_model.safetensors", "config.json"))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 @torch.no_grad()
 def cached_latents(
     pictures: Pictures, autoencoder: AutoencoderFold, source: Path, number: int, options: Augment, seed: int
 ) -> np.memmap:
     """One view of all pictures (see `augment.view`) as a float16 memory map of latents beside the data, encoded once
-    for each set of weights, and for each seed and options when it is not view 0."""
-    key = sha256(source / "diffusion_pytorch_model.safetensors")[:12]
+    for each autoencoder, and for each seed and options when it is not view 0."""
+    key = autoencoder_digest(source)[:12]
     if number:
         made = hashlib.sha256(f"{seed} {options.model_dump_json()}".encode()).hexdigest()
         key = f"{key}-{made[:12]}-{number}"
