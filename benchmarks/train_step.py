@@ -4,20 +4,23 @@
 
 Both start from the same weights and see the same latents, text tokens, noise and times, with AdamW at the same rate and
 clipping. The peer is the loop of diffusers' own examples: `UNet2DConditionModel` in float32, `torch.optim.AdamW` with
-its defaults, `clip_grad_norm_`, all threads; `--peer-bf16` gives it autocast as well. Ours is `training.loop` as
+its defaults, `clip_grad_norm_`, all threads, in a process of its own, which waits while we step; `--peer-bf16` gives it
+autocast as well. Ours is `training.loop` as
 `sfumato train` runs it with `processes`, with its average of weights; with `--muon` its optimiser for matrices too (the
 curves then differ by design). The loss curves must agree: the mean difference over the run is printed beside the
 scatter between neighbouring steps.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -27,6 +30,7 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.scalings import FLOW
 from sfumato.diffusion.schedules import FlowSchedule
 from sfumato.models.unet import UNet, UNetConfig
+from sfumato.runtime.memory import keep_freed_memory
 from sfumato.training.data import Order, generator_for
 from sfumato.training.loop import LoopConfig, State, enlist, gradients, networks_of
 from sfumato.training.objectives import denoising_error, uniform
@@ -90,7 +94,39 @@ class Peer:
         nn.utils.clip_grad_norm_(self.unet.parameters(), self.loop.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(loss)
+        return float(loss.detach())
+
+
+def serve(make: Callable[[], Peer], threads: int, pipe: Connection) -> None:
+    """The life of the peer's process: a loss for each step that is asked for, until the pipe closes."""
+    torch.set_num_threads(threads)
+    peer = make()
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(peer(pipe.recv()))
+
+
+@contextlib.contextmanager
+def elsewhere(make: Callable[[], Peer], threads: int) -> Iterator[Callable[[int], float]]:
+    """The peer's steps, taken in a process of its own: what we ask of ours, such as of its memory, is not its gain."""
+    context = torch.multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(make, threads, theirs), daemon=True)
+    process.start()
+
+    def step(number: int) -> float:
+        ours.send(number)
+        return float(ours.recv())
+
+    yield step
+    ours.close()
+    process.join(timeout=10)
+
+
+def plain(config: UNetConfig, loop: LoopConfig, bf16: bool) -> Peer:
+    """The peer with the weights that ours begins with: both are drawn from one seed."""
+    task = Fixed(config, loop.batch)
+    return Peer(config, task.model.state_dict(), task, loop, bf16=bf16)
 
 
 class Ours:
@@ -138,22 +174,22 @@ def main() -> None:
     )
     again = partial(Fixed, config, loop.batch)
     task = again()
-    weights = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
-    peer = Peer(config, weights, task, loop, bf16=arguments.peer_bf16)
     threads = torch.get_num_threads()
     networks = networks_of(task, loop)
-    with Crew(list(task.model.parameters()), processes, partial(enlist, again, loop)) as crew:
+    keep_freed_memory()
+    with (
+        Crew(list(task.model.parameters()), processes, partial(enlist, again, loop)) as crew,
+        elsewhere(partial(plain, config, loop, arguments.peer_bf16), threads) as peer,
+    ):
         race({"sfumato": Ours(task, loop, networks, crew), "diffusers": peer}, arguments, threads)
 
 
 def race(players: dict[str, Callable[[int], float]], arguments: argparse.Namespace, threads: int) -> None:
-    """Let the players step in turn, each with the threads it has alone, and print the figures."""
-    shared = torch.get_num_threads()
+    """Let the players step in turn and print the figures."""
     losses: dict[str, list[float]] = {name: [] for name in players}
     seconds: dict[str, list[float]] = {name: [] for name in players}
     for step in range(arguments.steps):
         for name, player in list(players.items())[:: 1 if step % 2 else -1]:
-            torch.set_num_threads(shared if name == "sfumato" else threads)
             since = time.perf_counter()
             losses[name].append(player(step))
             seconds[name].append(time.perf_counter() - since)
