@@ -146,6 +146,11 @@ class AutoencoderTask:
         torch.manual_seed(run.loop.seed)
         self.model = _begin(run)
         self.known = self.model.latent_channels if run.start is None else _form(run.start).latent_channels
+        if run.added_deviation != 1 and self.known == self.model.latent_channels:
+            raise TrainingError(
+                f"added_deviation={run.added_deviation} is for channels that start does not have, and none are added; "
+                f"ask for more latent_channels than {self.known}, or leave it out"
+            )
         self.model.decoder.requires_grad_(True)
         self.model.encoder.requires_grad_(not run.freeze_encoder)
         step = self.model.factor * 2
