@@ -1,8 +1,8 @@
 """A light convolutional classifier for CPUs: what a picture shows, an answer an attribute; also our feature network.
 
-Pixels are folded into channels first, as in the folding autoencoder, and residual blocks follow at 1/4, 1/8, 1/16
-and 1/32 of the size; the mean over all positions, normalised, is read by one linear map a head. Nothing depends on the
-size of the picture but the fold.
+Pixels are folded into channels first, as in the folding autoencoder, and residual blocks follow at that size, a half,
+a quarter and an eighth of it; the mean over all positions, normalised, is read by one linear map a head. Nothing
+depends on the size of the picture but the fold.
 """
 
 from collections.abc import Mapping
