@@ -5,10 +5,9 @@
 Both start from the same weights and see the same latents, text tokens, noise and times, with AdamW at the same rate and
 clipping. The peer is the loop of diffusers' own examples: `UNet2DConditionModel` in float32, `torch.optim.AdamW` with
 its defaults, `clip_grad_norm_`, all threads, in a process of its own, which waits while we step; `--peer-bf16` gives it
-autocast as well. Ours is `training.loop` as
-`sfumato train` runs it with `processes`, with its average of weights; with `--muon` its optimiser for matrices too (the
-curves then differ by design). The loss curves must agree: the mean difference over the run is printed beside the
-scatter between neighbouring steps.
+autocast as well. Ours is `training.loop` as `sfumato train` runs it with `processes`, with its average of weights; with
+`--muon` its optimiser for matrices too (the curves then differ by design). The loss curves must agree: the mean
+difference over the run is printed beside the scatter between neighbouring steps.
 """
 
 import argparse

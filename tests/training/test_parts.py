@@ -237,6 +237,16 @@ def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder:
     assert not wide[:, 4:].any()
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_an_autoencoder_grows_only_where_it_is_asked_to(
+    frozen: bool, squares: Path, autoencoder: Path, tmp_path: Path
+) -> None:
+    """The default of `latent_channels` is no wish."""
+    lines = f'start = "{autoencoder}"\nfreeze_encoder = {str(frozen).lower()}'
+    told = autoencoder_toml(squares).replace("latent_channels = 4", lines)
+    assert AutoencoderTask(AutoencoderRun.model_validate(tomllib.loads(told)), tmp_path).model.latent_channels == 4
+
+
 def test_a_frozen_encoder_gets_no_more_channels(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
     told = autoencoder_toml(squares).replace(
         "latent_channels = 4", f'latent_channels = 6\nfreeze_encoder = true\nstart = "{autoencoder}"'

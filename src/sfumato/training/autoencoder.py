@@ -276,7 +276,8 @@ def _begin(run: AutoencoderRun) -> AutoencoderFold:
     else:
         trained = load_autoencoder(run.start)
         config = trained.config
-        if run.latent_channels > config.latent_channels:
+        asked = "latent_channels" in run.model_fields_set  # its default is for new autoencoders
+        if asked and run.latent_channels > config.latent_channels:
             if run.freeze_encoder:
                 raise TrainingError(
                     f"freeze_encoder keeps the {config.latent_channels} latent channels of {run.start}; "
