@@ -54,6 +54,15 @@ def test_it_begins_with_another(trained: Path, squares: Path, tmp_path: Path) ->
         ClassifierTask(ClassifierRun.model_validate(tomllib.loads(told) | {"fold": 2}), tmp_path)
 
 
+def test_kinds_are_seen_as_often_as_their_shares_say(squares: Path, tmp_path: Path) -> None:
+    told = tomllib.loads(classifier_toml(squares)) | {"shares": {"warm": 0.9, "cold": 0.1}}
+    task = ClassifierTask(ClassifierRun.model_validate(told), tmp_path)
+    kinds = [task.pictures.attributes[i]["kind"] for k in range(50) for i in task.order(k).tolist()]
+    assert 0.8 < kinds.count("warm") / len(kinds) < 0.97
+    with pytest.raises(TrainingError, match="shares must name each kind"):
+        ClassifierTask(ClassifierRun.model_validate(told | {"shares": {"warm": 1.0}}), tmp_path)
+
+
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
 def test_a_map_a_stage_and_an_answer_a_head_at_any_size(size: tuple[int, int]) -> None:
     model = PictureClassifier(PictureClassifierConfig(HEADS, channels=(8, 16, 24), fold=4))
@@ -131,6 +140,17 @@ def test_distortion_is_mild_and_of_each_picture() -> None:
     assert float(changed[:, :, :12].mean((1, 2, 3)).abs().max()) < 0.1, "and nothing else is above it"
 
 
+def test_it_learns_from_half_of_what_is_held_out_and_is_judged_by_the_other(squares: Path, tmp_path: Path) -> None:
+    task = ClassifierTask(ClassifierRun.model_validate(tomllib.loads(classifier_toml(squares))), tmp_path)
+    pictures = task.pictures
+    lent, judged = set(pictures.lent.tolist()), set(pictures.judged.tolist())
+    assert lent | judged == set(pictures.validation.tolist())
+    assert not lent & judged
+    assert 0 <= len(judged) - len(lent) <= 1
+    drawn = {i for k in range(len(pictures)) for i in task.order(k).tolist()}
+    assert drawn == set(pictures.train.tolist()) | lent
+
+
 def test_it_learns_colours_and_is_loaded_as_it_was_exported(trained: Path, squares: Path) -> None:
     model = load_classifier(trained / "run/export")
     task = ClassifierTask(read_config(trained / "run.toml"), trained)  # type: ignore[arg-type]
@@ -144,7 +164,7 @@ def test_it_learns_colours_and_is_loaded_as_it_was_exported(trained: Path, squar
 
 def test_a_head_is_judged_on_the_pictures_that_count(trained: Path) -> None:
     task = ClassifierTask(read_config(trained / "run.toml"), trained)  # type: ignore[arg-type]
-    held_out = task.pictures.validation.tolist()
+    held_out = task.pictures.judged.tolist()
 
     class Constant(torch.nn.Module):
         def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

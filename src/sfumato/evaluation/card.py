@@ -23,8 +23,11 @@ CELL = 128
 READING = f"""\
 Each row's prompts are the captions of held-out renders, which say all their attributes. A classifier that was trained
 on renders alone says what the paintings show; its score on the held-out renders themselves, in brackets, is the
-ceiling. Combinations are *new* where no training picture of the style has two of the attributes together. Backgrounds
-are compared with the render's in CIE L*a*b*; {NEAR:.0f} is about the distance between colours of different names.
+ceiling. It has learned from others that were held out from the model, so it knows what is new to the model.
+Combinations are *new* where no training picture of the style has two of the attributes together: of portraits two
+parts, of objects a name in that look. Backgrounds, of which each kind has some that training never shows, count for
+themselves: they are compared with the render's in CIE L*a*b*; {NEAR:.0f} is about the distance between colours of
+different names.
 The Fréchet distance (to the held-out renders), diversity (1 - cosine between seeds of a prompt) and cosines are in the
 features of that classifier, named below, and comparable with nothing else; pixels are mean absolute differences at
 64 px, in 8-bit steps, to the nearest of five neighbours. In the row of the renders, the distance is that of as many

@@ -18,16 +18,13 @@ from torch import Tensor
 from sfumato.evaluation.colour import NEAR, background_error
 from sfumato.evaluation.distances import diversity, frechet, neighbours
 from sfumato.evaluation.judge import Picture, Verdict, judge, pixel_distance
-from sfumato.evaluation.plan import Case, choose
+from sfumato.evaluation.plan import OBJECT, Case, choose
 from sfumato.evaluation.report import RENDER, Attribute, Report, Row, Whole
 from sfumato.files import write_atomic
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.requests import Txt2Img
 from sfumato.studio import Studio
 from sfumato.training.data import Attributes, Pictures
-
-OBJECT = "name"
-"""The attribute that is judged among all its words."""
 
 APART = ("kind", "style", "background", OBJECT)
 """Attributes with a column of their own, or that hardly a picture fails: they are not in the mean of attributes."""
@@ -129,8 +126,9 @@ def evaluate(
 
 
 def asked(classifier: PictureClassifier) -> list[str]:
-    """The attributes whose combinations count: all that the classifier knows, but the kind, which the style implies."""
-    return [name for name in classifier.config.classes if name != "kind"]
+    """The attributes whose combinations count: all that the classifier knows, but the kind, which the style implies,
+    and the background, which is measured as a colour: with one of its own nearly every picture would be new."""
+    return [name for name in classifier.config.classes if name not in ("kind", "background")]
 
 
 def paint(studio: Studio, request: Txt2Img, work: Path) -> list[Image.Image]:

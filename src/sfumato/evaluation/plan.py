@@ -15,6 +15,13 @@ Pair = tuple[tuple[str, str], tuple[str, str]]
 
 Combinations = Literal["seen", "new"]
 
+OBJECT = "name"
+"""The attribute that is judged among all its words."""
+
+MORE = 4
+"""So many times the pictures of other kinds are taken where objects are named: these are one answer a picture, where a
+portrait is asked for its hair, its eyes, its clothes ..."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -37,7 +44,8 @@ def pairs(attributes: Attributes, names: Collection[str]) -> Iterable[Pair]:
 
 
 def choose(pictures: Pictures, names: Collection[str], per_kind: int, seed: int) -> list[Case]:
-    """Up to `per_kind` held-out pictures of each kind for seen combinations, and as many for new ones, at random.
+    """Up to `per_kind` held-out pictures of each kind for seen combinations, and as many for new ones, at random; of
+    kinds with named objects `MORE` times that. None is one that a classifier has learned from.
 
     Args:
         names: the attributes that count.
@@ -52,12 +60,13 @@ def choose(pictures: Pictures, names: Collection[str], per_kind: int, seed: int)
         row = pictures.attributes[i]
         known[row["style"]].update(pairs(row, names))
     groups: Mapping[tuple[str, Combinations], list[Case]] = defaultdict(list)
-    for i in pictures.validation.tolist():
+    for i in pictures.judged.tolist():
         row = pictures.attributes[i]
         fresh = tuple(pair for pair in pairs(row, names) if pair not in known[row["style"]])
         case = Case(i, row["kind"], row, fresh)
         groups[case.kind, case.combinations].append(case)
     chosen: list[Case] = []
     for (kind, which), cases in sorted(groups.items()):
-        chosen += Random(f"{seed} {kind} {which}").sample(cases, min(per_kind, len(cases)))
+        count = per_kind * (MORE if OBJECT in cases[0].attributes else 1)
+        chosen += Random(f"{seed} {kind} {which}").sample(cases, min(count, len(cases)))
     return chosen

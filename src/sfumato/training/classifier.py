@@ -19,7 +19,7 @@ from sfumato.errors import CheckpointError, TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.training.checkpoint import take_over
-from sfumato.training.data import Order, Pictures, generator_for
+from sfumato.training.data import Order, Pictures, generator_for, shares_of
 from sfumato.training.heads import UNCOUNTED, Questions, error, rights
 from sfumato.training.loop import LoopConfig
 
@@ -43,6 +43,8 @@ class ClassifierRun(BaseModel):
     """Pixels a side to classify at; None: the data's own."""
     distortion: float = Field(1.0, ge=0)
     """Of the pictures in training: 0 is none, see `distort`."""
+    shares: dict[str, float] = {}
+    """How often each kind of picture is drawn; as the data has them without it."""
     validation: int = Field(512, gt=0)
     start: Path | None = None
     """Begin with the classifier in this export, which must be of this form."""
@@ -91,7 +93,8 @@ def distort(pixels: Float[Tensor, "b 3 h w"], strength: float, rng: torch.Genera
 
 
 class ClassifierTask:
-    """Every question that the attributes allow, asked of the picture."""
+    """Every question that the attributes allow, asked of the picture: of the training split and of the half of the
+    held-out one that is lent (`Pictures.lent`), since it is to judge what models put together by themselves."""
 
     def __init__(self, run: ClassifierRun, folder: Path) -> None:
         self.run = run
@@ -113,7 +116,9 @@ class ClassifierTask:
                 f"pictures of {self.pictures.size} px at size={size} do not fit fold={run.fold} and "
                 f"{len(run.channels)} channels, which need a multiple of {self.model.config.factor}"
             )
-        self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
+        indices = torch.cat([self.pictures.train, self.pictures.lent])
+        shares = shares_of(self.pictures, indices, run.shares)
+        self.order = Order(indices, run.loop.batch, run.loop.seed, shares)
         self.content = {"data": self.pictures.digest}
 
     def _targets(self, indices: Int[Tensor, " b"]) -> dict[str, Int[Tensor, " b"]]:
@@ -129,7 +134,7 @@ class ClassifierTask:
     @torch.no_grad()
     def _held_out(self, model: nn.Module) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Indices of some held-out pictures, each head's logits and its targets."""
-        indices = self.pictures.validation
+        indices = self.pictures.judged
         chosen = indices[torch.randperm(len(indices), generator=generator_for(0))[: self.run.validation]]
         parts: list[dict[str, Tensor]] = []
         for part in chosen.split(32):

@@ -73,6 +73,16 @@ class Pictures:
         """Indices of the held-out split."""
         return self._split("validation")
 
+    @property
+    def judged(self) -> Int[Tensor, " n"]:
+        """Every other held-out picture, the first among them: what a judge of models is tested with and tests with."""
+        return self.validation[::2]
+
+    @property
+    def lent(self) -> Int[Tensor, " n"]:
+        """The other held-out pictures, from which a judge learns: it must know what models have never seen."""
+        return self.validation[1::2]
+
     def _split(self, name: str) -> Int[Tensor, " n"]:
         found = [i for i, a in enumerate(self.attributes) if a.get("split", "train") == name]
         if not found:
@@ -171,11 +181,13 @@ class Order:
         return self._epoch[1][place]
 
 
-def shares_of(pictures: Pictures, shares: Mapping[str, float]) -> Float[Tensor, " n"] | None:
-    """One weight a picture of the training split, such that each kind is drawn with its share; None without shares."""
+def shares_of(
+    pictures: Pictures, indices: Int[Tensor, " n"], shares: Mapping[str, float]
+) -> Float[Tensor, " n"] | None:
+    """One weight an index, such that each kind is drawn with its share; None without shares."""
     if not shares:
         return None
-    kinds = [pictures.attributes[i]["kind"] for i in pictures.train.tolist()]
+    kinds = [pictures.attributes[i]["kind"] for i in indices.tolist()]
     unknown = set(kinds) ^ set(shares)
     if unknown:
         raise TrainingError(f"shares must name each kind in the data once; check {', '.join(sorted(unknown))}")

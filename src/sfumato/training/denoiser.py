@@ -146,7 +146,8 @@ class DenoiserTask:
             take_over(self.model.unet, run.start / "unet", ("conv_in.weight", "conv_out.weight", "conv_out.bias"))
         if text is not None:
             take_over(self.model.text_encoder, text / "text_encoder")
-        self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed, shares_of(self.pictures, run.shares))
+        shares = shares_of(self.pictures, self.pictures.train, run.shares)
+        self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed, shares)
         self.content = {
             "data": self.pictures.digest,
             "autoencoder": autoencoder_digest(run.autoencoder),

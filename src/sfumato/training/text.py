@@ -129,7 +129,8 @@ class TextTask:
         self.model = CaptionReader(CLIPTextEncoder(run.text.form(self.tokenizer)), self.questions.heads)
         if run.start is not None:
             take_over(self.model.text_encoder, run.start / "text_encoder")
-        self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed, shares_of(self.pictures, run.shares))
+        shares = shares_of(self.pictures, self.pictures.train, run.shares)
+        self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed, shares)
         self.content = {"data": self.pictures.digest, "tokenizer": sha256(folder / "tokenizer" / "merges.txt")}
 
     def _corpus(self) -> list[str]:
