@@ -10,6 +10,7 @@ Models of other kinds are measured as if they were flows, so that objectives can
 
 import argparse
 import random
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -25,7 +26,8 @@ from sfumato.families import Model
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.objectives import network_input
 
-EVEN = tuple(FlowSchedule(5.0).shifted((torch.arange(8) + 0.5) / 8).tolist())
+SHIFT: float = tomllib.loads(Path(__file__).with_name("denoiser.toml").read_text("utf-8"))["shift"]
+EVEN = tuple(FlowSchedule(SHIFT).shifted((torch.arange(8) + 0.5) / 8).tolist())
 """Levels drawn as the recipe draws them."""
 LEVELS = (0.2, 0.4, 0.6, 0.75, 0.85, 0.92, 0.97, 0.995)
 

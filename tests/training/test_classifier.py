@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
-from sfumato.training.classifier import ClassifierRun, ClassifierTask, distort, load_classifier
+from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, load_classifier
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.heads import UNCOUNTED, error, heads_of
 from sfumato.training.run import read_config, train
@@ -126,6 +126,12 @@ def test_targets_are_uncounted_where_the_kind_lacks_the_attribute_or_the_word_is
     ]
     assert targets[:4] + targets[5:] == expected
     assert targets[4] == UNCOUNTED
+
+
+def test_a_box_of_pixels_is_their_mean() -> None:
+    pixels = torch.randn(2, 3, 12, 9)
+    padded = torch.nn.functional.pad(pixels, (2, 2, 2, 2), mode="replicate")
+    assert torch.allclose(boxed(pixels, 5), torch.nn.functional.avg_pool2d(padded, 5, stride=1), atol=1e-6)
 
 
 def test_distortion_is_mild_and_of_each_picture() -> None:

@@ -69,6 +69,16 @@ def load_classifier(export: Path) -> PictureClassifier:
     return model.eval().requires_grad_(False)
 
 
+def boxed(pixels: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c h w"]:
+    """The mean of `side` x `side` pixels (odd) around each, along one axis and then the other: twice as fast as pooling
+    three channels."""
+    *_, h, w = pixels.shape
+    x = F.pad(pixels, (side // 2,) * 4, mode="replicate")
+    x = sum((x[..., k : k + w] for k in range(1, side)), start=x[..., :w])
+    x = sum((x[..., k : k + h, :] for k in range(1, side)), start=x[..., :h, :])
+    return x / side**2
+
+
 def distort(pixels: Float[Tensor, "b 3 h w"], strength: float, rng: torch.Generator) -> Float[Tensor, "b 3 h w"]:
     """Shift, zoom, blur, colour and grain of a picture's own amount, up to what a painted picture may have of them.
 
@@ -85,8 +95,7 @@ def distort(pixels: Float[Tensor, "b 3 h w"], strength: float, rng: torch.Genera
     place[:, :, 2] = strength * drawn(-0.12, 0.12, 2)  # the side is 2 long here
     grid = F.affine_grid(place, list(pixels.shape), align_corners=False)
     x = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
-    blurred = F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-    x = x.lerp(blurred, (strength * drawn(-1, 1, 1, 1, 1)).clamp(0, 1))
+    x = x.lerp(boxed(x, 5), (strength * drawn(-1, 1, 1, 1, 1)).clamp(0, 1))
     x = x * (1 + strength * drawn(-0.08, 0.08, 1, 1, 1)) + strength * drawn(-0.06, 0.06, 3, 1, 1)
     x = x + strength * drawn(0, 0.06, 1, 1, 1) * torch.randn(x.shape, generator=rng)
     return x.clamp(-1, 1)
