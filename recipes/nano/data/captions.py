@@ -21,7 +21,7 @@ DROP_SHARE: Final = 0.15  # of the attributes, in most captions
 TERSE_SHARE: Final = 0.15  # of the captions: these lose most attributes
 TERSE_DROP_SHARE: Final = 0.7
 TAGS_SHARE: Final = 0.5  # tag lists; the others are sentences
-STYLE_DROP_SHARE: Final = 0.05
+STYLE_DROP_SHARE: Final = 0.25
 EMOJI_STYLE_DROP_SHARE: Final = 0.3
 
 
