@@ -193,3 +193,20 @@ def test_hair_and_beard_hint_at_who_it_is(hair: str, beard: bool, words: set[str
     attributes = {"kind": "portrait", "style": "micah", "hair": hair} | ({"facial_hair": "full beard"} if beard else {})
     said = " ".join(english_captions.ENGLISH.sentence(attributes, Random(seed)) for seed in range(60))
     assert set(re.findall(r"\b(?:woman|girl|man|guy|boy)\b", said)) == words
+
+
+def test_hair_and_mood_may_stand_before_the_person_in_both_languages() -> None:
+    attributes = {"kind": "portrait", "style": "", "hair": "long hair", "hair_color": "red", "mouth": "smile"}
+    english = {english_captions.ENGLISH.sentence(attributes, Random(seed)) for seed in range(300)}
+    assert english >= {
+        "a smiling red-haired girl",
+        "a red-haired woman, smiling",
+        "a person with red long hair, smiling",
+    }
+    bald = {**attributes, "hair": "bald head", "facial_hair": "full beard"}
+    del bald["hair_color"]
+    said = {english_captions.ENGLISH.sentence(bald, Random(seed)) for seed in range(600)}
+    assert any(re.fullmatch("a smiling bald bearded (man|guy|boy|person)", each) for each in said)
+    del attributes["hair"]
+    chinese = {chinese_captions.CHINESE.sentence(attributes, Random(seed)) for seed in range(600)}
+    assert any(re.fullmatch("一个微笑的红发的?人", each) for each in chinese)

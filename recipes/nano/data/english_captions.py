@@ -74,6 +74,14 @@ DOING: Final[Mapping[str, str]] = {
     "worried mouth": "looking worried",
 }
 
+BEFORE: Final[Mapping[str, str]] = {
+    "bald head": "bald",
+    "full beard": "bearded",
+    **{thing: doing for thing, doing in DOING.items() if " " not in doing},
+}
+"""What can stand before a person: a smiling girl."""
+BEFORE_SHARE: Final = 0.3
+
 BARE_NOUNS: Final = frozenset(
     {
         "hair",
@@ -114,13 +122,18 @@ WORN: Final = ("headwear", "clothing")
 
 
 def _sentence(attributes: Attributes, rng: Random) -> str:
-    """One sentence, as one tells a friend what to draw."""
+    """One sentence, as one tells a friend what to draw: a smiling red-haired girl with glasses, blue background."""
+    before: list[str] = []
     has: list[str] = []
     wears: list[str] = []
     does: list[str] = []
     for key, (thing, colour) in things(attributes).items():
         if key == "time_of_day" and thing is not None:
             does.append(TIMES[thing])
+        elif thing is not None and thing in BEFORE and rng.random() < BEFORE_SHARE:
+            before.insert(0 if key in DOERS else len(before), BEFORE[thing])
+        elif key == "hair" and colour is not None and rng.random() < BEFORE_SHARE:
+            before.append(f"{_word(colour, rng.choice)}-haired")
         elif key in DOERS and thing is not None and thing in DOING:
             does.append(DOING[thing])
         else:
@@ -129,9 +142,10 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
     rng.shuffle(wears)
     style = STYLES[attributes["style"]] if attributes["style"] else ""
     if attributes["kind"] == "portrait":
-        subject = _with_article(ENGLISH.person(attributes, rng))
+        subject = ENGLISH.person(attributes, rng)
     else:
-        subject, style = _with_article(style or rng.choice(ANY_STYLE[attributes["kind"]])), ""
+        subject, style = style or rng.choice(ANY_STYLE[attributes["kind"]]), ""
+    subject = _with_article(" ".join([*before, subject]))
     subject += f" with {_join(has)}" if has else ""
     parts = ([f"wearing {_join(wears)}"] if wears else []) + ([_join(does)] if does else [])
     rng.shuffle(parts)
