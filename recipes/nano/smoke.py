@@ -46,7 +46,7 @@ def loop(steps: int, batch: int, **others: object) -> dict[str, object]:
 TEXT = {"vocabulary": 1024, "width": 64, "layers": 1}
 
 SMALL: Mapping[str, Mapping[str, object]] = {
-    "classifier": {"shares": {"emoji": None}, "fold": 4, "channels": [16, 16, 32, 32], "loop": loop(80, 16)},
+    "classifier": {"shares": {"emoji": None}, "channels": [16, 16, 32, 32], "loop": loop(80, 16)},
     "autoencoder": {"channels": [16, 32, 32], "blocks": 1, "crop": SIZE, "loop": loop(240, 16)},
     "grow": {"crop": SIZE, "loop": loop(120, 16)},
     "finish": {
