@@ -54,6 +54,23 @@ def test_it_begins_with_another(trained: Path, squares: Path, tmp_path: Path) ->
         ClassifierTask(ClassifierRun.model_validate(tomllib.loads(told) | {"fold": 2}), tmp_path)
 
 
+def test_a_finer_one_begins_with_its_later_stages(trained: Path, squares: Path, tmp_path: Path) -> None:
+    """One more stage nearer to the pixels: it and what leads into the next are new, the rest is the other's."""
+    old = load_classifier(trained / "run" / "export")
+    told = tomllib.loads(classifier_toml(squares)) | {"start": str(trained / "run" / "export"), "fold": 2}
+    told["channels"] = [8, *old.config.channels]
+    fresh = ClassifierTask(ClassifierRun.model_validate(told | {"start": None}), tmp_path).model
+    model = ClassifierTask(ClassifierRun.model_validate(told), tmp_path).model
+    begun, first, given = (each.state_dict() for each in (model, fresh, old))
+    new = [name for name in begun if name.startswith(("stages.0.", "stages.1.0."))]
+    assert all(torch.equal(begun[name], first[name]) for name in new)
+    for name in set(begun) - set(new):
+        stage = name.split(".")[1]
+        taken = name.replace(f"stages.{stage}", f"stages.{int(stage) - 1}") if name.startswith("stages.") else name
+        assert torch.equal(begun[name], given[taken]), name
+    model(Pictures(squares).pixels(torch.arange(2)))
+
+
 def test_kinds_are_seen_as_often_as_their_shares_say(squares: Path, tmp_path: Path) -> None:
     told = tomllib.loads(classifier_toml(squares)) | {"shares": {"warm": 0.9, "cold": 0.1}}
     task = ClassifierTask(ClassifierRun.model_validate(told), tmp_path)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sfumato import Studio
 from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule
-from sfumato.errors import TrainingError
+from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.training.autoencoder import AutoencoderRun, AutoencoderTask, load_autoencoder
 from sfumato.training.data import Order, Pictures, generator_for
@@ -254,6 +254,27 @@ def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder:
         assert not torch.equal(new(x, label, ids), wide), "or neither end of the network would ever learn them"
     assert torch.allclose(wide[:, :4], narrow, atol=1e-5)
     assert not wide[:, 4:].any()
+
+
+def test_a_denoiser_gets_attention_where_it_had_none(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    """It begins as the same function. A tensor missing from attention that is there stays an error."""
+    (tmp_path / "first.toml").write_text(denoiser_toml(squares, autoencoder))
+    first = train(tmp_path / "first.toml", tmp_path / "first")
+    told = denoiser_toml(squares, autoencoder).replace("validation", f'start = "{first}"\nvalidation', 1)
+    more = told.replace("[false, true]", "[true, true]")
+    old, new = (read_denoiser(text, tmp_path / name).model for text, name in ((told, "old"), (more, "new")))
+    assert new.unet.config.down_block_types == ("CrossAttnDownBlock2D",) * 2
+    torch.manual_seed(0)
+    x, label, ids = torch.randn(2, 4, 16, 16), torch.tensor([200.0, 700.0]), torch.ones(2, 16, dtype=torch.long)
+    with torch.no_grad():
+        assert torch.allclose(new(x, label, ids), old(x, label, ids), atol=1e-6)
+
+    file = first / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    del tensors["down_blocks.1.attentions.0.norm.bias"]
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match=r"1 tensors are missing, first 'down_blocks\.1\.attentions\.0\."):
+        read_denoiser(more, tmp_path / "damaged")
 
 
 @pytest.mark.parametrize("frozen", [True, False])

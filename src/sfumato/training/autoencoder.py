@@ -24,9 +24,9 @@ from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConf
 from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
-from sfumato.training.checkpoint import widened
 from sfumato.training.classifier import PART, load_classifier
 from sfumato.training.data import Order, Pictures, generator_for
+from sfumato.training.growth import widened
 from sfumato.training.loop import LoopConfig
 
 

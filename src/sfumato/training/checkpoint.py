@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,22 +177,14 @@ def unpack_optimizer(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def take_over(part: nn.Module, folder: Path, channels: Iterable[str] = ()) -> None:
-    """Give `part` the weights in that folder of a model, which must be of its form; see `widened` for `channels`.
+def take_over(
+    part: nn.Module, folder: Path, grow: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+) -> None:
+    """Give `part` the weights in that folder of a model, which must be of its form, or become so by `grow`.
 
     Raises:
         CheckpointError: they are missing, damaged or of another form.
     """
     file = weights_file(folder, STEMS.get(folder.name, "diffusion_pytorch_model"))
-    fit(part, widened(part, read_tensors(file), channels), str(file), torch.float32)
-
-
-def widened(part: nn.Module, tensors: Mapping[str, Tensor], channels: Iterable[str]) -> dict[str, Tensor]:
-    """`tensors` for `part`; those named in `channels` may have fewer: they take the first places, beside `part`'s."""
-    ready, own = dict(tensors), part.state_dict()
-    for name in channels:
-        old, new = tensors.get(name), own[name].clone()
-        if old is not None and old.ndim == new.ndim and all(a <= b for a, b in zip(old.shape, new.shape, strict=True)):
-            new[tuple(map(slice, old.shape))] = old
-            ready[name] = new
-    return ready
+    tensors = read_tensors(file)
+    fit(part, tensors if grow is None else grow(tensors), str(file), torch.float32)

@@ -20,6 +20,7 @@ from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Order, Pictures, generator_for, shares_of
+from sfumato.training.growth import preceded
 from sfumato.training.heads import UNCOUNTED, Questions, error, rights
 from sfumato.training.loop import LoopConfig
 
@@ -47,7 +48,8 @@ class ClassifierRun(BaseModel):
     """How often each kind of picture is drawn; as the data has them without it."""
     validation: int = Field(512, gt=0)
     start: Path | None = None
-    """Begin with the classifier in this export, which must be of this form."""
+    """Begin with the classifier in this export, which must be of this form but for stages nearer to the pixels: those
+    that it lacks (`fold` is smaller then) begin at random, and the others as they are."""
     loop: LoopConfig
 
 
@@ -118,7 +120,7 @@ class ClassifierTask:
             PictureClassifierConfig(heads, fold=run.fold, channels=run.channels, blocks=run.blocks, size=run.size)
         )
         if run.start is not None:
-            take_over(self.model, run.start / PART)
+            take_over(self.model, run.start / PART, lambda tensors: preceded(self.model, tensors, "stages"))
         size = self.pictures.size if run.size is None else run.size
         if size % self.model.config.factor or self.pictures.size % size:
             raise TrainingError(

@@ -6,6 +6,8 @@ is the flow's or v's, on the scalings that sampling uses.
 
 import hashlib
 import random
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -35,6 +37,7 @@ from sfumato.training.augment import Augment, view
 from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of
+from sfumato.training.growth import joined, widened
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, network_input, uniform
 from sfumato.training.text import TextConfig, kept_tokenizer
@@ -88,7 +91,7 @@ class DenoiserRun(BaseModel):
     start: Path | None = None
     """Begin with the networks of the model in this folder (diffusers layout) instead of random ones. Where the
     autoencoder has more latent channels than that model had, the weights that read them are random, those that predict
-    them zero."""
+    them zero; attention on levels where that model had none begins as the identity."""
     start_text: bool | Path = True
     """Take over its tokenizer and text encoder as well; those in another folder, such as the export of a `text` run;
     or neither: text is learned anew."""
@@ -143,7 +146,7 @@ class DenoiserTask:
         self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(self._unet_config()))
         _start_gently(self.model.unet)
         if run.start is not None:
-            take_over(self.model.unet, run.start / "unet", ("conv_in.weight", "conv_out.weight", "conv_out.bias"))
+            take_over(self.model.unet, run.start / "unet", partial(_grown, self.model.unet))
         if text is not None:
             take_over(self.model.text_encoder, text / "text_encoder")
         shares = shares_of(self.pictures, self.pictures.train, run.shares)
@@ -290,6 +293,12 @@ def cached_latents(
         cache.flush()
         temporary.rename(path)
     return np.load(path, mmap_mode="r")
+
+
+def _grown(unet: UNet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A smaller U-Net's weights for one with more latent channels, or with attention on more levels."""
+    latent = ("conv_in.weight", "conv_out.weight", "conv_out.bias")
+    return joined(unet, widened(unet, tensors, latent), "attentions")
 
 
 def _start_gently(unet: UNet) -> None:
