@@ -177,14 +177,15 @@ def unpack_optimizer(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def take_over(
-    part: nn.Module, folder: Path, grow: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
-) -> None:
+Grow = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
+"""Tensors for a module of those of a smaller one; see `growth`."""
+
+
+def take_over(part: nn.Module, folder: Path, grow: Grow = lambda part, tensors: tensors) -> None:
     """Give `part` the weights in that folder of a model, which must be of its form, or become so by `grow`.
 
     Raises:
         CheckpointError: they are missing, damaged or of another form.
     """
     file = weights_file(folder, STEMS.get(folder.name, "diffusion_pytorch_model"))
-    tensors = read_tensors(file)
-    fit(part, tensors if grow is None else grow(tensors), str(file), torch.float32)
+    fit(part, grow(part, read_tensors(file)), str(file), torch.float32)

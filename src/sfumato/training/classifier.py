@@ -1,5 +1,6 @@
 """Training the picture classifier on renders alone: one head an attribute, mild distortions, held-out accuracy."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -120,7 +121,7 @@ class ClassifierTask:
             PictureClassifierConfig(heads, fold=run.fold, channels=run.channels, blocks=run.blocks, size=run.size)
         )
         if run.start is not None:
-            take_over(self.model, run.start / PART, lambda tensors: preceded(self.model, tensors, "stages"))
+            take_over(self.model, run.start / PART, partial(preceded, stages="stages"))
         size = self.pictures.size if run.size is None else run.size
         if size % self.model.config.factor or self.pictures.size % size:
             raise TrainingError(

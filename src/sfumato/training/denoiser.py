@@ -7,7 +7,6 @@ is the flow's or v's, on the scalings that sampling uses.
 import hashlib
 import random
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -146,7 +145,7 @@ class DenoiserTask:
         self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(self._unet_config()))
         _start_gently(self.model.unet)
         if run.start is not None:
-            take_over(self.model.unet, run.start / "unet", partial(_grown, self.model.unet))
+            take_over(self.model.unet, run.start / "unet", _grown)
         if text is not None:
             take_over(self.model.text_encoder, text / "text_encoder")
         shares = shares_of(self.pictures, self.pictures.train, run.shares)
@@ -295,7 +294,7 @@ def cached_latents(
     return np.load(path, mmap_mode="r")
 
 
-def _grown(unet: UNet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _grown(unet: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A smaller U-Net's weights for one with more latent channels, or with attention on more levels."""
     latent = ("conv_in.weight", "conv_out.weight", "conv_out.bias")
     return joined(unet, widened(unet, tensors, latent), "attentions")

@@ -43,7 +43,7 @@ def preceded(part: nn.Module, tensors: Mapping[str, Tensor], stages: str) -> dic
     own, old = part.state_dict(), places(tensors)
     new = places(own)
     more = len({stage for stage, *_ in new.values()}) - len({stage for stage, *_ in old.values()})
-    if more <= 0:
+    if not old or more <= 0:
         return dict(tensors)
     ready = {name: own[name] for name, (stage, module, _) in new.items() if (stage, module) <= (more, 0)}
     ready |= {name: tensor for name, tensor in tensors.items() if name not in old}
