@@ -1,11 +1,12 @@
-"""What a level's loss is, for models of every kind."""
+"""What a level's loss is, for models of every kind, and which levels and captions are asked."""
 
+import random
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
-from recipes.nano.levels import loss
+from recipes.nano.levels import as_trained, loss, misled
 from torch import Tensor
 
 from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
@@ -44,3 +45,19 @@ def test_models_of_all_kinds_are_measured_as_flows(kind: Parameterisation, level
     # A flow's velocity is (x - clean) / level, so that its error is the clean estimate's over the level.
     expected = float((clean - answer).square().mean()) / level**2
     assert measured == pytest.approx(expected, rel=1e-3)
+
+
+def test_levels_as_trained_are_those_of_the_models_own_schedule() -> None:
+    flow = as_trained(model_that_estimates(torch.zeros(1), FLOW))
+    plain = torch.tensor([(k + 0.5) / 8 for k in range(8)])
+    torch.testing.assert_close(torch.tensor(flow), 5 * plain / (1 + 4 * plain))
+    torch.testing.assert_close(torch.tensor(as_trained(model_that_estimates(torch.zeros(1), V))), plain)
+
+
+def test_a_misleading_caption_differs_in_one_word() -> None:
+    planet = {"kind": "planet", "style": "planets", "planet_color": "red", "ring": "wide ring", "background": "black"}
+    words = ["no ring", "thin ring", "wide ring"]
+    told = {misled(planet, "ring", words, random.Random(seed)) for seed in range(20)}
+    assert len(told) == 2
+    assert not any("wide" in text for text in told)
+    assert all("red planet" in text for text in told)
