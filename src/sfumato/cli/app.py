@@ -305,7 +305,7 @@ def evaluate(
     ],
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="renders with attributes")] = Path("runs/nano/data"),
     classifier: Annotated[Path, typer.Option(metavar="FOLDER", help="export of a run that trained one")] = Path(
-        "runs/nano/classifier/export"
+        "recipes/nano/judge"
     ),
     captions: Annotated[
         str, typer.Option(metavar="MODULE:FUNCTION", help="says all attributes of a picture in a language")
