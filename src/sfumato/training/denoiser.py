@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from rich.progress import track
 from torch import Tensor, nn
 
 from sfumato.checkpoints.save import save_index, save_part
@@ -32,10 +31,11 @@ from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConf
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.world import World
+from sfumato.training.alignment import AlignmentConfig, Reader, Teacher, overheard
 from sfumato.training.augment import Augment, view
 from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.checkpoint import take_over
-from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of
+from sfumato.training.data import Order, Pictures, cached, generator_for, import_caption, shares_of
 from sfumato.training.growth import joined, widened
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, network_input, uniform
@@ -96,6 +96,8 @@ class DenoiserRun(BaseModel):
     or neither: text is learned anew."""
     text: TextConfig = TextConfig()
     network: NetworkConfig = NetworkConfig()
+    alignment: AlignmentConfig | None = None
+    """The features of a classifier that the U-Net's coarsest map must hold as well."""
     loop: LoopConfig
 
     @model_validator(mode="after")
@@ -115,12 +117,13 @@ class DenoiserRun(BaseModel):
 
 
 class TextToImage(nn.Module):
-    """What is trained: the text encoder and the U-Net, one set of parameters."""
+    """What is trained: text encoder and U-Net, and perhaps who reads its coarsest map; one set of parameters."""
 
-    def __init__(self, text_encoder: CLIPTextEncoder, unet: UNet) -> None:
+    def __init__(self, text_encoder: CLIPTextEncoder, unet: UNet, reader: Reader | None = None) -> None:
         super().__init__()
         self.text_encoder = text_encoder
         self.unet = unet
+        self.reader = reader
 
     def forward(self, x: Tensor, label: Tensor, ids: Tensor) -> Tensor:
         return self.unet(x, label, Conditioning(self.text_encoder(ids).tokens))
@@ -142,7 +145,8 @@ class DenoiserTask:
         text = run.start_text if isinstance(run.start_text, Path) else run.start if run.start_text else None
         self.tokenizer = kept_tokenizer(folder / "tokenizer", text, run.text, self._corpus)
         torch.manual_seed(run.loop.seed)
-        self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(self._unet_config()))
+        unet = self._unet_config()
+        self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(unet))
         _start_gently(self.model.unet)
         if run.start is not None:
             take_over(self.model.unet, run.start / "unet", _grown)
@@ -155,6 +159,12 @@ class DenoiserTask:
             "autoencoder": autoencoder_digest(run.autoencoder),
             "tokenizer": sha256(folder / "tokenizer" / "merges.txt"),
         }
+        self.teacher: Teacher | None = None
+        if run.alignment is not None:
+            side = self.latents.shape[-1] // 2 ** (len(run.network.channels) - 1)
+            self.teacher = Teacher(self.pictures, run.alignment.teacher, side)
+            self.model.reader = Reader(run.network.channels[-1], self.teacher.channels)
+            self.content["teacher"] = self.teacher.digest
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
             FlowSchedule(run.shift) if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
@@ -181,14 +191,19 @@ class DenoiserTask:
         )
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
-        """See `objectives.denoising_error`; a share of the captions is left empty, for guidance."""
+        """See `objectives.denoising_error` and `alignment`; a share of the captions is left empty, for guidance."""
         words = random.Random(int(torch.randint(2**62, (), generator=rng)))
         texts = [
             "" if words.random() < self.run.caption_dropout else self.caption(self.pictures.attributes[i], words)
             for i in indices.tolist()
         ]
-        error = self._error(model, self._batch(indices, rng), texts, self.draw(len(indices), rng), rng)
-        return {"loss": error.mean()}
+        assert isinstance(model, TextToImage)
+        with overheard(model.unet.mid_block) as heard:
+            error = self._error(model, self._batch(indices, rng), texts, self.draw(len(indices), rng), rng).mean()
+        if self.run.alignment is None or self.teacher is None or model.reader is None:
+            return {"loss": error}
+        unread = self.teacher.error(model.reader(heard[0]), indices)
+        return {"loss": error + self.run.alignment.weight * unread, "denoising": error, "unread": unread}
 
     def _batch(self, indices: Int[Tensor, " b"], rng: torch.Generator | None = None) -> Float[Tensor, "b c h w"]:
         """Latents of the pictures themselves, or with a generator of any of their views."""
@@ -267,7 +282,6 @@ def autoencoder_digest(folder: Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-@torch.no_grad()
 def cached_latents(
     pictures: Pictures, autoencoder: AutoencoderFold, source: Path, number: int, options: Augment, seed: int
 ) -> np.memmap:
@@ -277,21 +291,13 @@ def cached_latents(
     if number:
         made = hashlib.sha256(f"{seed} {options.model_dump_json()}".encode()).hexdigest()
         key = f"{key}-{made[:12]}-{number}"
-    path = pictures.folder / f"latents-{key}.npy"
-    if not path.is_file():
-        side = pictures.size // autoencoder.factor
-        shape = (len(pictures), autoencoder.latent_channels, side, side)
-        temporary = path.with_suffix(".tmp")
-        cache = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        for part in track(torch.arange(len(pictures)).split(32), description="encoding"):
-            with torch.autocast("cpu", torch.bfloat16):
-                seen = zip(pictures.pixels(part), part.tolist(), strict=True)
-                pixels = torch.stack([view(x, options, seed, index, number) for x, index in seen])
-                latents = autoencoder.encode(pixels.to(memory_format=torch.channels_last))
-            cache[part.numpy()] = latents.half().numpy()
-        cache.flush()
-        temporary.rename(path)
-    return np.load(path, mmap_mode="r")
+
+    def latents(indices: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        seen = zip(pictures.pixels(indices), indices.tolist(), strict=True)
+        pixels = torch.stack([view(x, options, seed, index, number) for x, index in seen])
+        return autoencoder.encode(pixels.to(memory_format=torch.channels_last))
+
+    return cached(pictures.folder / f"latents-{key}.npy", len(pictures), latents, "encoding")
 
 
 def _grown(unet: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
