@@ -63,8 +63,8 @@ def evaluate(
         )
     if not (sources.classifier / "classifier" / "config.json").is_file():
         raise RequestError(
-            f"{sources.classifier} has no classifier; give the export of one with --classifier: recipes/nano/judge of the "
-            "repository, or your own of sfumato train recipes/nano/classifier.toml"
+            f"{sources.classifier} has no classifier; give the export of one with --classifier: recipes/nano/judge "
+            "of the repository, or your own of sfumato train recipes/nano/classifier.toml"
         )
     with narrating(quiet=quiet), contextlib.redirect_stdout(sys.stderr), _bar(quiet) as tell:
         from sfumato.checkpoints.catalogue import find
