@@ -195,7 +195,10 @@ def test_the_command_writes_page_sheet_and_figures(
     ("change", "message"),
     [
         ({"--data": "nowhere"}, "nowhere has no pictures.npy; render it: python -m recipes.nano.data.render"),
-        ({"--classifier": "nowhere/export"}, "sfumato train recipes/nano/classifier.toml --run nowhere"),
+        (
+            {"--classifier": "nowhere/export"},
+            "give the export of one with --classifier: recipes/nano/judge of the repository",
+        ),
         ({"--languages": "en,fr"}, "unknown language 'fr'"),
         ({"--seeds": "0"}, "seeds is 0"),
         ({"--per-kind": "1"}, "per_kind is 1"),
