@@ -90,7 +90,8 @@ def main() -> None:
             f"fewer than two pictures of kind {arguments.kind} with {key}; see attributes.jsonl for what there is"
         )
     rng.shuffle(chosen)
-    rows = [pictures.attributes[i] for i in chosen[: arguments.count]]
+    chosen = chosen[: arguments.count]
+    rows = [pictures.attributes[i] for i in chosen]
     if key is None:
         own = [caption(row, rng) for row in rows]
         wrong = own[1:] + own[:1]
@@ -100,7 +101,7 @@ def main() -> None:
         )
         own, wrong = [full_caption(row) for row in rows], [misled(row, key, words, rng) for row in rows]
     with torch.no_grad():
-        parts = (pictures.pixels(part).to(model.dtype) for part in torch.tensor(chosen[: arguments.count]).split(32))
+        parts = (pictures.pixels(part).to(model.dtype) for part in torch.tensor(chosen).split(32))
         clean = torch.cat([model.autoencoder.encode(part).float() for part in parts])
     title = "another's" if key is None else f"another {key}"
     print(f"| level | own caption | none | {title} | caption takes off | {title} adds |\n{'| --- ' * 6}|")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sfumato.training.alignment import Teacher, overheard
+from sfumato.training.alignment import AlignmentConfig, Teacher, overheard
 from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
@@ -24,7 +24,8 @@ def aligned_toml(data: Path, autoencoder: Path, classifier: Path, **loop: object
 
 def test_features_are_standardised_and_kept(squares: Path, classifier: Path) -> None:
     pictures = Pictures(squares)
-    teacher = Teacher(pictures, classifier, 4)
+    config = AlignmentConfig(teacher=classifier)
+    teacher = Teacher(pictures, config, 4)
     everything = torch.arange(len(pictures))
     assert teacher.maps.shape == (len(pictures), 16, 4, 4)
     nothing = torch.zeros(teacher.maps.shape)
@@ -39,7 +40,7 @@ def test_features_are_standardised_and_kept(squares: Path, classifier: Path) -> 
     )
     (kept,) = squares.glob("features-*-4.npy")
     written = kept.stat().st_mtime_ns
-    Teacher(pictures, classifier, 4)
+    Teacher(pictures, config, 4)
     assert kept.stat().st_mtime_ns == written
 
 

@@ -18,6 +18,8 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from sfumato.checkpoints.folder import weights_file
+from sfumato.checkpoints.save import STEMS
 from sfumato.files import sha256
 from sfumato.training.classifier import PART, load_classifier
 from sfumato.training.data import Pictures, cached
@@ -45,9 +47,10 @@ class Teacher:
     """What the classifier's coarsest map shows of each picture, averaged to `side` x `side` places and standardised by
     channel; computed once and kept beside the data."""
 
-    def __init__(self, pictures: Pictures, export: Path, side: int) -> None:
-        classifier = load_classifier(export)
-        self.digest = sha256(next((export / PART).glob("*.safetensors")))
+    def __init__(self, pictures: Pictures, config: AlignmentConfig, side: int) -> None:
+        self.weight = config.weight
+        classifier = load_classifier(config.teacher)
+        self.digest = sha256(weights_file(config.teacher / PART, STEMS[PART]))
 
         def features(indices: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
             pixels = classifier.shrunk(pictures.pixels(indices)).to(memory_format=torch.channels_last)

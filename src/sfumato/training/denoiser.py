@@ -145,8 +145,7 @@ class DenoiserTask:
         text = run.start_text if isinstance(run.start_text, Path) else run.start if run.start_text else None
         self.tokenizer = kept_tokenizer(folder / "tokenizer", text, run.text, self._corpus)
         torch.manual_seed(run.loop.seed)
-        unet = self._unet_config()
-        self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(unet))
+        self.model = TextToImage(CLIPTextEncoder(run.text.form(self.tokenizer)), UNet(self._unet_config()))
         _start_gently(self.model.unet)
         if run.start is not None:
             take_over(self.model.unet, run.start / "unet", _grown)
@@ -162,7 +161,7 @@ class DenoiserTask:
         self.teacher: Teacher | None = None
         if run.alignment is not None:
             side = self.latents.shape[-1] // 2 ** (len(run.network.channels) - 1)
-            self.teacher = Teacher(self.pictures, run.alignment.teacher, side)
+            self.teacher = Teacher(self.pictures, run.alignment, side)
             self.model.reader = Reader(run.network.channels[-1], self.teacher.channels)
             self.content["teacher"] = self.teacher.digest
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
@@ -200,10 +199,11 @@ class DenoiserTask:
         assert isinstance(model, TextToImage)
         with overheard(model.unet.mid_block) as heard:
             error = self._error(model, self._batch(indices, rng), texts, self.draw(len(indices), rng), rng).mean()
-        if self.run.alignment is None or self.teacher is None or model.reader is None:
+        if self.teacher is None:
             return {"loss": error}
+        assert model.reader is not None
         unread = self.teacher.error(model.reader(heard[0]), indices)
-        return {"loss": error + self.run.alignment.weight * unread, "denoising": error, "unread": unread}
+        return {"loss": error + self.teacher.weight * unread, "denoising": error, "unread": unread}
 
     def _batch(self, indices: Int[Tensor, " b"], rng: torch.Generator | None = None) -> Float[Tensor, "b c h w"]:
         """Latents of the pictures themselves, or with a generator of any of their views."""
