@@ -20,8 +20,8 @@ from sfumato.errors import CheckpointError, SfumatoError
 from sfumato.files import sha256
 from sfumato.prompts.world import FILE, World
 from sfumato.studio import Studio
-from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.checkpoint import whole_folder
+from sfumato.training.latents import load_autoencoder
 
 RECIPE = Path(__file__).parent
 SUMS = "SHA256SUMS"

@@ -20,9 +20,10 @@ from torch import Tensor
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold
 from sfumato.models.picture_classifier import PictureClassifier
-from sfumato.training.autoencoder import compare, load_autoencoder
+from sfumato.training.autoencoder import compare
 from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, generator_for
+from sfumato.training.latents import load_autoencoder
 
 
 def held_out(pictures: Pictures, count: int, seed: int) -> Float[Tensor, "n 3 h w"]:

@@ -22,9 +22,10 @@ from sfumato.training.adversarial import (
     hinge_opponent,
     slope_penalty,
 )
-from sfumato.training.autoencoder import load_autoencoder, perceptual_distance, ssim
+from sfumato.training.autoencoder import perceptual_distance, ssim
 from sfumato.training.classifier import load_classifier
 from sfumato.training.data import generator_for
+from sfumato.training.latents import load_autoencoder
 from sfumato.training.run import train
 from sfumato.training.tracking import read_log
 from tests.training.conftest import adversarial_toml, autoencoder_toml

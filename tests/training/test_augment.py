@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from sfumato.errors import TrainingError
 from sfumato.training.augment import LUMINANCE, Augment, augment, view
-from sfumato.training.autoencoder import load_autoencoder
 from sfumato.training.data import Pictures, generator_for
-from sfumato.training.denoiser import autoencoder_digest, cached_latents
+from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.run import train
 from tests.training.conftest import denoiser_toml
 

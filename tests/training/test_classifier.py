@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
-from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, load_classifier
+from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, load_classifier, noised
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.heads import UNCOUNTED, error, heads_of
+from sfumato.training.latents import load_autoencoder
 from sfumato.training.run import read_config, train
 
 HEADS = (("background", ("blue", "red")), ("type", ("", "hat", "cap")))  # "type": a name that modules have already
@@ -246,3 +247,31 @@ def test_large_pictures_are_averaged_down_to_the_size_that_is_classified() -> No
     large = small.repeat_interleave(4, 2).repeat_interleave(4, 3)
     torch.testing.assert_close(model(large)["kind"], model(small)["kind"])
     assert model.features(large)[0].shape[-1] == 32, "features see every pixel"
+
+
+def test_latents_are_classified_too(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    """Through noise in training, as they are when tested; the export says of how many channels it reads."""
+    toml = tmp_path / "run.toml"
+    told = classifier_toml(squares, steps=100, precision="fp32").replace("fold = 4", "fold = 1\ndistortion = 0.1")
+    toml.write_text(told.replace("channels", f'autoencoder = "{autoencoder}"\nchannels', 1))
+    model = load_classifier(train(toml, tmp_path / "run"))
+    assert (model.config.in_channels, model.config.fold) == (4, 1)
+    pictures = Pictures(squares)
+    latents = load_autoencoder(autoencoder).encode(pictures.pixels(torch.arange(len(pictures))))
+    answers = model(latents)["front"].argmax(1)
+    fronts = [row["front"] for row in pictures.attributes]
+    right = sum(model.config.classes["front"][k] == word for k, word in zip(answers.tolist(), fronts, strict=True))
+    assert right > 0.8 * len(pictures)
+    toml.write_text(toml.read_text().replace("fold = 1", "fold = 16"))
+    with pytest.raises(TrainingError, match=r"latents of 8 px .* do not fit fold=16"):
+        train(toml, tmp_path / "other")
+
+
+def test_latents_get_noise_up_to_a_half() -> None:
+    latents = torch.full((512, 1, 8, 8), 4.0)
+    seen = noised(latents, 1.0, generator_for(0))
+    kept = seen.mean((1, 2, 3)) / 4
+    assert 0.4 < float(kept.min()) < 0.6 < 0.9 < float(kept.max()) < 1.1
+    torch.testing.assert_close(noised(latents, 0.0, generator_for(0)), latents)
+    grain = seen.flatten(1).std(1)
+    assert float(torch.corrcoef(torch.stack([grain, kept]))[0, 1]) < -0.9, "the less is kept, the more is noise"

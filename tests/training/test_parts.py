@@ -15,10 +15,11 @@ from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.training.autoencoder import AutoencoderRun, AutoencoderTask, load_autoencoder
+from sfumato.training.autoencoder import AutoencoderRun, AutoencoderTask
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.ema import EMA
+from sfumato.training.latents import load_autoencoder
 from sfumato.training.objectives import denoising_error, uniform
 from sfumato.training.optim import Muon, build_optimizers, orthogonalise, rate
 from sfumato.training.run import read_config, train

@@ -16,7 +16,7 @@ Language = Literal["en", "zh"]
 
 LANGUAGES: Final[Mapping[Language, Phrasing]] = {"en": ENGLISH, "zh": CHINESE}
 
-CHINESE_SHARE: Final = 0.5
+CHINESE_SHARE: Final = 0.6
 DROP_SHARE: Final = 0.15  # of the attributes, in most captions
 TERSE_SHARE: Final = 0.15  # of the captions: these lose most attributes
 TERSE_DROP_SHARE: Final = 0.7

@@ -47,9 +47,9 @@ COUNTS: Final[Mapping[str, int]] = {
     "voxel-art": 2500,
     "critters": 2500,
     "bottts": 2500,
-    "sprouts": 2000,
-    "planets": 1500,
-    "landscape": 2000,
+    "sprouts": 4000,
+    "planets": 6000,
+    "landscape": 4000,
 }
 EMOJI_PLACEMENTS: Final = 6
 

@@ -12,11 +12,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from sfumato.checkpoints.folder import read_json, weights_file
-from sfumato.checkpoints.rules import fit
+from sfumato.checkpoints.folder import weights_file
 from sfumato.checkpoints.save import STEMS, save_part
-from sfumato.checkpoints.skeleton import on_meta
-from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import TrainingError
 from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
@@ -27,6 +24,7 @@ from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
 from sfumato.training.classifier import PART, load_classifier
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.growth import widened
+from sfumato.training.latents import autoencoder_form, load_autoencoder
 from sfumato.training.loop import LoopConfig
 
 
@@ -100,24 +98,6 @@ def perceptual_distance(
     return torch.stack(distances).mean(0)
 
 
-def load_autoencoder(folder: Path) -> AutoencoderFold:
-    """The frozen autoencoder in the `vae` folder of a run's export, float32.
-
-    Raises:
-        CheckpointError: it is missing, damaged or of another form.
-    """
-    with on_meta():
-        model = AutoencoderFold(_form(folder))
-    file = weights_file(folder, "diffusion_pytorch_model")
-    fit(model, read_tensors(file), str(file), torch.float32)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
-
-
-def _form(folder: Path) -> AutoencoderFoldConfig:
-    return AutoencoderFoldConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
-
-
 def compare(
     pixels: Float[Tensor, "b 3 h w"], restored: Float[Tensor, "b 3 h w"], classifier: PictureClassifier | None
 ) -> dict[str, Float[Tensor, " b"]]:
@@ -145,7 +125,7 @@ class AutoencoderTask:
         self.pictures = Pictures(run.data)
         torch.manual_seed(run.loop.seed)
         self.model = _begin(run)
-        self.known = self.model.latent_channels if run.start is None else _form(run.start).latent_channels
+        self.known = self.model.latent_channels if run.start is None else autoencoder_form(run.start).latent_channels
         if run.added_deviation != 1 and self.known == self.model.latent_channels:
             raise TrainingError(
                 f"added_deviation={run.added_deviation} is for channels that start does not have, and none are added; "

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -19,10 +20,12 @@ from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.training.augment import Augment
 from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Order, Pictures, generator_for, shares_of
 from sfumato.training.growth import preceded
 from sfumato.training.heads import UNCOUNTED, Questions, error, rights
+from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
 
 PART = "classifier"
@@ -36,6 +39,8 @@ class ClassifierRun(BaseModel):
 
     task: Literal["classifier"]
     data: Path
+    autoencoder: Path | None = None
+    """Classify the pictures' latents by this `vae` folder (with `fold` 1, say) instead of their pixels."""
     ignored: tuple[str, ...] = ("split",)
     """Attributes that get no head: what the picture does not show."""
     channels: tuple[int, ...] = (32, 64, 128, 256)
@@ -44,7 +49,7 @@ class ClassifierRun(BaseModel):
     size: int | None = Field(None, gt=0)
     """Pixels a side to classify at; None: the data's own."""
     distortion: float = Field(1.0, ge=0)
-    """Of the pictures in training: 0 is none, see `distort`."""
+    """Of the pictures in training: 0 is none, see `distort` and `noised`."""
     shares: dict[str, float] = {}
     """How often each kind of picture is drawn; as the data has them without it."""
     validation: int = Field(512, gt=0)
@@ -104,6 +109,12 @@ def distort(pixels: Float[Tensor, "b 3 h w"], strength: float, rng: torch.Genera
     return x.clamp(-1, 1)
 
 
+def noised(latents: Float[Tensor, "b c h w"], strength: float, rng: torch.Generator) -> Float[Tensor, "b c h w"]:
+    """Latents on the way of a flow to noise, each by a share of its own: up to a half at strength 1."""
+    share = 0.5 * strength * torch.rand((len(latents), 1, 1, 1), generator=rng)
+    return latents.lerp(torch.randn(latents.shape, generator=rng), share)
+
+
 class ClassifierTask:
     """Every question that the attributes allow, asked of the picture: of the training split and of the half of the
     held-out one that is lent (`Pictures.lent`), since it is to judge what models put together by themselves."""
@@ -116,22 +127,41 @@ class ClassifierTask:
         heads = self.questions.heads
         if not heads:
             raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be learned from it")
+        self.latents: np.memmap | None = None
+        self.content = {"data": self.pictures.digest}
+        if run.autoencoder is not None:
+            autoencoder = load_autoencoder(run.autoencoder)
+            self.latents = cached_latents(self.pictures, autoencoder, run.autoencoder, 0, Augment(), run.loop.seed)
+            self.content["autoencoder"] = autoencoder_digest(run.autoencoder)
+        whole = self.pictures.size if self.latents is None else self.latents.shape[-1]
         torch.manual_seed(run.loop.seed)
         self.model = PictureClassifier(
-            PictureClassifierConfig(heads, fold=run.fold, channels=run.channels, blocks=run.blocks, size=run.size)
+            PictureClassifierConfig(
+                heads,
+                in_channels=3 if self.latents is None else self.latents.shape[1],
+                fold=run.fold,
+                channels=run.channels,
+                blocks=run.blocks,
+                size=run.size,
+            )
         )
         if run.start is not None:
             take_over(self.model, run.start / PART, partial(preceded, stages="stages"))
-        size = self.pictures.size if run.size is None else run.size
-        if size % self.model.config.factor or self.pictures.size % size:
+        size = whole if run.size is None else run.size
+        if size % self.model.config.factor or whole % size:
             raise TrainingError(
-                f"pictures of {self.pictures.size} px at size={size} do not fit fold={run.fold} and "
-                f"{len(run.channels)} channels, which need a multiple of {self.model.config.factor}"
+                f"{'pictures' if self.latents is None else 'latents'} of {whole} px at size={size} do not fit "
+                f"fold={run.fold} and {len(run.channels)} channels, which need a multiple of {self.model.config.factor}"
             )
         indices = torch.cat([self.pictures.train, self.pictures.lent])
         shares = shares_of(self.pictures, indices, run.shares)
         self.order = Order(indices, run.loop.batch, run.loop.seed, shares)
-        self.content = {"data": self.pictures.digest}
+
+    def _seen(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        """What is classified, without distortion."""
+        if self.latents is None:
+            return self.model.shrunk(self.pictures.pixels(indices))
+        return self.model.shrunk(torch.from_numpy(self.latents[indices.numpy()]).float())
 
     def _targets(self, indices: Int[Tensor, " b"]) -> dict[str, Int[Tensor, " b"]]:
         return self.questions.targets([self.pictures.attributes[i] for i in indices.tolist()])
@@ -139,8 +169,8 @@ class ClassifierTask:
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""
         with torch.autocast("cpu", enabled=False):  # places on a grid need float32
-            pixels = distort(self.model.shrunk(self.pictures.pixels(indices)), self.run.distortion, rng)
-        answers: dict[str, Tensor] = model(pixels.to(memory_format=torch.channels_last))
+            seen = (distort if self.latents is None else noised)(self._seen(indices), self.run.distortion, rng)
+        answers: dict[str, Tensor] = model(seen.to(memory_format=torch.channels_last))
         return {"loss": error(answers, self._targets(indices))}
 
     @torch.no_grad()
@@ -150,7 +180,7 @@ class ClassifierTask:
         chosen = indices[torch.randperm(len(indices), generator=generator_for(0))[: self.run.validation]]
         parts: list[dict[str, Tensor]] = []
         for part in chosen.split(32):
-            parts.append(model(self.pictures.pixels(part).to(memory_format=torch.channels_last)))
+            parts.append(model(self._seen(part).to(memory_format=torch.channels_last)))
         answers = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         return chosen, answers, self._targets(chosen)
 

@@ -4,7 +4,6 @@ Pictures are encoded once and kept as a memory map; captions are made anew each 
 is the flow's or v's, on the scalings that sampling uses.
 """
 
-import hashlib
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,16 +26,17 @@ from sfumato.diffusion.scalings import FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, Schedule
 from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
-from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
+from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.world import World
 from sfumato.training.alignment import AlignmentConfig, Reader, Teacher, overheard
-from sfumato.training.augment import Augment, view
-from sfumato.training.autoencoder import load_autoencoder
+from sfumato.training.augment import Augment
+from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
 from sfumato.training.checkpoint import take_over
-from sfumato.training.data import Order, Pictures, cached, generator_for, import_caption, shares_of
+from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of
 from sfumato.training.growth import joined, widened
+from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, network_input, uniform
 from sfumato.training.text import TextConfig, kept_tokenizer
@@ -98,6 +98,8 @@ class DenoiserRun(BaseModel):
     network: NetworkConfig = NetworkConfig()
     alignment: AlignmentConfig | None = None
     """The features of a classifier that the U-Net's coarsest map must hold as well."""
+    auxiliary: AuxiliaryConfig | None = None
+    """The classifier of latents that clean estimates must satisfy as well."""
     loop: LoopConfig
 
     @model_validator(mode="after")
@@ -164,6 +166,10 @@ class DenoiserTask:
             self.teacher = Teacher(self.pictures, run.alignment, side)
             self.model.reader = Reader(run.network.channels[-1], self.teacher.channels)
             self.content["teacher"] = self.teacher.digest
+        self.auxiliary: Auxiliary | None = None
+        if run.auxiliary is not None:
+            self.auxiliary = Auxiliary(self.pictures, run.auxiliary, self.autoencoder.latent_channels)
+            self.content["auxiliary"] = self.auxiliary.digest
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
             FlowSchedule(run.shift) if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
@@ -190,20 +196,28 @@ class DenoiserTask:
         )
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
-        """See `objectives.denoising_error` and `alignment`; a share of the captions is left empty, for guidance."""
+        """See `objectives.denoising_error`, `alignment` and `auxiliary`; a share of the captions is left empty, for
+        guidance."""
         words = random.Random(int(torch.randint(2**62, (), generator=rng)))
         texts = [
             "" if words.random() < self.run.caption_dropout else self.caption(self.pictures.attributes[i], words)
             for i in indices.tolist()
         ]
+        sigma = self.draw(len(indices), rng)
         assert isinstance(model, TextToImage)
         with overheard(model.unet.mid_block) as heard:
-            error = self._error(model, self._batch(indices, rng), texts, self.draw(len(indices), rng), rng).mean()
-        if self.teacher is None:
-            return {"loss": error}
-        assert model.reader is not None
-        unread = self.teacher.error(model.reader(heard[0]), indices)
-        return {"loss": error + self.teacher.weight * unread, "denoising": error, "unread": unread}
+            errors, estimates = self._denoised(model, self._batch(indices, rng), texts, sigma, rng)
+        losses = {"denoising": errors.mean()}
+        loss = losses["denoising"]
+        if self.teacher is not None:
+            assert model.reader is not None
+            losses["unread"] = self.teacher.error(model.reader(heard[0]), indices)
+            loss = loss + self.teacher.weight * losses["unread"]
+        if self.auxiliary is not None:
+            told = torch.tensor([text != "" for text in texts])
+            losses["unclear"] = self.auxiliary.error(estimates, indices, told / (1 + sigma))
+            loss = loss + self.auxiliary.weight * losses["unclear"]
+        return {"loss": loss, **(losses if len(losses) > 1 else {})}
 
     def _batch(self, indices: Int[Tensor, " b"], rng: torch.Generator | None = None) -> Float[Tensor, "b c h w"]:
         """Latents of the pictures themselves, or with a generator of any of their views."""
@@ -213,14 +227,16 @@ class DenoiserTask:
         chosen = [self.views[number][index] for number, index in zip(drawn, indices.tolist(), strict=True)]
         return torch.from_numpy(np.stack(chosen)).float()
 
-    def _error(
+    def _denoised(
         self, model: nn.Module, clean: Tensor, texts: list[str], sigma: Tensor, rng: torch.Generator
-    ) -> Float[Tensor, " b"]:
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b c h w"]]:
+        """Each picture's error, and the clean estimate."""
         noise = torch.randn(clean.shape, generator=rng)
         x = self.parameterisation.path.mix(clean, noise, sigma)
         seen = network_input(self.parameterisation, x, sigma).to(memory_format=torch.channels_last)
-        output = model(seen, self.schedule.label(sigma).float(), self.tokenizer(texts))
-        return denoising_error(output, self.parameterisation, clean, x, sigma)
+        output = model(seen, self.schedule.label(sigma).float(), self.tokenizer(texts)).float()
+        error = denoising_error(output, self.parameterisation, clean, x, sigma)
+        return error, self.parameterisation.scaling(sigma).clean(x, output)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -236,7 +252,7 @@ class DenoiserTask:
             sigma, seed = self.draw(len(part), rng), int(torch.randint(2**62, (), generator=rng))
             with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):
                 both = [
-                    self._error(model, self._batch(part), told, sigma, generator_for(seed))
+                    self._denoised(model, self._batch(part), told, sigma, generator_for(seed))[0]
                     for told in (texts, [""] * len(part))
                 ]
             losses.append(torch.stack(both))
@@ -274,30 +290,6 @@ class DenoiserTask:
         World.learn(self._corpus(), (self.pictures.attributes[i] for i in self.pictures.train.tolist())).write(folder)
         classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
         save_index(folder, classes, self.run.scheduler)
-
-
-def autoencoder_digest(folder: Path) -> str:
-    """What latents depend on: the weights, and the scales in the configuration."""
-    digests = (sha256(folder / name) for name in ("diffusion_pytorch_model.safetensors", "config.json"))
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def cached_latents(
-    pictures: Pictures, autoencoder: AutoencoderFold, source: Path, number: int, options: Augment, seed: int
-) -> np.memmap:
-    """One view of all pictures (see `augment.view`) as a float16 memory map of latents beside the data, encoded once
-    for each autoencoder, and for each seed and options when it is not view 0."""
-    key = autoencoder_digest(source)[:12]
-    if number:
-        made = hashlib.sha256(f"{seed} {options.model_dump_json()}".encode()).hexdigest()
-        key = f"{key}-{made[:12]}-{number}"
-
-    def latents(indices: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-        seen = zip(pictures.pixels(indices), indices.tolist(), strict=True)
-        pixels = torch.stack([view(x, options, seed, index, number) for x, index in seen])
-        return autoencoder.encode(pixels.to(memory_format=torch.channels_last))
-
-    return cached(pictures.folder / f"latents-{key}.npy", len(pictures), latents, "encoding")
 
 
 def _grown(unet: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -54,14 +54,21 @@ class Questions:
         )
 
 
-def error(answers: Mapping[str, Float[Tensor, "b k"]], targets: Mapping[str, Int[Tensor, " b"]]) -> Float[Tensor, ""]:
+def error(
+    answers: Mapping[str, Float[Tensor, "b k"]],
+    targets: Mapping[str, Int[Tensor, " b"]],
+    weights: Float[Tensor, " b"] | None = None,
+) -> Float[Tensor, ""]:
     """The mean cross entropy of all questions asked, each counted once: a head is as heavy as the pictures that have
-    its attribute are many."""
-    losses = [
-        F.cross_entropy(answers[name].float(), target, ignore_index=UNCOUNTED, reduction="sum")
-        for name, target in targets.items()
-    ]
-    return torch.stack(losses).sum() / sum(int((target != UNCOUNTED).sum()) for target in targets.values())
+    its attribute are many. `weights` scale what a picture's questions add, and are 1 without them."""
+    losses = torch.stack(
+        [
+            F.cross_entropy(answers[name].float(), target, ignore_index=UNCOUNTED, reduction="none")
+            for name, target in targets.items()
+        ]
+    )
+    weighed = losses if weights is None else losses * weights
+    return weighed.sum() / sum(int((target != UNCOUNTED).sum()) for target in targets.values())
 
 
 def rights(answers: Mapping[str, Float[Tensor, "b k"]], targets: Mapping[str, Int[Tensor, " b"]]) -> dict[str, float]:
