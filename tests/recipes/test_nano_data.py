@@ -73,6 +73,13 @@ def test_an_existing_folder_is_left_alone(folder: Path) -> None:
         render.render(folder, COUNTS, placements=0, size=64, seed=3)
 
 
+def test_more_of_a_style_comes_last_and_moves_nothing() -> None:
+    few = render.jobs({"planets": 2, "landscape": 1}, placements=1)
+    more = render.jobs({"planets": 2, "landscape": 1}, placements=1, more={"planets": 2})
+    assert more == [*few, render.Job("planets", 2), render.Job("planets", 3)]
+    assert set(render.MORE) <= set(render.COUNTS)
+
+
 def test_a_drawing_which_kills_the_renderer_costs_only_itself() -> None:
     red = '<rect width="1" height="1" fill="#f00"/>'
     good = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1">{red}</svg>'

@@ -103,7 +103,7 @@ def test_a_denoiser_is_told_by_it(squares: Path, autoencoder: Path, critic: Path
     slope = sum(float(gradient.square().sum()) for _, gradient in told_by)
     with torch.no_grad():
         for parameter, gradient in told_by:
-            parameter -= step * gradient
+            parameter.sub_(step * gradient)
     after = float(task.loss(task.model, indices, generator_for(0))["unclear"].detach())
     assert before - after == pytest.approx(step * slope, rel=0.2)
     mute = DenoiserTask(run.model_copy(update={"caption_dropout": 1.0}), tmp_path / "run")
