@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipes.nano.bundle import bundle, main
+from recipes.nano.bundle import bundle, main, rounded
 from safetensors.torch import load_file, save_file
 
 from sfumato.checkpoints.save import save_index, save_part
@@ -67,11 +67,30 @@ def test_whole_described_and_listed(export: Path, tmp_path: Path, capsys: pytest
     assert set(listed) == {"text_encoder/model.safetensors", f"unet/{WEIGHTS}", f"vae/{WEIGHTS}"}
     for name, digest in listed.items():
         assert hashlib.sha256((target / name).read_bytes()).hexdigest() == digest
+    for part in ("unet/" + WEIGHTS, "text_encoder/model.safetensors"):
+        trained, kept = load_file(export / part), load_file(target / part)
+        assert {name: (x.shape, x.dtype) for name, x in trained.items()} == {
+            name: (x.shape, x.dtype) for name, x in kept.items()
+        }
+        assert all(torch.equal(kept[name], rounded(x)) for name, x in trained.items())
     page = (target / "README.md").read_text()
     assert "- animal (robot): hair color 2\n" in page
     unet = sum(tensor.numel() for tensor in load_file(target / "unet" / WEIGHTS).values())
     assert f": 64 px, a U-Net of {unet / 1e6:.1f} M parameters" in page
     assert not re.search("[{}]", page)
+
+
+def test_halves_are_rounded_to_six_bits() -> None:
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(torch.float16)
+    finite = every[every.isfinite() & (every.abs() < 60000)]
+    near = rounded(finite)
+    step = torch.exp2(torch.frexp(finite.float().abs().clamp_min(2**-14)).exponent - 7.0)
+    assert bool(((near.float() - finite.float()).abs() <= step / 2).all()), "to the nearest"
+    assert bool((near.float() / step == (near.float() / step).round()).all()), "of those with six bits"
+    assert torch.equal(rounded(near), near)
+    whole = torch.tensor([3, 5])
+    assert torch.equal(rounded(whole), whole)
+    assert rounded(whole).data_ptr() != whole.data_ptr()
 
 
 def refused_model(export: Path, vae: Path) -> None:
