@@ -17,8 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recipes.nano.data.words import STYLES
-from sfumato.checkpoints.folder import read_json, weights_file
-from sfumato.checkpoints.save import STEMS
+from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, SfumatoError
 from sfumato.files import sha256
@@ -57,7 +56,7 @@ def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
             shutil.rmtree(folder / "vae")
             shutil.copytree(vae, folder / "vae")
         for part in ("unet", "text_encoder"):
-            lighten(weights_file(folder / part, STEMS.get(part, "diffusion_pytorch_model")))
+            lighten(part_file(folder / part))
         world.write(folder)
         shutil.copy(RECIPE / "SOURCES.md", folder)
         page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))

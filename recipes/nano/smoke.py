@@ -55,7 +55,7 @@ SMALL: Mapping[str, Mapping[str, object]] = {
         "loop": loop(120, 16, opponent={"start": 60}),
     },
     "text": {"shares": {"emoji": None}, "text": TEXT, "loop": loop(60, 32)},
-    "critic": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(80, 16)},
+    "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(80, 16)},
     "denoiser": {
         "shares": {"emoji": None},
         "text": TEXT,
@@ -71,7 +71,7 @@ FALLING = {
     "grow": ["validation/loss"],
     "finish": ["train/opponent", "validation/perceptual"],
     "text": ["train/loss", "validation/loss"],
-    "critic": ["train/loss"],
+    "auxiliary": ["train/loss"],
     "denoiser": ["validation/loss"],
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,

@@ -68,10 +68,12 @@ def test_the_denoiser_takes_the_text_encoder_that_is_trained_before_it() -> None
     assert names.index("text") < names.index("denoiser")
 
 
-def test_the_denoiser_must_satisfy_the_critic_that_is_trained_before_it() -> None:
-    critic, denoiser = (tomllib.loads((RECIPE / f"{name}.toml").read_text("utf-8")) for name in ("critic", "denoiser"))
-    assert denoiser["auxiliary"]["classifier"] == "runs/nano/critic/export"
+def test_the_denoiser_must_satisfy_the_classifier_that_is_trained_before_it() -> None:
+    auxiliary, denoiser = (
+        tomllib.loads((RECIPE / f"{name}.toml").read_text("utf-8")) for name in ("auxiliary", "denoiser")
+    )
+    assert denoiser["auxiliary"]["classifier"] == "runs/nano/auxiliary/export"
     for told in ("autoencoder", "data"):
-        assert critic[told] == denoiser[told]
+        assert auxiliary[told] == denoiser[told]
     names = list(SMALL)
-    assert names.index("critic") < names.index("denoiser")
+    assert names.index("auxiliary") < names.index("denoiser")

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from sfumato.checkpoints.save import save_part
-from sfumato.errors import TrainingError
+from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
+from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.latents import load_autoencoder
@@ -34,9 +35,9 @@ def autoencoder(squares: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def critic(squares: Path, autoencoder: Path, tmp_path: Path) -> Path:
-    """The export of a classifier of that autoencoder's latents."""
-    toml = tmp_path / "critic.toml"
+def export(squares: Path, autoencoder: Path, tmp_path: Path) -> Path:
+    """Of a classifier of that autoencoder's latents."""
+    toml = tmp_path / "export.toml"
     toml.write_text(
         f"""
 task = "classifier"
@@ -59,12 +60,12 @@ save_every = 100
 precision = "fp32"
 """
     )
-    return train(toml, tmp_path / "critic")
+    return train(toml, tmp_path / "export")
 
 
-def test_it_counts_what_is_trusted(squares: Path, autoencoder: Path, critic: Path) -> None:
+def test_it_counts_what_is_trusted(squares: Path, autoencoder: Path, export: Path) -> None:
     pictures = Pictures(squares)
-    auxiliary = Auxiliary(pictures, AuxiliaryConfig(classifier=critic), 4)
+    auxiliary = Auxiliary(pictures, AuxiliaryConfig(classifier=export), 4)
     some, others = torch.arange(8), torch.arange(8, 16)
     latents = load_autoencoder(autoencoder).encode(pictures.pixels(some))
     all_of_it = auxiliary.error(latents, some, torch.ones(8))
@@ -74,22 +75,24 @@ def test_it_counts_what_is_trusted(squares: Path, autoencoder: Path, critic: Pat
     assert float(auxiliary.error(latents, some, torch.zeros(8))) == 0.0
 
 
-def test_a_classifier_of_other_latents_or_words_is_refused(squares: Path, critic: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="reads 4 channels, the latents have 6"):
-        Auxiliary(Pictures(squares), AuxiliaryConfig(classifier=critic), 6)
+def test_a_classifier_of_other_latents_or_words_is_refused(squares: Path, export: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="reads 4 channels and is to read 6"):
+        Auxiliary(Pictures(squares), AuxiliaryConfig(classifier=export), 6)
+    with pytest.raises(CheckpointError, match="reads 4 channels and is to read 3"):
+        load_classifier(export)
     other = tmp_path / "other"
     shutil.copytree(squares, other)
     told = (other / "attributes.jsonl").read_text()
     (other / "attributes.jsonl").write_text(told.replace("red", "crimson"))
     with pytest.raises(TrainingError, match="has other words"):
-        Auxiliary(Pictures(other), AuxiliaryConfig(classifier=critic), 4)
+        Auxiliary(Pictures(other), AuxiliaryConfig(classifier=export), 4)
 
 
-def test_a_denoiser_is_told_by_it(squares: Path, autoencoder: Path, critic: Path, tmp_path: Path) -> None:
+def test_a_denoiser_is_told_by_it(squares: Path, autoencoder: Path, export: Path, tmp_path: Path) -> None:
     """A step down what it says makes estimates clearer; empty captions are not held against them; it is no part of
     what is trained."""
     told = denoiser_toml(squares, autoencoder)
-    told = told.replace("[loop]", f'[auxiliary]\nclassifier = "{critic}"\nweight = 0.5\n[loop]')
+    told = told.replace("[loop]", f'[auxiliary]\nclassifier = "{export}"\nweight = 0.5\n[loop]')
     run = DenoiserRun.model_validate(tomllib.loads(told))
     task = DenoiserTask(run, tmp_path / "run")
     assert task.content["auxiliary"] == task.auxiliary.digest  # type: ignore[union-attr]

@@ -254,7 +254,7 @@ def test_latents_are_classified_too(squares: Path, autoencoder: Path, tmp_path: 
     toml = tmp_path / "run.toml"
     told = classifier_toml(squares, steps=100, precision="fp32").replace("fold = 4", "fold = 1\ndistortion = 0.1")
     toml.write_text(told.replace("channels", f'autoencoder = "{autoencoder}"\nchannels', 1))
-    model = load_classifier(train(toml, tmp_path / "run"))
+    model = load_classifier(train(toml, tmp_path / "run"), channels=4)
     assert (model.config.in_channels, model.config.fold) == (4, 1)
     pictures = Pictures(squares)
     latents = load_autoencoder(autoencoder).encode(pictures.pixels(torch.arange(len(pictures))))

@@ -175,6 +175,11 @@ def weights_file(folder: Path, stem: str) -> Path:
     return file
 
 
+def part_file(folder: Path) -> Path:
+    """The weights of the part whose own folder it is, where they are one file. Raises as `weights_files`."""
+    return weights_file(folder, _stem(folder.name))
+
+
 def weights_files(folder: Path, stem: str, *, halves: bool = False) -> tuple[Path, ...]:
     """The component's safetensors files, one or the shards that an index lists: the plain ones, or else the `fp16`
     variant; the other way round if `halves` are preferred.

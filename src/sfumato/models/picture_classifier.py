@@ -45,7 +45,7 @@ class PictureClassifierConfig(ModelConfig):
 
 
 class PictureClassifier(nn.Module):
-    """Pixels (b, 3, h, w) in [-1, 1] to logits, features and words."""
+    """Pixels (b, 3, h, w) in [-1, 1], or latents of `in_channels`, to logits, features and words."""
 
     def __init__(self, config: PictureClassifierConfig) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class PictureClassifier(nn.Module):
         self.norm = nn.LayerNorm(widths[-1])
         self.head = nn.Linear(widths[-1], sum(len(words) for _, words in config.heads))
 
-    def features(self, pixels: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c y x"]]:
+    def features(self, pixels: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b c y x"]]:
         """A map a stage, from fine to coarse; a place in the last one sees most of a 256 px picture."""
         x, maps = self.fold(pixels), []
         for stage in self.stages:
@@ -70,12 +70,12 @@ class PictureClassifier(nn.Module):
             maps.append(x)
         return maps
 
-    def shrunk(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 y x"]:
+    def shrunk(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
         """The pictures at the size that is classified."""
         factor = 1 if self.config.size is None else max(1, min(pixels.shape[-2:]) // self.config.size)
         return F.avg_pool2d(pixels, factor) if factor > 1 else pixels
 
-    def embed(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
+    def embed(self, pixels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c"]:
         """The last map's mean over positions, normalised: what the heads read."""
         return self.norm(F.silu(self.features(self.shrunk(pixels))[-1]).mean((2, 3)))
 
@@ -85,5 +85,5 @@ class PictureClassifier(nn.Module):
         parts = self.head(embedded).split([len(words) for _, words in self.config.heads], dim=1)
         return dict(zip(names, parts, strict=True))
 
-    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> dict[str, Float[Tensor, "b k"]]:
+    def forward(self, pixels: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, "b k"]]:
         return self.logits(self.embed(pixels))

@@ -18,11 +18,8 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from sfumato.checkpoints.folder import weights_file
-from sfumato.checkpoints.save import STEMS
-from sfumato.files import sha256
-from sfumato.training.classifier import PART, load_classifier
-from sfumato.training.data import Pictures, cached
+from sfumato.training.classifier import classifier_digest, load_classifier
+from sfumato.training.data import Pictures, cached, taken
 
 
 class AlignmentConfig(BaseModel):
@@ -50,7 +47,7 @@ class Teacher:
     def __init__(self, pictures: Pictures, config: AlignmentConfig, side: int) -> None:
         self.weight = config.weight
         classifier = load_classifier(config.teacher)
-        self.digest = sha256(weights_file(config.teacher / PART, STEMS[PART]))
+        self.digest = classifier_digest(config.teacher)
 
         def features(indices: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
             pixels = classifier.shrunk(pictures.pixels(indices)).to(memory_format=torch.channels_last)
@@ -69,7 +66,7 @@ class Teacher:
 
     def error(self, read: Float[Tensor, "b c h w"], indices: Int[Tensor, " b"]) -> Float[Tensor, ""]:
         """Mean squared error of what was read of those pictures; 1 for one who knows nothing."""
-        seen = torch.from_numpy(self.maps[indices.numpy()]).float()
+        seen = taken(self.maps, indices)
         target = (seen - self.mean[:, None, None]) / self.scale[:, None, None]
         return F.mse_loss(read.float(), target)
 

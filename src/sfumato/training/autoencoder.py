@@ -12,16 +12,14 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from sfumato.checkpoints.folder import weights_file
-from sfumato.checkpoints.save import STEMS, save_part
+from sfumato.checkpoints.save import save_part
 from sfumato.errors import TrainingError
-from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
-from sfumato.training.classifier import PART, load_classifier
+from sfumato.training.classifier import classifier_digest, load_classifier
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.growth import widened
 from sfumato.training.latents import autoencoder_form, load_autoencoder
@@ -141,7 +139,7 @@ class AutoencoderTask:
         self.classifier: PictureClassifier | None = None
         if run.perceptual is not None:
             self.classifier = load_classifier(run.perceptual)
-            self.content["perceptual"] = sha256(weights_file(run.perceptual / PART, STEMS[PART]))
+            self.content["perceptual"] = classifier_digest(run.perceptual)
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""

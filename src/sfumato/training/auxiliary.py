@@ -13,11 +13,8 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from sfumato.checkpoints.folder import weights_file
-from sfumato.checkpoints.save import STEMS
 from sfumato.errors import TrainingError
-from sfumato.files import sha256
-from sfumato.training.classifier import PART, load_classifier
+from sfumato.training.classifier import classifier_digest, load_classifier
 from sfumato.training.data import Pictures
 from sfumato.training.heads import Questions, error
 
@@ -38,14 +35,9 @@ class Auxiliary:
 
     def __init__(self, pictures: Pictures, config: AuxiliaryConfig, channels: int) -> None:
         self.pictures, self.weight = pictures, config.weight
-        self.classifier = load_classifier(config.classifier)
-        self.digest = sha256(weights_file(config.classifier / PART, STEMS[PART]))
+        self.classifier = load_classifier(config.classifier, channels)
+        self.digest = classifier_digest(config.classifier)
         form = self.classifier.config
-        if form.in_channels != channels:
-            raise TrainingError(
-                f"{config.classifier} reads {form.in_channels} channels, the latents have {channels}; give one "
-                "trained with this run's autoencoder"
-            )
         rows = [pictures.attributes[i] for i in pictures.train.tolist()]
         self.questions = Questions(rows, {key for row in rows for key in row} - set(form.classes))
         if self.questions.heads != form.heads:

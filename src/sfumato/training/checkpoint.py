@@ -19,9 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sfumato.checkpoints.folder import weights_file
+from sfumato.checkpoints.folder import part_file
 from sfumato.checkpoints.rules import fit
-from sfumato.checkpoints.save import STEMS
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import TrainingError
 from sfumato.files import sha256
@@ -187,5 +186,5 @@ def take_over(part: nn.Module, folder: Path, grow: Grow = lambda part, tensors: 
     Raises:
         CheckpointError: they are missing, damaged or of another form.
     """
-    file = weights_file(folder, STEMS.get(folder.name, "diffusion_pytorch_model"))
+    file = part_file(folder)
     fit(part, grow(part, read_tensors(file)), str(file), torch.float32)

@@ -12,17 +12,18 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from sfumato.checkpoints.folder import read_json, weights_file
+from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.rules import fit
-from sfumato.checkpoints.save import STEMS, save_part
+from sfumato.checkpoints.save import save_part
 from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, TrainingError
+from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.training.augment import Augment
 from sfumato.training.checkpoint import take_over
-from sfumato.training.data import Order, Pictures, generator_for, shares_of
+from sfumato.training.data import Order, Pictures, generator_for, shares_of, taken
 from sfumato.training.growth import preceded
 from sfumato.training.heads import UNCOUNTED, Questions, error, rights
 from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
@@ -59,19 +60,32 @@ class ClassifierRun(BaseModel):
     loop: LoopConfig
 
 
-def load_classifier(export: Path) -> PictureClassifier:
+def classifier_digest(export: Path) -> str:
+    """SHA-256 of its weights."""
+    return sha256(part_file(export / PART))
+
+
+def load_classifier(export: Path, channels: int = 3) -> PictureClassifier:
     """The frozen classifier in a run's export, float32.
 
+    Args:
+        channels: of what it is to read: 3 of pictures, or those of an autoencoder's latents.
+
     Raises:
-        CheckpointError: it is missing, damaged or of another form.
+        CheckpointError: it is missing, damaged, of another form or one of other channels.
     """
     folder = export / PART
     config = PictureClassifierConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
     if not config.heads:
         raise CheckpointError(f"{folder / 'config.json'} names no heads; is it another model?")
+    if config.in_channels != channels:
+        raise CheckpointError(
+            f"{folder} reads {config.in_channels} channels and is to read {channels}; pictures have 3, latents have "
+            "those of the autoencoder that both must share"
+        )
     with on_meta():
         model = PictureClassifier(config)
-    file = weights_file(folder, STEMS[PART])
+    file = part_file(folder)
     fit(model, read_tensors(file), str(file), torch.float32)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False)
@@ -161,7 +175,7 @@ class ClassifierTask:
         """What is classified, without distortion."""
         if self.latents is None:
             return self.model.shrunk(self.pictures.pixels(indices))
-        return self.model.shrunk(torch.from_numpy(self.latents[indices.numpy()]).float())
+        return self.model.shrunk(taken(self.latents, indices))
 
     def _targets(self, indices: Int[Tensor, " b"]) -> dict[str, Int[Tensor, " b"]]:
         return self.questions.targets([self.pictures.attributes[i] for i in indices.tolist()])

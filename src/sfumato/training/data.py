@@ -201,6 +201,11 @@ def cached(path: Path, count: int, make: Callable[[Int[Tensor, " b"]], Tensor], 
     return np.load(path, mmap_mode="r")
 
 
+def taken(maps: np.memmap, indices: Int[Tensor, " b"]) -> Float[Tensor, "b *rest"]:
+    """What `cached` kept of those pictures, in float32."""
+    return torch.from_numpy(maps[indices.numpy()]).float()
+
+
 def shares_of(
     pictures: Pictures, indices: Int[Tensor, " n"], shares: Mapping[str, float]
 ) -> Float[Tensor, " n"] | None:

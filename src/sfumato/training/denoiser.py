@@ -34,7 +34,7 @@ from sfumato.training.alignment import AlignmentConfig, Reader, Teacher, overhea
 from sfumato.training.augment import Augment
 from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
 from sfumato.training.checkpoint import take_over
-from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of
+from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of, taken
 from sfumato.training.growth import joined, widened
 from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
@@ -215,6 +215,7 @@ class DenoiserTask:
             loss = loss + self.teacher.weight * losses["unread"]
         if self.auxiliary is not None:
             told = torch.tensor([text != "" for text in texts])
+            # a straight path keeps 1 / (1 + sigma) of the picture: so far is its estimate trusted
             losses["unclear"] = self.auxiliary.error(estimates, indices, told / (1 + sigma))
             loss = loss + self.auxiliary.weight * losses["unclear"]
         return {"loss": loss, **(losses if len(losses) > 1 else {})}
@@ -222,7 +223,7 @@ class DenoiserTask:
     def _batch(self, indices: Int[Tensor, " b"], rng: torch.Generator | None = None) -> Float[Tensor, "b c h w"]:
         """Latents of the pictures themselves, or with a generator of any of their views."""
         if rng is None or len(self.views) == 1:
-            return torch.from_numpy(self.latents[indices.numpy()]).float()
+            return taken(self.latents, indices)
         drawn = torch.randint(len(self.views), (len(indices),), generator=rng).tolist()
         chosen = [self.views[number][index] for number, index in zip(drawn, indices.tolist(), strict=True)]
         return torch.from_numpy(np.stack(chosen)).float()

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sfumato.checkpoints.folder import read_json, weights_file
+from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
@@ -26,7 +26,7 @@ def load_autoencoder(folder: Path) -> AutoencoderFold:
     """
     with on_meta():
         model = AutoencoderFold(autoencoder_form(folder))
-    file = weights_file(folder, "diffusion_pytorch_model")
+    file = part_file(folder)
     fit(model, read_tensors(file), str(file), torch.float32)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False)
@@ -39,7 +39,7 @@ def autoencoder_form(folder: Path) -> AutoencoderFoldConfig:
 
 def autoencoder_digest(folder: Path) -> str:
     """What latents depend on: the weights, and the scales in the configuration."""
-    digests = (sha256(folder / name) for name in ("diffusion_pytorch_model.safetensors", "config.json"))
+    digests = (sha256(file) for file in (part_file(folder), folder / "config.json"))
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
