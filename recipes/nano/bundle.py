@@ -2,23 +2,23 @@
 
     python -m recipes.nano.bundle runs/nano/denoiser/export src/sfumato/data/nano --vae runs/nano/finish/export/vae
 
-The target is the denoiser's export, with another decoder if one is given, the sources of its training pictures, a page
-about it (`card.md`, filled in) and the digests of its weights. It takes its name only when it loads and paints.
+The target is the denoiser's export in a byte a weight (`lighten.py`), with another decoder if one is given, the sources
+of its training pictures, a page about it (`card.md`, filled in) and the digests of its weights. It takes its name only
+when it loads and paints.
 """
 
 import argparse
 import shutil
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
 from recipes.nano.data.words import STYLES
-from sfumato.checkpoints.folder import part_file, read_json
-from sfumato.checkpoints.tensors import read_tensors
+from recipes.nano.lighten import lighten
+from sfumato.checkpoints.folder import read_json
 from sfumato.errors import CheckpointError, SfumatoError
 from sfumato.files import sha256
 from sfumato.prompts.world import FILE, World
@@ -28,8 +28,6 @@ from sfumato.training.latents import load_autoencoder
 
 RECIPE = Path(__file__).parent
 SUMS = "SHA256SUMS"
-MANTISSA = 6
-"""Bits that weights keep of a half's ten: they are as good, and a wheel or git packs them a quarter smaller."""
 
 
 def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
@@ -55,29 +53,12 @@ def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
         if vae is not None:
             shutil.rmtree(folder / "vae")
             shutil.copytree(vae, folder / "vae")
-        for part in ("unet", "text_encoder"):
-            lighten(part_file(folder / part))
+        lighten(folder, tomllib.loads((RECIPE / "denoiser.toml").read_text(encoding="utf-8"))["prompts"])
         world.write(folder)
         shutil.copy(RECIPE / "SOURCES.md", folder)
         page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))
         (folder / "README.md").write_text(page, encoding="utf-8")
         (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
-
-
-def lighten(file: Path) -> None:
-    """Round the halves in a file of weights to `MANTISSA` bits, which leaves its form and size as they are."""
-    lighter = {name: rounded(tensor) for name, tensor in read_tensors(file).items()}
-    save_file(lighter, file)
-
-
-def rounded(tensor: Tensor) -> Tensor:
-    """A half to the nearest of those that end in zeros: its pattern is a whole number which grows with its size, also
-    from one exponent to the next. Other tensors are copied."""
-    if tensor.dtype != torch.float16:
-        return tensor.clone()
-    spare = 10 - MANTISSA
-    pattern = tensor.view(torch.int16).int() + (1 << spare >> 1)
-    return (pattern >> spare << spare).to(torch.int16).view(torch.float16)
 
 
 def digests(folder: Path) -> Iterator[tuple[str, str]]:

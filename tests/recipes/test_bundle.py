@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipes.nano.bundle import bundle, main, rounded
+from recipes.nano.bundle import bundle, main
+from recipes.nano.lighten import steps_of
 from safetensors.torch import load_file, save_file
 
 from sfumato.checkpoints.save import save_index, save_part
+from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig
@@ -68,29 +70,43 @@ def test_whole_described_and_listed(export: Path, tmp_path: Path, capsys: pytest
     for name, digest in listed.items():
         assert hashlib.sha256((target / name).read_bytes()).hexdigest() == digest
     for part in ("unet/" + WEIGHTS, "text_encoder/model.safetensors"):
-        trained, kept = load_file(export / part), load_file(target / part)
-        assert {name: (x.shape, x.dtype) for name, x in trained.items()} == {
-            name: (x.shape, x.dtype) for name, x in kept.items()
-        }
-        assert all(torch.equal(kept[name], rounded(x)) for name, x in trained.items())
+        trained, stored, kept = load_file(export / part), load_file(target / part), read_tensors(target / part)
+        assert {name: x.shape for name, x in trained.items()} == {name: x.shape for name, x in kept.items()}
+        for name, weight in trained.items():
+            if stored[name].dtype == torch.int8:
+                step = stored[name.removesuffix("weight") + "weight_scale"]
+                assert float((kept[name].float() - weight.float()).abs().max()) <= step * 0.5 + weight.abs().max() / 256
+            else:
+                assert torch.equal(kept[name], weight)
+        assert sum(x.numel() for x in stored.values() if x.dtype == torch.int8) > 0.8 * sum(
+            x.numel() for x in stored.values() if x.ndim > 1
+        )
     page = (target / "README.md").read_text()
     assert "- animal (robot): hair color 2\n" in page
-    unet = sum(tensor.numel() for tensor in load_file(target / "unet" / WEIGHTS).values())
+    unet = sum(tensor.numel() for tensor in load_file(export / "unet" / WEIGHTS).values())
     assert f": 64 px, a U-Net of {unet / 1e6:.1f} M parameters" in page
     assert not re.search("[{}]", page)
 
 
-def test_halves_are_rounded_to_six_bits() -> None:
-    every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(torch.float16)
-    finite = every[every.isfinite() & (every.abs() < 60000)]
-    near = rounded(finite)
-    step = torch.exp2(torch.frexp(finite.float().abs().clamp_min(2**-14)).exponent - 7.0)
-    assert bool(((near.float() - finite.float()).abs() <= step / 2).all()), "to the nearest"
-    assert bool((near.float() / step == (near.float() / step).round()).all()), "of those with six bits"
-    assert torch.equal(rounded(near), near)
-    whole = torch.tensor([3, 5])
-    assert torch.equal(rounded(whole), whole)
-    assert rounded(whole).data_ptr() != whole.data_ptr()
+def test_steps_share_the_noise_and_are_longer_where_a_weight_matters_less() -> None:
+    rng = torch.Generator().manual_seed(1)
+    weights = {"loud": torch.randn(40, 50, generator=rng), "quiet": torch.randn(80, 50, generator=rng)}
+    weights["idle"] = torch.randn(9, 9, generator=rng)
+    before = {name: weight.clone() for name, weight in weights.items()}
+    inputs = torch.randn(50, 30, generator=rng)
+
+    def answer() -> torch.Tensor:
+        return torch.cat([10 * weights["loud"] @ inputs, weights["quiet"] @ inputs])
+
+    right, steps = answer(), steps_of(weights, answer, 1e-4)
+    assert all(torch.equal(weights[name], value) for name, value in before.items()), "all are put back"
+    assert steps["idle"] == pytest.approx(float(weights["idle"].std())), "never longer than the deviation"
+    assert steps["quiet"] == pytest.approx(10 * steps["loud"], rel=0.1), "of weights as many, by what they add"
+    for name in ("loud", "quiet"):
+        weights[name].copy_((weights[name] / steps[name]).round() * steps[name])
+    noise = (answer() - right).square().mean() / right.square().mean()
+    idle = 81 / sum(weight.numel() for weight in weights.values())
+    assert float(noise) == pytest.approx(1e-4 * (1 - idle), rel=0.1)
 
 
 def refused_model(export: Path, vae: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sfumato.checkpoints.pickles import ZIP_MAGIC, is_old_pickle, read_pickle
+from sfumato.checkpoints.scaled import aside
 from sfumato.checkpoints.tensors import read_header, read_tensors
 from sfumato.errors import CheckpointError
 
@@ -35,7 +36,8 @@ def open_tensors(path: Path) -> TensorFile:
     """Look into a file without reading its tensors.
 
     Raises:
-        CheckpointError: missing, damaged, neither kind, or a pickle with more in it than tensors.
+        CheckpointError: missing, damaged, neither kind, a pickle with more in it than tensors, or weights in a form
+            that is not known here.
     """
     try:
         with path.open("rb") as file:
@@ -56,6 +58,8 @@ def open_tensors(path: Path) -> TensorFile:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise CheckpointError(f"{path} has metadata that are not texts; write the file anew")
+    for name in aside(header, str(path)):
+        del header[name]
     return TensorFile(
         path,
         "safetensors",

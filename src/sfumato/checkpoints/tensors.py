@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sfumato.checkpoints.scaled import unscaled
 from sfumato.errors import CheckpointError
 
 TYPES = {
@@ -88,12 +89,13 @@ def _check_spans(entries: Mapping[str, Any]) -> int:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors, mapped rather than copied; what is written into them stays in memory.
+    """All tensors, mapped rather than copied but for `scaled` ones; what is written into them stays in memory.
 
     Raises:
-        CheckpointError: see `read_header`.
+        CheckpointError: see `read_header` and `scaled.unscaled`.
     """
-    entries = {name: entry for name, entry in read_header(path).items() if name != "__metadata__"}
+    entries = read_header(path)
+    metadata = entries.pop("__metadata__", {})
     try:
         with path.open("rb") as file:
             first = 8 + int.from_bytes(file.read(8), "little")
@@ -101,7 +103,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     _mapped.add(mapping)
-    return {name: _viewed(mapping, first, entry) for name, entry in entries.items()}
+    stored = {name: _viewed(mapping, first, entry) for name, entry in entries.items()}
+    return unscaled(stored, entries, metadata, str(path))
 
 
 def _viewed(mapping: mmap.mmap, first: int, entry: Mapping[str, Any]) -> Tensor:
