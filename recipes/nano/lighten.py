@@ -1,4 +1,4 @@
-"""Weights in one byte each, with a step for every tensor that all of them are equally sorry for.
+"""Weights in one byte each, with a step for every tensor by what its rounding does to the paintings.
 
 Rounding a tensor of n weights to multiples of s changes what the model answers by a s^2; the a differ by thousands from
 tensor to tensor and are measured. Of all steps that change the answers by so much in sum, those with s^2 in proportion

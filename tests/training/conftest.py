@@ -1,6 +1,7 @@
 """A data set of 40 coloured squares at 32 px, and training files of seconds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from sfumato.checkpoints.save import save_part
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.training.data import Pictures
+from sfumato.training.run import train
 
 COLORS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220), "yellow": (230, 210, 50)}
 
@@ -118,3 +121,45 @@ cross_attention = [false, true]
 [loop]
 {lines}
 """
+
+
+@pytest.fixture
+def unit_autoencoder(squares: Path, tmp_path: Path) -> Path:
+    """One of random weights whose latents have mean 0 and variance 1, as those of a trained one do."""
+    torch.manual_seed(0)
+    form = AutoencoderFoldConfig(latent_channels=4, fold=2, channels=(8, 16), blocks=1)
+    model = AutoencoderFold(form)
+    with torch.no_grad():
+        latents = model.encode(Pictures(squares).pixels(torch.arange(40)))
+    mean, std = (tuple(x.tolist()) for x in (latents.mean((0, 2, 3)), latents.std((0, 2, 3))))
+    save_part(tmp_path, "vae", model, replace(form, latents_mean=mean, latents_std=std), torch.float32)
+    return tmp_path / "vae"
+
+
+@pytest.fixture
+def latent_classifier(squares: Path, unit_autoencoder: Path, tmp_path: Path) -> Path:
+    """The export of a classifier of its latents."""
+    toml = tmp_path / "export.toml"
+    toml.write_text(
+        f"""
+task = "classifier"
+data = {json.dumps(str(squares))}
+autoencoder = {json.dumps(str(unit_autoencoder))}
+channels = [8, 16]
+fold = 1
+[loop]
+steps = 100
+batch = 8
+learning_rate = 4e-3
+muon = false
+warmup = 2
+decay = 2
+ema = 0.9
+log_every = 50
+validate_every = 100
+sheet_every = 100
+save_every = 100
+precision = "fp32"
+"""
+    )
+    return train(toml, tmp_path / "export")

@@ -1,6 +1,7 @@
 """Captions for a picture's attributes, made anew each time: what a person might type to get this picture.
 
-`caption` varies language, order, words and how much is said; `full_caption` says everything, always in the same way.
+`caption` varies language, order, words and how much is said, `whole_caption` all of these but the last; `full_caption`
+says everything, always in the same way.
 What may be left out and how often is decided here; a `Phrasing` only puts words together.
 """
 
@@ -27,14 +28,30 @@ EMOJI_STYLE_DROP_SHARE: Final = 0.3
 
 def caption(attributes: Mapping[str, str], rng: Random) -> str:
     """A caption drawn at random; the same state of `rng` gives the same caption."""
-    words = LANGUAGES["zh" if rng.random() < CHINESE_SHARE else "en"]
+    language = _language(rng)
     drop = TERSE_DROP_SHARE if rng.random() < TERSE_SHARE else DROP_SHARE
     told = {key: value for key, value in attributes.items() if rng.random() >= drop or key == "kind"}
     if attributes["kind"] == "emoji":
         told |= {key: attributes[key] for key in ("name", "name_zh", "tags", "tags_zh") if key in attributes}
         told["style"] = "" if rng.random() < EMOJI_STYLE_DROP_SHARE else attributes["style"]
+    else:
+        told["style"] = "" if rng.random() < STYLE_DROP_SHARE else attributes["style"]
+    return _said(told, language, rng)
+
+
+def whole_caption(attributes: Mapping[str, str], rng: Random) -> str:
+    """A caption drawn at random that leaves nothing out."""
+    return _said(attributes, _language(rng), rng)
+
+
+def _language(rng: Random) -> Language:
+    return "zh" if rng.random() < CHINESE_SHARE else "en"
+
+
+def _said(told: Mapping[str, str], language: Language, rng: Random) -> str:
+    words = LANGUAGES[language]
+    if told["kind"] == "emoji":
         return words.emoji(told, rng)
-    told["style"] = "" if rng.random() < STYLE_DROP_SHARE else attributes["style"]
     return words.tag_list(told, rng) if rng.random() < TAGS_SHARE else words.sentence(told, rng)
 
 

@@ -6,7 +6,7 @@ Tensors only: how a text becomes tokens is not known here.
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,6 +48,14 @@ class Conditioning:
         return Conditioning(
             self.tokens.expand(count, -1, -1), **{name: spread(getattr(self, name)) for name in BESIDE_TOKENS}
         )
+
+    def at(self, rows: Int[Tensor, " n"]) -> "Conditioning":
+        """Those rows, in the order given; a row may come again."""
+
+        def some(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value[rows]
+
+        return Conditioning(self.tokens[rows], **{name: some(getattr(self, name)) for name in BESIDE_TOKENS})
 
 
 BESIDE_TOKENS = tuple(field.name for field in fields(Conditioning) if field.name != "tokens")

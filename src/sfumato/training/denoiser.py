@@ -39,6 +39,7 @@ from sfumato.training.growth import joined, widened
 from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, network_input, uniform
+from sfumato.training.rehearsal import RehearsalConfig, guided, moments
 from sfumato.training.text import TextConfig, kept_tokenizer
 
 FLOW_SCHEDULER: dict[str, Any] = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
@@ -100,6 +101,8 @@ class DenoiserRun(BaseModel):
     """The features of a classifier that the U-Net's coarsest map must hold as well."""
     auxiliary: AuxiliaryConfig | None = None
     """The classifier of latents that clean estimates must satisfy as well."""
+    rehearsal: RehearsalConfig | None = None
+    """That classifier must be satisfied by paintings on their way, too."""
     loop: LoopConfig
 
     @model_validator(mode="after")
@@ -110,6 +113,8 @@ class DenoiserRun(BaseModel):
             raise ValueError("views above 1 and an [augment] table need each other; set both or neither")
         if self.shift != 1 and self.prediction != "flow":
             raise ValueError(f"shift {self.shift} is for prediction 'flow', not {self.prediction!r}; leave it out")
+        if self.rehearsal is not None and self.auxiliary is None:
+            raise ValueError("a [rehearsal] is judged by the classifier of an [auxiliary] table; add one, or drop it")
         return self
 
     @property
@@ -170,6 +175,7 @@ class DenoiserTask:
         if run.auxiliary is not None:
             self.auxiliary = Auxiliary(self.pictures, run.auxiliary, self.autoencoder.latent_channels)
             self.content["auxiliary"] = self.auxiliary.digest
+        self.whole_caption = import_caption(run.rehearsal.captions) if run.rehearsal is not None else self.caption
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
             FlowSchedule(run.shift) if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
@@ -215,10 +221,40 @@ class DenoiserTask:
             loss = loss + self.teacher.weight * losses["unread"]
         if self.auxiliary is not None:
             told = torch.tensor([text != "" for text in texts])
-            # a straight path keeps 1 / (1 + sigma) of the picture: so far is its estimate trusted
-            losses["unclear"] = self.auxiliary.error(estimates, indices, told / (1 + sigma))
+            losses["unclear"] = self.auxiliary.error(estimates, indices, told * trust(sigma))
             loss = loss + self.auxiliary.weight * losses["unclear"]
+        if self.run.rehearsal is not None:
+            losses["unpainted"] = self._rehearsed(model, indices[: self.run.rehearsal.pictures], words, rng)
+            loss = loss + self.run.rehearsal.weight * losses["unpainted"]
         return {"loss": loss, **(losses if len(losses) > 1 else {})}
+
+    def _rehearsed(
+        self, model: TextToImage, indices: Int[Tensor, " b"], words: random.Random, rng: torch.Generator
+    ) -> Float[Tensor, ""]:
+        """What the classifier misses in paintings, on their way, of what those pictures show."""
+        assert self.run.rehearsal is not None
+        assert self.auxiliary is not None
+        texts = [self.whole_caption(self.pictures.attributes[i], words) for i in indices.tolist()]
+        denoiser, scale = self._denoiser(model), self.run.guidance
+        conds = self._told(model, texts), self._untold(model)
+        noise = torch.randn((len(texts), *self.latents.shape[1:]), generator=rng)
+        noise = noise.to(memory_format=torch.channels_last)
+        seen = moments(denoiser, conds, scale, self._grid, noise, self.run.rehearsal.moments, rng)
+        return self.auxiliary.error(guided(denoiser, conds, scale, seen), indices[seen.rows], trust(seen.sigma))
+
+    def _denoiser(self, model: TextToImage) -> Denoiser:
+        return Denoiser(model.unet, self.parameterisation, self.schedule)
+
+    def _told(self, model: TextToImage, texts: list[str]) -> Conditioning:
+        return Conditioning(model.text_encoder(self.tokenizer(texts)).tokens)
+
+    @torch.no_grad()
+    def _untold(self, model: TextToImage) -> Conditioning:
+        return self._told(model, [""])
+
+    def _grid(self, steps: int) -> Float[Tensor, " steps+1"]:
+        """As the finished model is sampled."""
+        return GRIDS["shifted" if self.run.prediction == "flow" else "trailing"](self.schedule, steps)
 
     def _batch(self, indices: Int[Tensor, " b"], rng: torch.Generator | None = None) -> Float[Tensor, "b c h w"]:
         """Latents of the pictures themselves, or with a generator of any of their views."""
@@ -265,14 +301,9 @@ class DenoiserTask:
         """The first picture of each prompt, seeds 0, 1, ...: 20 Euler steps."""
         assert isinstance(model, TextToImage)
         prompts = list(self.run.prompts)
-
-        def encode(texts: list[str]) -> Conditioning:
-            return Conditioning(model.text_encoder(self.tokenizer(texts)).tokens)
-
-        denoiser = Denoiser(model.unet, self.parameterisation, self.schedule)
-        denoise = classifier_free(denoiser, encode(prompts), encode([""]), self.run.guidance)
-        grid = GRIDS["shifted" if self.run.prediction == "flow" else "trailing"]
-        sigmas = grid(self.schedule, 20)
+        conds = self._told(model, prompts), self._untold(model)
+        denoise = classifier_free(self._denoiser(model), *conds, self.run.guidance)
+        sigmas = self._grid(20)
         noise = ImageNoise(range(len(prompts)), self.latents.shape[1:])
         x = self.parameterisation.path.prior(noise(), sigmas[0])
         for step in euler(Descent(denoise, x, sigmas, path=self.parameterisation.path)):
@@ -291,6 +322,11 @@ class DenoiserTask:
         World.learn(self._corpus(), (self.pictures.attributes[i] for i in self.pictures.train.tolist())).write(folder)
         classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
         save_index(folder, classes, self.run.scheduler)
+
+
+def trust(sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """How far what is to be seen in a clean estimate is held against it: less, the more noise it was made of."""
+    return 1 / (1 + sigma)
 
 
 def _grown(unet: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
