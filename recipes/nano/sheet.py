@@ -1,13 +1,13 @@
 """The README's contact sheet: fixed prompts down, seeds 0, 1, 2 ... across; nothing is chosen.
 
-python -m recipes.nano.sheet nano docs/pictures/nano.png
+python -m recipes.nano.sheet nano docs/pictures/nano.jpg
 """
 
 import argparse
 from pathlib import Path
 
 from sfumato import Studio
-from sfumato.images import contact_sheet
+from sfumato.images import PAGE, contact_sheet
 
 PROMPTS = (
     "flat cartoon portrait, blonde curly hair, round glasses, smile, green hoodie, light blue background",
@@ -40,7 +40,7 @@ def main() -> None:
     for image in images:
         image.thumbnail((arguments.size, arguments.size))
     arguments.target.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(images, arguments.seeds).save(arguments.target, optimize=True)
+    contact_sheet(images, arguments.seeds).save(arguments.target, **PAGE)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def bundling(out: Path) -> Stage:
 
 def evaluation(out: Path) -> Stage:
     """The model card with its sheet and its figures."""
-    page, figures, sheet = (out / f"card.{ending}" for ending in ("md", "json", "png"))
+    page, figures, sheet = (out / f"card.{ending}" for ending in ("md", "json", "jpg"))
 
     def make() -> None:
         where = {"data": out / "data", "classifier": out / "classifier/export", "work": out / "evaluation", "out": page}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,10 @@ def to_pil(pixels: Float[Tensor, "3 h w"]) -> Image.Image:
     """Pixels in [-1, 1] (clamped) to an 8-bit RGB picture, rounded to nearest."""
     array = ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return Image.fromarray(array.permute(1, 2, 0).cpu().numpy())
+
+
+PAGE: dict[str, Any] = {"quality": 85, "subsampling": 0, "optimize": True}
+"""How `Image.save` writes a sheet that a page shows: JPEG is a quarter of PNG there, PNG stays what it is."""
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap: int = 4) -> Image.Image:

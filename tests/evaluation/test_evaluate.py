@@ -141,7 +141,7 @@ def test_a_perfect_painter_reaches_the_ceiling(studio: Studio, data: Path, expor
 
     shown = sheet(studio, Pictures(data), load_classifier(export), full_caption, tmp_path, plan, seeds=2)
     assert len(shown.prompts) == 4
-    text = card(report, shown.prompts, "card.png", "../SOURCES.md")
+    text = card(report, shown.prompts, "card.jpg", "../SOURCES.md")
     assert page in text
     assert "[SOURCES.md](../SOURCES.md)" in text
     assert "1. a blue square framed green on grey" in text
@@ -184,9 +184,9 @@ def test_the_command_writes_page_sheet_and_figures(
          "--precision", "fp32", "--device", "cpu", "-o", str(tmp_path / "docs/card.md")]
     )  # fmt: skip
     assert code == 0
-    files = [tmp_path / "docs" / name for name in ("card.md", "card.png", "card.json")]
+    files = [tmp_path / "docs" / name for name in ("card.md", "card.jpg", "card.json")]
     assert capsys.readouterr().out.split() == [str(file) for file in files]
-    assert "![Held-out renders and what is painted of their captions](card.png)" in files[0].read_text()
+    assert "![Held-out renders and what is painted of their captions](card.jpg)" in files[0].read_text()
     assert Image.open(files[1]).width == 7 * 128 + 6 * 4
     assert {row["source"] for row in json.loads(files[2].read_text())["rows"]} == {"render", "en", "zh"}
 

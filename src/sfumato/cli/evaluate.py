@@ -70,6 +70,7 @@ def evaluate(
         from sfumato.checkpoints.catalogue import find
         from sfumato.evaluation.card import card, relative, sheet
         from sfumato.evaluation.evaluate import Plan, evaluate
+        from sfumato.images import PAGE
         from sfumato.studio import Studio
         from sfumato.training.classifier import load_classifier
         from sfumato.training.data import Pictures, imported
@@ -79,11 +80,11 @@ def evaluate(
         pictures, classifier = Pictures(sources.data), load_classifier(sources.classifier)
         report = evaluate(studio, pictures, classifier, caption, work, plan, tell)
         shown = sheet(studio, pictures, classifier, caption, work, plan)
-        picture, figures = output.with_suffix(".png"), output.with_suffix(".json")
+        picture, figures = output.with_suffix(".jpg"), output.with_suffix(".json")
         origins = find(model) / "SOURCES.md"
         page = card(report, shown.prompts, picture.name, relative(origins, output) if origins.is_file() else None)
         output.parent.mkdir(parents=True, exist_ok=True)
-        shown.image.save(picture, optimize=True)
+        shown.image.save(picture, **PAGE)
         write_atomic(figures, report.to_json().encode())
         write_atomic(output, page.encode())
     print(output, picture, figures, sep="\n")
