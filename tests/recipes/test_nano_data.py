@@ -14,7 +14,7 @@ pytest.importorskip("dicebear_styles")
 pytest.importorskip("resvg_py")
 
 from recipes.nano.data import chinese_captions, english_captions, portraits, render
-from recipes.nano.data.captions import CHINESE_SHARE, caption, full_caption
+from recipes.nano.data.captions import CHINESE_SHARE, caption, full_caption, whole_caption
 from recipes.nano.data.things import things
 from recipes.nano.data.words import BACKGROUNDS, STYLES
 
@@ -157,6 +157,21 @@ def test_captions_vary_and_follow_the_seed(style: str) -> None:
     assert not any(re.search(r"[a-z]{2}", each) for each in chinese)
     assert not any(", ," in each or "  " in each or each != each.strip(" ,，") for each in said)
     assert not any("，，" in each for each in said)
+
+
+@pytest.mark.parametrize("style", render.SOURCES)
+def test_a_whole_caption_leaves_nothing_out(style: str) -> None:
+    """In either language each attribute is there, in one of its wordings; it varies all the same."""
+    for attributes in drawn(style, 8):
+        said = [whole_caption(attributes, Random(seed)) for seed in range(60)]
+        assert len(set(said)) > 20
+        for each in said:
+            is_chinese = re.search(r"[\u4e00-\u9fff]", each) is not None
+            for words in (words for key, words in attributes.items() if key not in APART):
+                plain = (words,)
+                wordings = chinese_captions.TABLE[words] if is_chinese else english_captions.SYNONYMS.get(words, plain)
+                assert any(wording in each for wording in wordings), (words, each)
+    assert any(STYLES[style] in each for each in said)
 
 
 def test_every_draw_can_be_told_in_both_languages() -> None:

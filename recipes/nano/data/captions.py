@@ -28,31 +28,26 @@ EMOJI_STYLE_DROP_SHARE: Final = 0.3
 
 def caption(attributes: Mapping[str, str], rng: Random) -> str:
     """A caption drawn at random; the same state of `rng` gives the same caption."""
-    language = _language(rng)
+    words = _language(rng)
     drop = TERSE_DROP_SHARE if rng.random() < TERSE_SHARE else DROP_SHARE
     told = {key: value for key, value in attributes.items() if rng.random() >= drop or key == "kind"}
     if attributes["kind"] == "emoji":
         told |= {key: attributes[key] for key in ("name", "name_zh", "tags", "tags_zh") if key in attributes}
         told["style"] = "" if rng.random() < EMOJI_STYLE_DROP_SHARE else attributes["style"]
-    else:
-        told["style"] = "" if rng.random() < STYLE_DROP_SHARE else attributes["style"]
-    return _said(told, language, rng)
+        return words.emoji(told, rng)
+    told["style"] = "" if rng.random() < STYLE_DROP_SHARE else attributes["style"]
+    return words.tag_list(told, rng) if rng.random() < TAGS_SHARE else words.sentence(told, rng)
 
 
 def whole_caption(attributes: Mapping[str, str], rng: Random) -> str:
-    """A caption drawn at random that leaves nothing out."""
-    return _said(attributes, _language(rng), rng)
+    """A caption drawn at random that leaves nothing out; a list, since a sentence about a red-haired girl may say no
+    more of her hair."""
+    words = _language(rng)
+    return words.emoji(attributes, rng) if attributes["kind"] == "emoji" else words.tag_list(attributes, rng)
 
 
-def _language(rng: Random) -> Language:
-    return "zh" if rng.random() < CHINESE_SHARE else "en"
-
-
-def _said(told: Mapping[str, str], language: Language, rng: Random) -> str:
-    words = LANGUAGES[language]
-    if told["kind"] == "emoji":
-        return words.emoji(told, rng)
-    return words.tag_list(told, rng) if rng.random() < TAGS_SHARE else words.sentence(told, rng)
+def _language(rng: Random) -> Phrasing:
+    return LANGUAGES["zh" if rng.random() < CHINESE_SHARE else "en"]
 
 
 def full_caption(attributes: Mapping[str, str], language: Language = "en") -> str:
