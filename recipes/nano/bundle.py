@@ -1,6 +1,6 @@
 """A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--vae FOLDER]`.
 
-    python -m recipes.nano.bundle runs/nano/denoiser/export src/sfumato/data/nano --vae runs/nano/finish/export/vae
+    python -m recipes.nano.bundle runs/nano/rehearse/export src/sfumato/data/nano --vae runs/nano/finish/export/vae
 
 The target is the denoiser's export in a byte a weight (`lighten.py`), with another decoder if one is given, the sources
 of its training pictures, a page about it (`card.md`, filled in) and the digests of its weights. It takes its name only

@@ -62,6 +62,12 @@ SMALL: Mapping[str, Mapping[str, object]] = {
         "network": {"channels": [32, 64, 64]},
         "loop": loop(80, 16),
     },
+    "rehearse": {
+        "shares": {"emoji": None},
+        "text": TEXT,
+        "network": {"channels": [32, 64, 64]},
+        "loop": loop(20, 16),
+    },
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
 
@@ -73,6 +79,7 @@ FALLING = {
     "text": ["train/loss", "validation/loss"],
     "auxiliary": ["train/loss"],
     "denoiser": ["validation/loss"],
+    "rehearse": ["validation/loss"],
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,
 differ from step to step, as crops do; the loss of a decoder grows when the discriminator joins."""
@@ -162,7 +169,7 @@ def bundling(out: Path) -> Stage:
     model = out / "bundle"
 
     def make() -> None:
-        bundle(out / "denoiser/export", model, out / "finish/export/vae")
+        bundle(out / "rehearse/export", model, out / "finish/export/vae")
 
     def check() -> str:
         listed = [line.split("  ./") for line in (model / SUMS).read_text().splitlines()]
