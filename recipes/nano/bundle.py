@@ -1,10 +1,10 @@
-"""A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--vae FOLDER]`.
+"""A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--mean EXPORT] [--vae FOLDER]`.
 
-    python -m recipes.nano.bundle runs/nano/rehearse/export src/sfumato/data/nano --vae runs/nano/finish/export/vae
+    python -m recipes.nano.bundle runs/nano/rehearse/export src/sfumato/data/nano --mean runs/nano/denoiser/export
 
-The target is the denoiser's export in a byte a weight (`lighten.py`), with another decoder if one is given, the sources
-of its training pictures, a page about it (`card.md`, filled in) and the digests of its weights. It takes its name only
-when it loads and paints.
+The target is the denoiser's export, or the mean of it and of what it began with, in a byte a weight (`lighten.py`),
+with another decoder if one is given, the sources of its training pictures, a page about it (`card.md`, filled in) and
+the digests of its weights. It takes its name only when it loads and paints.
 """
 
 import argparse
@@ -15,10 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from recipes.nano.data.words import STYLES
 from recipes.nano.lighten import lighten
-from sfumato.checkpoints.folder import read_json
+from sfumato.checkpoints.folder import part_file, read_json
+from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, SfumatoError
 from sfumato.files import sha256
 from sfumato.prompts.world import FILE, World
@@ -30,12 +32,14 @@ RECIPE = Path(__file__).parent
 SUMS = "SHA256SUMS"
 
 
-def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
+def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | None = None) -> None:
     """Write the folder `target`, in the place of an older one; that stays if anything fails.
 
     Args:
         export: a folder in the diffusers layout with its `world.json`, as training the denoiser leaves it.
         vae: an autoencoder with the same latents, to take the place of the export's.
+        mean: what the export began with: weights half way between both keep more of what either can do (Wortsman et
+            al. 2022, arXiv:2109.01903).
 
     Raises:
         CheckpointError: a part is missing or damaged, `vae` has other latents, or the model paints a single colour.
@@ -53,12 +57,24 @@ def bundle(export: Path, target: Path, vae: Path | None = None) -> None:
         if vae is not None:
             shutil.rmtree(folder / "vae")
             shutil.copytree(vae, folder / "vae")
+        if mean is not None:
+            _meet(folder, mean)
         lighten(folder, tomllib.loads((RECIPE / "denoiser.toml").read_text(encoding="utf-8"))["prompts"])
         world.write(folder)
         shutil.copy(RECIPE / "SOURCES.md", folder)
         page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))
         (folder / "README.md").write_text(page, encoding="utf-8")
         (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
+
+
+def _meet(folder: Path, other: Path) -> None:
+    """Each weight of the U-Net and the text encoder becomes the mean of itself and the other's."""
+    for part in ("unet", "text_encoder"):
+        file = part_file(folder / part)
+        ours, theirs = read_tensors(file), read_tensors(part_file(other / part))
+        if {name: x.shape for name, x in ours.items()} != {name: x.shape for name, x in theirs.items()}:
+            raise CheckpointError(f"{other / part} is of another form than the export's; give the one it began with")
+        save_file({name: x.float().lerp(theirs[name].float(), 0.5).half() for name, x in ours.items()}, file)
 
 
 def digests(folder: Path) -> Iterator[tuple[str, str]]:
@@ -108,9 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("export", type=Path, help="what training the denoiser left")
     parser.add_argument("target", type=Path, help="a folder; an older bundle is replaced")
     parser.add_argument("--vae", type=Path, help="the finished autoencoder's `vae` folder")
+    parser.add_argument("--mean", type=Path, help="what the export began with: bundle the mean of both")
     given = parser.parse_args(arguments)
     try:
-        bundle(given.export, given.target, given.vae)
+        bundle(given.export, given.target, given.vae, given.mean)
     except SfumatoError as error:
         raise SystemExit(f"bundle: {error}") from error
     print(given.target)

@@ -165,11 +165,11 @@ def training(name: str, out: Path) -> Stage:
 
 
 def bundling(out: Path) -> Stage:
-    """The denoiser's export with the finished decoder."""
+    """Half way from the denoiser to the one that has rehearsed, with the finished decoder."""
     model = out / "bundle"
 
     def make() -> None:
-        bundle(out / "rehearse/export", model, out / "finish/export/vae")
+        bundle(out / "rehearse/export", model, out / "finish/export/vae", mean=out / "denoiser/export")
 
     def check() -> str:
         listed = [line.split("  ./") for line in (model / SUMS).read_text().splitlines()]

@@ -88,6 +88,23 @@ def test_whole_described_and_listed(export: Path, tmp_path: Path, capsys: pytest
     assert not re.search("[{}]", page)
 
 
+def test_half_way_to_what_it_began_with(export: Path, tmp_path: Path) -> None:
+    """Vectors, which are not rounded any more, are the means of both; another form is refused and leaves nothing."""
+    begun, target, part = tmp_path / "begun", tmp_path / "nano", f"unet/{WEIGHTS}"
+    shutil.copytree(export, begun)
+    change(begun / "unet", "", lambda value: value + 1)
+    bundle(export, target, mean=begun)
+    ours, stored = load_file(export / part), load_file(target / part)
+    vectors = [name for name, value in ours.items() if value.ndim == 1]
+    assert vectors
+    for name in vectors:
+        torch.testing.assert_close(stored[name].float(), ours[name].float() + 0.5, atol=2e-3, rtol=1e-3)
+    change(begun / "unet", "conv_in.bias", lambda value: value[1:])
+    with pytest.raises(CheckpointError, match="is of another form than the export's; give the one it began with"):
+        bundle(export, tmp_path / "other", mean=begun)
+    assert not (tmp_path / "other").exists()
+
+
 def test_steps_share_the_noise_and_are_longer_where_a_weight_matters_less() -> None:
     rng = torch.Generator().manual_seed(1)
     weights = {"loud": torch.randn(40, 50, generator=rng), "quiet": torch.randn(80, 50, generator=rng)}
