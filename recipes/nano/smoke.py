@@ -44,6 +44,7 @@ def loop(steps: int, batch: int, **others: object) -> dict[str, object]:
 
 
 TEXT = {"vocabulary": 1024, "width": 64, "layers": 1}
+DENOISER = {"shares": {"emoji": None}, "text": TEXT, "network": {"channels": [32, 64, 64]}}
 
 SMALL: Mapping[str, Mapping[str, object]] = {
     "classifier": {"shares": {"emoji": None}, "channels": [16, 16, 32, 32], "loop": loop(80, 16)},
@@ -56,18 +57,8 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     },
     "text": {"shares": {"emoji": None}, "text": TEXT, "loop": loop(60, 32)},
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(80, 16)},
-    "denoiser": {
-        "shares": {"emoji": None},
-        "text": TEXT,
-        "network": {"channels": [32, 64, 64]},
-        "loop": loop(80, 16),
-    },
-    "rehearse": {
-        "shares": {"emoji": None},
-        "text": TEXT,
-        "network": {"channels": [32, 64, 64]},
-        "loop": loop(20, 16),
-    },
+    "denoiser": {**DENOISER, "loop": loop(80, 16)},
+    "rehearse": {**DENOISER, "loop": loop(20, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
 

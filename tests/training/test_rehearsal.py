@@ -83,10 +83,11 @@ def test_a_denoiser_is_told_what_its_paintings_lack(
     told = told.replace(
         "[loop]",
         f'[auxiliary]\nclassifier = "{latent_classifier}"\n[rehearsal]\nweight = 0.5\npictures = 4\nmoments = 2\n'
-        'captions = "tests.training.captions:caption"\n[loop]',
+        "[loop]",
     )
     run = DenoiserRun.model_validate(tomllib.loads(told))
     task = DenoiserTask(run, tmp_path / "run")
+    assert task.whole_caption is task.caption
     indices = task.pictures.train[:8]
     losses = task.loss(task.model, indices, generator_for(0))
     torch.testing.assert_close(

@@ -3,6 +3,7 @@
 Tensors only: how a text becomes tokens is not known here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -42,20 +43,17 @@ class Conditioning:
         if len(self) != 1:
             raise ValueError(f"a condition of {len(self)} rows cannot serve {count} images; give 1 row or {count}")
 
-        def spread(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value.expand(count, *value.shape[1:])
-
-        return Conditioning(
-            self.tokens.expand(count, -1, -1), **{name: spread(getattr(self, name)) for name in BESIDE_TOKENS}
-        )
+        return self._each(lambda value: value.expand(count, *value.shape[1:]))
 
     def at(self, rows: Int[Tensor, " n"]) -> "Conditioning":
         """Those rows, in the order given; a row may come again."""
+        return self._each(lambda value: value[rows])
 
-        def some(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value[rows]
-
-        return Conditioning(self.tokens[rows], **{name: some(getattr(self, name)) for name in BESIDE_TOKENS})
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Conditioning":
+        given = {name: getattr(self, name) for name in BESIDE_TOKENS}
+        return Conditioning(
+            change(self.tokens), **{name: None if value is None else change(value) for name, value in given.items()}
+        )
 
 
 BESIDE_TOKENS = tuple(field.name for field in fields(Conditioning) if field.name != "tokens")

@@ -175,7 +175,8 @@ class DenoiserTask:
         if run.auxiliary is not None:
             self.auxiliary = Auxiliary(self.pictures, run.auxiliary, self.autoencoder.latent_channels)
             self.content["auxiliary"] = self.auxiliary.digest
-        self.whole_caption = import_caption(run.rehearsal.captions) if run.rehearsal is not None else self.caption
+        whole = None if run.rehearsal is None else run.rehearsal.captions
+        self.whole_caption = self.caption if whole is None else import_caption(whole)
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
             FlowSchedule(run.shift) if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)

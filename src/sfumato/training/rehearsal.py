@@ -35,8 +35,8 @@ class RehearsalConfig(BaseModel):
     weight: float = Field(0.03, gt=0)
     """Of the cross entropy in nats, beside the denoising error."""
     captions: str | None = None
-    """ "module:function", as the denoiser's own, but of captions that leave nothing out: what was not said cannot be
-    missing."""
+    """As the denoiser's own, which are used without it, but of captions that leave nothing out: what was not said
+    cannot be missing."""
     pictures: int = Field(8, gt=0)
     """Painted for each micro-batch."""
     moments: int = Field(3, gt=0, le=FEWEST)
