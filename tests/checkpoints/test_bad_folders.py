@@ -195,3 +195,33 @@ def test_names(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "model.txt").write_bytes(b"")
     with pytest.raises(CheckpointError, match="no model"):
         find(tmp_path / "model.txt")
+
+
+def test_a_word_that_the_tokenizer_does_not_know(tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    config = json.loads((folder / "text_encoder/config.json").read_text())
+    (folder / "text_encoder/config.json").write_text(json.dumps(config | {"vocab_size": config["vocab_size"] + 2}))
+    weights = load_file(folder / "text_encoder/model.safetensors")
+    name = "text_model.embeddings.token_embedding.weight"
+    weights[name] = torch.cat([weights[name], torch.ones(2, 16)])
+    save_file(weights, folder / "text_encoder/model.safetensors")
+    load(folder)
+    assert [record.getMessage() for record in caplog.records if "knows 2 words more" in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        ({"<a>": 540, "<b>": 540}, "two ids to a token, or one to two"),
+        ({"<a>": 3}, "two ids to a token, or one to two"),
+        ({"<a>": "x"}, "does not hold a CLIP tokenizer"),
+        ({"<a>": 100_000}, "has 100001 tokens but the text encoder only"),
+    ],
+)
+def test_added_tokens_that_cannot_be(tokens: dict[str, Any], message: str, tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    (folder / "tokenizer/added_tokens.json").write_text(json.dumps(tokens))
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)

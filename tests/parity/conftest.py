@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -74,6 +76,14 @@ def make_pipeline(folder: Path, prediction: str = "epsilon", *, linear: bool = F
     pipeline.set_progress_bar_config(disable=True)
     pipeline.save_pretrained(folder / "model")
     return pipeline
+
+
+def with_parts(pipeline: StableDiffusionPipeline, folder: Path, **parts: Any) -> StableDiffusionPipeline:
+    """The pipeline with some of its parts exchanged, and saved."""
+    other = StableDiffusionPipeline(**{**pipeline.components, **parts}, requires_safety_checker=False)
+    other.set_progress_bar_config(disable=True)
+    other.save_pretrained(folder)
+    return other
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
 """Each network against its original on the same random weights, in float32: within 1e-4 relative."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL as TheirAutoencoderKL
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.loaders import TextualInversionLoaderMixin
+from tokenizers import AddedToken
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from sfumato.checkpoints.folder import TEXT_RULES, load_folder
@@ -139,6 +142,50 @@ def test_tokenizer_round_trip(tmp_path: Path) -> None:
     clip.save(tmp_path)
     assert ClipTokenizer.from_folder(tmp_path) == clip
     assert CLIPTokenizer.from_pretrained(tmp_path)("a red fox").input_ids == [49406, 320, 736, 3240, 49407]
+
+
+TOY = {"content": "<cat-toy>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+TEXTS = ("a <cat-toy> here", "<Cat-Toy>, (b)", "x<cat-toy>y <cat-toy>s", "a cat-toy <big dog>!", "<dog >")
+
+
+@pytest.mark.parametrize("layout", ["transformers 5", "added_tokens.json", "added_tokens_decoder"])
+def test_added_tokens(layout: str, tmp_path: Path) -> None:
+    clip, folder = ClipTokenizer.clip(), tmp_path / layout
+    if layout == "transformers 5":
+        clip.save(tmp_path / "plain")
+        tokenizer = CLIPTokenizer.from_pretrained(tmp_path / "plain")
+        tokenizer.add_tokens(["<cat-toy>", AddedToken("<dog>", lstrip=True, single_word=True)])
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<BIG"]})
+        tokenizer.save_pretrained(folder)
+        assert not (folder / "vocab.json").exists()
+    else:
+        clip.save(folder)
+        if layout == "added_tokens.json":
+            (folder / "added_tokens.json").write_text(json.dumps({"<cat-toy>": 49408}))
+        else:
+            config = json.loads((folder / "tokenizer_config.json").read_text())
+            config["added_tokens_decoder"] = {"49408": TOY}
+            (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    theirs, ours = CLIPTokenizer.from_pretrained(folder), ClipTokenizer.from_folder(folder)
+    for text in TEXTS:
+        assert ours.words(text) == theirs(text, add_special_tokens=False).input_ids, text
+    assert 49408 in ours.words(TEXTS[0])
+    ours.save(tmp_path / "again")
+    again = CLIPTokenizer.from_pretrained(tmp_path / "again")
+    assert ClipTokenizer.from_folder(tmp_path / "again") == ours
+    for text in TEXTS:
+        assert again(text, add_special_tokens=False).input_ids == ours.words(text), text
+
+
+def test_an_added_token_of_several_vectors_is_read_as_diffusers_does(tmp_path: Path) -> None:
+    ClipTokenizer.clip().save(tmp_path)
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<x>": 49408, "<x>_1": 49409, "<x>_2": 49410}))
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path)
+    prompt = TextualInversionLoaderMixin().maybe_convert_prompt("a <x> on a hill", tokenizer)
+    ids = tokenizer(prompt, add_special_tokens=False).input_ids
+    ours = ClipTokenizer.from_folder(tmp_path)
+    assert ours.words("a <x> on a hill") == ids == [320, 49408, 49409, 49410, 525, 320, 2682]
+    assert ours(["a <x> on a hill"])[0, 1:8].tolist() == ids
 
 
 @pytest.mark.slow

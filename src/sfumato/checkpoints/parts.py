@@ -5,6 +5,7 @@ Parts go by the names of their folders in the diffusers layout: `unet` or `trans
 Tensors carry the model's own names below these.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.encode import TextPart
 from sfumato.prompts.t5 import T5Part
+
+log = logging.getLogger(__name__)
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
@@ -130,10 +133,17 @@ def check(parts: Parts) -> None:
     source = parts.source
     for name, config in parts.texts.items():
         tokenizer = parts.tokenizers[name]
-        if len(tokenizer.vocabulary) > config.vocab_size:
+        tokens = max(tokenizer.vocabulary.values()) + 1
+        if tokens > config.vocab_size:
             raise CheckpointError(
-                f"{source}: the tokenizer has {len(tokenizer.vocabulary)} tokens but the text encoder only "
-                f"{config.vocab_size}; the parts are of different models"
+                f"{source}: the tokenizer has {tokens} tokens but the text encoder only {config.vocab_size}; "
+                "the parts are of different models"
+            )
+        if tokens < config.vocab_size:
+            log.warning(
+                "%s: %s knows %d words more than its tokenizer; if a word was taught to it, copy the tokenizer's "
+                "tokenizer.json or added_tokens.json, without which the word is read as plain pieces",
+                *(source, name, config.vocab_size - tokens),
             )
         if tokenizer.length > config.max_position_embeddings:
             raise CheckpointError(
@@ -182,16 +192,15 @@ def assemble(
     digest: Callable[[], str],
     started: float,
 ) -> Model:
-    """The model of these parts: each built without memory, then given its tensors, cast once to `dtype`.
+    """The model of these checked parts: each built without memory, then given its tensors, cast once to `dtype`.
 
     Args:
         digest: SHA-256 of the denoiser's weights, in hexadecimal.
         started: when loading began, on `time.perf_counter`.
 
     Raises:
-        CheckpointError: a part does not fit its configuration, or another part.
+        CheckpointError: a part does not fit its configuration.
     """
-    check(parts)
     family = parts.family
     networks = {}
     for name, config in parts.configs.items():

@@ -1,7 +1,8 @@
 """CLIP's byte-pair tokenizer through the `tokenizers` library, from CLIP's own vocabulary or a folder's.
 
 Text is normalised (NFC, white space, lower case), cut into words, and each word into pieces of which the last carries
-`</w>`. Byte-level, so any string has tokens.
+`</w>`. Byte-level, so any string has tokens. A folder may add tokens, as textual inversion does: they are found in a
+text before it is cut into words.
 """
 
 import gzip
@@ -10,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Int
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from torch import Tensor
 
@@ -50,12 +52,14 @@ def bpe(vocabulary: Mapping[str, int] | None = None, merges: Sequence[tuple[str,
 
 @dataclass(frozen=True)
 class ClipTokenizer:
-    """Texts to ids (b, length): begin, words, end, padding. `vocabulary` and `merges` define it entirely."""
+    """Texts to ids (b, length): begin, words, end, padding. `vocabulary`, `merges` and `added` define it entirely."""
 
     vocabulary: Mapping[str, int]
     merges: tuple[tuple[str, str], ...]
     length: int = 77
     padding: str = END
+    added: tuple[AddedToken, ...] = ()
+    """Tokens that no merge makes; their ids are in the vocabulary."""
 
     @classmethod
     def clip(cls) -> "ClipTokenizer":
@@ -71,39 +75,55 @@ class ClipTokenizer:
     @classmethod
     def from_folder(cls, folder: Path) -> "ClipTokenizer":
         """Read `vocab.json` and `merges.txt`, or `tokenizer.json` (transformers 5 writes that alone); for length and
-        padding `tokenizer_config.json`.
+        padding `tokenizer_config.json`; for added tokens any file that lists some.
 
         Raises:
-            CheckpointError: a file is missing or not what it should be.
+            CheckpointError: a file is missing or not what it should be, or two of them contradict each other.
         """
         try:
-            if (folder / "vocab.json").is_file():
-                vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+            fast = _json_or_empty(folder / "tokenizer.json")
+            if (folder / "vocab.json").is_file() or not fast:
+                vocabulary = dict(json.loads((folder / "vocab.json").read_text(encoding="utf-8")))
                 lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
                 pairs = [line.split() for line in lines if line and not line.startswith("#version")]
             else:
-                model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
-                vocabulary = model["vocab"]
-                pairs = [pair.split() if isinstance(pair, str) else pair for pair in model["merges"]]
+                vocabulary = dict(fast["model"]["vocab"])
+                pairs = [pair.split() if isinstance(pair, str) else pair for pair in fast["model"]["merges"]]
             merges = tuple((first, second) for first, second in pairs)
             config = _json_or_empty(folder / "tokenizer_config.json")
             special = _json_or_empty(folder / "special_tokens_map.json")
             padding = config.get("pad_token", special.get("pad_token", END))
             padding = padding["content"] if isinstance(padding, dict) else padding
+            added = _added_tokens(fast, config, _json_or_empty(folder / "added_tokens.json"))
+            own = [token for token in added if not (token.special and token.content in vocabulary)]
+            own = [token for token in own if token.content not in (BEGIN, END)]
+            ids = {token.content: added[token] for token in own}
+            moved = [name for name, number in ids.items() if vocabulary.get(name, number) != number]
+            vocabulary |= ids
+            if not all(type(number) is int and number >= 0 for number in vocabulary.values()):
+                raise ValueError("an id is no whole number")
             missing = [token for token in (BEGIN, END, padding) if token not in vocabulary]
+            twice = moved or len(set(vocabulary.values())) < len(vocabulary)
         except FileNotFoundError as error:
             raise CheckpointError(f"tokenizer file {error.filename} is missing; copy the whole model folder") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder} does not hold a CLIP tokenizer: {error!r}") from error
         if missing:
             raise CheckpointError(f"{folder} lacks the token {missing[0]!r}; is it a CLIP vocabulary?")
+        if twice:
+            raise CheckpointError(
+                f"{folder} gives two ids to a token, or one to two; copy the whole model folder again"
+            )
         length = config.get("model_max_length", 77)
-        return cls(vocabulary, merges, length if isinstance(length, int) and length < 10_000 else 77, padding)
+        length = length if isinstance(length, int) and length < 10_000 else 77
+        return cls(vocabulary, merges, length, padding, tuple(own))
 
     def save(self, folder: Path) -> None:
         """Write the files that `from_folder` (and transformers' `CLIPTokenizer`) reads."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "vocab.json").write_text(json.dumps(dict(self.vocabulary), ensure_ascii=False), encoding="utf-8")
+        added = {self.vocabulary[token.content]: token for token in self.added}
+        vocabulary = {piece: number for piece, number in self.vocabulary.items() if number not in added}
+        (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
         lines = ["#version: 0.2", *(" ".join(pair) for pair in self.merges)]
         (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         config = {
@@ -114,11 +134,27 @@ class ClipTokenizer:
             "unk_token": END,
             "pad_token": self.padding,
         }
-        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+        if added:
+            config["added_tokens_decoder"] = {str(number): token.__getstate__() for number, token in added.items()}
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return bpe(self.vocabulary, self.merges)
+        tokenizer = bpe(self.vocabulary, self.merges)
+        tokenizer.add_tokens(list(self.added))
+        return tokenizer
+
+    @cached_property
+    def _followers(self) -> Mapping[int, list[int]]:
+        """An added token of several vectors, `<x>`, stands for `<x>`, `<x>_1`, `<x>_2` ..., as in diffusers."""
+        names = {token.content for token in self.added}
+        series = {
+            name: list(takewhile(names.__contains__, (f"{name}_{i}" for i in range(1, len(names))))) for name in names
+        }
+        return {self.vocabulary[name]: [self.vocabulary[n] for n in (name, *rest)] for name, rest in series.items()}
+
+    def _whole(self, ids: list[int]) -> list[int]:
+        return [each for i in ids for each in self._followers.get(i, (i,))] if self.added else ids
 
     @property
     def begin(self) -> int:
@@ -132,8 +168,7 @@ class ClipTokenizer:
 
     def words(self, text: str) -> list[int]:
         """The ids of a text alone, however long, without begin, end or padding."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._whole(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def __call__(self, texts: Sequence[str]) -> Int[Tensor, "b n"]:
         """Ids of each text; what exceeds the window is cut off (count with `words` to say so)."""
@@ -141,10 +176,30 @@ class ClipTokenizer:
         filler = self.vocabulary[self.padding]
         rows = []
         for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
-            row = [self.begin, *encoding.ids[:room], self.end]
+            row = [self.begin, *self._whole(encoding.ids)[:room], self.end]
             rows.append(row + [filler] * (self.length - len(row)))
         return torch.tensor(rows, dtype=torch.long)
 
 
 def _json_or_empty(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _added_tokens(
+    fast: Mapping[str, Any], config: Mapping[str, Any], old: Mapping[str, int]
+) -> Mapping[AddedToken, int]:
+    """Ids of added tokens, wherever they are listed: `tokenizer.json`, `tokenizer_config.json`, `added_tokens.json`.
+
+    Raises:
+        ValueError: one has two ids.
+    """
+    listed = {int(number): row for number, row in config.get("added_tokens_decoder", {}).items()}
+    listed |= {int(row["id"]): row for row in fast.get("added_tokens", ())}
+    kept = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+    tokens = [(AddedToken(**{key: row[key] for key in kept if key in row}), number) for number, row in listed.items()]
+    known = {(token.content, number) for token, number in tokens}
+    tokens += [(AddedToken(name), number) for name, number in old.items() if (name, number) not in known]
+    contents = [token.content for token, _ in tokens]
+    if doubled := [name for name in contents if contents.count(name) > 1]:
+        raise ValueError(f"the added token {doubled[0]!r} has two ids")
+    return dict(tokens)
