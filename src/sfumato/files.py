@@ -1,5 +1,6 @@
-"""Files that exist whole or not at all."""
+"""Files that exist whole or not at all, and the text of bytes."""
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -78,6 +79,28 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark its own begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def decoded(data: bytes) -> str:
+    """The text of `data`: in the encoding that its byte order mark names, which is taken off, else in UTF-8.
+
+    Raises:
+        UnicodeDecodeError: it is in another encoding; NUL is no text either (UTF-16 without a mark is full of it).
+    """
+    text = data.decode(next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8"))
+    if "\0" in text:
+        place = data.index(0)
+        raise UnicodeDecodeError("utf-8", data, place, place + 1, "NUL is no text")
+    return text
 
 
 def sha256(path: Path) -> str:

@@ -18,7 +18,7 @@ from sfumato.errors import RequestError, UnknownNameError
 
 __all__ = ["MAX_SEED", "Lora", "Sampler", "Schedule", "Txt2Img", "draw_seed", "parse_size"]
 
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**64 - 1  # torch.manual_seed's
 MAX_PIXELS = 2**30  # of one request: 3 GiB of finished pictures
 MAX_JSON = 2**20
 MAX_SIGMA = 1e6  # above the noise of any model

@@ -127,13 +127,14 @@ class Stdin:
         self.buffer = io.BytesIO(data)
 
 
-def test_a_prompt_comes_from_stdin(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr(sys, "stdin", Stdin("一只猫\n".encode()))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_prompt_comes_from_stdin(encoding: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin("一只猫\n".encode(encoding)))
     assert main(["txt2img", "-", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["request"]["prompt"] == "一只猫"
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"a" * 10**6, "字".encode() * 9000])
+@pytest.mark.parametrize("data", [b"\xffcaf", b"a" * 10**6, "字".encode() * 9000])
 def test_a_hopeless_stdin_is_refused(data: bytes, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(data))
     assert main(["txt2img", "-"]) == 2

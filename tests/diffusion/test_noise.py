@@ -25,6 +25,14 @@ def test_the_first_draws_are_those_of_torch(shape: tuple[int, ...]) -> None:
         assert torch.equal(noise(), torch.randn((1, *shape), generator=generator))
 
 
+@pytest.mark.parametrize("seed", [2**32 + 5, 2**63 - 1, 2**63, 13533457394364481536, 2**64 - 1])
+def test_any_seed_of_torch_is_one(seed: int) -> None:
+    expected = torch.randn(1, 4, 3, 3, generator=torch.manual_seed(seed))
+    assert torch.equal(ImageNoise([seed], (4, 3, 3))(), expected)
+    later = ImageNoise([seed], (2,), later=2**31)
+    assert bool(torch.stack([later(), later()]).isfinite().all())
+
+
 def test_draws_are_fresh_and_seeds_count() -> None:
     noise = ImageNoise([0, 0, 1], SHAPE)
     first, second = noise(), noise()

@@ -54,11 +54,26 @@ def test_wildcards(wildcards: Path) -> None:
     assert drawn("{2$$ $$__art/*__}", wildcards) == {"ink oil", "oil ink"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_wildcard_keeps_its_letters(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "places.txt").write_bytes("# where\ncafé 露台\r\n".encode(encoding))
+    assert drawn("a __places__", tmp_path) == {"a café 露台"}
+
+
+@pytest.mark.parametrize(("encoding", "byte"), [("latin-1", 3), ("gbk", 3), ("utf-16-le", 6)])
+def test_a_wildcard_in_an_encoding_that_cannot_be_known_is_named(tmp_path: Path, encoding: str, byte: int) -> None:
+    (tmp_path / "places.txt").write_bytes("café".encode(encoding))
+    with pytest.raises(RequestError, match=rf"places\.txt are not UTF-8 at byte {byte} .*save the file as UTF-8"):
+        expand("a __places__", 1, wildcards=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("template", "complaint"),
     [
         ("a {b", r"cannot be read from '\{b' on"),
-        ("snake__case", "cannot be read from '__case' on"),
+        ("a_b__c", "cannot be read from '__c' on; __ begins a wildcard"),
+        ("{a#b|c}", r"cannot be read from '\{a#b\|c\}' on; its # begins a comment"),
+        ("a {b|c # d", "close its brackets"),
         ("${v}", "Variable v is not defined"),
         ("${v=${v}}${v}", "without end"),
         ("__colour__", "did you mean colours"),

@@ -14,6 +14,7 @@ from sfumato.choices import Format, Precision
 from sfumato.cli import interrupts
 from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
+from sfumato.files import decoded
 from sfumato.metadata.infotext import Painter
 from sfumato.output import Destination
 from sfumato.requests import Txt2Img, draw_seed, parse_size
@@ -201,7 +202,7 @@ def _read_prompt(stream: IO[bytes]) -> str:
     if len(data) > _MAX_PROMPT_BYTES:
         raise RequestError(f"prompt from stdin has over {_MAX_PROMPT_BYTES} bytes; shorten it to 8192 characters")
     try:
-        return data.decode("utf-8").strip()
+        return decoded(data).strip()
     except UnicodeDecodeError as error:
         raise RequestError(f"prompt from stdin is not UTF-8 at byte {error.start}; convert it") from None
 

@@ -24,7 +24,7 @@ class ImageNoise:
     generator=manual_seed(seed))``, which diffusers starts from.
 
     Args:
-        seeds: one for each image.
+        seeds: one for each image, 0 to 2^64 - 1; torch's CPU generator looks at the lower 32 bits alone.
         shape: of one image's latents, (c, h, w).
         device: where the noise is returned.
         later: what is added to each seed for the draws after the first, which then begin anew, as
@@ -46,7 +46,7 @@ class ImageNoise:
         """The next unit normal draw, float32."""
         draws = [torch.randn(self.shape, generator=generator) for generator in self._generators]
         if self._later:
-            self._generators = [torch.Generator().manual_seed(seed + self._later) for seed in self.seeds]
+            self._generators = [torch.Generator().manual_seed((seed + self._later) % 2**64) for seed in self.seeds]
             self._later = 0
         return torch.stack(draws).to(self.device)
 

@@ -1,11 +1,13 @@
 """Styles: texts around a prompt, by name, from A1111's `styles.csv` (columns name, prompt, negative_prompt)."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.errors import RequestError, UnknownNameError
+from sfumato.files import decoded
 from sfumato.prompts.reading import brief
 
 MAX_LENGTH = 100_000
@@ -26,8 +28,7 @@ def read_styles(path: Path) -> dict[str, Style]:
         RequestError: the file cannot be read or is no such table.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(decoded(path.read_bytes()), newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"cannot read the styles of {path}: {error}; give a CSV file in UTF-8") from None
     if rows and not {"name", "prompt"} <= rows[0].keys():

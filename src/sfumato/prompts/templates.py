@@ -11,6 +11,8 @@ The draw is the seed's alone. The samplers `{!..}` and `{@..}` draw like `{~..}`
 number of draws, whatever it holds: variables within variables could otherwise double a text forty times.
 """
 
+import io
+import os
 import re
 import warnings
 from pathlib import Path
@@ -22,10 +24,13 @@ from dynamicprompts.enums import SamplingMethod
 from dynamicprompts.samplers.random import RandomSampler
 from dynamicprompts.sampling_context import SamplingContext
 from dynamicprompts.types import ResultGen
+from dynamicprompts.utils import is_empty_line
 from dynamicprompts.wildcards import WildcardManager
+from dynamicprompts.wildcards.collection import WildcardCollection, WildcardTextFile
 from dynamicprompts.wildcards.values import WildcardValues
 
 from sfumato.errors import RequestError, UnknownNameError
+from sfumato.files import decoded
 from sfumato.prompts.reading import brief
 
 MAX_LENGTH = 8192
@@ -67,8 +72,8 @@ def expand(template: str, seed: int, *, wildcards: Path | None = None) -> str:
             )
             drawn = str(next(iter(context.sample_prompts(text, 1))))
     except pyparsing.ParseBaseException as error:
-        near = brief(_unmask(error.pstr[error.loc : error.loc + 40], masked))  # of the template or a wildcard's line
-        raise RequestError(f"the template cannot be read from {near} on; close its brackets, as in {{a|b}}") from None
+        rest = _unmask(error.pstr[error.loc :], masked)  # of the template or a wildcard's line
+        raise RequestError(f"the template cannot be read from {brief(rest)} on; {_remedy(rest)}") from None
     except KeyError as error:
         raise RequestError(f"the template cannot be drawn: {error.args[0]}; set it before, as ${{v=red}}") from None
     except RecursionError:
@@ -90,6 +95,15 @@ def _check_size(template: str) -> None:
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
         raise RequestError(f"the template nests {deepest} brackets; at most {MAX_DEPTH} are allowed")
+
+
+def _remedy(rest: str) -> str:
+    """What may be wrong with a text that the library could not go on with."""
+    if rest.startswith("__"):
+        return "__ begins a wildcard, as in __colours__: close it or write a single _"
+    if "#" in rest and rest.count("{") == rest.count("}"):
+        return "its # begins a comment, which hides the brackets that close: leave it out"
+    return "close its brackets, as in {a|b}"
 
 
 def _mask(template: str) -> tuple[str, dict[str, str]]:
@@ -123,8 +137,41 @@ class _BoundedSampler(RandomSampler):
         return super().generator_from_command(command, context)
 
 
+class _TextFile(WildcardTextFile):
+    """Reads the encodings that it can know, and complains of others, where the library drops what is not UTF-8."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def get_values(self) -> list[str]:
+        try:
+            text = decoded(self.path.read_bytes())
+        except UnicodeDecodeError as error:
+            raise RequestError(
+                f"the wildcards of {self.path} are not UTF-8 at byte {error.start} (CP1252, GBK and UTF-16 without a "
+                "byte order mark are not guessed); save the file as UTF-8"
+            ) from None
+        except OSError as error:
+            raise RequestError(f"cannot read the wildcards of {self.path}: {error.strerror}") from None
+        return [line.strip() for line in io.StringIO(text, newline=None) if not is_empty_line(line)]
+
+
+def _text_files(root: Path) -> dict[str, WildcardCollection | list[str]]:
+    """By what a template calls them, with the rules of the library: links are followed, hidden folders are not."""
+    found: dict[str, WildcardCollection | list[str]] = {}
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(folder, name) for name in files if name.endswith(".txt")]
+        found |= {path.relative_to(root).with_suffix("").as_posix(): _TextFile(path) for path in paths}
+    return found
+
+
 class _Wildcards(WildcardManager):
     """Complains of a wildcard that is not there, where the library leaves its name in the prompt."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__(root_map=None if folder is None else {"": [folder, _text_files(folder)]})
 
     def get_values(self, wildcard: str) -> WildcardValues:
         if ".." in wildcard:
