@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sfumato.cli.terminal import complain
 from sfumato.errors import SfumatoError
+from sfumato.runtime.threads import wait_briefly
 
 INTERRUPTED = 130
 READER_GONE = 141
@@ -20,6 +21,7 @@ BAD_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, by default the process's own, and return its exit code."""
+    wait_briefly()
     try:
         code = _dispatch(sys.argv[1:] if arguments is None else arguments)
         if sys.stdout is not None:

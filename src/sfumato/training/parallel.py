@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sfumato.errors import TrainingError
 from sfumato.runtime.memory import keep_freed_memory
+from sfumato.runtime.threads import waiting_briefly
 
 Share = Callable[[int, int], dict[str, float]]
 """(step, rank) -> summed losses; leaves the gradients of that rank's micro-batches in the parameters."""
@@ -80,7 +81,8 @@ class Crew:
                 daemon=True,
                 name=f"rank {rank}",
             )
-            process.start()
+            with waiting_briefly():
+                process.start()
             theirs.close()
             self._pipes.append(ours)
             self._gradients.append(gradients)
