@@ -1,7 +1,6 @@
 """Tiny Stable Diffusion folders with random weights, made by diffusers and transformers: the oracles."""
 
 from pathlib import Path
-
 from typing import Any
 
 import pytest

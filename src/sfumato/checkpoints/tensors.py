@@ -6,6 +6,7 @@ Format: https://huggingface.co/docs/safetensors (8 bytes of header length, a JSO
 import json
 import math
 import mmap
+import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,7 +103,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
-    _mapped.add(mapping)
+    with _mapped_lock:
+        _mapped.add(mapping)
     stored = {name: _viewed(mapping, first, entry) for name, entry in entries.items()}
     return unscaled(stored, entries, metadata, str(path))
 
@@ -119,6 +121,8 @@ def _viewed(mapping: mmap.mmap, first: int, entry: Mapping[str, Any]) -> Tensor:
 
 
 _mapped: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
+_mapped_lock = threading.Lock()
+"""Held while `_mapped` changes or is looked through: models are loaded in several threads."""
 
 
 def release(tensor: Tensor) -> None:
@@ -127,7 +131,11 @@ def release(tensor: Tensor) -> None:
     """
     begin = tensor.data_ptr()
     end = begin + tensor.numel() * tensor.itemsize
-    for mapping in _mapped if hasattr(mmap, "MADV_DONTNEED") and tensor.device.type == "cpu" else ():
+    if not hasattr(mmap, "MADV_DONTNEED") or tensor.device.type != "cpu":
+        return
+    with _mapped_lock:
+        mappings = list(_mapped)
+    for mapping in mappings:
         base = torch.frombuffer(mapping, dtype=torch.uint8).data_ptr()
         if base <= begin and end <= base + len(mapping):
             start = (begin - base + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE  # whole pages of its own

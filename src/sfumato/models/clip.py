@@ -46,7 +46,7 @@ class CLIPTextConfig(ModelConfig):
 
     @property
     def end(self) -> int:
-        """The id that ends a text. Old files say 2 where transformers took the highest id, which added tokens exceed."""
+        """The id that ends a text. Old files say 2, where transformers took the highest id; added tokens exceed it."""
         return min(self.vocab_size, CLIPTextConfig.vocab_size) - 1 if self.eos_token_id == 2 else self.eos_token_id
 
     def to_json(self) -> dict[str, Any]:
