@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sfumato.cli.terminal import console, note
-from sfumato.errors import RequestError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,12 +54,12 @@ def shards(folder: Path, out: Path, *, per_shard: int) -> None:
 def _intake(choices: dict[str, Any]) -> "Intake":
     """The options that are given, checked."""
     from sfumato.training.prepare import Intake
+    from sfumato.validation import explained
 
     try:
         return Intake.model_validate({name: value for name, value in choices.items() if value is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RequestError(f"{first['loc'][0]} {str(first['input'])[:60]!r}: {first['msg']}") from error
+        raise explained(Intake, error)[0] from None
 
 
 def _tracked(found: "Iterable[Candidate]") -> "Iterator[Candidate]":

@@ -20,6 +20,7 @@ from sfumato.training.classifier import ClassifierRun, ClassifierTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
 from sfumato.training.text import TextRun, TextTask
+from sfumato.validation import explained
 
 Run = AutoencoderRun | ClassifierRun | DenoiserRun | TextRun
 
@@ -51,10 +52,8 @@ def read_config(path: Path) -> Run:
     try:
         return TASKS[name][0].model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}={fault['input']!r}: {fault['msg']}" for fault in error.errors()
-        )
-        raise TrainingError(f"{path}: {faults}") from error
+        faults = "; ".join(map(str, explained(TASKS[name][0], error, noun="setting")))
+        raise TrainingError(f"{path}: {faults}") from None
 
 
 def train(path: Path, run: Path | None = None) -> Path:
@@ -91,9 +90,9 @@ def _with_precision(config: Run, folder: Path) -> Run:
 
 def require_extra() -> None:
     """Say in one line what is missing for training, before any work is done."""
-    for module in ("tensorboard", "matplotlib", "torchmetrics"):
-        if importlib.util.find_spec(module) is None:
-            raise TrainingError(f"training needs {module}; install it with: pip install 'sfumato[train]'")
+    missing = [name for name in ("tensorboard", "matplotlib", "torchmetrics") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise TrainingError(f"training needs {', '.join(missing)}; install with: pip install {' '.join(missing)}")
 
 
 def defaults(kind: type[BaseModel]) -> dict[str, Any]:
