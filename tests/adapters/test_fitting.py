@@ -1,6 +1,8 @@
 """Names of every trainer find their modules, and what does not fit is said."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,16 @@ def comfy(module: str) -> str:
     return f"diffusion_model.{LDM[path]}" if part == "unet" else module
 
 
+def prefixed(unet: str, text: str) -> Callable[[str], str]:
+    """Names with dots below other beginnings than diffusers'."""
+
+    def spell(module: str) -> str:
+        part, _, path = module.partition(".")
+        return (unet if part == "unet" else text) + path
+
+    return spell
+
+
 SPELLINGS = {
     "diffusers": (lambda module: module, ".lora_A.weight", ".lora_B.weight"),
     "diffusers, old": (lambda module: module, ".lora.down.weight", ".lora.up.weight"),
@@ -50,7 +62,17 @@ SPELLINGS = {
         ".lora_A.default.weight",
         ".lora_B.default.weight",
     ),
+    "Forge": (prefixed("unet.", "lora_te1."), ".lora_A.weight", ".lora_B.weight"),
+    "LoraSave": (
+        lambda module: comfy(module).replace("text_encoder.", "text_encoders.clip_l.transformer."),
+        ".lora_down.weight",
+        ".lora_up.weight",
+    ),
+    "OneTrainer": (prefixed("unet.", "clip_l."), ".lora_down.weight", ".lora_up.weight"),
+    "in parallel": (prefixed("module.unet.", "module.text_encoder."), ".lora_A.weight", ".lora_B.weight"),
 }
+FORMATS = {"Forge": "kohya", "LoraSave": "ComfyUI", "OneTrainer": "diffusers", "in parallel": "diffusers"}
+"""What reports call those that are no format of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +100,7 @@ def test_every_spelling_is_the_same_adapter(format: str, base: Base, write: Writ
     plain = changed(base, [Weighted(fitted(write(lora()), base))])
     assert plain.keys() == {f"{name}.weight" for name in MODULES}
     path = write(respelled(lora(), format), "other")
-    assert read_adapter(path).format == format
+    assert read_adapter(path).format == FORMATS.get(format, format)
     found = changed(base, [Weighted(fitted(path, base))])
     assert found.keys() == plain.keys()
     assert all(torch.equal(found[name], plain[name]) for name in plain)
@@ -113,6 +135,45 @@ def test_every_module_of_the_model_is_found_by_each_spelling(base: Base) -> None
     assert {base.modules.get(f"lora_unet_{name.replace('.', '_')}") for name in LDM.values()} == {
         f"unet.{name}" for name in LDM
     }
+
+
+def test_a_domain_adapter_of_animatediff(base: Base, write: Write) -> None:
+    """Old names of attention layers below `module.`."""
+    name = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+    down, up = numbers(2, 16), numbers(32, 2)
+    plain = write({f"unet.{name}.lora_A.weight": down, f"unet.{name}.lora_B.weight": up})
+    stem = f"module.{name.replace('to_k', 'processor.to_k_lora')}"
+    other = write({f"{stem}.down.weight": down, f"{stem}.up.weight": up}, "v3_sd15_adapter")
+    found, expected = (changed(base, [Weighted(fitted(path, base))]) for path in (other, plain))
+    assert found.keys() == expected.keys() == {f"unet.{name}.weight"}
+    assert torch.equal(found[f"unet.{name}.weight"], expected[f"unet.{name}.weight"])
+
+
+def test_new_weights_and_biases(base: Base, write: Write) -> None:
+    """Alone as ComfyUI writes them, and beside a LoRA as PEFT does; at half strength they are half way."""
+    weight, bias = f"{IN}.weight", f"{IN}.bias"
+    new = {weight: numbers(32, 32, 1, 1, seed=3), bias: numbers(32, seed=3)}
+    comfy_file = write({"diffusion_model.middle_block.1.proj_in.set_weight": new[weight]})
+    found = changed(base, [Weighted(fitted(comfy_file, base))])
+    assert found.keys() == {weight}
+    torch.testing.assert_close(found[weight], new[weight])
+    root = f"base_model.model.{IN.partition('.')[2]}"
+    lora_bias = numbers(32, seed=4)
+    state = {
+        f"{root}.lora_A.weight": numbers(2, 32, 1, 1),
+        f"{root}.lora_B.weight": torch.zeros(32, 2, 1, 1),
+        f"{root}.lora_B.bias": lora_bias,
+        f"{root}.base_layer.bias": new[bias],
+        "base_model.model.conv_out.weight": torch.ones(4, 16, 3, 3),
+        "base_model.model.conv_out.bias": torch.ones(4),
+    }
+    path = write(state, "adapter_model")
+    path.with_name("adapter_config.json").write_text(json.dumps({"lora_alpha": 6, "r": 2, "lora_bias": True}))
+    found = changed(base, [Weighted(fitted(path, base), 0.5)])
+    torch.testing.assert_close(found[bias], (base.tensors[bias] + new[bias] + 3 * lora_bias) / 2)
+    for name in ("unet.conv_out.weight", "unet.conv_out.bias"):
+        torch.testing.assert_close(found[name], (base.tensors[name] + 1) / 2)
+    torch.testing.assert_close(found[weight], base.tensors[weight])
 
 
 SDXL_NAMES = {
@@ -151,6 +212,10 @@ def test_sdxl_by_the_block_names_of_its_own_code(sdxl: Base) -> None:
         assert sdxl.modules[f"lora_te{number}_text_model_{inner.replace('.', '_')}"] == f"{part}.text_model.{inner}"
         assert sdxl.modules[f"{part}.text_model.{inner}"] == f"{part}.text_model.{inner}"
         assert f"text_model.{inner}" not in sdxl.modules  # it could be of either
+        clip = {1: "clip_l", 2: "clip_g"}[number]
+        for start in (f"lora_te{number}", clip, f"{clip}.transformer", f"text_encoders.{clip}.transformer"):
+            assert sdxl.modules[f"{start}.text_model.{inner}"] == f"{part}.text_model.{inner}"
+    assert sdxl.modules["text_encoders.clip_g.transformer.text_projection"] == "text_encoder_2.text_projection"
 
 
 def test_an_adapter_of_another_family_is_told_so(sdxl: Base, write: Write) -> None:
@@ -189,12 +254,31 @@ def put(name: str, tensor: Tensor) -> State:
 
 IN = "unet.mid_block.attentions.0.proj_in"
 TO_K = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+FOREIGN = {
+    "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor"
+    ".to_q_lora.down.weight": "a motion LoRA of AnimateDiff",
+    "unet:0:up": "of cloneofsimo's lora, which numbers the modules",
+    "lora_controlnet": "a Control-LoRA",
+    "ip_adapter.0.to_q_lora.down.weight": "an IP-Adapter for faces",
+    "base_model.model.mid_block.proj_in.boft_R": "BOFT of PEFT",
+    "base_model.model.mid_block.proj_in.lora_E": "AdaLoRA of PEFT",
+    "base_model.model.mid_block.proj_in.fourierft_spectrum": "FourierFT of PEFT",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_methods_that_are_not_read_are_named(name: str, base: Base, write: Write) -> None:
+    path = write({name: torch.ones(2, 2)})
+    with pytest.raises(CheckpointError, match=f"is {re.escape(FOREIGN[name])}.*; LoRA, LoCon, .* are read here"):
+        read_adapter(path)
+
+
 BAD: dict[str, tuple[State, str]] = {
     "unknown module": (
         put("unet.mid_block.attentions.7.proj_in.diff", torch.ones(2)),
         r"1 of its tensors match no module, first 'unet.mid_block.attentions.7.proj_in.diff' \(nearest: ",
     ),
-    "unknown part": (put(f"{TO_K}.vera_lambda_b", torch.ones(2)), "match no module, first .*vera_lambda_b"),
+    "unknown part": (put(f"{TO_K}.vera_lambda_b", torch.ones(2)), "is VeRA of PEFT; LoRA, "),
     "a weight": (put(f"{TO_K}.weight", torch.ones(2)), "match no module, first .*to_k.weight"),
     "half a pair": (
         {name: value for name, value in lora().items() if name != f"{TO_K}.lora_B.weight"},
@@ -211,7 +295,10 @@ BAD: dict[str, tuple[State, str]] = {
     "no triangle": (put(f"{TO_K}.oft_R.weight", torch.ones(2, 7)), "of oft_R, 7 numbers fill no triangle"),
     "no blocks": (put(f"{TO_K}.oft_R.weight", torch.ones(6)), r"oft_R of the shape \(6,\) with 5 terms"),
     "bias": (put(f"{TO_K}.diff_b", numbers(32)), "change of a bias"),
-    "no adapter": ({"unet.conv_in.weight": torch.ones(2)}, "is no LoRA or kin of it"),
+    "no adapter": ({"unet.conv_in.weight": torch.ones(2)}, "is no LoRA or kin of it: it is "),
+    "a ControlNet": ({"control_model.x.weight": torch.ones(2)}, "is no LoRA or kin of it: it is a ControlNet"),
+    "a bias": (put(f"{IN}.bias", torch.ones(2)), r"change of a bias of the shape \(2,\), but it has 32 numbers"),
+    "a new weight": (put(f"{IN.replace('proj_in', 'proj_out')}.set_weight", torch.ones(32)), "a weight of the shape"),
     "too strong": (put(f"{IN}.lora_A.weight", torch.full((2, 32, 1, 1), 3e38)), "becomes NaN"),
 }
 
@@ -248,19 +335,3 @@ def test_the_family_it_was_made_for(keys: dict[str, tuple[int, ...]], family: st
     assert read_adapter(tmp_path / "a.safetensors").family == family
     save_file(state, tmp_path / "b.safetensors", metadata={"ss_base_model_version": "sdxl_base_v1-0"})
     assert read_adapter(tmp_path / "b.safetensors").family == "sdxl"
-
-
-@pytest.mark.parametrize("settings", [{"num_cayley_neumann_terms": 0}, {"num_cayley_neumann_terms": "5"}, {"eps": "1"}])
-def test_settings_of_oft_that_are_no_numbers(settings: dict[str, object], base: Base, write: Write) -> None:
-    path = write({f"base_model.model.{IN.partition('.')[2]}.oft_R.weight": torch.ones(8, 6)}, "adapter_model")
-    path.with_name("adapter_config.json").write_text(json.dumps({"coft": True}))
-    assert changed(base, [Weighted(fitted(path, base))])
-    path.with_name("adapter_config.json").write_text(json.dumps(settings))
-    with pytest.raises(CheckpointError, match="is no rotation"):
-        changed(base, [Weighted(fitted(path, base))])
-
-
-@pytest.mark.parametrize("text", ["[1]", "{", '{"unet.lora_alpha": "x"}'])
-def test_metadata_that_are_not_as_peft_writes_them(text: str, base: Base, write: Write) -> None:
-    with pytest.raises(CheckpointError, match=r"not as PEFT writes it|its alpha is 'x'"):
-        changed(base, [Weighted(fitted(write(lora(), lora_adapter_metadata=text), base))])

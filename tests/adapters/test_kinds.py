@@ -88,8 +88,8 @@ def test_ia3_scales_rows_or_columns() -> None:
     torch.testing.assert_close(change(weight, ia3_out=rows), torch.stack([weight[o] * rows[o, 0] for o in range(O)]))
     by_column = torch.stack([weight[:, i] * columns[0, i] for i in range(I)], dim=1)
     torch.testing.assert_close(change(weight, ia3_in=columns), by_column)
-    assert bias_change({"ia3_out": rows}, numbers(O)) is None  # LyCORIS leaves the bias
-    torch.testing.assert_close(bias_change({"ia3_bias": rows}, numbers(O)), numbers(O) * rows[:, 0])
+    assert bias_change({"ia3_out": rows}, 1.0, numbers(O)) is None  # LyCORIS leaves the bias
+    torch.testing.assert_close(bias_change({"ia3_bias": rows}, 1.0, numbers(O)), numbers(O) * rows[:, 0])
 
 
 def test_differences_and_norms() -> None:
@@ -97,7 +97,7 @@ def test_differences_and_norms() -> None:
     assert torch.equal(change(numbers(O), w_norm=numbers(O, seed=1)), numbers(O, seed=1))
     for name in ("diff_b", "b_norm"):
         assert kind_of({name: numbers(O)}) is None
-        assert bias_change({name: numbers(O)}, numbers(O, seed=1)) is not None
+        assert bias_change({name: numbers(O)}, 1.0, numbers(O, seed=1)) is not None
 
 
 def rotation(matrix: Tensor, most: float = math.inf) -> Tensor:
@@ -228,4 +228,4 @@ def test_misfits(name: str) -> None:
 @pytest.mark.parametrize("bias", [None, numbers(O + 1)])
 def test_a_bias_that_is_not_there(bias: Tensor | None) -> None:
     with pytest.raises(MisfitError, match="change of a bias"):
-        bias_change({"diff_b": numbers(O)}, bias)
+        bias_change({"diff_b": numbers(O)}, 1.0, bias)

@@ -100,6 +100,28 @@ def test_unsound_files_end_with_2(name: str, tiny: Path, write: Write, capsys: C
     assert verdict in found["verdict"]
 
 
+def test_a_method_that_is_not_read_is_named(tiny: Path, write: Write, capsys: Capture) -> None:
+    path = str(write({"base_model.model.mid_block.attentions.0.proj_in.boft_R": numbers(2, 2)}))
+    for arguments in ([path], [path, "--model", str(tiny)]):
+        found = facts(arguments, capsys, 2)
+        assert found["verdict"].startswith("BOFT of PEFT; LoRA, LoCon, ")
+
+
+def test_what_is_changed_is_told_in_full(tiny: Path, write: Write, capsys: Capture) -> None:
+    """New weights and biases are kinds of their own; an alpha that had to be assumed is in the verdict."""
+    root = "base_model.model.mid_block.attentions.0"
+    state = {
+        f"{root}.proj_in.lora_A.weight": numbers(2, 32, 1, 1),
+        f"{root}.proj_in.lora_B.weight": numbers(32, 2, 1, 1),
+        f"{root}.proj_in.lora_B.bias": numbers(32),
+        f"{root}.norm.weight": numbers(32),
+        f"{root}.proj_out.base_layer.bias": numbers(32),
+    }
+    found = facts([str(write(state)), "--model", str(tiny)], capsys, 0)
+    assert (found["kinds"], found["matched"]) == ({"locon": 1, "set": 2}, 5)
+    assert "a LoRA that fits tiny; adapter_config.json, in which PEFT writes alpha, is not" in found["verdict"]
+
+
 def test_a_pair_torn_apart_is_seen_without_a_model(write: Write, capsys: Capture) -> None:
     found = facts([str(write({f"{IN}.lora_A.weight": numbers(2, 32), f"{IN}.diff": numbers(2)}))], capsys, 2)
     assert found["misshapen"] == 1

@@ -35,6 +35,12 @@ UNET = (
     r"\.(to_q|to_k|to_v|to_out\.0|proj_in|proj|conv1|conv_shortcut|time_emb_proj)"
 )
 POINTWISE = r"(mid_block|down_blocks\.0|up_blocks\.1).*\.(to_q|to_k|to_v|to_out\.0|proj_in|proj|conv_shortcut)"
+WITH_BIAS = r"(mid_block|down_blocks\.0|up_blocks\.1).*\.(to_out\.0|proj_in|proj|conv1|conv_shortcut|time_emb_proj)"
+EXPRESSIONS: dict[str, dict[str, int]] = {
+    "rank_pattern": {r"to_[kv]": 3, "attn1.to_q": 2},
+    "alpha_pattern": {r".*attn1\.to_q": 16, r"down_blocks\.\d+.*": 2, "o_v": 9, "^mid_block": 7, "proj_in|conv1": 5},
+}
+"""Keys that are regular expressions, plain names (whose dots match anything), and two that match no whole name."""
 TEXT = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 State = dict[str, Tensor]
 
@@ -168,15 +174,28 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "lora-patterns": lambda: LoraConfig(
         r=4, lora_alpha=6, target_modules=UNET, rank_pattern={"to_q": 2}, alpha_pattern={"attn1.to_k": 1}
     ),
+    "lora-expressions": lambda: LoraConfig(r=4, lora_alpha=4, target_modules=UNET, **EXPRESSIONS),
+    "lora-bias": lambda: LoraConfig(r=4, lora_alpha=6, target_modules=WITH_BIAS, lora_bias=True),
+    "lora-and-biases": lambda: LoraConfig(
+        r=4, lora_alpha=6, target_modules=WITH_BIAS, lora_bias=True, bias="lora_only"
+    ),
+    "lora-and-all-biases": lambda: LoraConfig(r=4, lora_alpha=6, target_modules=UNET, bias="all"),
+    "lora-and-modules": lambda: LoraConfig(
+        r=4, lora_alpha=6, target_modules=UNET, modules_to_save=["conv_out", "conv_norm_out"]
+    ),
     "rslora": lambda: LoraConfig(r=4, lora_alpha=6, target_modules=UNET, use_rslora=True),
     "dora": lambda: LoraConfig(r=4, lora_alpha=6, target_modules=UNET, use_dora=True),
     "loha": lambda: LoHaConfig(r=4, alpha=6, target_modules=UNET),
     "loha-core": lambda: LoHaConfig(r=4, alpha=6, target_modules=UNET, use_effective_conv2d=True),
     "lokr": lambda: LoKrConfig(r=2, alpha=6, target_modules=UNET, decompose_both=True),
     "lokr-core": lambda: LoKrConfig(r=2, alpha=6, target_modules=UNET, use_effective_conv2d=True),
+    "lokr-expressions": lambda: LoKrConfig(r=2, alpha=6, target_modules=UNET, **EXPRESSIONS),
     "ia3": lambda: IA3Config(
         target_modules=["to_k", "to_v", "net.2", "time_emb_proj", "conv1", "conv2"],
         feedforward_modules=["net.2", "conv2"],
+    ),
+    "ia3-expressions": lambda: IA3Config(
+        target_modules=r".*\.(to_k|net\.2|conv2)", feedforward_modules=r".*\.(net\.2|conv[0-9])"
     ),
     "oft": lambda: OFTConfig(oft_block_size=4, target_modules=POINTWISE),
     "oft-short-series": lambda: OFTConfig(oft_block_size=4, target_modules=POINTWISE, num_cayley_neumann_terms=3),
@@ -205,6 +224,34 @@ def test_kinds_of_peft(name: str, sd1: Pair, studio: Studio, tmp_path: Path) -> 
     for key, tensor in oracle.items():
         torch.testing.assert_close(dressed[key], tensor, atol=2e-6, rtol=1e-5)
     assert all(torch.equal(value, bare[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("saved_by", ["network", "pipeline"])
+def test_alphas_in_the_metadata_of_diffusers(saved_by: str, sd1: Pair, studio: Studio, tmp_path: Path) -> None:
+    pipeline: Any = sd1[0]
+    unet: Any = copy.deepcopy(pipeline.unet).requires_grad_(False)
+    unet.add_adapter(LoraConfig(r=4, lora_alpha=6, target_modules=UNET, **EXPRESSIONS))
+    randomised(unet, 5)
+    deltas = {
+        f"{name}.weight": layer.get_delta_weight("default").detach()
+        for name, layer in unet.named_modules()
+        if hasattr(layer, "get_delta_weight")
+    }
+    if saved_by == "network":
+        unet.save_lora_adapter(tmp_path)
+    else:
+        layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
+        StableDiffusionPipeline.save_lora_weights(
+            tmp_path, unet_lora_layers=layers, unet_lora_adapter_metadata=unet.peft_config["default"].to_dict()
+        )
+    model = studio.load()
+    bare = {key: value.clone() for key, value in model.components["unet"].state_dict().items()}
+    worn = put_on(model, Wanted(files_of([Lora(name=str(tmp_path))])))
+    dressed = {key: value.clone() for key, value in model.components["unet"].state_dict().items()}
+    take_off(model, worn)
+    assert len(deltas) > 5
+    for key, before in bare.items():
+        torch.testing.assert_close(dressed[key], before + deltas.get(key, 0.0), atol=2e-6, rtol=1e-5)
 
 
 SETTINGS: dict[str, Any] = {"steps": 4, "guidance": 5.0, "seed": 7}

@@ -3,6 +3,7 @@
     wanted(request)                    wanted.py       what a request asks for        -> Wanted: files and weights
     find("lora", name)                 folders.py      a name or path                 -> file
     read_adapter(path)                 formats.py      names of any trainer           -> Adapter: pieces, one a module
+    PeftConfig.read(file)              peft.py         what PEFT says beside it       -> alphas, and the method
     weight_change(kind, parts, ...)    kinds.py        the mathematics of each kind   -> what is added to a weight
     turn_rows(weight, cayley(q))       rotations.py    that of orthogonal ones        -> the weight, turned
     fit(adapter, base)                 apply.py        pieces onto a model's tensors  -> Fitting, with what is wrong

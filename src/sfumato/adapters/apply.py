@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato.adapters.formats import Adapter, Piece
+from sfumato.adapters.formats import READ, Adapter, Piece
 from sfumato.adapters.kinds import MisfitError, bias_change, weight_change
 from sfumato.checkpoints.rules import Move, Rule, Split, Swap, convert, revert
 from sfumato.checkpoints.tables import ldm_unet, mmdit
@@ -19,14 +19,24 @@ from sfumato.errors import CheckpointError
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.unet import UNetConfig
 
-KOHYA: Mapping[str, tuple[str, ...]] = {
+FLATTENED: Mapping[str, tuple[str, ...]] = {
     "unet": ("lora_unet_", "oft_unet_", "lycoris_unet_", "lycoris_"),
     "transformer": ("lora_unet_", "oft_unet_", "lora_transformer_", "lycoris_"),
     "text_encoder": ("lora_te_", "lora_te1_", "lycoris_te_", "lycoris_te1_"),
     "text_encoder_2": ("lora_te2_", "lycoris_te2_"),
     "text_encoder_3": ("lora_te3_", "lycoris_te3_"),
 }
-"""Components of a model, by their folders, and what kohya and LyCORIS put before their modules."""
+"""Components of a model, by their folders, and what kohya and LyCORIS put before the names of modules whose dots they
+write as underscores."""
+
+DOTTED: Mapping[str, tuple[str, ...]] = {
+    "unet": ("diffusion_model.",),
+    "transformer": ("diffusion_model.",),
+    "text_encoder": ("clip_l.", "clip_l.transformer.", "clip_h.transformer."),
+    "text_encoder_2": ("clip_g.", "clip_g.transformer."),
+    "text_encoder_3": ("t5.", "t5xxl.", "t5xxl.transformer."),
+}
+"""What ComfyUI and OneTrainer put before names with dots; Forge and others put kohya's beginnings there, too."""
 
 ORIGINAL: Mapping[type, Callable[..., tuple[Rule, ...]]] = {UNetConfig: ldm_unet.table, MMDiTConfig: mmdit.table}
 """How the original code names a network's tensors, by its configuration."""
@@ -117,12 +127,14 @@ def _spellings(component: str, module: str, original: str | None) -> Iterable[st
     modules = [own]
     if own.startswith("text_model."):  # transformers 5 dropped it
         modules.append(own.removeprefix("text_model."))
-    flat = [name.replace(".", "_") for name in (*modules, theirs)]
-    yield from (prefix + name for prefix in KOHYA.get(component, ()) for name in flat)
-    yield from (f"{component}.{name}" for name in modules)
+    names = dict.fromkeys((*modules, theirs))
+    flattened, dotted = FLATTENED.get(component, ()), DOTTED.get(component, ())
+    yield from (prefix + name.replace(".", "_") for prefix in flattened for name in names)
+    yield from (f"{prefix[:-1]}.{name}" for prefix in flattened for name in names)
+    yield from (prefix + name for prefix in (f"{component}.", *dotted) for name in names)
+    if component.startswith("text_encoder"):
+        yield from (f"text_encoders.{prefix}{name}" for prefix in dotted for name in names)
     yield from modules
-    if component in ("unet", "transformer"):
-        yield f"diffusion_model.{theirs}"
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,8 @@ def fit(adapter: Adapter, base: Base) -> Fitting:
 def complaint(fitting: Fitting, base: Base, misshapen: Sequence[str]) -> str:
     """What is wrong with a fitting and with the modules named as `misshapen`, on one line; empty when nothing is."""
     adapter, unmatched, wrong = fitting.adapter, fitting.unmatched, []
+    if adapter.foreign:
+        return f"it is {adapter.foreign}; {READ} are read here"
     if unmatched:
         module = next((p.module for p in adapter.pieces if unmatched[0] in p.names), unmatched[0])
         near = difflib.get_close_matches(module, base.modules, n=1, cutoff=0.8)
@@ -194,7 +208,7 @@ def changes(piece: Piece, module: str, base: Base) -> dict[str, Tensor]:
         if weight is None:
             raise MisfitError("the module has no weight")
         found[f"{module}.weight"] = weight_change(piece.kind, piece.parts, piece.scale, weight.float())
-    more = bias_change(piece.parts, None if bias is None else bias.float())
+    more = bias_change(piece.parts, piece.scale, None if bias is None else bias.float())
     if more is not None:
         found[f"{module}.bias"] = more
     made = base.arranged.get(module)

@@ -7,28 +7,32 @@
     unet...attn1.processor.to_q_lora.down.weight                      diffusers before 0.20
     base_model.model.mid_block.attentions.0.proj_in.lora_A.weight     PEFT, with adapter_config.json beside it
     diffusion_model.middle_block.1.proj_in.lora_A.weight              ComfyUI
+    module.mid_block...attn1.processor.to_q_lora.down.weight          AnimateDiff's adapters of a domain
 
 A name ends in one of `ENDINGS`; what stands before is the module, still as the file spells it. Which module of a model
-that is, `apply` finds by spelling the model's own names, for underscores cannot be split back into dots.
+that is, `apply` finds by spelling the model's own names, for underscores cannot be split back into dots. What is of a
+method that is not read here, `FOREIGN` names.
 """
 
-import json
-import math
+import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.adapters.kinds import KINDS, Kind, MisfitError, Parts, kind_of
-from sfumato.adapters.rotations import cayley, neumann, skew, within_each
+from sfumato.adapters.kinds import BIAS, KINDS, LOW_RANK, Kind, MisfitError, Parts, kind_of
+from sfumato.adapters.peft import ROOT, PeftConfig
+from sfumato.checkpoints.detect import detect
 from sfumato.checkpoints.rules import Shapes, non_finite
+from sfumato.checkpoints.single import describe
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError
+
+log = logging.getLogger(__name__)
 
 ENDINGS: Mapping[str, str] = {
     ".lora_down.weight": "down",
@@ -42,10 +46,17 @@ ENDINGS: Mapping[str, str] = {
     ".lora_linear_layer.up.weight": "up",
     "_lora.down.weight": "down",
     "_lora.up.weight": "up",
+    ".lora_up.bias": "up_bias",
+    ".lora_B.bias": "up_bias",
+    ".lora.up.bias": "up_bias",
+    ".lora_linear_layer.up.bias": "up_bias",
     ".lora_magnitude_vector": "magnitude",
     ".lora_magnitude_vector.weight": "magnitude",
     ".ia3_l": "ia3_l",
     ".weight": "ia3",
+    ".bias": "set_bias",
+    ".base_layer.bias": "set_bias",
+    ".set_weight": "set",
     ".on_input": "on_input",
     ".oft_R.weight": "oft_R",
     **{f".{name}.weight": name for name in ("a1", "a2", "b1", "b2", "bm")},
@@ -53,13 +64,35 @@ ENDINGS: Mapping[str, str] = {
         f".{name}": name
         for kind in KINDS
         for name in kind.parts
-        if "_" in name and not name.startswith(("ia3", "turn"))
+        if "_" in name and not name.startswith(("ia3", "turn", "up_"))
     },
     **{f".{name}": name for name in ("alpha", "dora_scale", "diff", "diff_b", "b_norm", "rescale")},
 }
-"""Endings of names to the parts that they play. `.weight` is a part only beside `.on_input` (LyCORIS' IA3)."""
+"""Endings of names to the parts that they play. `.weight` is a part only beside `.on_input` (LyCORIS' IA3), and in
+PEFT's own files, where it is of a module that was trained whole (`modules_to_save`)."""
 
-_PEFT_ROOT = "base_model.model."
+_PEFT_METHODS = {
+    "boft": "BOFT", "vera": "VeRA", "pvera": "PVeRA", "vblora": "VB-LoRA", "randlora": "RandLoRA", "hra": "HRA",
+    "hira": "HiRA", "fourierft": "FourierFT", "waveft": "WaveFT", "miss": "MiSS", "bone": "Bone", "c3a": "C3A",
+    "delora": "DeLoRA", "gralora": "GraLoRA", "road": "RoAd", "shira": "SHiRA", "tinylora": "TinyLoRA",
+    "psoft": "PSOFT", "glora": "GLoRA", "ln_tuning": "LN tuning", "trainable_tokens": "trainable tokens",
+}  # fmt: skip
+"""What the names of their parameters begin with, as far as they are for the networks of this field."""
+
+FOREIGN: tuple[tuple[str, str], ...] = (
+    (r"motion_modules\.|temporal_transformer\.", "a motion LoRA of AnimateDiff, for its motion module"),
+    (
+        r"^(unet|text_encoder)[^.]*:\d+:(up|down)$",
+        "of cloneofsimo's lora, which numbers the modules; merge it with its tool",
+    ),
+    (r"^lora_controlnet$", "a Control-LoRA, a small ControlNet"),
+    (r"^ip_adapter\.\d+\.to_[qkv]_lora\.|^ip_adapter\.\d+\.to_out_lora\.", "an IP-Adapter for faces"),
+    (r"\.lora_E(\.|$)", "AdaLoRA of PEFT"),
+    *((rf"\.{begin}_", f"{name} of PEFT") for begin, name in _PEFT_METHODS.items()),
+)
+"""Names of tensors by which a method is known that is not read, and what such a file is."""
+READ = "LoRA, LoCon, LoHa, LoKr, DoRA, IA3, OFT, GLoRA and whole differences"
+
 _OLD_ATTENTION = (
     (re.compile(r"\.processor\.(?=to_|add_)"), "."),
     (re.compile(r"\.self_attn\.to_([qkv])$"), r".self_attn.\1_proj"),
@@ -90,7 +123,7 @@ class Piece:
     def label(self) -> str:
         """What to call its kind."""
         if self.kind is None:
-            return "norm" if "b_norm" in self.parts else "diff"
+            return next(BIAS[part] for part in self.parts if part in BIAS)
         name = self.kind.name
         if name == "lora" and self.parts.get("down", _NOTHING).ndim == 4:
             name = "locon"
@@ -122,11 +155,21 @@ class Adapter:
     kinds: Mapping[str, int] = field(default_factory=dict)
     family: str = ""
     """What it was made for, as far as it tells."""
+    foreign: str = ""
+    """What it is, when that is not read here; then it has no pieces."""
+    doubt: str = ""
+    """What had to be assumed."""
 
 
 def is_adapter(shapes: Shapes) -> bool:
-    """Whether a file of these tensors is an adapter of weights."""
-    return any(ENDINGS.get(_ending(name) or "", "ia3") not in ("alpha", "ia3") for name in shapes)
+    """Whether a file of these tensors is an adapter of weights, be it one that is read here or not."""
+    parts = (ENDINGS.get(_ending(name) or "", "ia3") for name in shapes)
+    return any(part not in ("alpha", "ia3", "set_bias") for part in parts) or bool(foreign(shapes))
+
+
+def foreign(names: Iterable[str]) -> str:
+    """What a file of these tensors is when its method is not read here, else empty."""
+    return next((what for pattern, what in FOREIGN for name in names if re.search(pattern, name)), "")
 
 
 def _ending(name: str) -> str | None:
@@ -139,26 +182,35 @@ def _split(name: str) -> tuple[str, str] | None:
     ending = _ending(name)
     if ending is None:
         return None
-    module = name.replace(".default.", ".").removesuffix(".default")[: -len(ending)].removeprefix(_PEFT_ROOT)
+    module = name.replace(".default.", ".").removesuffix(".default")[: -len(ending)]
+    whole = module.startswith(ROOT) and ending == ".weight"
+    module = module.removeprefix(ROOT).removeprefix("module.")
     if ending.startswith("_"):
         for pattern, new in _OLD_ATTENTION:
             module = pattern.sub(new, module)
-    return (module, ENDINGS[ending]) if module else None
+    return (module, "set" if whole else ENDINGS[ending]) if module else None
 
 
 def read_adapter(path: Path) -> Adapter:
     """Take a file apart. What it does not understand is kept by name, for `fit` to complain of.
 
     Raises:
-        CheckpointError: it cannot be read, is no adapter, or holds NaN or infinity.
+        CheckpointError: it cannot be read, is no adapter or of a method that is not read here, or holds NaN or
+            infinity.
     """
     file = open_tensors(path)
     if not is_adapter(file.shapes):
-        raise CheckpointError(f"{path} is no LoRA or kin of it; see what it is with sfumato inspect")
+        what = describe(detect(file.shapes, file.metadata, str(path)))
+        raise CheckpointError(f"{path} is no LoRA or kin of it: it is {what}")
     state = file.read()
     if bad := non_finite(state):
         raise CheckpointError(f"{path}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}; get a sound copy")
-    return assemble(file, state)
+    adapter = assemble(file, state)
+    if adapter.foreign:
+        raise CheckpointError(f"{path} is {adapter.foreign}; {READ} are read here")
+    if adapter.doubt:
+        log.warning("%s: %s", path, adapter.doubt)
+    return adapter
 
 
 def assemble(file: TensorFile, state: Mapping[str, Tensor]) -> Adapter:
@@ -167,6 +219,9 @@ def assemble(file: TensorFile, state: Mapping[str, Tensor]) -> Adapter:
     Raises:
         CheckpointError: an `adapter_config.json` or metadata that cannot be read.
     """
+    config = PeftConfig.read(file)
+    if what := foreign(file.shapes) or config.foreign:
+        return Adapter(file.path, _format(file.shapes), (), (), (), file, foreign=what)
     groups: dict[str, dict[str, str]] = {}
     bundled: dict[str, dict[str, Tensor]] = {}
     strange = []
@@ -180,7 +235,6 @@ def assemble(file: TensorFile, state: Mapping[str, Tensor]) -> Adapter:
             strange.append(name)
         else:
             groups.setdefault(found[0], {})[found[1]] = name
-    stated = _Stated.read(file)
     pieces, faults = [], []
     for module, names in groups.items():
         if "ia3" in names and "on_input" not in names:
@@ -189,7 +243,7 @@ def assemble(file: TensorFile, state: Mapping[str, Tensor]) -> Adapter:
             continue
         parts = {part: state[name] for part, name in names.items()}
         try:
-            pieces.append(_piece(module, parts, tuple(names.values()), stated))
+            pieces.append(_piece(module, parts, tuple(names.values()), config))
         except MisfitError as error:
             faults.append(f"{next(iter(names.values()))}: {error}")
     kinds = Counter(piece.label for piece in pieces)
@@ -203,17 +257,26 @@ def assemble(file: TensorFile, state: Mapping[str, Tensor]) -> Adapter:
         bundled,
         dict(kinds.most_common()),
         _family(file.metadata, pieces),
+        doubt=_doubt(file.shapes, config, pieces),
     )
 
 
-def _piece(module: str, parts: dict[str, Tensor], names: tuple[str, ...], stated: "_Stated") -> Piece:
+def _doubt(shapes: Shapes, config: PeftConfig, pieces: Iterable[Piece]) -> str:
+    """PEFT never writes alphas as tensors."""
+    silent = not config.parts and not any(name.endswith(".alpha") for name in shapes)
+    if silent and _format(shapes) == "PEFT" and any(piece.rank is not None for piece in pieces):
+        return "adapter_config.json, in which PEFT writes alpha, is not beside it; alpha / rank is taken to be 1"
+    return ""
+
+
+def _piece(module: str, parts: dict[str, Tensor], names: tuple[str, ...], config: PeftConfig) -> Piece:
     alpha = parts.pop("alpha", None)
     if alpha is not None and alpha.numel() != 1:
         raise MisfitError(f"alpha has the shape {tuple(alpha.shape)}")
     if "oft_blocks" in parts and alpha is not None:
         parts["constraint"], alpha = alpha, None
     if "oft_R" in parts:
-        parts["turn_peft" if stated.configs else "turn_in"] = stated.rotations(parts.pop("oft_R").float())
+        parts["turn_peft" if config.parts else "turn_in"] = config.rotations(parts.pop("oft_R").float())
     if "magnitude" in parts:  # PEFT: always a number a row, whatever its shape
         parts["dora_scale"] = parts.pop("magnitude").reshape(-1)
     if "ia3" in parts:
@@ -222,96 +285,13 @@ def _piece(module: str, parts: dict[str, Tensor], names: tuple[str, ...], stated
     if "ia3_l" in parts:  # PEFT stores the factor, and that of rows scales the bias too
         factor = parts.pop("ia3_l").float() - 1
         # (1, in) or (out, 1); of a convolution (1, in, 1, 1) or, too, (1, out, 1, 1).
-        by_column = factor.shape[0] == 1 if factor.ndim == 2 else stated.scales_columns(module)
+        by_column = factor.shape[0] == 1 if factor.ndim == 2 else config.scales_columns(module)
         parts |= {"ia3_in": factor} if by_column else {"ia3_out": factor, "ia3_bias": factor}
     kind = kind_of(parts)
-    rank = None if kind is None else kind.rank(parts)
-    return Piece(module, parts, kind, stated.scale(module, None if alpha is None else float(alpha), rank), names)
-
-
-@dataclass(frozen=True)
-class _Stated:
-    """What a file's metadata or the configuration beside it say of alphas."""
-
-    configs: Mapping[str, Mapping[str, Any]]
-    """PEFT's configuration by component; "" for any."""
-
-    @classmethod
-    def read(cls, file: TensorFile) -> "_Stated":
-        path, text = file.path, file.metadata.get("lora_adapter_metadata")
-        beside = path.with_name("adapter_config.json")
-        try:
-            if text is not None:
-                configs: dict[str, dict[str, Any]] = {}
-                for key, value in json.loads(text).items():
-                    component, _, name = key.partition(".")
-                    configs.setdefault(component, {})[name] = value
-                return cls(configs)
-            if path.stem == "adapter_model" and beside.is_file():
-                return cls({"": dict(json.loads(beside.read_text(encoding="utf-8")))})
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise CheckpointError(f"{path}: its configuration is not as PEFT writes it ({error})") from error
-        return cls({})
-
-    def scales_columns(self, module: str) -> bool:
-        """Whether PEFT's IA3 acts on what goes into a module.
-
-        Raises:
-            MisfitError: that is said by a pattern; a file's patterns are not run.
-        """
-        listed = self.configs.get("", {}).get("feedforward_modules") or []
-        if not isinstance(listed, list):
-            raise MisfitError("its configuration has a pattern for feedforward_modules; list their names instead")
-        return any(module.endswith(str(name)) for name in listed)
-
-    def rotations(self, upper: Tensor) -> Tensor:
-        """PEFT's rotations, of which a file holds the upper triangles.
-
-        Raises:
-            MisfitError: numbers that fill no triangles, or settings that are no numbers.
-        """
-        config = self.configs.get("", {})
-        terms, most = config.get("num_cayley_neumann_terms", 5), config.get("eps", 6e-5)
-        if upper.ndim != 2 or not isinstance(terms, int) or not 0 < terms < 100 or not isinstance(most, int | float):
-            raise MisfitError(
-                f"oft_R of the shape {tuple(upper.shape)} with {terms} terms and eps {most} is no rotation"
-            )
-        try:
-            q = skew(upper)
-        except ValueError as error:
-            raise MisfitError(f"of oft_R, {error}") from error
-        if config.get("coft") is True:
-            q = within_each(q, most / math.sqrt(len(q)))
-        # By the series it is about the inverse of what it is without.
-        return cayley(-q) if config.get("use_cayley_neumann") is False else neumann(q, terms)
-
-    def scale(self, module: str, alpha: float | None, rank: int | None) -> float:
-        """alpha / rank of a module; 1 where either is not told.
-
-        Raises:
-            MisfitError: an alpha that is no number.
-        """
-        component, _, inner = module.partition(".")
-        config = self.configs.get(component, self.configs.get("", {}))
-        inner = inner if component in self.configs else module
-        if alpha is None:
-            given = config.get("lora_alpha", config.get("alpha"))
-            patterns = config.get("alpha_pattern") or {}
-            for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
-                if inner == pattern or inner.endswith(f".{pattern}"):
-                    given = value
-                    break
-            if given is None:
-                return 1.0
-            if isinstance(given, bool) or not isinstance(given, int | float):
-                raise MisfitError(f"its alpha is {given!r}, no number")
-            alpha = float(given)
-        if rank is None:
-            given = config.get("r")
-            rank = given if isinstance(given, int) else None
-        if not math.isfinite(alpha) or rank == 0:
-            raise MisfitError(f"alpha is {alpha} for rank {rank}")
-        return 1.0 if rank is None else alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
+    if kind is None or kind.name not in LOW_RANK:
+        return Piece(module, parts, kind, 1.0, names)
+    scale = config.scale(module, parts, None if alpha is None else float(alpha), kind.rank(parts))
+    return Piece(module, parts, kind, scale, names)
 
 
 def _format(shapes: Shapes) -> str:
@@ -319,7 +299,7 @@ def _format(shapes: Shapes) -> str:
     if any(name.startswith(("lora_", "lycoris_", "oft_")) for name in names):
         blocks = any(re.search("_(input|output|joint)_blocks_", name) for name in names)
         return "kohya, LDM block names" if blocks else "kohya"
-    if any(name.startswith(_PEFT_ROOT) for name in names):
+    if any(name.startswith(ROOT) for name in names):
         return "PEFT"
     if any(name.startswith("diffusion_model.") for name in names):
         return "ComfyUI"

@@ -9,9 +9,11 @@
 | ia3    | W scaled by rows or columns, less W                       | Liu et al. 2022, section 3.3                 |
 | diff   | the change itself                                         | LyCORIS `full`                               |
 | norm   | the change itself, of a normalisation                     | LyCORIS `norm`                               |
+| set    | a new weight, less W                                      | PEFT `modules_to_save`, ComfyUI `set_weight` |
 | oft    | R W or W R, less W; R rotates channels, block by block    | Qiu et al. 2023 (see `rotations`)            |
 | glora  | W a1 a2 + b1 b2                                           | Chavan et al. 2023 (GLoRA)                   |
 
+Biases change beside any of them: by a difference, to a new bias, or in lora by scale * the bias of `up`.
 Low-rank kinds are multiplied by alpha / rank; in `oft`, alpha constrains the rotation instead. Any of them may carry
 DoRA's magnitudes m (Liu et al. 2024, eq. 5): then W + change is first scaled to the norms m, by rows or columns as the
 shape of m says, and the change is what that makes. Everything is float32.
@@ -154,6 +156,12 @@ def _glora(parts: Parts, weight: Tensor) -> Tensor:
     return straight + torch.einsum("o i ..., i r, r j -> o j ...", weight, a1, a2)
 
 
+def _set(parts: Parts, weight: Tensor) -> Tensor:
+    if parts["set"].numel() != weight.numel():
+        raise MisfitError(f"a weight of the shape {tuple(parts['set'].shape)} for {tuple(weight.shape)}")
+    return parts["set"].reshape(weight.shape) - weight
+
+
 def _shorter_side(parts: Parts) -> int | None:
     return min(parts["a1"].shape[:2]) if "a1" in parts and parts["a1"].ndim > 1 else None
 
@@ -172,7 +180,7 @@ def _kind(name: str, marks: str, also: str, change: Callable[[Parts, Tensor], Te
 
 
 KINDS: tuple[Kind, ...] = (
-    _kind("lora", "down up", "mid", _lora, "down"),
+    _kind("lora", "down up", "mid up_bias", _lora, "down"),
     _kind("loha", "hada_w1_a hada_w1_b hada_w2_a hada_w2_b", "hada_t1 hada_t2", _loha, "hada_w1_b"),
     _kind(
         "lokr",
@@ -185,12 +193,15 @@ KINDS: tuple[Kind, ...] = (
     _kind("ia3", "ia3_in ia3_out", "ia3_bias", _ia3),
     _kind("diff", "diff", "", lambda parts, _: parts["diff"]),
     _kind("norm", "w_norm", "", lambda parts, _: parts["w_norm"]),
+    _kind("set", "set", "", _set),
     _kind("oft", " ".join(_TURNS), "rescale constraint", _oft, *_TURNS),
     Kind(
         "glora", frozenset({"a1", "a2", "b1", "b2"}), frozenset({"a1", "a2", "b1", "b2", "bm"}), _glora, _shorter_side
     ),
 )
-BIAS = {"diff_b": "diff", "b_norm": "norm"}
+LOW_RANK = frozenset({"lora", "loha", "lokr", "glora"})
+"""Kinds that are multiplied by alpha / rank."""
+BIAS = {"diff_b": "diff", "b_norm": "norm", "set_bias": "set"}
 """Changes of a bias, by part, and the kind they make where they stand alone; they stand beside any kind."""
 ANYWHERE = frozenset({"alpha", "dora_scale", *BIAS})
 
@@ -248,7 +259,7 @@ def _to_magnitudes(weight: Tensor, magnitude: Tensor) -> Tensor:
     return weight * (magnitude.reshape(shape) / norms.clamp_min(torch.finfo(torch.float32).eps))
 
 
-def bias_change(parts: Parts, bias: Float[Tensor, " o"] | None) -> Float[Tensor, " o"] | None:
+def bias_change(parts: Parts, scale: float, bias: Float[Tensor, " o"] | None) -> Float[Tensor, " o"] | None:
     """What an adapter at full strength adds to a `bias` (float32); None: nothing.
 
     Raises:
@@ -256,10 +267,13 @@ def bias_change(parts: Parts, bias: Float[Tensor, " o"] | None) -> Float[Tensor,
     """
     if "ia3_bias" in parts and bias is not None:
         return _scaled(bias, parts["ia3_bias"].to(bias.device, torch.float32), axis=0)
-    found = [parts[name] for name in BIAS if name in parts]
-    if not found:
-        return None
-    if bias is None or len(found) > 1 or found[0].numel() != bias.numel():
-        there = "there is none" if bias is None else f"it has {bias.numel()} numbers"
-        raise MisfitError(f"a change of a bias of the shape {tuple(found[0].shape)}, but {there}")
-    return found[0].to(bias.device, torch.float32).reshape(bias.shape)
+    total = None
+    for name in [name for name in ("up_bias", *BIAS) if name in parts]:
+        given = parts[name]
+        if bias is None or given.numel() != bias.numel():
+            there = "there is none" if bias is None else f"it has {bias.numel()} numbers"
+            raise MisfitError(f"a change of a bias of the shape {tuple(given.shape)}, but {there}")
+        given = given.to(bias.device, torch.float32).reshape(bias.shape)
+        change = {"up_bias": scale * given, "set_bias": given - bias}.get(name, given)
+        total = change if total is None else total + change
+    return total

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from sfumato.adapters.apply import KOHYA, Base, Weighted, changed, fit
+from sfumato.adapters.apply import FLATTENED, Base, Weighted, changed, fit
 from sfumato.adapters.formats import read_adapter
 from sfumato.adapters.wanted import WeightedFile
 from sfumato.checkpoints.parts import Parts
@@ -20,7 +20,7 @@ def merge(parts: Parts, *, loras: Sequence[WeightedFile], name: str) -> Parts:
         CheckpointError: an adapter cannot be read, does not fit whole or brings words, for which weights have no place.
     """
     base = Base.of(
-        name, parts.family.name, {part: parts.part(part) for part in parts.configs if part in KOHYA}, parts.configs
+        name, parts.family.name, {part: parts.part(part) for part in parts.configs if part in FLATTENED}, parts.configs
     )
     worn = []
     for file, weight, text_weight in loras:

@@ -11,7 +11,7 @@ import torch
 
 from sfumato.adapters.apply import complaint, fit, measure
 from sfumato.adapters.embeddings import embedding_of, is_embedding, read_vectors, unfit
-from sfumato.adapters.formats import assemble, is_adapter
+from sfumato.adapters.formats import READ, assemble, is_adapter
 from sfumato.adapters.pictures import open_small
 from sfumato.adapters.wearing import base_of, widths
 from sfumato.checkpoints.folder import load_folder
@@ -118,6 +118,8 @@ def _adapter(file: TensorFile, model: Model | None) -> AdapterReport:
         strength=effect,
         names=names,
         fault=fault,
+        foreign=adapter.foreign,
+        doubt=adapter.doubt,
     )
 
 
@@ -155,13 +157,18 @@ def _report(
     strength: Mapping[str, float],
     names: Mapping[str, list[str]],
     fault: str,
+    foreign: str = "",
+    doubt: str = "",
 ) -> AdapterReport:
     kind, family, format = what
     noun = {"lora": "a LoRA", "embedding": "an embedding"}[kind] + (f" for {family}" if family else "")
-    if model is None:
+    if foreign:
+        verdict, fault = f"{foreign}; {READ} are read here", foreign
+    elif model is None:
         verdict = f"{noun} that is unfit: {fault}" if fault else f"{noun}; --model says whether it fits one"
     else:
         verdict = f"{noun} that does not fit {model.name}: {fault}" if fault else f"{noun} that fits {model.name}"
+    verdict += f"; {doubt}" if doubt else ""
     return AdapterReport(
         path=str(file.path),
         container=file.container,
