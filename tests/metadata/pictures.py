@@ -1,10 +1,16 @@
 """Pictures as other tools write them, put together by hand from the descriptions of their formats."""
 
+import gzip
 import io
 import struct
 import zlib
+from typing import Any
 
 from PIL import Image
+
+from sfumato.metadata.carriers import read
+from sfumato.metadata.readers import Restored, restore
+from sfumato.requests import Txt2Img
 
 PICTURE = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
 
@@ -72,3 +78,44 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     """A WebP file of these chunks."""
     body = b"".join(name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for name, data in chunks)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def camera(tag: int, text: str) -> bytes:
+    """An EXIF block with one text of a camera, with its header."""
+    tags = Image.Exif()
+    tags[tag] = text
+    return tags.tobytes()
+
+
+def hidden(text: str, kind: bytes) -> bytes:
+    """A PNG with a text in the lowest bits of its alpha, or of its colours, down the columns."""
+    content = gzip.compress(text.encode()) if kind.endswith(b"comp") else text.encode()
+    content = kind + struct.pack(">I", 8 * len(content)) + content
+    bits = "".join(f"{byte:08b}" for byte in content)
+    colours = b"rgb" in kind
+    values = iter(bits)
+    side = 96
+    picture = Image.new("RGBA", (side, side), (10, 20, 30, 255))
+    for x in range(side):
+        for y in range(side):
+            pixel = list(picture.getpixel((x, y)))
+            for channel in range(3) if colours else [3]:
+                pixel[channel] = pixel[channel] & 0xFE | int(next(values, "0"))
+            picture.putpixel((x, y), tuple(pixel))
+    buffer = io.BytesIO()
+    (picture.convert("RGB") if colours else picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def restored(**texts: str) -> Restored:
+    """What is read from a PNG with these texts."""
+    return restore(read(text_png(**texts)))
+
+
+def options(found: Restored) -> dict[str, Any]:
+    """What a request says, without what it leaves to the model."""
+    return {
+        name: value
+        for name, value in found.request.model_dump().items()
+        if value is not None and value != Txt2Img.model_fields[name].default
+    }

@@ -2,6 +2,8 @@
 
 infotext    the one-line settings of AUTOMATIC1111's web UI, which everybody reads
 carriers    named texts in PNG, JPEG, WebP and AVIF files: read, put, strip
-names       what other tools call samplers and schedules
-readers     pictures of other tools as requests
+encodings   their bytes as text
+stealth     texts in the lowest bits of pixels
+names       what other tools and people call samplers and schedules
+readers     pictures of other tools as requests, gathered value by value
 """

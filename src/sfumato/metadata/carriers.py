@@ -15,12 +15,12 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.errors import RequestError
-from sfumato.metadata import exif, jpeg, png, webp, xmp
+from sfumato.metadata import encodings, exif, jpeg, png, stealth, webp, xmp
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,18 +86,17 @@ def read(data: bytes) -> Carried:
     if data.startswith(png.SIGNATURE):
         return _read_png(data)
     if data.startswith(jpeg.SIGNATURE):
-        return _carried("jpeg", *jpeg.read(data))
+        found = _carried("jpeg", *jpeg.read(data))
+        return _with_comment(found, jpeg.comment(data))
     if webp.recognises(data):
-        return _carried("webp", *webp.read(data))
+        return _or_hidden(_carried("webp", *webp.read(data)), data)
     with opened(data) as image:
         info = image.info
         format = (image.format or "").lower()
         comment = info.get("comment")
         blocks = [info.get(name) for name in ("exif", "xmp")]
     found = _carried(format, *(block if isinstance(block, bytes) else None for block in blocks))
-    if isinstance(comment, bytes) and PARAMETERS not in found.texts and len(comment) <= MAX_TEXT:
-        return Carried(format, {PARAMETERS: comment.decode("utf-8", "replace"), **found.texts}, found.generated)
-    return found
+    return _with_comment(found, comment if isinstance(comment, bytes) else None)
 
 
 def kind(data: bytes) -> str | None:
@@ -133,8 +132,8 @@ def put(data: bytes, texts: Mapping[str, str]) -> bytes:
 
 
 def strip(data: bytes) -> bytes:
-    """The file without anything that does not change how the picture looks; orientation and colour profile stay. AVIF
-    is compressed again, at the best quality.
+    """The file without anything that does not change how the picture looks; orientation and colour profile stay, and
+    so does what is hidden in the pixels (`sfumato.metadata.stealth`). AVIF is compressed again, at the best quality.
 
     Raises:
         RequestError: not a format that we write, or a damaged file.
@@ -241,7 +240,26 @@ def _read_png(data: bytes) -> Carried:
     texts, block = png.read(data, MAX_TEXT)
     packet = texts.pop(xmp.PNG_KEYWORD, "").encode("utf-8", "replace")
     found = _carried("png", None if PARAMETERS in texts else block, packet)
-    return Carried("png", {**found.texts, **texts}, found.generated)
+    return _or_hidden(Carried("png", {**found.texts, **texts}, found.generated), data)
+
+
+def _or_hidden(found: Carried, data: bytes) -> Carried:
+    """With the text in the pixels of a lossless picture, if it has no other."""
+    if found.texts:
+        return found
+    try:
+        with opened(data) as image:
+            text = stealth.read(image, MAX_TEXT)
+    except RequestError:  # texts can be read where the picture cannot
+        return found
+    return found if text is None else replace(found, texts={PARAMETERS: text})
+
+
+def _with_comment(found: Carried, comment: bytes | None) -> Carried:
+    """With the comment of a GIF or JPEG, if it is all the text there is."""
+    if comment is None or PARAMETERS in found.texts or len(comment) > MAX_TEXT:
+        return found
+    return replace(found, texts={PARAMETERS: encodings.decoded(comment).rstrip("\0"), **found.texts})
 
 
 def _put_png(data: bytes, texts: Mapping[str, str]) -> bytes:
@@ -266,12 +284,17 @@ def _carried(format: str, block: bytes | None, packet: bytes | None) -> Carried:
     if max(len(block or b""), len(packet or b"")) > MAX_TEXT:
         raise RequestError(f"its texts are too long: over {MAX_TEXT} bytes")
     texts = {} if packet is None else xmp.read(packet)
+    comment = None if packet is None else xmp.comment(packet)
+    if comment is not None and encodings.is_settings(comment):
+        texts.setdefault(PARAMETERS, comment)
     if block:
         tags = exif.read(block)
-        for name in tags.names:  # ComfyUI's WebP: "prompt:{...}"
-            key, colon, text = name.partition(":")
-            if colon and text.startswith("{"):
-                texts[key.lower()] = text
+        for name, text in tags.texts.items():  # ComfyUI's WebP: "prompt:{...}"
+            key, _, rest = text.partition(":")
+            if rest.lstrip().startswith("{") and re.fullmatch(r"\s*\w{1,32}\s*", key):
+                texts[key.strip().lower()] = rest
+            elif encodings.is_settings(text):
+                texts[name] = text
         if tags.comment is not None:
             texts[PARAMETERS] = tags.comment
     return Carried(format, texts, packet is not None and xmp.says_generated(packet))

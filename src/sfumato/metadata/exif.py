@@ -1,4 +1,4 @@
-"""EXIF: the UserComment, where the settings of JPEG, WebP and AVIF pictures are, and the orientation.
+"""EXIF: the UserComment, where the settings of JPEG, WebP and AVIF pictures are, other texts, and the orientation.
 
 Reading is our own, of the few tags we want, with every offset checked (TIFF 6.0, section 2; EXIF 2.3, section 4.6.5).
 Writing keeps the other tags and is Pillow's.
@@ -6,17 +6,19 @@ Writing keeps the other tags and is Pillow's.
 
 import struct
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sfumato.errors import RequestError
+from sfumato.metadata import encodings
 
 HEADER = b"Exif\0\0"
 """Stands before the TIFF structure in JPEG files, and in some others."""
 
 _ORIENTATION, _FOLDER, _USER_COMMENT = 0x0112, 0x8769, 0x9286
-_MAKE, _CAMERA = 0x010F, 0x0110
+_TEXTS = {0x010E: "imagedescription", 0x010F: "make", 0x0110: "model"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1}  # bytes of a BYTE, ASCII, SHORT, LONG, UNDEFINED
-_UNICODE, _ASCII, _UNDEFINED = b"UNICODE\0", b"ASCII\0\0\0", bytes(8)
+_UNICODE = b"UNICODE\0"
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,20 @@ class Exif:
 
     Attributes:
         orientation: 1 to 8; 1 is upright.
-        comment: the UserComment.
-        names: the texts for make and model of a camera, where ComfyUI puts graphs in its WebP files.
+        comment: the UserComment, of whatever folder.
+        texts: description, make and model of a camera by their names, where nodes of ComfyUI put its graphs.
     """
 
     orientation: int = 1
     comment: str | None = None
-    names: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(data: bytes) -> Exif:
     """The tags in a block, with or without its header.
 
     Raises:
-        RequestError: it is damaged, or the comment is not in the encoding that it names.
+        RequestError: it is damaged.
     """
     tiff = data.removeprefix(HEADER)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
@@ -47,16 +49,15 @@ def read(data: bytes) -> Exif:
     (start,) = _unpack(order + "I", tiff, 4)
     folder = _Folder(tiff, order, start)
     orientation = folder.number(_ORIENTATION)
-    comment = None
     inner = folder.number(_FOLDER)
-    if inner is not None:
-        value = _Folder(tiff, order, inner).value(_USER_COMMENT)
-        comment = None if value is None else _decoded(value)
-    names = (folder.value(tag) for tag in (_MAKE, _CAMERA))
+    folders = [folder] if inner is None else [_Folder(tiff, order, inner), folder]
+    comments = (each.value(_USER_COMMENT) for each in folders)
+    comment = next((encodings.comment(value) for value in comments if value), None)
+    values = {name: folder.value(tag) for tag, name in _TEXTS.items()}
     return Exif(
         orientation if orientation is not None and 1 <= orientation <= 8 else 1,
         comment,
-        tuple(name.rstrip(b"\0").decode("utf-8", "replace") for name in names if name is not None),
+        {name: encodings.decoded(value).rstrip("\0") for name, value in values.items() if value},
     )
 
 
@@ -76,7 +77,8 @@ def write(comment: str | None, old: bytes | None = None) -> bytes:
     folder = exif.get_ifd(_FOLDER)
     folder.pop(_USER_COMMENT, None)
     if comment is not None:
-        folder[_USER_COMMENT] = _UNICODE + comment.encode("utf-16-be")
+        mark = "\ufeff" if comment.startswith("\ufeff") else ""  # the first is taken for a byte order mark
+        folder[_USER_COMMENT] = _UNICODE + (mark + comment).encode("utf-16-be")
     return exif.tobytes()
 
 
@@ -142,27 +144,3 @@ def _unpack(form: str, data: bytes, place: int) -> tuple[int, ...]:
         return struct.unpack_from(form, data, place)
     except struct.error:
         raise RequestError("its EXIF block is damaged: it ends too early") from None
-
-
-def _decoded(value: bytes) -> str | None:
-    """Text by the 8 bytes that name its encoding; None for an encoding that nobody uses."""
-    name, text = value[:8], value[8:]
-    try:
-        if name == _UNICODE:
-            return _utf16(text)
-        if name in (_ASCII, _UNDEFINED):
-            return text.rstrip(b"\0").decode("utf-8")
-    except UnicodeDecodeError:
-        encoding = name.rstrip(b"\0").decode("ascii") or "plain"
-        raise RequestError(f"its EXIF comment is damaged: no {encoding} text") from None
-    return None
-
-
-def _utf16(data: bytes) -> str:
-    """Big-endian, as nearly all write it, unless a mark or what every infotext has says otherwise."""
-    mark = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(data[:2])
-    if mark is not None:
-        return data[2:].decode(mark)
-    if "Steps: " not in data.decode("utf-16-be", "replace") and "Steps: " in data.decode("utf-16-le", "replace"):
-        return data.decode("utf-16-le")
-    return data.decode("utf-16-be")

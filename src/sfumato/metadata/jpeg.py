@@ -99,6 +99,12 @@ def read(data: bytes) -> tuple[bytes | None, bytes | None]:
     return exif, xmp
 
 
+def comment(data: bytes) -> bytes | None:
+    """The content of the first comment segment."""
+    found = (segment.content for segment in segments(data, scans=False) if segment.marker == _COMMENT)
+    return next(found, None)
+
+
 def put(data: bytes, exif: bytes | None, xmp: bytes) -> bytes:
     """The file with this EXIF block, which may be None, and XMP packet, and no others."""
     kept = [segment for segment in segments(data) if not segment.is_exif and not segment.is_xmp]

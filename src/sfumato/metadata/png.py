@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from sfumato.errors import RequestError
+from sfumato.metadata.encodings import decoded
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -74,7 +75,7 @@ def read(data: bytes, budget: int) -> tuple[dict[str, str], bytes | None]:
             continue
         if len(content) > budget:
             raise RequestError(f"its texts are too long: over {budget} bytes")
-        keyword, text = _decoded(chunk.kind, content, budget)
+        keyword, text = _text(chunk.kind, content, budget)
         budget -= len(text)
         texts[keyword] = text
     return texts, exif
@@ -101,32 +102,30 @@ def strip(data: bytes) -> bytes:
 
 
 def _encoded(keyword: str, text: str) -> bytes:
-    """As ``tEXt`` where Latin-1 suffices, else ``iTXt``."""
-    try:
-        kind, content = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
-    except UnicodeEncodeError:
+    """As ``tEXt`` where Latin-1 suffices and cannot be taken for UTF-8, else ``iTXt``."""
+    plain = text.encode("latin-1", "replace")
+    if decoded(plain) == text:
+        kind, content = b"tEXt", keyword.encode("latin-1") + b"\0" + plain
+    else:
         kind, content = b"iTXt", keyword.encode("latin-1") + bytes(5) + text.encode("utf-8")
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def _decoded(kind: bytes, content: bytes, budget: int) -> tuple[str, str]:
+def _text(kind: bytes, content: bytes, budget: int) -> tuple[str, str]:
     word, found, rest = content.partition(b"\0")
     keyword = word.decode("latin-1")
     if not found:
         raise RequestError(f"the PNG chunk {kind.decode()} is damaged: it has no keyword")
     if kind == b"tEXt":
-        return keyword, rest.decode("latin-1")
+        return keyword, decoded(rest)
     if kind == b"zTXt":
-        return keyword, _inflated(rest[1:], budget).decode("latin-1")
+        return keyword, decoded(_inflated(rest[1:], budget))
     compressed, rest = rest[:1] == b"\1", rest[2:]
     parts = rest.split(b"\0", 2)  # language, translated keyword, text
     if len(parts) < 3:
         raise RequestError("the PNG chunk iTXt is damaged: it ends too early")
     text = _inflated(parts[2], budget) if compressed else parts[2]
-    try:
-        return keyword, text.decode("utf-8")
-    except UnicodeDecodeError:
-        raise RequestError("the PNG chunk iTXt is damaged: it is not UTF-8") from None
+    return keyword, decoded(text)
 
 
 def _inflated(data: bytes, budget: int) -> bytes:

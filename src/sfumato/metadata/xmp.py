@@ -4,6 +4,7 @@ Packets are searched for our own elements rather than parsed, so that no entity 
 The source type is IPTC Photo Metadata Standard 2023.1, section "Digital Source Type".
 """
 
+import html
 import re
 from collections.abc import Mapping
 from xml.sax.saxutils import escape, unescape
@@ -24,6 +25,7 @@ _OPEN = (
 )
 _CLOSE = "</rdf:Description>"
 _TEXT = re.compile(r"<sfumato:([a-z]+)>([^<]*)</sfumato:\1>")
+_COMMENT = re.compile(r"<exif:UserComment>\s*<rdf:Alt>\s*<rdf:li[^<>]*>([^<]*)</rdf:li>")
 
 
 def write(texts: Mapping[str, str], old: bytes | None = None) -> bytes:
@@ -40,6 +42,12 @@ def write(texts: Mapping[str, str], old: bytes | None = None) -> bytes:
 def read(packet: bytes) -> dict[str, str]:
     """Our texts in a packet, of whatever tool; empty if there are none."""
     return {name: unescape(text, {"&#13;": "\r"}) for name, text in _TEXT.findall(packet.decode("utf-8", "replace"))}
+
+
+def comment(packet: bytes) -> str | None:
+    """The ``exif:UserComment``, where Draw Things has its settings."""
+    found = _COMMENT.search(packet.decode("utf-8", "replace"))
+    return None if found is None else html.unescape(found[1])
 
 
 def says_generated(packet: bytes) -> bool:
