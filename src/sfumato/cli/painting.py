@@ -15,6 +15,7 @@ from sfumato.cli import interrupts
 from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.files import decoded
+from sfumato.metadata import names
 from sfumato.metadata.infotext import Painter
 from sfumato.output import Destination
 from sfumato.requests import Txt2Img, draw_seed, parse_size
@@ -145,7 +146,7 @@ def build(options: Mapping[str, object], size: str | None = None) -> Txt2Img:
     if size is not None:
         given["width"], given["height"] = parse_size(size)
     given |= {name: parse_size(str(given[name]), name) for name in _PAIRS if name in given}
-    return Txt2Img.build(**given)
+    return Txt2Img.build(**names.understood(given))
 
 
 def check_precision(name: str) -> Precision:

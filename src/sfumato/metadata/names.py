@@ -1,14 +1,16 @@
 """What other tools call our samplers and schedules.
 
-Names are compared without case, spaces, hyphens and underscores, and with ``++`` read as ``pp``, so that
-``DPM++ 2M SDE``, ``dpmpp_2m_sde`` and ``k_dpmpp_2m_sde_gpu`` are one row. Labels are those of
-AUTOMATIC1111's web UI where it has one.
+One table for the readers of pictures, for the command line and for whoever else takes names from people. They are
+compared without case, spaces, hyphens and underscores, and with ``++`` read as ``pp``, so that ``DPM++ 2M SDE``,
+``dpmpp_2m_sde`` and ``k_dpmpp_2m_sde_gpu`` are one row. Labels are those of AUTOMATIC1111's web UI where it has one.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sfumato.choices import Sampler, Schedule
+from sfumato.choices import GuidanceMethod, Sampler, Schedule
+from sfumato.errors import RequestError
 
 SAMPLER_LABELS: dict[Sampler, str] = {
     "euler": "Euler",
@@ -70,12 +72,24 @@ _SAMPLERS: dict[str, Sampler] = {
     "deismultistep": "deis_2m",
     "flowmatchheundiscrete": "heun",
     "dpmad": "dpm_adaptive",  # AUTOMATIC1111's alias
+    "dpmadaptative": "dpm_adaptive",  # as ComfyUI's node spells it
+    "kdpm2": "dpm_2",  # InvokeAI's
+    "kdpm2a": "dpm_2_a",
     "ddimv3": "ddim",
+    "unipcbh2": "unipc",  # ours is B2 too
     "unipcmultistep": "unipc",
     "pndm": "plms",  # as Stable Diffusion runs it, without the Runge-Kutta start
 }
 
-_SCHEDULES: dict[str, Schedule] = {"normal": "normal", "native": "normal", "ddimuniform": "ddim"}
+_SCHEDULES: dict[str, Schedule] = {
+    "normal": "normal",
+    "native": "normal",
+    "ddimuniform": "ddim",
+    "betasampling": "beta",  # ComfyUI's node
+}
+
+_ANY_SAMPLERS: tuple[Schedule, ...] = ("karras", "polyexponential", "exponential", "sgm_uniform")
+"""Schedules that end a name even where the sampler before them is not known."""
 
 _AUTOMATIC: dict[Sampler, Schedule] = {
     "euler": "normal",
@@ -100,20 +114,50 @@ class Named:
 
     sampler: Sampler | None
     schedule: Schedule | None = None
+    guidance_method: GuidanceMethod | None = None
 
 
 def read_sampler(name: str) -> Named:
-    """A sampler's foreign name, which may have its schedule at the end: ``DPM++ 2M Karras``, ``euler_k``."""
-    short = re.sub(r"^(sample_)?k_", "", name.strip()[:80], flags=re.IGNORECASE)
-    schedule: Schedule | None = None
-    if re.search(r"_k$", short, re.IGNORECASE):
-        short, schedule = short[:-2], "karras"
-    short = _compact(short).removesuffix("scheduler").removesuffix("gpu")
-    for ending in ("karras", "polyexponential", "exponential", "sgmuniform"):
-        if short.endswith(ending):
-            short, schedule = short.removesuffix(ending), _SCHEDULES[ending]
-            break
-    return Named(_SAMPLERS.get(short), schedule)
+    """A sampler's foreign name, which may have its schedule at the end: ``DPM++ 2M Karras``, ``euler_k``,
+    ``dpmpp_2m_sde_gpu_karras``; ``CFG++`` there is a guidance method of ours.
+    """
+    short = re.sub(r"^(sample[_ ])?(k[_ ])?", "", name.strip()[:80], flags=re.IGNORECASE)
+    short = re.sub(r"_k$", "_karras", short, flags=re.IGNORECASE)
+    word = _compact(short).removesuffix("scheduler")
+    if (plain := word.removesuffix("cfgpp")) != word:
+        return Named(_sampler(plain), None, "cfgpp")
+    found = _sampler(word)
+    if found is not None:
+        return Named(found)
+    for ending in sorted(_SCHEDULES, key=len, reverse=True):
+        if word.endswith(ending):
+            found = _sampler(word.removesuffix(ending))
+            if found is not None or _SCHEDULES[ending] in _ANY_SAMPLERS:
+                return Named(found, _SCHEDULES[ending])
+    return Named(None)
+
+
+def understood(options: Mapping[str, object]) -> dict[str, object]:
+    """Options of a request whose sampler and schedule may have the names of other tools, with ours in their place.
+    Names that nobody has are left for the request to refuse.
+
+    Raises:
+        RequestError: the sampler's name holds another schedule, or guidance method, than the one beside it.
+    """
+    found = dict(options)
+    sampler, schedule = found.get("sampler"), found.get("schedule")
+    if isinstance(schedule, str) and (ours := read_schedule(schedule)) is not None:
+        found["schedule"] = ours
+    if not isinstance(sampler, str) or (named := read_sampler(sampler)).sampler is None:
+        return found
+    found["sampler"] = named.sampler
+    for option, inside in (("schedule", named.schedule), ("guidance_method", named.guidance_method)):
+        beside = found.get(option)
+        if inside is not None and beside not in (None, inside):
+            raise RequestError(f"sampler {sampler[:60]!r} says {option} {inside}, and {beside} is given; leave one out")
+        if inside is not None:
+            found[option] = inside
+    return found
 
 
 def read_schedule(name: str) -> Schedule | None:
@@ -129,6 +173,10 @@ def is_automatic(name: str) -> bool:
 def automatic(sampler: Sampler | None) -> Schedule | None:
     """What AUTOMATIC1111 would choose; None where that is no grid of ours."""
     return None if sampler is None else _AUTOMATIC.get(sampler)
+
+
+def _sampler(word: str) -> Sampler | None:
+    return _SAMPLERS.get(word) or _SAMPLERS.get(word.removesuffix("gpu"))
 
 
 def _compact(name: str) -> str:
