@@ -61,8 +61,25 @@ def test_read_says_what_is_lost_and_keeps_the_terminal_safe(capsys: Capture) -> 
     assert main(["meta", "read", "b.png"]) == 0
     shown = capsys.readouterr().out
     assert "sampler Wavelet has no counterpart here" in shown
-    assert "control character U+001B" in shown
+    assert "control characters of the prompt: U+001B" in shown
     assert "\x1b" not in shown
+
+
+def test_read_shows_a_prompt_that_no_request_can_hold(capsys: Capture) -> None:
+    long = "a \u202e\x07" + "fog, " * 20_000
+    Path("b.png").write_bytes(text_png(parameters=SETTINGS.replace("a \x1b cat", long)))
+    assert main(["meta", "read", "b.png"]) == 0
+    shown = capsys.readouterr().out
+    assert ("fog, " * 20_000).rstrip() in shown
+    assert not {"\u202e", "\x07"} & set(shown)
+    assert main(["meta", "read", "b.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["beyond"] == {"prompt": long.rstrip()}
+
+
+def test_samplers_have_the_names_that_people_write(capsys: Capture) -> None:
+    painted(capsys, "--sampler", "DPM++ 2M Karras")
+    request = read_request(Path("a.png"))
+    assert (request.sampler, request.schedule) == ("dpmpp_2m", "karras")
 
 
 def test_strip(capsys: Capture) -> None:

@@ -1,77 +1,18 @@
 """Pictures of other tools become requests, and what is lost is said."""
 
 import json
-from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.choices import Sampler, Schedule
 from sfumato.errors import RequestError
-from sfumato.metadata import names
 from sfumato.metadata.carriers import Carried, put, read
 from sfumato.metadata.infotext import Painter
 from sfumato.metadata.readers import Restored, restore
 from sfumato.output import texts_of
-from sfumato.requests import Txt2Img
-from tests.metadata.pictures import encoded, exif_jpeg, text_png, tiff
-
-
-def restored(**texts: str) -> Restored:
-    return restore(read(text_png(**texts)))
-
-
-def options(found: Restored) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in found.request.model_dump().items()
-        if value is not None and value != Txt2Img.model_fields[name].default
-    }
-
-
-# ------------------------------------------------------------------------------------------------------------ names
-
-
-@pytest.mark.parametrize(
-    ("name", "sampler", "schedule"),
-    [
-        ("DPM++ 2M Karras", "dpmpp_2m", "karras"),
-        ("DPM++ 2M SDE Exponential", "dpmpp_2m_sde", "exponential"),
-        ("Euler a", "euler_a", None),
-        ("k_euler_a", "euler_a", None),
-        ("k_euler_ancestral", "euler_a", None),
-        ("euler_ancestral", "euler_a", None),
-        ("dpmpp_2m_sde_gpu", "dpmpp_2m_sde", None),
-        ("dpmpp_2m_k", "dpmpp_2m", "karras"),
-        ("uni_pc", "unipc", None),
-        ("DDIM", "ddim", None),
-        ("DPMSolverMultistepScheduler", "dpmpp_2m", None),
-        ("EulerAncestralDiscreteScheduler", "euler_a", None),
-        ("PNDMScheduler", "plms", None),
-        ("DPM++ 3M SDE Karras", "dpmpp_3m_sde", "karras"),
-        ("Restart", "restart", None),
-        ("k_dpm_2_a", "dpm_2_a", None),
-        ("dpm_2_ancestral", "dpm_2_a", None),
-        ("dpmpp_2s_ancestral", "dpmpp_2s_a", None),
-        ("k_dpm_ad", "dpm_adaptive", None),
-        ("LMS Polyexponential", "lms", "polyexponential"),
-        ("KDPM2AncestralDiscreteScheduler", "dpm_2_a", None),
-        ("DPM++ 2M SDE Heun", None, None),
-        ("heunpp2", None, None),
-        ("", None, None),
-    ],
-)
-def test_names_of_samplers(name: str, sampler: str | None, schedule: str | None) -> None:
-    assert names.read_sampler(name) == names.Named(sampler, schedule)  # type: ignore[arg-type]
-
-
-def test_every_name_of_ours_is_read_in_both_forms() -> None:
-    for sampler in get_args(Sampler):
-        assert {names.read_sampler(word).sampler for word in (sampler, names.SAMPLER_LABELS[sampler])} == {sampler}
-    for schedule in get_args(Schedule):
-        assert {names.read_schedule(word) for word in (schedule, names.SCHEDULE_LABELS[schedule])} == {schedule}
-
+from sfumato.requests import MAX_SEED, Txt2Img
+from tests.metadata.pictures import encoded, exif_jpeg, hidden, options, restored, text_png, tiff
 
 # ------------------------------------------------------------------------------------------------------------- ours
 
@@ -120,8 +61,15 @@ EXPECTED = {
     [
         text_png(parameters=A1111),
         exif_jpeg(tiff(b"UNICODE\0" + A1111.encode("utf-16-be"))),
+        exif_jpeg(tiff(b"UNICODE\0" + A1111.encode())),
+        exif_jpeg(tiff(A1111.encode())),
         encoded("gif", comment=A1111.encode()),
+        encoded("jpeg", comment=A1111.encode()),
+        text_png(Description=A1111, Title="a picture"),
+        hidden(A1111, b"stealth_pnginfo"),
+        hidden(A1111, b"stealth_pngcomp"),
     ],
+    ids=range(9),
 )
 def test_a1111(data: bytes) -> None:
     found = restore(read(data))
@@ -160,157 +108,72 @@ def test_a1111_values(fields: str, expected: dict[str, object], lost: list[str])
         assert any(word.startswith(start) for word in words), (start, words)
 
 
-def node(kind: str, **inputs: object) -> dict[str, object]:
-    return {"class_type": kind, "inputs": inputs}
-
-
-GRAPH: dict[str, Any] = {
-    "3": node(
-        "KSampler",
-        seed=5,
-        steps=12,
-        cfg=6.5,
-        sampler_name="dpmpp_2m_sde_gpu",
-        scheduler="karras",
-        denoise=1,
-        model=["10", 0],
-        positive=["6", 0],
-        negative=["7", 0],
-        latent_image=["5", 0],
-    ),
-    "4": node("CheckpointLoaderSimple", ckpt_name="sd15.safetensors"),
-    "5": node("EmptyLatentImage", width=320, height=256, batch_size=1),
-    "6": node("CLIPTextEncode", text=["12", 0], clip=["11", 0]),
-    "7": node("CLIPTextEncode", text="fog", clip=["11", 0]),
-    "8": node("VAEDecode", samples=["3", 0], vae=["4", 2]),
-    "9": node("SaveImage", images=["8", 0], filename_prefix="x"),
-    "10": node("LoraLoader", lora_name="ink.safetensors", strength_model=0.7, model=["4", 0], clip=["4", 1]),
-    "11": node("CLIPSetLastLayer", stop_at_clip_layer=-2, clip=["10", 1]),
-    "12": node("String", string="a cat"),
-    "99": node("KSampler", seed=1, note="connected to nothing"),
-}
-COMFY = {
-    **{"prompt": "a cat", "negative": "fog", "model": "sd15.safetensors", "seed": 5, "steps": 12, "guidance": 6.5},
-    **{"sampler": "dpmpp_2m_sde", "schedule": "karras", "width": 320, "height": 256, "clip_skip": 2},
-    "prompt_syntax": "comfy",
+SETTINGS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 12, Size: 512x768, Model: harbor, RNG: CPU"
+SAID = {
+    **{"prompt": "a pier", "negative": "fog", "steps": 20, "sampler": "euler_a", "guidance": 7.0, "seed": 12},
+    **{"width": 512, "height": 768, "model": "harbor"},
 }
 
 
-def test_comfyui() -> None:
-    found = restored(prompt=json.dumps(GRAPH), workflow="{}")
-    assert found.source == "ComfyUI"
-    assert options(found) == COMFY
-    assert found.unrestored == ("LoraLoader ink.safetensors at 0.7",)
+@pytest.mark.parametrize(
+    ("infotext", "other", "lost"),
+    [
+        (f"{{{{quiet}}}} pier\nNegative prompt: fog\n{SETTINGS}", {"prompt": "{{quiet}} pier"}, []),
+        (
+            f"a pier\nNegative prompt: fog\n{SETTINGS}\nTemplate: a {{pier|lamp}}\nNegative Template: fog, x",
+            {},
+            ["Template: a {pier|lamp}", "Negative Template: fog, x"],
+        ),
+        (f"a pier.Negative prompt: fog.{SETTINGS}", {"prompt": "a pier.", "negative": "fog."}, []),
+        (f"a pier, dusk {SETTINGS}", {"prompt": "a pier, dusk", "negative": ""}, []),
+        ("a pier\nNegative prompt: fog\n" + SETTINGS.replace(", ", " | "), {}, []),
+        ("a pier\nNegative prompt: fog\n" + SETTINGS.replace("CFG scale", "cfg Scale"), {}, []),
+        (
+            f'a pier\nNegative prompt: fog\n{SETTINGS}, Hashes: {{"lora:ink": "7c6b", "embed:neg": "66a7"}}, VAE: None',
+            {},
+            [],
+        ),
+        (
+            f"a pier\nNegative prompt: fog\n{SETTINGS}, Created Date: 2024-06-01T00:00:00.1Z, Civitai resources: "
+            '[{"type":"checkpoint","modelName":"Harbor: Steps: 4, Size: 64x64"},'
+            '{"type":"lora","weight":0.8,"modelName":"Ink: Seed: 5, x"}], Civitai metadata: {}',
+            {},
+            ["lora Ink: Seed: 5, x at 0.8"],
+        ),
+        (
+            "a pier\nNegative prompt: fog\n"
+            + SETTINGS.replace("Model: harbor", 'Civitai resources: [{"type":"checkpoint","modelName":"XL"}]'),
+            {"model": "XL"},
+            [],
+        ),
+        (f"a pier\nNegative prompt: fog\n{SETTINGS}, Sampler sigma: karras, App: SD.Next", {"schedule": "karras"}, []),
+        (f"a pier\nNegative prompt: fog\n{SETTINGS}, Scheduler: karras, Version: Fooocus", {"schedule": "karras"}, []),
+        (
+            "a pier\nNegative prompt: fog\n" + SETTINGS.replace("Euler a", "DDIM CFG++"),
+            {"sampler": "ddim", "guidance_method": "cfgpp", "guidance": 0.56},
+            [],
+        ),
+    ],
+    ids=range(12),
+)
+def test_infotexts_as_others_write_them(infotext: str, other: dict[str, object], lost: list[str]) -> None:
+    found = restored(parameters=infotext)
+    assert found.source == "A1111"
+    assert options(found) == {name: value for name, value in {**SAID, **other}.items() if value != ""}
+    assert found.unrestored == tuple(lost)
 
 
-def test_comfyui_in_webp_of_its_own_kind() -> None:
-    block = encoded("webp", exif=_camera("prompt:" + json.dumps(GRAPH)))
-    assert options(restore(read(block))) == COMFY
+def test_a_prompt_is_shown_whatever_it_breaks() -> None:
+    long = "fog, " * 20_000
+    found = restored(parameters=f"{long}\nNegative prompt: a\x80b\n{SETTINGS}")
+    assert found.beyond == {"prompt": long.strip()}
+    assert (found.request.prompt, found.request.negative, found.request.steps) == ("", "ab", 20)
+    assert found.unrestored[0].startswith("prompt has 99999 characters")
+    assert found.unrestored[1:] == ("control characters of the negative: U+0080",)
 
 
-def _camera(text: str) -> bytes:
-    from PIL import Image
-
-    tags = Image.Exif()
-    tags[0x0110] = text
-    return tags.tobytes()
-
-
-def test_comfyui_second_pass_is_said_and_the_first_restored() -> None:
-    second = node(
-        "KSamplerAdvanced",
-        noise_seed=9,
-        steps=4,
-        cfg=1,
-        model=["4", 0],
-        positive=["6", 0],
-        negative=["7", 0],
-        latent_image=["21", 0],
-        denoise=0.4,
-    )
-    graph = {
-        **GRAPH,
-        "20": second,
-        "21": node("LatentUpscale", samples=["3", 0]),
-        "8": node("VAEDecode", samples=["20", 0]),
-    }
-    found = restored(prompt=json.dumps(graph))
-    assert options(found) == COMFY
-    assert sorted(found.unrestored) == [
-        "LoraLoader ink.safetensors at 0.7",
-        "a further KSamplerAdvanced, denoise 0.4",
-        "node LatentUpscale",
-    ]
-
-
-def test_comfyui_of_a_picture() -> None:
-    graph = {**GRAPH, "5": node("VAEEncode", pixels=["30", 0]), "30": node("LoadImage", image="a.png")}
-    graph["3"] = node("KSampler", **{**GRAPH["3"]["inputs"], "denoise": 0.5})
-    found = restored(prompt=json.dumps(graph))
-    assert found.unrestored[:2] == ("denoise 0.5", "the picture or latent that it starts from")
-    assert "width" not in options(found)
-
-
-CYCLES: list[dict[str, Any]] = [
-    {"1": node("KSampler", model=["1", 0], positive=["1", 0], latent_image=["1", 0], seed=["1", 0])},
-    {"1": node("SaveImage", images=["2", 0]), "2": node("KSampler", model=["3", 0]), "3": node("A", model=["2", 0])},
-    {
-        "1": node("KSampler", positive=["2", 0], seed=["4", 0], latent_image=["5", 0]),
-        "2": node("CLIPTextEncode", text=["3", 0], clip=["2", 0]),
-        "3": node("String", text=["4", 0]),
-        "4": node("String", text=["3", 0]),
-        "5": node("Reroute", samples=["6", 0]),
-        "6": node("Reroute", samples=["5", 0]),
-    },
-    {"1": node("KSampler", model=["2", 0]), **{str(i): node("A", model=[str(i + 1), 0]) for i in range(2, 20_000)}},
-    {"1": node("KSampler", seed=["nowhere", 0], positive=[None, 0], negative=[[], {}])},
-    {"1": node("KSampler", seed=True, steps={}, cfg=[], sampler_name=3, scheduler=None, positive=4)},
-]
-
-
-@pytest.mark.parametrize("graph", CYCLES, ids=range(len(CYCLES)))
-def test_graphs_that_go_in_circles_end(graph: dict[str, Any]) -> None:
-    found = restored(prompt=json.dumps(graph))
-    assert found.request.prompt == ""
-    assert "the model, which no loader names" in found.unrestored
-    assert len(found.unrestored) <= 65
-
-
-def test_invokeai() -> None:
-    data = {
-        **{"generation_mode": "txt2img", "positive_prompt": "a cat", "negative_prompt": "fog", "width": 512},
-        **{"height": 768, "seed": 1, "rand_device": "cpu", "cfg_scale": 7, "steps": 20, "scheduler": "dpmpp_2m_k"},
-        **{"clip_skip": 1, "model": {"name": "v1-5", "base": "sd-1"}, "loras": [{"model": {}, "weight": 1}]},
-        **{"controlnets": [], "vae": None, "app_version": "4.2.0"},
-    }
-    found = restored(invokeai_metadata=json.dumps(data))
-    assert (found.source, options(found)) == ("InvokeAI", {**EXPECTED, "prompt_syntax": "compel"})
-    assert found.unrestored == ("loras: 1 entries",)
-
-
-def test_novelai() -> None:
-    comment = {
-        **{"prompt": "a cat", "uc": "fog", "steps": 20, "width": 512, "height": 768, "scale": 7.0, "seed": 1},
-        **{"sampler": "k_euler_ancestral", "noise_schedule": "karras", "sm": True, "cfg_rescale": 0.0},
-    }
-    found = restored(Software="NovelAI", Description="a cat", Source="SD XL 9CC2F394", Comment=json.dumps(comment))
-    expected = {name: value for name, value in EXPECTED.items() if name not in ("model", "clip_skip")}
-    assert (found.source, options(found)) == ("NovelAI", {**expected, "sampler": "euler_a"})
-    assert found.unrestored == ("model SD XL 9CC2F394", "sm: True")
-
-
-def test_diffusers() -> None:
-    data = {
-        **{"prompt": "a cat", "negative_prompt": "fog", "num_inference_steps": 20, "guidance_scale": 7, "seed": 1},
-        **{"width": 512, "height": 768, "scheduler": "EulerDiscreteScheduler", "model_id": "org/name", "eta": 0.5},
-    }
-    found = restored(metadata=json.dumps(data))
-    expected = {name: value for name, value in EXPECTED.items() if name not in ("schedule", "clip_skip")}
-    assert (found.source, options(found)) == (
-        "diffusers",
-        {**expected, "sampler": "euler", "model": "org/name", "prompt_syntax": "plain"},
-    )
-    assert found.unrestored == ("eta: 0.5",)
+def test_the_largest_seed_is_read() -> None:
+    assert restored(parameters=f"a\nSteps: 1, Sampler: Euler, Seed: {MAX_SEED}").request.seed == MAX_SEED
 
 
 # ---------------------------------------------------------------------------------------------------------- hostile
@@ -336,6 +199,11 @@ HOSTILE = [
     {"invokeai_metadata": "{" + DEEP},
     {"Comment": "{}"},
     {"Comment": '{"uc"'},
+    {"Dream": '"' + "\\" * 50_000},
+    {"sd-metadata": '{"image": {"prompt": 3}}'},
+    {"parameters": '{"sui_image_params"'},
+    {"parameters": "aa: {" * 100_000},
+    {"parameters": '{"Comment": "{' + "[" * 100_000 + '"}'},
     {"sfumato": DEEP},
     {"sfumato": "{}"},
     {"sfumato": '{"prompt": "a", "steps": 1e999}'},
@@ -358,7 +226,8 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 WORDS = """positive_prompt model scheduler cfg_scale seed steps width clip_skip prompt uc scale sampler noise_schedule
-num_inference_steps guidance_scale loras rand_device generation_mode eta"""
+num_inference_steps guidance_scale loras rand_device generation_mode eta sui_image_params base_model resolution image
+v4_prompt Prompt Negative software lora_combined_1 use_stable_diffusion_model c size lora"""
 
 
 @given(
@@ -371,8 +240,12 @@ def test_any_json_gives_a_request_or_one_line(name: str, value: dict[str, object
 
 LINK = st.tuples(st.sampled_from(["1", "2", "3", "4", 1, None]), st.integers(0, 2)).map(list)
 INPUTS = """model positive negative latent_image samples clip conditioning text seed steps cfg sampler_name scheduler
-denoise width height images ckpt_name lora_name stop_at_clip_layer end_at_step"""
-KINDS = ["KSampler", "KSamplerAdvanced", "CLIPTextEncode", "EmptyLatentImage", "SaveImage", "LoraLoader", "String"]
+denoise width height images ckpt_name lora_name stop_at_clip_layer end_at_step noise guider sampler sigmas string_a
+string_b delimiter select input1 switch on_true on_false prompt vae vae_name lora_1 strength_model strength_clip"""
+KINDS = [
+    *("KSampler", "KSamplerAdvanced", "CLIPTextEncode", "EmptyLatentImage", "SaveImage", "LoraLoader", "String"),
+    *("SamplerCustomAdvanced", "CFGGuider", "KarrasScheduler", "SamplerEulerAncestral", "VAEDecode"),
+]
 NODES = st.fixed_dictionaries(
     {
         "class_type": st.sampled_from(KINDS),

@@ -14,7 +14,7 @@ Changed = Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", h
 
 @meta.command("read")
 def read(file: Picture, as_json: Json = False) -> None:
-    """Say how a picture was made, by sfumato, A1111, ComfyUI, InvokeAI, NovelAI or diffusers."""
+    """Say how a picture was made, by sfumato, A1111, ComfyUI, NovelAI, InvokeAI, SwarmUI, Fooocus and others."""
     from sfumato.cli import metadata
 
     metadata.show(file, as_json=as_json)

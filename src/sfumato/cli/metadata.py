@@ -39,6 +39,7 @@ def show(path: Path, *, as_json: bool) -> None:
             "exact": restored.exact,
             "request": restored.request.model_dump(),
             "unrestored": list(restored.unrestored),
+            "beyond": dict(restored.beyond),
             "generated": carried.generated,
             "texts": dict(carried.texts),
         }
@@ -226,8 +227,8 @@ def _is_recompressed(data: bytes) -> bool:
 
 
 def _said(restored: Restored) -> list[tuple[str, object]]:
-    """What the request says; values left to the model say nothing."""
-    values = restored.request.model_dump()
+    """What the request says, and prompts that it cannot hold; values left to the model say nothing."""
+    values = {**restored.request.model_dump(), **restored.beyond}
     return [(name, value) for name, value in values.items() if value not in (None, "", ()) and name != "task"]
 
 

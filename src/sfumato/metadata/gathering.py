@@ -2,22 +2,37 @@
 
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar, get_args
 
 from sfumato.choices import Sampler
 from sfumato.errors import RequestError
-from sfumato.metadata import names
-from sfumato.requests import Txt2Img
+from sfumato.metadata import infotext, names
+from sfumato.requests import Lora, Txt2Img
 
 _MOST_LOST = 64
+_PROMPTS = ("prompt", "negative")
+_OWN_VAE = (None, "None", "Automatic", "Default (model)")
+
+Kind = TypeVar("Kind", bound=Txt2Img)
 
 
-class Gathering:
-    """Options as they are found. A value is checked alone, by the rules of `Txt2Img`, before it is taken."""
+class Gathering(Generic[Kind]):
+    """Options of a request as they are found. A value is checked alone, by the rules of its field, before it is taken.
 
-    def __init__(self) -> None:
+    Args:
+        kind: of the request.
+        given: values of fields that it must have and no picture tells.
+    """
+
+    def __init__(self, kind: type[Kind], **given: object) -> None:
+        self.kind = kind
+        self._given: dict[str, object] = {"prompt": "", **given}
         self._options: dict[str, object] = {}
+        self._loras: list[Lora] = []
         self._lost: list[str] = []
+        self._beyond: dict[str, str] = {}
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -26,19 +41,28 @@ class Gathering:
         return (*self._lost[:_MOST_LOST], *([f"and {more} settings more"] if more > 0 else []))
 
     @property
+    def beyond(self) -> Mapping[str, str]:
+        """Prompts that break a rule of the request, as the picture has them: there to be read."""
+        return self._beyond
+
+    def has(self, name: str) -> bool:
+        """Whether an option is taken."""
+        return name in self._options
+
+    @property
     def sampler_found(self) -> Sampler | None:
         """The sampler taken so far."""
         name = self._options.get("sampler")
         return next((ours for ours in names.SAMPLER_LABELS if ours == name), None)
 
-    def request(self) -> Txt2Img:
+    def request(self) -> Kind:
         """What was taken. Without a prompt it is empty."""
-        options = {"prompt": "", **self._options}
+        options = {**self._given, **self._options, "loras": self._loras}
         try:
-            return Txt2Img.build(**options)
+            return self.kind.build(**options)
         except RequestError as error:  # each value is right, and together they are not
             self.lose(f"size: {error}")
-            return Txt2Img.build(**{name: v for name, v in options.items() if name not in ("width", "height")})
+            return self.kind.build(**{name: v for name, v in options.items() if name not in ("width", "height")})
 
     def lose(self, words: str) -> None:
         """Say that something is not taken."""
@@ -47,13 +71,24 @@ class Gathering:
     def lose_rest(self, values: Mapping[str, object]) -> None:
         """Say it of all that is neither None nor empty."""
         for name, value in values.items():
-            if value is not None and value not in ("", [], {}, False):
+            if value is not None and value not in ("", "None", [], {}, False):
                 self.lose(f"{brief(name)}: {brief(value)}")
+
+    def take(self, name: str, value: object) -> None:
+        """Any option by its name; ``size`` is both of width and height. None is none."""
+        own = {"sampler": self.sampler, "schedule": self.schedule, "size": self.size, "vae": self.vae}.get(name)
+        if own is not None:
+            own(value)
+            return
+        accepted = set(_parts(self.kind.model_fields[name].annotation))
+        (self.whole if int in accepted else self.real if float in accepted else self.text)(name, value)
 
     def text(self, name: str, value: object) -> None:
         """A prompt or a name; None is none."""
-        if isinstance(value, str):
-            if value or name == "prompt":
+        if name in _PROMPTS and isinstance(value, str):
+            self._prompt(name, value)
+        elif isinstance(value, str):
+            if value:
                 self._take(name, value)
         elif value is not None:
             self.lose(f"{name} {brief(value)} is no text")
@@ -69,22 +104,22 @@ class Gathering:
 
     def real(self, name: str, value: object) -> None:
         """A number, or its digits."""
-        number = value
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
-            number = float(value)
-        elif isinstance(value, str):
-            try:
-                number = float(value[:40])
-            except ValueError:
-                number = value
+        number = _number(value)
         if isinstance(number, float) and not math.isfinite(number):
             self.lose(f"{name} {number}")
         elif number is not None:
             self._take(name, number)
 
-    def size(self, value: str | None) -> None:
-        """``512x768``."""
-        found = None if value is None else re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", value)
+    def scaled(self, name: str, value: object, factor: float) -> None:
+        """A number that is counted in other units."""
+        number = _number(value)
+        self.real(name, round(number * factor, 6) if isinstance(number, float) else number)
+
+    def size(self, value: object) -> None:
+        """``512x768``, or two numbers: ``[512, 768]``, ``(512, 768)``."""
+        text = f"{value[0]}x{value[1]}" if isinstance(value, list | tuple) and len(value) == 2 else value
+        pattern = r"\s*\(?([0-9]{1,9})\s*[x×,*]\s*([0-9]{1,9})\)?\s*"
+        found = re.fullmatch(pattern, text[:80]) if isinstance(text, str) else None
         if found is not None:
             self.whole("width", found[1])
             self.whole("height", found[2])
@@ -98,10 +133,12 @@ class Gathering:
         named = names.read_sampler(value) if isinstance(value, str) else names.Named(None)
         if named.sampler is None:
             self.lose(f"sampler {brief(value)} has no counterpart here")
-        else:
-            self._take("sampler", named.sampler)
-        if named.schedule is not None:
-            self._take("schedule", named.schedule)
+            if named.schedule is not None:
+                self._take("schedule", named.schedule)
+            return
+        for name in ("sampler", "schedule", "guidance_method"):
+            if (ours := getattr(named, name)) is not None:
+                self._take(name, ours)
 
     def schedule(self, value: object) -> None:
         """Any tool's name of a schedule; one that leaves the choice open is none."""
@@ -113,13 +150,42 @@ class Gathering:
         else:
             self._take("schedule", schedule)
 
-    def _take(self, name: str, value: object) -> None:
+    def vae(self, value: object) -> None:
+        """The name or path of an autoencoder's file; some mean that of the model."""
+        if value not in _OWN_VAE:
+            self.text("vae", infotext.model_name(value) if isinstance(value, str) else value)
+
+    def lora(self, name: object, weight: object = 1.0, text_weight: object = None) -> None:
+        """An adapter by the name or path of its file, and its weights in the denoiser and in the text encoders."""
+        weights = {"weight": _number(weight), "text_weight": _number(text_weight)}
+        if weights["text_weight"] == weights["weight"]:
+            del weights["text_weight"]
         try:
-            Txt2Img.build(**{"prompt": "", name: value})
+            found = Lora.build(name=infotext.model_name(name) if isinstance(name, str) else name, **weights)
+            self.kind.build(**self._given, loras=[*self._loras, found])
+        except RequestError:
+            self.lose(f"LoRA {brief(name)} at {brief(weight)}")
+        else:
+            self._loras.append(found)
+
+    def _prompt(self, name: str, value: str) -> None:
+        """Taken without the control characters that a request refuses; one that is refused all the same can be read."""
+        controls = {c for c in value if unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n\r"}
+        clean = "".join(c for c in value if c not in controls) if controls else value
+        if controls:
+            codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(controls)[:4])
+            self.lose(f"control characters of the {name}: {codes}")
+        if not self._take(name, clean):
+            self._beyond[name] = value
+
+    def _take(self, name: str, value: object) -> bool:
+        try:
+            self.kind.build(**{**self._given, name: value})
         except RequestError as error:
             self.lose(str(error))
-        else:
-            self._options[name] = value
+            return False
+        self._options[name] = value
+        return True
 
 
 def brief(value: object) -> str:
@@ -135,3 +201,22 @@ def brief(value: object) -> str:
             text = "a number of thousands of digits"
     text = " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _number(value: object) -> object:
+    """A float where the value is a number or its digits; the value otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value[:40])
+        except ValueError:
+            return value
+    return value
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """The types in an annotation."""
+    yield annotation if isinstance(annotation, type) else None
+    for part in get_args(annotation):
+        yield from _parts(part)
