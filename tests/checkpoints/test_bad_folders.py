@@ -108,7 +108,27 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "no pipeline": (change_json("model_index.json", _class_name=None), "names no pipeline"),
     "another pipeline": (change_json("model_index.json", _class_name="FluxPipeline"), "holds a FluxPipeline"),
     "another autoencoder": (change_json("vae/config.json", _class_name="VQModel"), "is a VQModel"),
-    "unknown key": (change_json("unet/config.json", magic=1), "unknown key 'magic'"),
+    "values of no kind": (
+        change_json("unet/config.json", cross_attention_dim=[16, 32]),
+        r"cross_attention_dim=\[16, 32\] is not supported for UNet2DConditionModel, only a whole number",
+    ),
+    "a text for a number": (change_json("unet/config.json", in_channels="4"), "in_channels='4' is not supported"),
+    "heads of other levels": (
+        change_json("unet/config.json", attention_head_dim=[2, 2, 2]),
+        "attention_head_dim has 3 values for 2 levels",
+    ),
+    "an unknown block": (
+        change_json("unet/config.json", down_block_types=["AttnDownBlock2D", "DownBlock2D"]),
+        "a 'AttnDownBlock2D' in down_block_types, only DownBlock2D or CrossAttnDownBlock2D",
+    ),
+    "a thousand million layers": (
+        change_json("unet/config.json", layers_per_block=1_000_000_000),
+        "layers_per_block=1000000000 describes no network; at most 1000",
+    ),
+    "a million layers in all": (
+        change_json("unet/config.json", layers_per_block=1000, transformer_layers_per_block=1000),
+        "describes no network: more than 100000 tensors",
+    ),
     "unsupported value": (change_json("unet/config.json", act_fn="mish"), "act_fn='mish' is not supported"),
     "unknown scheduler": (
         change_json("scheduler/scheduler_config.json", _class_name="MagicScheduler"),

@@ -2,13 +2,15 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.training_utils import EMAModel
 from transformers import CLIPTokenizer
 
 from sfumato import Studio
@@ -59,3 +61,29 @@ def test_a_taught_word(layout: str, sd1: Pair, tmp_path: Path) -> None:
         (tmp_path / "tokenizer" / "merges.txt").write_text("\n".join(map(" ".join, model["merges"])))
         (tmp_path / "tokenizer" / "added_tokens.json").write_text(json.dumps({"<cat-toy>": 49408}))
     measure.assert_same_picture(ours(tmp_path), painted(taught))
+
+
+def test_values_in_other_forms_and_keys_of_other_programs(
+    sd1: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `EMAModel.save_pretrained` and older releases write them; what nobody reads is named."""
+    pipeline, folder = sd1
+    shutil.copytree(folder, tmp_path / "model")
+    ema = EMAModel(pipeline.unet.parameters(), model_cls=UNet2DConditionModel, model_config=pipeline.unet.config)
+    ema.save_pretrained(tmp_path / "model" / "unet")
+    path = tmp_path / "model" / "unet" / "config.json"
+    config = json.loads(path.read_text())
+    assert "decay" in config
+    lists = {"only_cross_attention": [False] * 3, "cross_attention_dim": [32] * 3, "layers_per_block": [1] * 3}
+    path.write_text(json.dumps(config | lists | {"torch_dtype": "float32", "magic": 1}))
+    measure.assert_same_picture(ours(tmp_path / "model"), painted(pipeline))
+    assert [r.getMessage() for r in caplog.records] == [f"{path}: UNet2DConditionModel has no setting 'magic'; ignored"]
+
+
+@pytest.mark.parametrize("form", ["small", "tiny"])
+def test_a_distilled_unet_without_a_middle(form: str, sd1: Pair, tmp_path: Path) -> None:
+    pipeline, _ = sd1
+    torch.manual_seed(2)
+    config = {**pipeline.unet.config, "mid_block_type": None if form == "tiny" else "UNetMidBlock2D"}
+    model = with_parts(pipeline, tmp_path, unet=UNet2DConditionModel(**config).eval())
+    measure.assert_same_picture(ours(tmp_path), painted(model))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,10 @@ from tokenizers import AddedToken
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from sfumato.checkpoints.folder import TEXT_RULES, load_folder
-from sfumato.checkpoints.rules import convert
+from sfumato.checkpoints.rules import convert, revert
+from sfumato.checkpoints.shapes import ShapesByName, read_unet
+from sfumato.checkpoints.tables import ldm_unet
+from sfumato.checkpoints.tables.checkpoint import UNET
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
@@ -43,23 +47,49 @@ def test_unet_paints_odd_sizes(sd1: Pair) -> None:
     assert_close(ours(x, label, Conditioning(tokens)), pipeline.unet(x, label, tokens).sample)
 
 
+THREE_LEVELS = {
+    "sample_size": 8,
+    "block_out_channels": (32, 64, 64),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "attention_head_dim": (1, 1, 1),
+    "use_linear_projection": True,
+    "cross_attention_dim": 16,
+}
+FORMS: dict[str, dict[str, Any]] = {
+    "deeper transformers": {"layers_per_block": 1, "transformer_layers_per_block": (1, 2, 3)},
+    "BK-SDM base": {"layers_per_block": 1},
+    "BK-SDM small": {"layers_per_block": 1, "mid_block_type": None},
+    "SSD-1B": {
+        "mid_block_type": "UNetMidBlock2D",
+        "transformer_layers_per_block": [1, [2, 1], [3, 3]],
+        "reverse_transformer_layers_per_block": [[3, 3, 4], [2, 1, 1], 1],
+    },
+    "KOALA": {"layers_per_block": 1, "transformer_layers_per_block": [1, 2, 3], "mid_block_type": None},
+    "layers by level": {"layers_per_block": (1, 2, 1)},
+    "a transformer by residual block": {
+        "transformer_layers_per_block": [1, 1, [2, 3]],
+        "reverse_transformer_layers_per_block": [[2, 2, 2], 1, 1],
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
 @torch.no_grad()
-def test_unet_with_deeper_transformers() -> None:
+def test_unet_forms(form: str) -> None:
+    """Each is as in diffusers, and known by the shapes of a single file."""
     torch.manual_seed(1)
-    theirs = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(32, 64),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        transformer_layers_per_block=(1, 2),
-        attention_head_dim=(2, 4),
-        cross_attention_dim=16,
-        norm_num_groups=16,
-    ).eval()
-    ours = UNet(UNetConfig.from_json(dict(theirs.config))).eval()
+    theirs = UNet2DConditionModel(**{**THREE_LEVELS, **FORMS[form]}).eval()
+    config = UNetConfig.from_json(dict(theirs.config))
+    ours = UNet(config).eval()
     ours.load_state_dict(theirs.state_dict())
     x, tokens, label = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 16), torch.tensor([1.0, 700.0])
     assert_close(ours(x, label, Conditioning(tokens)), theirs(x, label, tokens).sample)
+    single = revert(ours.state_dict(), ldm_unet.table(config))
+    read = read_unet(ShapesByName({name: tuple(value.shape) for name, value in single.items()}, form), UNET)
+    again = UNet(UNetConfig.from_json(read.to_json()))
+    again.load_state_dict(convert(single, ldm_unet.table(read)))
+    assert torch.equal(again(x, label, Conditioning(tokens)), ours(x, label, Conditioning(tokens)))
 
 
 @torch.no_grad()

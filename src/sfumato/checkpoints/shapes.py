@@ -13,7 +13,7 @@ from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.t5 import T5Config
-from sfumato.models.unet import UNetConfig
+from sfumato.models.unet import CROSS_MID, UNetConfig
 
 
 class ShapesByName:
@@ -52,54 +52,102 @@ class ShapesByName:
         return CheckpointError(f"{self.source} does not fit: {why}")
 
 
+Depth = int | tuple[int, ...]
+"""Blocks in the transformers of a level: one number, or one for each residual block."""
+
+
 def read_unet(shapes: ShapesByName, prefix: str) -> UNetConfig:
-    """Walk the input blocks: a convolution, then levels of residual blocks that end in a downsampling."""
-    widths: list[int] = []
-    layers = [0]
-    depths: list[int | None] = [None]
-    block, width = 1, 0
-    while True:
-        name = f"{prefix}input_blocks.{block}."
-        if name + "0.op.weight" in shapes:
-            widths.append(width)
-            layers.append(0)
-            depths.append(None)
-        elif name + "0.in_layers.2.weight" in shapes:
-            width = shapes.axis(name + "0.in_layers.2.weight", 0)
-            layers[-1] += 1
-            if name + "1.norm.weight" in shapes:
-                depths[-1] = shapes.count(name + "1.transformer_blocks.{}.attn2.to_k.weight")
-        else:
-            break
-        block += 1
-    widths.append(width)
-    if len(set(layers)) > 1 or not layers[0]:
-        raise shapes.fail(f"its levels have {layers} residual blocks; they must be alike")
+    """Walk the blocks: a convolution, then levels of residual blocks that end in a downsampling, and back up."""
+    first = f"{prefix}input_blocks.0.0.weight"
+    channels = shapes.axis(first, 1)
+    widths, down = _way_down(shapes, prefix)
+    up = _way_up(shapes, prefix)
+    depths = [_depth(shapes, level) for level in down]
+    ups = [_depth(shapes, level) for level in reversed(up)]
+    layers = [len(level) for level in down]
     middle = f"{prefix}middle_block.1."
-    depth = shapes.count(middle + "transformer_blocks.{}.attn2.to_k.weight")
-    if depths[-1] not in (None, depth):
-        raise shapes.fail(f"transformers of {depths} blocks beside {depth} in the middle")
+    depth = shapes.count(middle + "transformer_blocks.{}.attn2.to_k.weight") or None
+    last = depths[-1][0] if isinstance(depths[-1], tuple) else depths[-1]
+    if depth is not None and last not in (None, depth):
+        raise shapes.fail(f"transformers of {depths[-1]} blocks beside {depth} in the middle")
     told, guided = f"{prefix}label_emb.0.0.weight", f"{prefix}time_embed.cond_proj.weight"
-    linear = shapes.rank(middle + "proj_in.weight") == 2
-    cross = [number is not None for number in depths]
+    attention = next((name for name in shapes.shapes if name.startswith(prefix) and name.endswith(KEYS)), middle)
+    transformer = attention.partition("transformer_blocks.")[0]
+    linear = shapes.rank(f"{transformer}proj_in.weight") == 2
+    own = {own for own in (*depths, depth) if own is not None}
+    even = all(isinstance(level, int) for level in own) and depths == ups
+    filled = [*depths[:-1], depth if depths[-1] is None else depths[-1]]
     return UNetConfig(
-        in_channels=shapes.axis(f"{prefix}input_blocks.0.0.weight", 1),
+        in_channels=channels,
         out_channels=shapes.axis(f"{prefix}out.2.weight", 0),
         block_out_channels=tuple(widths),
-        down_block_types=tuple("CrossAttnDownBlock2D" if there else "DownBlock2D" for there in cross),
-        up_block_types=tuple("CrossAttnUpBlock2D" if there else "UpBlock2D" for there in reversed(cross)),
-        layers_per_block=layers[0],
-        transformer_layers_per_block=(
-            depth if set(depths) <= {None, depth} else tuple(number or 1 for number in (*depths[:-1], depth))
-        ),
+        down_block_types=tuple("DownBlock2D" if there is None else "CrossAttnDownBlock2D" for there in depths),
+        up_block_types=tuple("UpBlock2D" if there is None else "CrossAttnUpBlock2D" for there in reversed(ups)),
+        mid_block_type=_middle(shapes, prefix, attends=depth is not None),
+        layers_per_block=layers[0] if len(set(layers)) == 1 else tuple(layers),
+        transformer_layers_per_block=own.pop() if even and len(own) == 1 else tuple(level or 1 for level in filled),
+        reverse_transformer_layers_per_block=None if even else tuple(level or 1 for level in reversed(ups)),
         attention_head_dim=tuple(max(1, width // 64) for width in widths) if linear else 8,
-        cross_attention_dim=shapes.axis(middle + "transformer_blocks.0.attn2.to_k.weight", 1),
+        cross_attention_dim=shapes.axis(attention, 1),
         use_linear_projection=linear,
         addition_embed_type="text_time" if told in shapes else None,
         addition_time_embed_dim=256 if told in shapes else None,
         projection_class_embeddings_input_dim=shapes.axis(told, 1) if told in shapes else None,
         time_cond_proj_dim=shapes.axis(guided, 1) if guided in shapes else None,
     )
+
+
+KEYS = ".transformer_blocks.0.attn2.to_k.weight"
+
+
+def _way_down(shapes: ShapesByName, prefix: str) -> tuple[list[int], list[list[int]]]:
+    """The width of each level, and the depth of the transformer after each of its residual blocks, 0 for none."""
+    widths: list[int] = []
+    levels: list[list[int]] = [[]]
+    block, width = 1, 0
+    while True:
+        name = f"{prefix}input_blocks.{block}."
+        if name + "0.op.weight" in shapes:
+            widths.append(width)
+            levels.append([])
+        elif name + "0.in_layers.2.weight" in shapes:
+            width = shapes.axis(name + "0.in_layers.2.weight", 0)
+            levels[-1].append(shapes.count(name + "1.transformer_blocks.{}.attn2.to_k.weight"))
+        else:
+            break
+        block += 1
+    widths.append(width)
+    if not all(levels):
+        raise shapes.fail("a level of its U-Net has no residual block")
+    return widths, levels
+
+
+def _way_up(shapes: ShapesByName, prefix: str) -> list[list[int]]:
+    """The same of the levels on the way up, which end in an upsampling."""
+    levels: list[list[int]] = [[]]
+    block = 0
+    while f"{prefix}output_blocks.{block}.0.in_layers.2.weight" in shapes:
+        name = f"{prefix}output_blocks.{block}."
+        levels[-1].append(shapes.count(name + "1.transformer_blocks.{}.attn2.to_k.weight"))
+        if f"{name}1.conv.weight" in shapes or f"{name}2.conv.weight" in shapes:
+            levels.append([])
+        block += 1
+    return levels
+
+
+def _depth(shapes: ShapesByName, level: list[int]) -> Depth | None:
+    """None where no residual block of a level has a transformer."""
+    if not any(level):
+        return None
+    if not all(level):
+        raise shapes.fail(f"a level has transformers of {level} blocks; all residual blocks or none must have one")
+    return level[0] if len(set(level)) == 1 else tuple(level)
+
+
+def _middle(shapes: ShapesByName, prefix: str, *, attends: bool) -> str | None:
+    if attends:
+        return CROSS_MID
+    return "UNetMidBlock2D" if f"{prefix}middle_block.0.in_layers.2.weight" in shapes else None
 
 
 def read_vae(shapes: ShapesByName, prefix: str) -> AutoencoderKLConfig:

@@ -8,9 +8,17 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+MAX_TENSORS = 100_000
+"""As in a file of weights: a network of more is none, and would fill the memory with nothing but its modules."""
+
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves out `init.normal_`: there is nothing to fill, yet torch imports its compiler for it, which takes 2 s."""
+    """Leaves out `init.normal_`: there is nothing to fill, yet torch imports its compiler for it, which takes 2 s.
+    Counts what is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = 0
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -18,6 +26,10 @@ class _Undrawn(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is nn.init.normal_:
             return args[0] if args else kwargs["tensor"]
+        if func is torch.empty:
+            self.made += 1
+            if self.made > MAX_TENSORS:
+                raise ValueError(f"more than {MAX_TENSORS} tensors")
         return func(*args, **kwargs)
 
 

@@ -35,8 +35,13 @@ class UNetConfig(ModelConfig):
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
     down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",)
     up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3
-    layers_per_block: int = 2
-    transformer_layers_per_block: int | tuple[int, ...] = 1
+    mid_block_type: str | None = "UNetMidBlock2DCrossAttn"
+    """The coarsest level: residual, attention, residual; `UNetMidBlock2D`: one residual block; None: nothing there."""
+    layers_per_block: int | tuple[int, ...] = 2
+    transformer_layers_per_block: int | tuple[int | tuple[int, ...], ...] = 1
+    """Blocks in each spatial transformer: one number for all, a level, or a residual block of a level."""
+    reverse_transformer_layers_per_block: tuple[int | tuple[int, ...], ...] | None = None
+    """The same on the way up, from the coarsest level on, where it is not the way down reversed."""
     attention_head_dim: int | tuple[int, ...] = 8
     """Despite its published name this is the number of heads, one for all levels or one a level."""
     cross_attention_dim: int = 768
@@ -56,7 +61,8 @@ class UNetConfig(ModelConfig):
 
     fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "act_fn": ("silu", "swish"),
-        "mid_block_type": ("UNetMidBlock2DCrossAttn",),
+        "mid_block_type": ("UNetMidBlock2DCrossAttn", "UNetMidBlock2D", None),
+        "mid_block_only_cross_attention": (None, False),
         "mid_block_scale_factor": (1, 1.0),
         "downsample_padding": (1,),
         "conv_in_kernel": (3,),
@@ -82,9 +88,7 @@ class UNetConfig(ModelConfig):
             "time_embedding_dim",
             "time_embedding_act_fn",
             "timestep_post_act",
-            "mid_block_only_cross_attention",
             "cross_attention_norm",
-            "reverse_transformer_layers_per_block",
         ),
         (None,),
     )
@@ -97,10 +101,72 @@ class UNetConfig(ModelConfig):
         value = self.attention_head_dim
         return value if isinstance(value, int) else value[level]
 
-    def depth(self, level: int) -> int:
-        """Transformer blocks in each spatial transformer at `level`."""
-        value = self.transformer_layers_per_block
+    def layers(self, level: int) -> int:
+        """Residual blocks at `level` on the way down; on the way up it has one more."""
+        value = self.layers_per_block
         return value if isinstance(value, int) else value[level]
+
+    def down_depths(self, level: int) -> tuple[int, ...]:
+        """Transformer blocks after each residual block at `level` on the way down."""
+        return _each(self.transformer_layers_per_block, level, self.layers(level))
+
+    def up_depths(self, level: int) -> tuple[int, ...]:
+        """Transformer blocks after each residual block at `level` on the way up."""
+        if self.reverse_transformer_layers_per_block is not None:
+            position = len(self.block_out_channels) - 1 - level
+            return _each(self.reverse_transformer_layers_per_block, position, self.layers(level) + 1)
+        return _each(self.transformer_layers_per_block, level, self.layers(level) + 1)
+
+    @property
+    def mid_cross(self) -> bool:
+        """Whether the coarsest level attends to the text."""
+        return self.mid_block_type == CROSS_MID
+
+    @property
+    def mid_depth(self) -> int:
+        """Transformer blocks in the middle, where it attends to the text."""
+        value = self.transformer_layers_per_block
+        own = value if isinstance(value, int) else value[-1]
+        return own if isinstance(own, int) else own[0]
+
+
+CROSS_MID = "UNetMidBlock2DCrossAttn"
+KINDS = {
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+}
+
+
+def _each(value: int | tuple[int | tuple[int, ...], ...], level: int, count: int) -> tuple[int, ...]:
+    """The numbers of one level, one for each of its `count` residual blocks."""
+    own = value if isinstance(value, int) else value[level]
+    if isinstance(own, int):
+        return (own,) * count
+    if len(own) != count:
+        raise ValueError(f"{len(own)} depths of transformers {list(own)} for {count} residual blocks of a level")
+    return own
+
+
+def _check(config: UNetConfig) -> None:
+    """Whether what is given by level is given for each.
+
+    Raises:
+        ValueError: it is not, or a block is of a kind that is not known here.
+    """
+    levels = len(config.block_out_channels)
+    for key in (
+        *KINDS,
+        "layers_per_block",
+        "transformer_layers_per_block",
+        "reverse_transformer_layers_per_block",
+        "attention_head_dim",
+    ):
+        value = getattr(config, key)
+        if isinstance(value, tuple) and len(value) != levels:
+            raise ValueError(f"{key} has {len(value)} values for {levels} levels")
+    for key, known in KINDS.items():
+        if unknown := [kind for kind in getattr(config, key) if kind not in known]:
+            raise ValueError(f"a {unknown[0]!r} in {key}, only {' or '.join(known)}")
 
 
 GUIDANCE_UNIT = 1000.0
@@ -108,16 +174,18 @@ GUIDANCE_UNIT = 1000.0
 
 
 class Level(nn.Module):
-    """One resolution on the way down or up: residual blocks, each followed by cross-attention where configured."""
+    """One resolution, down or up: residual blocks, each followed by a transformer where there are `depths`."""
 
-    def __init__(self, config: UNetConfig, level: int, widths_in: list[int], width: int, *, cross: bool) -> None:
+    def __init__(
+        self, config: UNetConfig, level: int, widths_in: list[int], width: int, depths: tuple[int, ...]
+    ) -> None:
         super().__init__()
         time = 4 * config.block_out_channels[0]
         self.resnets = nn.ModuleList(
             ResnetBlock(c, width, time_channels=time, groups=config.norm_num_groups, eps=config.norm_eps)
             for c in widths_in
         )
-        self.attentions = nn.ModuleList(_transformer(config, level) for _ in widths_in if cross)
+        self.attentions = nn.ModuleList(_transformer(config, level, depth) for depth in depths)
         self.downsamplers = nn.ModuleList()
         self.upsamplers = nn.ModuleList()
 
@@ -127,11 +195,11 @@ class Level(nn.Module):
         return self.attentions[i](x, context) if self.attentions else x
 
 
-def _transformer(config: UNetConfig, level: int) -> SpatialTransformer:
+def _transformer(config: UNetConfig, level: int, depth: int) -> SpatialTransformer:
     return SpatialTransformer(
         config.block_out_channels[level],
         config.heads(level),
-        config.depth(level),
+        depth,
         config.cross_attention_dim,
         linear=config.use_linear_projection,
         groups=config.norm_num_groups,
@@ -139,20 +207,24 @@ def _transformer(config: UNetConfig, level: int) -> SpatialTransformer:
 
 
 class MidBlock(nn.Module):
-    """The coarsest level: residual, attention, residual."""
+    """The coarsest level: residual, and where configured attention, residual."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         width, time = config.block_out_channels[-1], 4 * config.block_out_channels[0]
+        cross = config.mid_cross
         self.resnets = nn.ModuleList(
             ResnetBlock(width, width, time_channels=time, groups=config.norm_num_groups, eps=config.norm_eps)
-            for _ in range(2)
+            for _ in range(2 if cross else 1)
         )
-        self.attentions = nn.ModuleList([_transformer(config, len(config.block_out_channels) - 1)])
+        level = len(config.block_out_channels) - 1
+        self.attentions = nn.ModuleList([_transformer(config, level, config.mid_depth)] if cross else [])
 
     def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
-        x = self.attentions[0](self.resnets[0](x, time), context)
-        return self.resnets[1](x, time)
+        x = self.resnets[0](x, time)
+        if self.attentions:
+            x = self.resnets[1](self.attentions[0](x, context), time)
+        return x
 
 
 class UNet(nn.Module):
@@ -160,8 +232,9 @@ class UNet(nn.Module):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
+        _check(config)
         self.config = config
-        widths, layers = config.block_out_channels, config.layers_per_block
+        widths = config.block_out_channels
         time = 4 * widths[0]
         self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(widths[0], time, config.time_cond_proj_dim)
@@ -172,9 +245,8 @@ class UNet(nn.Module):
         skips = [widths[0]]  # the widths that the way up will find, in the order they are laid down
         width = widths[0]
         for i, kind in enumerate(config.down_block_types):
-            level = Level(
-                config, i, [width] + [widths[i]] * (layers - 1), widths[i], cross=kind.startswith("CrossAttn")
-            )
+            layers, depths = config.layers(i), config.down_depths(i) if kind.startswith("CrossAttn") else ()
+            level = Level(config, i, [width] + [widths[i]] * (layers - 1), widths[i], depths)
             width = widths[i]
             skips += [width] * layers
             if i < len(widths) - 1:
@@ -182,16 +254,17 @@ class UNet(nn.Module):
                 skips.append(width)
             self.down_blocks.append(level)
 
-        self.mid_block = MidBlock(config)
+        self.mid_block = None if config.mid_block_type is None else MidBlock(config)
 
         self.up_blocks = nn.ModuleList()
         for position, kind in enumerate(config.up_block_types):
             i = len(widths) - 1 - position
             widths_in = []
-            for _ in range(layers + 1):
+            for _ in range(config.layers(i) + 1):
                 widths_in.append(width + skips.pop())
                 width = widths[i]
-            level = Level(config, i, widths_in, width, cross=kind.startswith("CrossAttn"))
+            depths = config.up_depths(i) if kind.startswith("CrossAttn") else ()
+            level = Level(config, i, widths_in, width, depths)
             if i > 0:
                 level.upsamplers.append(Upsample(width))
             self.up_blocks.append(level)
@@ -218,7 +291,8 @@ class UNet(nn.Module):
             for downsample in level.downsamplers:
                 x = downsample(x)
                 skips.append(x)
-        x = self.mid_block(x, time, tokens)
+        if self.mid_block is not None:
+            x = self.mid_block(x, time, tokens)
         for level in cast("list[Level]", self.up_blocks):
             for i in range(len(level.resnets)):
                 x = level.layer(i, torch.cat([x, skips.pop()], dim=1), time, tokens)

@@ -39,6 +39,8 @@ def steered(
         if not isinstance(network, UNet):
             raise RequestError("freeu and pag change a U-Net, which this model has none of; leave them out")
         unet = network
+        if request.pag and not unet.config.mid_cross:
+            raise RequestError("pag changes the attention in the middle of a U-Net, which this model has none of")
         if request.freeu:
             hooks.append(lambda: freeu(unet, request.freeu))
     worse = None

@@ -212,6 +212,7 @@ class DenoiserTask:
         ]
         sigma = self.draw(len(indices), rng)
         assert isinstance(model, TextToImage)
+        assert model.unet.mid_block is not None
         with overheard(model.unet.mid_block) as heard:
             errors, estimates = self._denoised(model, self._batch(indices, rng), texts, sigma, rng)
         losses = {"denoising": errors.mean()}

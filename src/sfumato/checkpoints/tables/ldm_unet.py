@@ -22,7 +22,6 @@ FIXED = {
     "time_embed.0": "time_embedding.linear_1",
     "time_embed.2": "time_embedding.linear_2",
     "input_blocks.0.0": "conv_in",
-    "middle_block.1": "mid_block.attentions.0",
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
 }
@@ -39,12 +38,15 @@ def table(config: UNetConfig, file: str = "model.diffusion_model.", model: str =
         pairs |= {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2"}
     if config.time_cond_proj_dim is not None:
         pairs["time_embed.cond_proj"] = "time_embedding.cond_proj"
-    residual("middle_block.0", "mid_block.resnets.0")
-    residual("middle_block.2", "mid_block.resnets.1")
+    if config.mid_block_type is not None:
+        residual("middle_block.0", "mid_block.resnets.0")
+    if config.mid_cross:
+        pairs["middle_block.1"] = "mid_block.attentions.0"
+        residual("middle_block.2", "mid_block.resnets.1")
     last = len(config.block_out_channels) - 1
     block = 1
     for level, kind in enumerate(config.down_block_types):
-        for i in range(config.layers_per_block):
+        for i in range(config.layers(level)):
             residual(f"input_blocks.{block}.0", f"down_blocks.{level}.resnets.{i}")
             if kind.startswith("CrossAttn"):
                 pairs[f"input_blocks.{block}.1"] = f"down_blocks.{level}.attentions.{i}"
@@ -55,7 +57,7 @@ def table(config: UNetConfig, file: str = "model.diffusion_model.", model: str =
     block = 0
     for level, kind in enumerate(config.up_block_types):
         cross = kind.startswith("CrossAttn")
-        for i in range(config.layers_per_block + 1):
+        for i in range(config.layers(last - level) + 1):
             residual(f"output_blocks.{block}.0", f"up_blocks.{level}.resnets.{i}")
             if cross:
                 pairs[f"output_blocks.{block}.1"] = f"up_blocks.{level}.attentions.{i}"
