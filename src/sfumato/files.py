@@ -5,8 +5,19 @@ import contextlib
 import errno
 import hashlib
 import os
+import platform
+import re
 import secrets
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from sfumato.errors import OutputError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a system says where there is no room for a file."""
 
 
 def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
@@ -19,9 +30,18 @@ def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
         FileExistsError: when it exists and is not to be replaced.
         OSError: when the folder is missing, not writable or full; nothing is left behind.
     """
+    with whole_file(path, replace=replace) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """A file to be written that takes the name `path` when it is complete and synced; see `write_atomic`."""
     temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
     try:
-        _write_synced(temporary, data)
+        with _created(temporary) as file:
+            yield file
+            _sync(file)
         if replace:
             temporary.replace(path)
         else:
@@ -29,6 +49,101 @@ def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(final: Path) -> Iterator[Path]:
+    """A folder to be filled that takes the name `final` (and the place of an older one) when it is complete and synced.
+
+    Raises:
+        OutputError: it cannot be written; an older folder is untouched then, and nothing else is left.
+    """
+    temporary, old = (final.with_name(f".{final.name}.{end}") for end in ("tmp", "old"))
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_dir():
+                _sync_folder(path)
+            else:
+                path.chmod(0o644)  # safetensors writes for the owner alone
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        _sync_folder(temporary)
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            final.rename(old)
+            temporary.rename(final)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(final)
+        _sync_folder(final.parent)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if (refusal := _system_error(error)) is not None:
+            raise cannot_write(final, refusal) from error
+        raise
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """What to say where the system does not let a file be written."""
+    remedy = "free space and run it again" if error.errno in FULL else "check the path and its permissions"
+    return OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """What the system said, if it is the system's error: safetensors has it in a text of its own."""
+    if isinstance(error, OSError):
+        return error
+    found = (
+        re.search(r"I/O error: (.*) \(os error (\d+)\)", str(error)) if "Safetensor" in type(error).__name__ else None
+    )
+    return OSError(int(found[2]), found[1]) if found else None
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """While the context lasts, the file `path` is this process's and says so; the system lets go of it when a process
+    ends in whatever way, so that none is held by the dead.
+
+    Raises:
+        BlockingIOError: another process holds it; `strerror` is what it has written, its number and its machine.
+        OSError: it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(path.open("a+"))
+            if not _locked(file.fileno()):
+                file.seek(0)
+                raise BlockingIOError(errno.EAGAIN, file.read().strip() or "another process", str(path))
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                break  # else its last holder has just removed it
+        try:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows removes no open file
+                path.unlink()
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether the lock of an open file is ours now. A file system without locks gives it to everybody."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far from what others read
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
+    return True
 
 
 def probe(folder: Path, size: int = 65536) -> None:
@@ -39,17 +154,22 @@ def probe(folder: Path, size: int = 65536) -> None:
     """
     temporary = folder / f".{secrets.token_hex(6)}.tmp"
     try:
-        _write_synced(temporary, bytes(size))
+        with _created(temporary) as file:
+            file.write(bytes(size))
+            _sync(file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def _created(path: Path) -> BinaryIO:
+    """A new file, open to be written."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no Path
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
+    return open(descriptor, "wb")  # noqa: PTH123 - a descriptor has no Path
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def move_new(temporary: Path, path: Path) -> None:

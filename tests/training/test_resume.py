@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from sfumato.errors import DivergedError, TrainingError, UnknownNameError
-from sfumato.files import sha256
+from sfumato.files import held, sha256
 from sfumato.training.checkpoint import load_latest
 from sfumato.training.run import train
+from sfumato.training.tracking import read_log
 from tests.training.conftest import adversarial_toml, autoencoder_toml, denoiser_toml
 
 KILLED = """
@@ -63,6 +65,30 @@ def test_autoencoder_resumes_exactly(autoencoder: Path) -> None:
     train(autoencoder / "run.toml", autoencoder / "killed")
     name = "checkpoints/00000006/state.safetensors"
     assert sha256(autoencoder / "killed" / name) == sha256(autoencoder / "straight" / name)
+    lines = map(json.loads, (autoencoder / "killed" / "log.jsonl").read_text().splitlines())
+    assert [line["step"] for line in lines if "train/loss" in line] == [1, 2, 3, 4, 5, 6], "no step stands twice"
+
+
+def test_what_a_kill_took_after_a_checkpoint_is_made_up_for(autoencoder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(autoencoder / "straight", run)
+    sheet, log = run / "sheets" / "00000006.png", (run / "log.jsonl").read_text()
+    sheet.unlink()
+    kept = [line for line in log.splitlines(keepends=True) if not ('"step": 6' in line and "validation" in line)]
+    (run / "log.jsonl").write_text("".join(kept) + '{"step": 6, "elap')
+    train(autoencoder / "run.toml", run)
+    assert sheet.is_file()
+    last = read_log(run)[-1]
+    assert last["validation/loss"] == read_log(autoencoder / "straight")[-1]["validation/loss"]
+
+
+def test_one_run_folder_one_process(autoencoder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with held(run / "lock"), pytest.raises(TrainingError) as caught:
+        train(autoencoder / "run.toml", run)
+    assert f"{run} is being trained by process {os.getpid()} on " in str(caught.value)
+    assert [path.name for path in run.iterdir()] == []
 
 
 def test_a_contest_resumes_exactly(squares: Path, classifier: Path, tmp_path: Path) -> None:
@@ -129,7 +155,7 @@ def test_a_contest_is_another_configuration(squares: Path, classifier: Path, aut
 def test_divergence_stops_and_keeps_the_last_good_weights(squares: Path, tmp_path: Path) -> None:
     toml = tmp_path / "run.toml"
     toml.write_text(autoencoder_toml(squares, steps=40, precision="fp32", clip=1e30, learning_rate=1e25))
-    with pytest.raises(DivergedError, match="non-finite"):
+    with pytest.raises(DivergedError, match="non-finite .*; there is no checkpoint from before that"):
         train(toml, tmp_path / "run")
     snapshot = load_latest(tmp_path / "run")
     assert snapshot is None or max(float(v.abs().max()) for v in snapshot.tensors.values()) < 100

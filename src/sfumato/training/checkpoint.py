@@ -5,17 +5,14 @@ of the former. It is written under a temporary name, synced and renamed, so it e
 """
 
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -23,7 +20,7 @@ from sfumato.checkpoints.folder import part_file
 from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import TrainingError
-from sfumato.files import sha256
+from sfumato.files import sha256, whole_folder
 
 
 @dataclass
@@ -34,41 +31,18 @@ class Snapshot:
     facts: dict[str, Any]
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def save(run: Path, snapshot: Snapshot, keep: int = 2) -> Path:
     """Write the checkpoint and drop all but the newest `keep`.
 
     Raises:
-        TrainingError: when it cannot be written (disk full, no permission); older checkpoints are untouched.
+        OutputError: when it cannot be written (disk full, no permission); older checkpoints are untouched.
     """
-    folder = run / "checkpoints"
-    final = folder / f"{snapshot.facts['step']:08d}"
-    temporary = folder / f".{final.name}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        weights = temporary / "state.safetensors"
+    final = run / "checkpoints" / f"{snapshot.facts['step']:08d}"
+    with whole_folder(final) as folder:
+        weights = folder / "state.safetensors"
         save_file({k: v.detach().contiguous() for k, v in snapshot.tensors.items()}, weights)
-        _sync(weights)
         facts = snapshot.facts | {"sha256": sha256(weights)}
-        (temporary / "state.json").write_text(json.dumps(facts, indent=1))
-        _sync(temporary / "state.json")
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.rename(final)
-        _sync(folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise TrainingError(
-            f"cannot write checkpoint {final}: {error.strerror}; free space and run it again"
-        ) from error
+        (folder / "state.json").write_text(json.dumps(facts, indent=1))
     for old in _folders(run)[:-keep]:
         shutil.rmtree(old)
     return final
@@ -115,37 +89,6 @@ def drop_latest(run: Path) -> None:
     """Remove the newest checkpoint, which turned out to be of no use."""
     for folder in _folders(run)[-1:]:
         shutil.rmtree(folder)
-
-
-@contextmanager
-def whole_folder(final: Path) -> Iterator[Path]:
-    """A folder to be filled that takes the name `final` (and the place of an older one) when it is complete.
-
-    Raises:
-        TrainingError: when it cannot be written; an older folder is untouched then.
-    """
-    temporary = final.with_name(f".{final.name}.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        for path in (p for p in temporary.rglob("*") if p.is_file()):
-            path.chmod(0o644)  # safetensors writes for the owner alone
-            _sync(path)
-        if final.exists():
-            old = final.with_name(f".{final.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            final.rename(old)
-            temporary.rename(final)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(final)
-        _sync(final.parent)
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError | SafetensorError):
-            raise TrainingError(f"cannot write {final}: {error}; free space and run it again") from error
-        raise
 
 
 def pack_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

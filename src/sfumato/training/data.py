@@ -22,6 +22,7 @@ from rich.progress import track
 from torch import Tensor
 
 from sfumato.errors import TrainingError
+from sfumato.files import whole_file
 
 Attributes = Mapping[str, Any]
 Caption = Callable[[Attributes, random.Random], str]
@@ -186,18 +187,14 @@ def cached(path: Path, count: int, make: Callable[[Int[Tensor, " b"]], Tensor], 
     """What `make` gives for pictures 0 to `count`, in bfloat16 where that is quicker, as a float16 memory map; computed
     when `path` is not there."""
     if not path.is_file():
-        temporary = path.with_suffix(".tmp")
-        cache: np.memmap | None = None
-        for part in track(torch.arange(count).split(32), description=description):
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                made = make(part).half().numpy()
-            if cache is None:
-                shape = (count, *made.shape[1:])
-                cache = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            cache[part.numpy()] = made
-        assert cache is not None
-        cache.flush()
-        temporary.rename(path)
+        with whole_file(path) as file:  # not a map, which a full disk ends with a signal
+            for part in track(torch.arange(count).split(32), description=description):
+                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                    made = make(part).half().contiguous().numpy()
+                if file.tell() == 0:
+                    form = {"descr": made.dtype.str, "fortran_order": False, "shape": (count, *made.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, form)
+                file.write(made.tobytes())
     return np.load(path, mmap_mode="r")
 
 

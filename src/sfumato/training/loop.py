@@ -25,20 +25,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from sfumato.errors import DivergedError
+from sfumato.files import whole_folder
 from sfumato.training.checkpoint import (
     Snapshot,
     drop_latest,
+    latest_facts,
     load_latest,
     pack_optimizer,
     save,
     unpack_optimizer,
-    whole_folder,
 )
 from sfumato.training.data import Order, generator_for
 from sfumato.training.ema import EMA
 from sfumato.training.optim import Muon, Spread, build_optimizers, rate
 from sfumato.training.parallel import Crew, Share
-from sfumato.training.tracking import Tracker, plot
+from sfumato.training.tracking import Tracker, plot, silent_threads
 
 EXTENDABLE = frozenset(
     {
@@ -254,7 +255,8 @@ def fit(
     more, in another process; only `processes` above 1 need it. Returns the last validation.
 
     Raises:
-        TrainingError: a checkpoint cannot be read or written.
+        TrainingError: a checkpoint cannot be read.
+        OutputError: a checkpoint or the export cannot be written.
         DivergedError: after ten non-finite steps in a row; the last good checkpoint stays.
     """
     state = State(networks_of(task, config), config)
@@ -263,12 +265,27 @@ def fit(
     latest: dict[str, float] = {}
     bad, confirmed = 0, True  # a checkpoint is confirmed by a finite step after it
     with (
-        closing(Tracker(run, config.wandb)) as tracker,
+        silent_threads(),
+        closing(Tracker(run, config.wandb, state.step)) as tracker,
         _progress(console) as progress,
         Crew(_trained(state.networks), config.processes, again and partial(enlist, again, config)) as crew,
     ):
         state.spread(crew.map)
         bar = progress.add_task(run.name, total=config.steps, completed=state.step, note="")
+
+        def look(*, validated: bool, drawn: bool) -> None:
+            """Validate and draw a sheet where that is due and not done."""
+            last = state.step == config.steps
+            if not validated and (state.step % config.validate_every == 0 or last):
+                values = task.validate(state.ema.model)
+                latest.update(values)
+                tracker.scalars(state.step, {f"validation/{k}": v for k, v in values.items()})
+                progress.console.print(state.step, {k: round(v, 5) for k, v in values.items()})
+            if not drawn and (state.step % config.sheet_every == 0 or last):
+                tracker.sheet(state.step, task.sheet(state.ema.model))
+
+        if state.step:  # a process may have died between its checkpoint and these
+            look(validated=tracker.validated, drawn=tracker.sheet_file(state.step).is_file())
         since, counted = time.monotonic(), 0
         while state.step < config.steps:
             factor = rate(state.step, shape=config.shape, steps=config.steps, warmup=config.warmup, decay=config.decay)
@@ -284,9 +301,10 @@ def fit(
                 if bad == MAX_BAD_STEPS:
                     if not confirmed:
                         drop_latest(run)
+                    kept = "there is no checkpoint" if latest_facts(run) is None else "the last checkpoint is"
                     raise DivergedError(
-                        f"{bad} non-finite steps in a row at step {state.step} of {run}; its last checkpoint is from "
-                        "before that: begin a new run with a lower learning_rate"
+                        f"{bad} non-finite steps in a row at step {state.step} of {run}; {kept} from before that; "
+                        "begin a new run with a lower learning_rate"
                     )
             for optimizer in state.optimizers:
                 optimizer.zero_grad(set_to_none=True)
@@ -307,12 +325,7 @@ def fit(
             if bad == 0 and (state.step % config.save_every == 0 or last):
                 save(run, state.snapshot(identity), config.keep)
                 confirmed = False
-            if state.step % config.validate_every == 0 or last:
-                latest = task.validate(state.ema.model)
-                tracker.scalars(state.step, {f"validation/{k}": v for k, v in latest.items()})
-                progress.console.print(state.step, {k: round(v, 5) for k, v in latest.items()})
-            if state.step % config.sheet_every == 0 or last:
-                tracker.sheet(state.step, task.sheet(state.ema.model))
+            look(validated=False, drawn=False)
             progress.update(bar, completed=state.step)
             on_step(state.step)
     plot(run, run / "loss.png")

@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from sfumato.errors import TrainingError
-from sfumato.training.checkpoint import whole_folder
+from sfumato.files import whole_folder
 from sfumato.training.decoding import MAX_PIXELS, Change, Crop, Reason, Unfit, fingerprint, squared, upright
 from sfumato.training.sources import Candidate, candidates
 
@@ -89,7 +89,8 @@ def prepare(source: Path, out: Path, options: Intake, *, track: Track = iter) ->
         track: wraps the pictures as they are read, to show progress.
 
     Raises:
-        TrainingError: no source, no usable picture in it, or `out` is there already or cannot be written.
+        TrainingError: no source, no usable picture in it, or `out` is there already.
+        OutputError: `out` cannot be written.
     """
     if out.exists():
         raise TrainingError(f"{out} is there already; remove it or choose another folder")

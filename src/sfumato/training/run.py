@@ -3,7 +3,8 @@
 import importlib.util
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from sfumato.errors import TrainingError, UnknownNameError
+from sfumato.files import FULL, cannot_write, held
 from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
 from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
@@ -62,18 +64,39 @@ def train(path: Path, run: Path | None = None) -> Path:
     Returns the folder of the exported component.
 
     Raises:
-        TrainingError: a bad configuration, missing data, or a run that was begun with another configuration.
+        TrainingError: a bad configuration, missing data, a run that was begun with another configuration, or one that
+            another process trains.
+        OutputError: the run's folder cannot be written; what was there before stays.
     """
     require_extra()
     keep_freed_memory()
+    config = read_config(path)
     folder = run if run is not None else Path("runs") / path.stem
-    config = _with_precision(read_config(path), folder)
-    again = partial(TASKS[config.task][1], config, folder)
-    task = again()
-    identity = {**config.model_dump(mode="json"), "content": task.content}
-    _check_identity(folder, identity, defaults(type(config)))
-    fit(task, config.loop, folder, identity=identity, again=again)
+    with _alone(folder):
+        config = _with_precision(config, folder)
+        again = partial(TASKS[config.task][1], config, folder)
+        task = again()
+        identity = {**config.model_dump(mode="json"), "content": task.content}
+        _check_identity(folder, identity, defaults(type(config)))
+        fit(task, config.loop, folder, identity=identity, again=again)
     return folder / "export"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder of a run, made where it is not there, for this process alone."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with held(folder / "lock"):
+            yield
+    except BlockingIOError as error:
+        raise TrainingError(
+            f"{folder} is being trained by {error.strerror}; wait for it, stop it, or choose another run folder"
+        ) from None
+    except OSError as error:
+        if error.filename and error.errno not in FULL:
+            raise
+        raise cannot_write(Path(error.filename or folder), error) from error
 
 
 def _with_precision(config: Run, folder: Path) -> Run:

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from sfumato.errors import TrainingError
-from sfumato.training.checkpoint import whole_folder
+from sfumato.files import whole_folder
 from sfumato.training.data import Attributes, Pictures
 
 
@@ -20,7 +20,8 @@ def write_shards(pictures: Pictures, out: Path, *, per_shard: int = 1000) -> lis
     """Write the new folder `out` of tars, the same bytes for the same data, and return them.
 
     Raises:
-        TrainingError: when `out` is there already or cannot be written, or `per_shard` is not positive.
+        TrainingError: when `out` is there already, or `per_shard` is not positive.
+        OutputError: when `out` cannot be written.
     """
     if out.exists():
         raise TrainingError(f"{out} is there already; remove it or choose another folder")

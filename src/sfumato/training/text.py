@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from sfumato.checkpoints.save import save_part
 from sfumato.errors import TrainingError
-from sfumato.files import sha256
+from sfumato.files import sha256, whole_folder
 from sfumato.images import to_pil
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.training.checkpoint import take_over, whole_folder
+from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Attributes, Order, Pictures, generator_for, import_caption, shares_of
 from sfumato.training.heads import Questions, error, rights
 from sfumato.training.loop import LoopConfig

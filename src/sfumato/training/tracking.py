@@ -1,8 +1,11 @@
 """What a run writes for people: a JSON line a record, sheets as PNG, a loss plot, and boards: TensorBoard, W&B."""
 
+import io
 import json
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from sfumato.errors import TrainingError
+from sfumato.files import write_atomic
 
 
 class Board(Protocol):
@@ -54,6 +58,17 @@ class TensorBoard:
         self.writer.close()
 
 
+@contextmanager
+def silent_threads() -> Iterator[None]:
+    """Where a disk is full, TensorBoard's thread says so by a traceback of its own, besides raising it in ours."""
+    before = threading.excepthook
+    threading.excepthook = lambda given: None if isinstance(given.exc_value, OSError) else before(given)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 class WeightsAndBiases:
     """A run of a Weights & Biases project; asked for by `wandb` in the configuration, since it talks to a network.
 
@@ -85,13 +100,21 @@ class WeightsAndBiases:
 class Tracker:
     """One run's record in `folder`: `log.jsonl`, `sheets/*.png`, and boards to watch it on.
 
+    Args:
+        step: where the run goes on; what a process that died logged of later steps is dropped, as they come again.
+
     Raises:
         TrainingError: Weights & Biases is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, wandb: str | None = None) -> None:
+    def __init__(self, folder: Path, wandb: str | None = None, step: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        records = [record for record in _records(folder) if record["step"] <= step]
+        self.validated = any(r["step"] == step and any(name.startswith("validation/") for name in r) for r in records)
+        """Whether the log has a validation of the step where the run goes on."""
+        if records or (folder / "log.jsonl").is_file():
+            write_atomic(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in records).encode())
         self.boards: list[Board] = [TensorBoard(folder / "tensorboard")]
         if wandb is not None:
             self.boards.append(WeightsAndBiases(folder, wandb))
@@ -114,11 +137,15 @@ class Tracker:
             board.text(step, "warning", text)
         self._log(step, {"warning": text})
 
+    def sheet_file(self, step: int) -> Path:
+        """Where the picture of the state at `step` is kept."""
+        return self.folder / "sheets" / f"{step:08d}.png"
+
     def sheet(self, step: int, image: Image.Image) -> Path:
         """Keep a picture of the state at `step`."""
-        path = self.folder / "sheets" / f"{step:08d}.png"
+        path = self.sheet_file(step)
         path.parent.mkdir(exist_ok=True)
-        image.save(path)
+        write_atomic(path, _encoded(image))
         for board in self.boards:
             board.picture(step, "sheet", image)
         return path
@@ -129,11 +156,24 @@ class Tracker:
             board.close()
 
 
+def _encoded(image: Image.Image) -> bytes:
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+def _records(folder: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log that are whole: a process may have died, or a disk been full, in the middle of the last."""
+    file = folder / "log.jsonl"
+    for line in file.read_text().splitlines() if file.is_file() else ():
+        with suppress(ValueError):
+            yield json.loads(line)
+
+
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The records of a run in the order of their steps; a step run twice (after a resume) counts once, the later."""
+    """The records of a run, one a step, in the order of the steps."""
     records: dict[int, dict[str, Any]] = {}
-    for line in (folder / "log.jsonl").read_text().splitlines():
-        record = json.loads(line)
+    for record in _records(folder):
         records[record["step"]] = records.get(record["step"], {}) | record
     return [records[step] for step in sorted(records)]
 
@@ -155,5 +195,7 @@ def plot(folder: Path, target: Path) -> None:
     axes.set(xlabel="step", ylabel="loss", yscale="linear" if signed else "log", title=folder.name)
     axes.legend()
     axes.grid(alpha=0.3, which="both")
-    figure.savefig(target, dpi=120)
+    data = io.BytesIO()
+    figure.savefig(data, dpi=120, format=target.suffix.lstrip("."))
+    write_atomic(target, data.getvalue())
     plt.close(figure)
