@@ -52,7 +52,7 @@ Numerics = Literal["diffusers", "a1111"]
 
 GuidanceMethod = Literal["cfg", "cfgpp", "apg"]
 
-Syntax = Literal["a1111", "comfy", "compel", "plain"]
+Syntax = Literal["a1111", "comfy", "compel", "novelai", "plain"]
 
 Precision = Literal["auto", "bf16", "fp32", "fp16"]
 

@@ -70,6 +70,16 @@ def test_every_form_is_the_same_word(
     assert is_as_kept(studio.load(), before)
 
 
+def test_comfyui_calls_it_by_a_prefix(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("A1111", numbers(2, 16), tmp_path)
+    by_word = studio.txt2img("a fox, ugly", embeddings=[str(tmp_path / "ugly.pt")], **OPTIONS)
+    monkeypatch.setenv("SFUMATO_EMBEDDINGS", str(tmp_path))
+    by_prefix = studio.txt2img("a fox, (embedding:x/Ugly.pt:1.0)", prompt_syntax="comfy", **OPTIONS)
+    assert by_prefix[0].tobytes() == by_word[0].tobytes()
+    assert [*by_prefix.embedding_hashes] == ["ugly"]
+    assert studio.txt2img("a fox, ugly", prompt_syntax="comfy", **OPTIONS).embedding_hashes == {}
+
+
 def test_the_vectors_stand_where_the_word_stood(studio: Studio, tiny: Path, tmp_path: Path) -> None:
     """An embedding made of a word's own vectors is that word."""
     model = studio.load()

@@ -1,6 +1,8 @@
 """Windows of tokens, and what comes out of an encoder for them."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,8 +57,54 @@ def test_what_follows_a_near_comma_moves_on(before: int, expected: int) -> None:
     text = "cat " * before + "," + " dog" * 30
     chunks = pack(words(text), CLIP)
     assert [len(row) for row in inner(chunks.ids)] == [expected, before + 31 - expected]
-    hard = pack(words(text), CLIP, backtrack=0)
-    assert [len(row) for row in inner(hard.ids)] == [ROOM, before + 31 - ROOM]
+    full = pack(replace(words(text), packing="full"), CLIP)
+    assert [len(row) for row in inner(full.ids)] == [ROOM, before + 31 - ROOM]
+
+
+LONG = "stone " * 60 + ", " + "wave " * 30
+GIANT = "antidisestablishmentarianism"  # 6 tokens
+NUMBER = "1234567890"  # 10 tokens, one a digit
+
+
+@pytest.mark.parametrize(
+    ("syntax", "text", "windows"),
+    [
+        ("a1111", LONG, [61, 30]),
+        ("comfy", LONG, [75, 16]),
+        ("compel", LONG, [75, 16]),
+        ("comfy", "stone " * 72 + GIANT, [72, 6]),
+        ("comfy", "stone " * 72 + f"({GIANT}:1.2)", [72, 6]),
+        ("comfy", "stone " * 72 + NUMBER, [75, 7]),
+        ("compel", "stone " * 72 + GIANT, [75, 3]),
+    ],
+)
+def test_windows_end_where_the_syntaxes_own_program_ends_them(syntax: Syntax, text: str, windows: list[int]) -> None:
+    """The windows of `comfy` are those of ComfyUI's `SDTokenizer.tokenize_with_weights`."""
+    [wording] = reading(text, syntax).wordings
+    assert [len(row) for row in inner(pack(wording, CLIP).ids)] == windows
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("embedding:easyneg, blurry", [60000, 60001, *CLIP.words(", blurry")]),
+        ("a (embedding:styles/EasyNeg.safetensors:1.2)", [*CLIP.words("a"), 60000, 60001]),
+        ("embedding:none, blurry embedding:", CLIP.words(", blurry")),
+        ("easyneg blurry", CLIP.words("easyneg blurry")),
+    ],
+)
+def test_comfys_embeddings_are_called_by_their_prefix(text: str, expected: list[int]) -> None:
+    [wording] = reading(text, "comfy").wordings
+    vectors = {"easyneg": [60000, 60001], "EasyPos": [60002]}
+    assert inner(pack(wording, CLIP, embeddings=vectors).ids) == [expected]
+
+
+def test_comfys_unknown_embeddings_are_named(model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    said = reading("embedding:none, a fox, embedding:none", "comfy")
+    encode([said, said], [*model.texts.values()], emphasis="comfy")
+    assert [record.getMessage() for record in caplog.records] == [
+        "there is no embedding 'none' that fits; embedding:none is left out"
+    ]
 
 
 def test_weights_stay_with_their_words() -> None:
@@ -71,6 +119,7 @@ def test_a_break_starts_a_window() -> None:
     chunks = pack(words("a", "", "b", ""), CLIP)
     assert inner(chunks.ids) == [CLIP.words("a"), [], CLIP.words("b")]
     assert torch.equal(padded(chunks, 5, CLIP).ids[3:], CLIP(["", ""]))
+    assert [sorted(set(row)) for row in padded(chunks, 4, CLIP).segments.tolist()] == [[-1, 0], [-1], [-1, 2], [-1]]
     assert len(padded(chunks, 2, CLIP)) == 3
 
 
@@ -116,7 +165,7 @@ def encoded(model: Model, said: Reading, emphasis: Emphasis = "original", clip_s
 
 
 @pytest.mark.parametrize("text", ["", "a red fox", "a green house, red"])
-@pytest.mark.parametrize("syntax", ["a1111", "comfy", "compel", "plain"])
+@pytest.mark.parametrize("syntax", ["a1111", "comfy", "compel", "novelai", "plain"])
 @pytest.mark.parametrize("clip_skip", [1, 2])
 def test_a_plain_prompt_is_the_models_own_encoding(model: Model, text: str, syntax: Syntax, clip_skip: int) -> None:
     ours = encoded(model, reading(text, syntax), parse(text, syntax).emphasis, clip_skip)
@@ -133,24 +182,104 @@ def test_pooled_is_of_the_first_window(model: Model) -> None:
     torch.testing.assert_close(condition.tokens[:, length:], model.encode(["a house"]).tokens)
 
 
-def test_the_modes_of_emphasis(model: Model) -> None:
-    said = reading("a (red:1.5) fox BREAK a house")
-    plain = encoded(model, said, "ignore")
-    weights = pack(said.wordings[0], model.texts["text_encoder"].tokenizer).weights.flatten()[None, :, None]
-    assert set(weights.unique().tolist()) == {1.0, 1.5}
-    torch.testing.assert_close(encoded(model, said, "no_norm"), plain * weights)
-    half = model.texts["text_encoder"].tokenizer.length
-    original = encoded(model, said, "original")
-    torch.testing.assert_close(original[:, :half].mean(), plain[:, :half].mean())
-    scaled = plain[:, :half] * weights[:, :half]
-    torch.testing.assert_close(original[:, :half], scaled * plain[:, :half].mean() / scaled.mean())
-    assert torch.equal(original[:, half:], plain[:, half:])
-    nothing = model.encode([""]).tokens.repeat(1, 2, 1)
-    torch.testing.assert_close(encoded(model, said, "comfy"), nothing + weights * (plain - nothing))
+GOLDEN: list[tuple[Syntax, Emphasis, str, list[list[float]]]] = [
+    (
+        "a1111",
+        "original",
+        "a (red:1.5) [fox] BREAK a house",
+        [
+            [-1.2821, 0.5388, -0.1952, 0.3806],
+            [-1.4231, 1.1220, 0.5861, -0.6247],
+            [0.5862, 0.6654, -0.1116, -0.4843],
+            [0.6002, -0.2506, 1.1229, 0.0069],
+            [0.2652, 1.0571, -0.3376, -0.1331],
+        ],
+    ),
+    (
+        "a1111",
+        "no_norm",
+        "a (red:1.5) [fox] BREAK a house",
+        [
+            [-1.3149, 0.5526, -0.2002, 0.3903],
+            [-1.4595, 1.1507, 0.6011, -0.6406],
+            [0.6012, 0.6824, -0.1144, -0.4966],
+            [0.6156, -0.2570, 1.1516, 0.0071],
+            [0.2652, 1.0571, -0.3376, -0.1331],
+        ],
+    ),
+    (
+        "comfy",
+        "comfy",
+        "a (red:1.5) (fox:0.4) house",
+        [
+            [-1.5822, -0.1511, 0.0764, 0.9236],
+            [-0.8604, 1.7607, 0.3318, -1.2370],
+            [0.7885, -0.8344, 1.8138, -0.3181],
+            [0.5511, -0.2820, 1.2175, 0.0929],
+            [0.2784, 1.0342, -0.3071, -0.1106],
+        ],
+    ),
+    (
+        "compel",
+        "compel",
+        "a (red)1.5 (fox)0.4 house-",
+        [
+            [-1.5822, -0.1511, 0.0764, 0.9236],
+            [-0.8798, 1.7456, 0.3202, -1.2459],
+            [0.7152, -0.6824, 1.6075, -0.3647],
+            [0.5260, -0.2793, 1.2120, 0.0815],
+            [0.2793, 1.0393, -0.3081, -0.1189],
+        ],
+    ),
+]
+"""What the programs themselves make of these prompts with the tiny model's text encoder, `final_layer_norm.bias` set to
+0.25 (else its tokens have no mean): tokens 2 to 5 and the last, their first four numbers, of
+
+    encoder, tokenizer = CLIPTextModel.from_pretrained(tiny / "text_encoder"), CLIPTokenizer.from_pretrained(...)
+
+A1111 1.10: `prompt_parser.parse_prompt_attention`, a chunk for each part between BREAKs filled up with end tokens, and
+`sd_emphasis.EmphasisOriginal` (`EmphasisOriginalNoNorm`) on `encoder(ids).last_hidden_state`.
+ComfyUI: `ClipTokenWeightEncoder.encode_token_weights(SDTokenizer.tokenize_with_weights(prompt))`, `max_length` 16,
+`encode` being the encoder's `last_hidden_state`.
+compel 2.4: `Compel(tokenizer, encoder, truncate_long_prompts=False, split_long_text_mode=SplitLongTextMode.BRUTAL)`.
+"""
+
+
+@pytest.mark.parametrize(("syntax", "emphasis", "text", "expected"), GOLDEN, ids=[row[1] for row in GOLDEN])
+def test_the_modes_of_emphasis(
+    tiny: Path, syntax: Syntax, emphasis: Emphasis, text: str, expected: list[list[float]]
+) -> None:
+    with torch.inference_mode():
+        model = load_folder(tiny, dtype=torch.float32, device=torch.device("cpu"))
+        model.texts["text_encoder"].encoder.text_model.final_layer_norm.bias.fill_(0.25)
+        tokens = encoded(model, reading(text, syntax), emphasis)
+    assert parse(text, syntax).emphasis in (emphasis, "original")
+    torch.testing.assert_close(tokens[0, [2, 3, 4, 5, -1], :4], torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+def test_compel_lightens_words_of_each_prompt_over_its_windows(model: Model) -> None:
+    """Words of one weight are masked together, in whatever window they stand; each part of an `and` by itself."""
+    fox = "a red fox, a green house, a red house a green fox a a fox"
+    long = encoded(model, reading(f"({fox})0.4 red", "compel"), "compel")
+    part = model.texts["text_encoder"]
+    chunks = part.pack(reading(f"{fox} red", "compel").wordings[0])
+    mask = chunks.segments < 0
+    mask[1, -1] = True
+    red = chunks.ids == part.tokenizer.words("red")[0]
+    last = red.nonzero()[-1].tolist()
+    mask[last[0], last[1]] = True
+    share = math.tan(0.6 * math.pi / 2)
+    weights = torch.where(mask, 1.0, 0.4)[..., None]
+    nothing = part.run(part.tokenizer([""])).tokens
+    base, without = (nothing + weights * (part.run(chunks.ids, 1, seen).tokens - nothing) for seen in (None, mask))
+    torch.testing.assert_close(long[0], ((base + share * without) / (1 + share)).flatten(0, 1))
+    both = encoded(model, reading('("a (red)0.5 fox", "a green- house")' + ".and()", "compel"), "compel")
+    alone = [encoded(model, reading(text, "compel"), "compel") for text in ("a (red)0.5 fox", "a green- house")]
+    torch.testing.assert_close(both, torch.cat(alone, dim=1))
 
 
 def test_a_weight_of_nothing_stays_finite(model: Model) -> None:
-    modes: tuple[Emphasis, ...] = ("original", "no_norm", "comfy")
+    modes: tuple[Emphasis, ...] = ("original", "no_norm", "comfy", "compel")
     for mode in modes:
         assert bool(encoded(model, reading("(a red fox:0) (house:-3)"), mode).isfinite().all())
 
@@ -165,8 +294,8 @@ def test_conditions_of_unequal_length_share_a_batch(model: Model) -> None:
 
 def test_compels_blend_and_join(model: Model) -> None:
     fox, house = model.encode(["a red fox"]).tokens, model.encode(["a house"]).tokens
-    blend = encoded(model, reading('("a red fox", "a house").blend(3, 1)', "compel"), "comfy")
+    blend = encoded(model, reading('("a red fox", "a house").blend(3, 1)', "compel"), "compel")
     torch.testing.assert_close(blend, 0.75 * fox + 0.25 * house)
     nothing = model.encode([""]).tokens
-    joined = encoded(model, reading('("a red fox", "a house").and(1, 0.5)', "compel"), "comfy")
+    joined = encoded(model, reading('("a red fox", "a house").and(1, 0.5)', "compel"), "compel")
     torch.testing.assert_close(joined, torch.cat([fox, nothing + 0.5 * (house - nothing)], dim=1))

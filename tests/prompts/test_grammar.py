@@ -205,6 +205,23 @@ def test_comfy(text: str, expected: list[tuple[str, float]]) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (
+            "{{masterpiece}}, [[fog]], 1.5::lamp::",
+            [("masterpiece", 1.1025), (", ", 1.0), ("fog", 0.907), (", ", 1.0), ("lamp", 1.5)],
+        ),
+        ("a {b [c} d] e", [("a ", 1.0), ("b ", 1.05), ("c", 1.0), (" d", 0.9524), (" e", 1.0)]),
+        ("{1.5::a}, {b:: c", [("a", 1.575), (", ", 1.5), ("b", 1.575), (" c", 1.0)]),
+        ("-1::rain::, .5::fog", [("rain", -1.0), (", ", 1.0), ("fog", 0.5)]),
+        ("a } b ] c :: (d:1.2) v1.5::e", [("a } b ] c :: (d:1.2) v1.5::e", 1.0)]),
+    ],
+)
+def test_novelai(text: str, expected: list[tuple[str, float]]) -> None:
+    assert read(text, "novelai") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("a apricots+ tree--.", [("a ", 1.0), ("apricots", 1.1), (" ", 1.0), ("tree", 0.81), (".", 1.0)]),
         ("(a b)1.3 c", [("a b", 1.3), (" c", 1.0)]),
         ("(a (b)1.3)1.1", [("a ", 1.1), ("b", 1.43)]),
@@ -257,7 +274,7 @@ def test_plain_is_plain() -> None:
 
 # -------------------------------------------------------------------------------------------------- any text at all
 
-SYNTAXES: tuple[Syntax, ...] = ("a1111", "comfy", "compel", "plain")
+SYNTAXES: tuple[Syntax, ...] = ("a1111", "comfy", "compel", "novelai", "plain")
 CHARACTERS = st.text(alphabet='ab ()[]:|<>\\#.,+-"019e\n{}$_é狐', max_size=60)
 SYMBOLS = ["a", " ", "(", ")", "[", "]", ":", "|", "1.2", "3", "BREAK", "AND", "<lora:x:1>", "<", ">", "\\", "++", "-"]
 SYMBOLS += ['"', ",", ".blend(", ".and(1)", ".swap(", "#", "\n", "１", "٣"]
@@ -285,7 +302,24 @@ def test_any_text_is_read_or_refused_in_one_line(text: str, syntax: Syntax, nega
 
 
 EVIL = ["(", ")", "[", "]", ":", "|", "\\", " ", '"', "<lora:", "(a", "[a:", "[a|", "[a|b]", ":1)", "BREAK ", "a AND "]
-EVIL += ['"a"+', "(a)+", "((a)1.001", "[[a:b:3]", "<", "#\n", "(a:1)", ": 1", "\\(", "a+", "[:1]", "x:2 AND "]
+EVIL += [
+    "{",
+    "[",
+    "2::",
+    "{::",
+    '"a"+',
+    "(a)+",
+    "((a)1.001",
+    "[[a:b:3]",
+    "<",
+    "#\n",
+    "(a:1)",
+    ": 1",
+    "\\(",
+    "a+",
+    "[:1]",
+    "x:2 AND ",
+]
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

@@ -71,7 +71,8 @@ def wanted(request: Txt2Img) -> Wanted:
         asked.append(Lora.build(name=network.name, weight=network.weight, text_weight=network.text_weight))
     named = [File.of(find("embedding", name)) for name in request.embeddings]
     text = _TAG.sub(" ", f"{request.prompt}\n{request.negative}")
-    met = [File.of(path) for name, path in available("embedding").items() if _is_word(name, text)]
+    called = _is_called if request.prompt_syntax == "comfy" else _is_word
+    met = [File.of(path) for name, path in available("embedding").items() if called(name, text)]
     embeddings = {**dict.fromkeys(met, False), **dict.fromkeys(named, True)}
     return Wanted(files_of(asked), tuple(embeddings.items()))
 
@@ -81,3 +82,8 @@ _TAG = re.compile(r"<\w+:[^>]+>")
 
 def _is_word(name: str, text: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _is_called(name: str, text: str) -> bool:
+    """As ComfyUI does, see `prompts.chunks`."""
+    return re.search(rf"embedding:([^\s,]*[/\\])?{re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None

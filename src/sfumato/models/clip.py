@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from sfumato.models.config import ModelConfig
@@ -82,12 +82,17 @@ class SelfAttention(nn.Module):
         self.heads = config.num_attention_heads
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(4))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         q, k, v = (
             rearrange(project(x), "b n (h d) -> b h n d", h=self.heads)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        return self.out_proj(rearrange(attention(q, k, v, causal=True), "b h n d -> b n (h d)"))
+        if mask is None:
+            out = attention(q, k, v, causal=True)
+        else:
+            seen = mask[:, None, None].expand(-1, 1, x.shape[1], -1).tril()  # b 1 n n: query, key
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        return self.out_proj(rearrange(out, "b h n d -> b n (h d)"))
 
 
 class MLP(nn.Module):
@@ -113,8 +118,8 @@ class Layer(nn.Module):
         self.mlp = MLP(config)
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.self_attn(self.layer_norm1(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = x + self.self_attn(self.layer_norm1(x), mask)
         return x + self.mlp(self.layer_norm2(x))
 
 
@@ -168,8 +173,13 @@ class CLIPTextEncoder(nn.Module):
             nn.Linear(config.hidden_size, config.projection_dim, bias=False) if config.projected else None
         )
 
-    def forward(self, ids: Int[Tensor, "b n"], *, clip_skip: int = 1, norm: bool = True) -> TextEncoding:
+    def forward(
+        self, ids: Int[Tensor, "b n"], *, clip_skip: int = 1, norm: bool = True, mask: Bool[Tensor, "b n"] | None = None
+    ) -> TextEncoding:
         """`clip_skip` 1 takes the last layer, 2 the one before it, ...; the final norm is applied to either if `norm`.
+
+        Args:
+            mask: False for tokens that no token sees; the first must be seen.
 
         Raises:
             ValueError: if `clip_skip` is outside 1 to the number of layers.
@@ -180,7 +190,7 @@ class CLIPTextEncoder(nn.Module):
             raise ValueError(f"clip_skip is {clip_skip}; this encoder allows 1 to {depth}")
         x = chosen = model.embeddings(ids)
         for number, layer in enumerate(model.encoder.layers, start=1):
-            x = layer(x)
+            x = layer(x, mask)
             if number == depth + 1 - clip_skip:
                 chosen = x
         last = model.final_layer_norm(x)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, cast
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sfumato.models.config import ModelConfig
@@ -149,16 +149,20 @@ class Stack(nn.Module):
         self.block = nn.ModuleList(Block(config, first=i == 0) for i in range(config.num_layers))
         self.final_layer_norm = nn.RMSNorm(config.d_model, eps=config.layer_norm_epsilon)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         first = cast("AttentionLayer", cast("Block", self.block[0]).layer[0])
         bias = first.SelfAttention.bias(x.shape[1])
+        if mask is not None:
+            bias = bias.masked_fill(~mask[:, None, None], float("-inf"))
         for block in self.block:
             x = block(x, bias)
         return self.final_layer_norm(x)
 
 
 class T5Encoder(nn.Module):
-    """Token ids to one vector a token; padding is read like words, as Stable Diffusion 3 was trained."""
+    """Token ids to one vector a token; padding is read like words, as Stable Diffusion 3 was trained. No token sees
+    those whose `mask` is False.
+    """
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -166,5 +170,5 @@ class T5Encoder(nn.Module):
         self.shared = nn.Embedding(config.vocab_size, config.d_model)
         self.encoder = Stack(config)
 
-    def forward(self, ids: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-        return self.encoder(self.shared(ids))
+    def forward(self, ids: Int[Tensor, "b n"], mask: Bool[Tensor, "b n"] | None = None) -> Float[Tensor, "b n d"]:
+        return self.encoder(self.shared(ids), mask)

@@ -22,22 +22,28 @@ Only `chunks` and `encode` know torch, and only `templates` knows dynamicprompts
 | `# a`                  | a comment, to the end of the line                                    | a1111          |
 | `a+` `(a b)--`         | weight of a times 1.1 for each `+`, 0.9 for each `-`                 | compel         |
 | `(a b)1.3`             | weight of a b times 1.3                                              | compel         |
+| `{a}` `[a]`            | weight of a times 1.05, divided by 1.05                              | novelai        |
+| `1.5::a::`             | weight of a times 1.5                                                | novelai        |
+| `embedding:name`       | learned vectors; in the other syntaxes the name alone calls them     | comfy          |
 | `("a", "b").blend(.7, .3)` | mean of two encodings; weights are normalised, see `no_normalize` | compel        |
 | `("a", "b").and(1, .5)` | both, each in windows of its own                                    | compel         |
-| `\\(` `\\)`              | a bracket that is only a bracket (a1111 also: `\\[` `\\]` `\\\\`)        | all but plain  |
+| `\\(` `\\)`              | a bracket that is a bracket (a1111 also: `\\[` `\\]` `\\\\`) | a1111, comfy, compel |
 
 `plain` has no syntax at all. Sources: the A1111 wiki ("Features": attention, prompt editing, alternating words,
-composable diffusion, infinite prompt length), the documentation of ComfyUI's text encoding and compel's syntax.md.
+composable diffusion, infinite prompt length), the documentation of ComfyUI's text encoding, compel's syntax.md and
+NovelAI's documentation.
 Where those programs do otherwise than they document, or crash, the module concerned says what we do.
 """
 
-from sfumato.prompts.grammar import Network, Part, Prompt, Syntax, parse
-from sfumato.prompts.reading import Emphasis, Piece, Reading, Segment, Wording
+from sfumato.choices import Syntax
+from sfumato.prompts.grammar import Network, Part, Prompt, parse
+from sfumato.prompts.reading import Emphasis, Packing, Piece, Reading, Segment, Wording
 from sfumato.prompts.timeline import Track, timeline
 
 __all__ = [
     "Emphasis",
     "Network",
+    "Packing",
     "Part",
     "Piece",
     "Prompt",

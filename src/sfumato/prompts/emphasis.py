@@ -1,4 +1,4 @@
-"""Brackets that give words more or less weight, in A1111's and in ComfyUI's way.
+"""Brackets that give words more or less weight, in A1111's, in ComfyUI's and in NovelAI's way.
 
 A1111 (wiki, "Attention/emphasis"): `()` is times 1.1, `[]` divided by 1.1, `(:1.3)` times 1.3. Nested brackets
 multiply, open ones reach to the end, and a `BREAK` outside of brackets starts a new window of tokens. A number that
@@ -6,6 +6,9 @@ cannot be read, as in `(a:1.2.3)`, is text. This is no grammar: `[(a]b)` has a m
 matched with each other alone.
 
 ComfyUI: `()` is times 1.1, a number replaces the weight around it, `[]` are text. Brackets without a partner are text.
+
+NovelAI (its documentation, "Strengthening & Weakening Vectors"): `{}` is times 1.05, `[]` divided by 1.05, `1.5::a::`
+times 1.5. Open ones reach to the end; `::` also closes the brackets that opened since its number. `()` are text.
 """
 
 import re
@@ -130,7 +133,7 @@ def comfy(text: str) -> Reading:
             weights.pop()
             place = start + 1
     say(len(text))
-    return Reading((Wording((Segment(merged(pieces)),)),))
+    return Reading((Wording((Segment(merged(pieces)),), packing="words"),))
 
 
 def _groups(text: str) -> dict[int, _Group]:
@@ -152,3 +155,44 @@ def _groups(text: str) -> dict[int, _Group]:
                 groups[begin] = _Group(place, place, None)
         before = found.end()
     return groups
+
+
+# ------------------------------------------------------------------------------------------------------- NovelAI
+
+
+_NOVELAI_TOKEN = re.compile(r"[{}\[\]]|(?<![\w.])([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))::|::")
+_NOVELAI_PAIRS = {"}": "{", "]": "["}
+
+
+def novelai(text: str) -> Reading:
+    """Curly and square brackets and numbers before `::`; any text has a reading.
+
+    Raises:
+        RequestError: a weight is out of range.
+    """
+    pieces: list[Piece] = []
+    opened: dict[str, list[int]] = {"{": [], "[": []}  # where brackets stand that are still open
+    numbers = [(-1, 1.0)]  # where a number stands, and the product of those still open
+    place = 0
+    for found in _NOVELAI_TOKEN.finditer(text):
+        token, start = found[0], found.start()
+        partners = opened[_NOVELAI_PAIRS[token]] if token in _NOVELAI_PAIRS else None
+        if partners == [] or (token == "::" and len(numbers) == 1):
+            continue  # without a partner it is text
+        pieces.append(Piece(text[place:start], _novelai_weight(opened, numbers)))
+        place = found.end()
+        if token in opened:
+            opened[token].append(start)
+        elif partners is not None:
+            partners.pop()
+        elif found[1] is not None:
+            numbers.append((start, numbers[-1][1] * float(found[1])))
+        else:
+            since, _ = numbers.pop()
+            opened = {kind: [at for at in places if at < since] for kind, places in opened.items()}
+    pieces.append(Piece(text[place:], _novelai_weight(opened, numbers)))
+    return Reading((Wording((Segment(merged(pieces)),)),))
+
+
+def _novelai_weight(opened: dict[str, list[int]], numbers: list[tuple[int, float]]) -> float:
+    return float(1.05 ** (len(opened["{"]) - len(opened["["])) * numbers[-1][1])

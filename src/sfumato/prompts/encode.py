@@ -7,26 +7,35 @@ How weights act on the tokens z of a window:
 
     original   z * w, then scaled back to the mean that z had (A1111's default)
     no_norm    z * w (A1111's "No norm", which suits SDXL: there the means are near 0, and the ratio wild)
-    comfy      empty + w * (z - empty), with the tokens of the empty prompt (ComfyUI; compel, for weights above 1)
+    comfy      empty + w * (z - empty), with the tokens of the empty prompt (ComfyUI)
+    compel     the same, and for words of w < 1 the mean with the tokens of a prompt in which no token sees these words,
+               of share tan((1 - w) pi / 2) to 1 (compel, `DownweightMode.MASK`)
     ignore     z
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.clip import CLIPTextEncoder, TextEncoding
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.prompts.chunks import BACKTRACK, Chunks, pack, padded
+from sfumato.prompts.chunks import Chunks, pack, padded, unknown
 from sfumato.prompts.reading import Emphasis, Reading, Wording
 from sfumato.prompts.t5 import T5Part
 
 _NOTHING = Wording(())  # the empty prompt
+_LEAST = 1e-5  # compel's least weight of words that it lightens: at 0 the share of the prompt without them is infinite
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,21 +52,22 @@ class TextPart:
         """The largest clip skip."""
         return self.encoder.config.num_hidden_layers - self.penultimate
 
-    def pack(
-        self, wording: Wording, *, backtrack: int = BACKTRACK, embeddings: Mapping[str, Sequence[int]] | None = None
-    ) -> Chunks:
+    def pack(self, wording: Wording, *, embeddings: Mapping[str, Sequence[int]] | None = None) -> Chunks:
         """Windows of its tokenizer, see `chunks.pack`."""
-        return pack(wording, self.tokenizer, backtrack=backtrack, embeddings=embeddings)
+        return pack(wording, self.tokenizer, embeddings=embeddings)
 
     def padded(self, chunks: Chunks, count: int) -> Chunks:
         """As many windows as `count`."""
         return padded(chunks, count, self.tokenizer)
 
-    def run(self, ids: Int[Tensor, "k n"], clip_skip: int = 1) -> TextEncoding:
-        """Raises ValueError for a clip skip beyond `depth`."""
+    def run(self, ids: Int[Tensor, "k n"], clip_skip: int = 1, mask: Bool[Tensor, "k n"] | None = None) -> TextEncoding:
+        """Without a look at tokens whose `mask` is False. Raises ValueError for a clip skip beyond `depth`."""
         device = self.encoder.text_model.final_layer_norm.weight.device
         encoding: TextEncoding = self.encoder(
-            ids.to(device), clip_skip=clip_skip + self.penultimate, norm=not self.penultimate
+            ids.to(device),
+            clip_skip=clip_skip + self.penultimate,
+            norm=not self.penultimate,
+            mask=None if mask is None else mask.to(device),
         )
         return encoding
 
@@ -78,7 +88,6 @@ def encode(
     clip_skip: int = 1,
     emphasis: Emphasis = "original",
     windows: int = 1,
-    backtrack: int = BACKTRACK,
     embeddings: Mapping[str, Sequence[int]] | None = None,
     join: Join = joined,
 ) -> list[Conditioning]:
@@ -87,19 +96,19 @@ def encode(
 
     Args:
         windows: at least so many; empty ones are added.
-        backtrack: see `pack`; `embeddings` likewise.
+        embeddings: see `pack`.
 
     Raises:
         ValueError: a clip skip beyond the encoder's layers.
         RequestError: an embedding that fits no window.
     """
+    wordings = [wording for reading in readings for wording in reading.wordings]
+    for name in dict.fromkeys(name for wording in wordings for name in unknown(wording, embeddings or {})):
+        log.warning("there is no embedding %r that fits; embedding:%s is left out", name[:64], name[:64])
     shares = [[wording.share for wording in reading.wordings] for reading in readings]
     by_encoder = []
     for part in texts:
-        packed = [
-            [part.pack(wording, backtrack=backtrack, embeddings=embeddings) for wording in reading.wordings]
-            for reading in readings
-        ]
+        packed = [[part.pack(wording, embeddings=embeddings) for wording in reading.wordings] for reading in readings]
         count = max([windows, *(len(chunks) for row in packed for chunks in row)])
         reader = _Reader(part, clip_skip, emphasis)
         by_encoder.append(
@@ -120,15 +129,18 @@ class _Reader:
     def read(self, chunks: Chunks) -> Conditioning:
         encoding = self.part.run(chunks.ids, self.clip_skip)
         tokens = encoding.tokens
-        if self.emphasis != "ignore" and bool((chunks.weights != 1).any()):
-            weights = chunks.weights.to(tokens.device).unsqueeze(-1)
-            tokens = self._weighed(tokens.float(), weights).to(tokens.dtype)
+        weights = (chunks.weights * chunks.scales).to(tokens.device).unsqueeze(-1)
+        if self.emphasis != "ignore" and bool((weights != 1).any()):
+            tokens = self._weighed(chunks, tokens.float(), weights).to(tokens.dtype)
         return Conditioning(rearrange(tokens, "k n d -> 1 (k n) d"), pooled=encoding.pooled[:1])
 
-    def _weighed(self, tokens: Float[Tensor, "k n d"], weights: Float[Tensor, "k n 1"]) -> Float[Tensor, "k n d"]:
+    def _weighed(
+        self, chunks: Chunks, tokens: Float[Tensor, "k n d"], weights: Float[Tensor, "k n 1"]
+    ) -> Float[Tensor, "k n d"]:
         if self.emphasis == "comfy":
-            nothing = self.part.run(self.part.pack(_NOTHING).ids, self.clip_skip).tokens.float()
-            return torch.where(weights == 1, tokens, nothing + weights * (tokens - nothing))
+            return self._from_nothing(tokens, weights)
+        if self.emphasis == "compel":
+            return self._lightened(chunks, self._from_nothing(tokens, weights), weights)
         weighed = tokens * weights
         if self.emphasis == "no_norm":
             return weighed
@@ -136,6 +148,51 @@ class _Reader:
         # A window without a mean has none to restore; one whose weights are all 1 is left as it is, to the bit.
         usable = ratio.isfinite() & (weights != 1).any(dim=1, keepdim=True)
         return weighed * torch.where(usable, ratio, 1.0)
+
+    @cached_property
+    def _nothing(self) -> Float[Tensor, "1 n d"]:
+        return self.part.run(self.part.pack(_NOTHING).ids, self.clip_skip).tokens.float()
+
+    def _from_nothing(self, tokens: Float[Tensor, "k n d"], weights: Float[Tensor, "k n 1"]) -> Float[Tensor, "k n d"]:
+        return torch.where(weights == 1, tokens, self._nothing + weights * (tokens - self._nothing))
+
+    def _lightened(
+        self, chunks: Chunks, tokens: Float[Tensor, "k n d"], weights: Float[Tensor, "k n 1"]
+    ) -> Float[Tensor, "k n d"]:
+        """The mean of weighed tokens and those without the words of weights below 1; each segment is a prompt."""
+        mean = tokens.clone()
+        for _, light in groupby(_light(chunks), key=lambda words: words.segment):
+            shares = [(words, math.tan((1 - max(words.weight, _LEAST)) * math.pi / 2)) for words in light]
+            total = 1 + sum(share for _, share in shares)
+            for words, share in shares:
+                rows = words.places[0].unique()
+                mask = torch.ones(chunks.ids.shape, dtype=torch.bool)
+                mask[words.places] = False
+                without = self.part.run(chunks.ids[rows], self.clip_skip, mask[rows]).tokens.float()
+                rows = rows.to(tokens.device)  # the other windows are the same without them
+                mean[rows] += share / total * (self._from_nothing(without, weights[rows]) - tokens[rows])
+        return mean
+
+
+@dataclass(frozen=True)
+class _Light:
+    """Neighbouring words of a segment, of one weight below 1, and where they stand: windows and tokens."""
+
+    segment: int
+    weight: float
+    places: tuple[Tensor, Tensor]
+
+
+def _light(chunks: Chunks) -> Iterator[_Light]:
+    """In their order, over the windows of each segment."""
+    rows, columns = torch.nonzero(chunks.segments >= 0, as_tuple=True)
+    words = zip(chunks.segments[rows, columns].tolist(), chunks.weights[rows, columns].tolist(), strict=True)
+    start = 0
+    for (segment, weight), run in groupby(words):
+        end = start + len(list(run))
+        if weight < 1:
+            yield _Light(segment, weight, (rows[start:end], columns[start:end]))
+        start = end
 
 
 def _blended(parts: Sequence[Conditioning], shares: Sequence[float]) -> Conditioning:

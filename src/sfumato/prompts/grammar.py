@@ -8,21 +8,25 @@ reads it off a lone prompt, and paints "a poster, 16:9" with nine times the guid
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
+from sfumato.choices import Syntax
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.prompts import compel, emphasis
 from sfumato.prompts.reading import Emphasis, Reading, brief, check_weight, literal
 from sfumato.prompts.schedule import Script, read_script
-
-Syntax = Literal["a1111", "comfy", "compel", "plain"]
 
 _COMMENT = re.compile(r"#[^\n]*")
 _NETWORK = re.compile(r"<(\w+):([^>]+)>")
 _AND = re.compile(r"\bAND\b")
 _TAIL = re.compile(r"\s*([+-]?(?:\d+\.?|\d*\.\d+))\s*", re.ASCII)
 _KINDS = {"lora": "lora", "lyco": "lora", "hypernet": "hypernet"}
-_EMPHASIS: dict[Syntax, Emphasis] = {"a1111": "original", "comfy": "comfy", "compel": "comfy", "plain": "ignore"}
+_EMPHASIS: dict[Syntax, Emphasis] = {
+    "a1111": "original",
+    "comfy": "comfy",
+    "compel": "compel",
+    "novelai": "original",
+    "plain": "ignore",
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ def parse(text: str, syntax: Syntax = "a1111", *, negative: bool = False) -> Pro
             return Prompt(syntax, (Part(emphasis.comfy(text)),), emphasis=mode)
         case "compel":
             return Prompt(syntax, (Part(compel.read(text)),), emphasis=mode)
+        case "novelai":
+            return Prompt(syntax, (Part(emphasis.novelai(text)),), emphasis=mode)
         case "a1111":
             text = _COMMENT.sub("", text)
             if negative:
@@ -105,7 +111,7 @@ def _network(kind: str, text: str) -> Network:
     values = dict(zip(("te", "unet", "dyn")[: len(unnamed)], unnamed, strict=True))
     for key, _, value in (a.partition("=") for a in arguments if "=" in a):
         if key not in ("te", "unet", "dyn"):
-            raise RequestError(f"{written} has the option {brief(key)}; it must be te, unet or dyn")
+            raise RequestError(f"{written} has the option {brief(key)}; it must be te, unet or dyn; leave it out")
         values[key] = value
     text_weight = _value(values.get("te", "1"), written)
     weight = _value(values["unet"], written) if "unet" in values else text_weight

@@ -13,8 +13,11 @@ from typing import Literal
 
 from sfumato.errors import RequestError
 
-Emphasis = Literal["original", "no_norm", "ignore", "comfy"]
+Emphasis = Literal["original", "no_norm", "ignore", "comfy", "compel"]
 """How weights act on the encoded tokens; see `encode.py`."""
+
+Packing = Literal["commas", "words", "full"]
+"""Where a window of tokens ends; see `chunks.py`."""
 
 MAX_WEIGHT = 1000.0
 """No picture survives a tenth of it; a weight beyond is a typing error, and one of 1e300 would be infinite."""
@@ -38,10 +41,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Wording:
-    """Segments in order, and the share of their encoding in the `Reading`."""
+    """Segments in order, the share of their encoding in the `Reading`, and how they are packed into windows."""
 
     segments: tuple[Segment, ...]
     share: float = 1.0
+    packing: Packing = "commas"
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.clip import TextEncoding
 from sfumato.models.t5 import T5Encoder
 from sfumato.models.t5_tokenizer import T5Tokenizer
-from sfumato.prompts.chunks import BACKTRACK, Chunks
+from sfumato.prompts.chunks import CALLED, Chunks
 from sfumato.prompts.reading import Wording
 
 LENGTH = 256
@@ -33,28 +33,29 @@ class T5Part:
     depth: ClassVar[int] = sys.maxsize
     """A clip skip is none of T5's."""
 
-    def pack(
-        self, wording: Wording, *, backtrack: int = BACKTRACK, embeddings: Mapping[str, Sequence[int]] | None = None
-    ) -> Chunks:
+    def pack(self, wording: Wording, *, embeddings: Mapping[str, Sequence[int]] | None = None) -> Chunks:
         """One row of ids and the weight of each: that of the piece in which its last character stands."""
         text, weights = "", []
         for segment in wording.segments:
             for piece in segment.pieces:
-                text += piece.text
-                weights += [piece.weight * segment.weight] * len(piece.text)
+                said = CALLED.sub("", piece.text) if wording.packing == "words" else piece.text
+                text += said
+                weights += [piece.weight * segment.weight] * len(said)
             text, weights = text + " ", [*weights, segment.weight]
         room = self.tokenizer.length - 1
         of_words = [weights[end - 1] for _, end in self.tokenizer.places(text)[:room]]
-        row = [*of_words, *[1.0] * (self.tokenizer.length - len(of_words))]
-        return Chunks(self.tokenizer([text]), torch.tensor([row]))
+        spare = self.tokenizer.length - len(of_words)
+        row, segments = [*of_words, *[1.0] * spare], [*[0] * len(of_words), *[-1] * spare]
+        return Chunks(self.tokenizer([text]), torch.tensor([row]), torch.tensor([segments]), torch.ones(1, 1))
 
     def padded(self, chunks: Chunks, count: int) -> Chunks:
         """The row itself, however many windows CLIP reads."""
         return chunks
 
-    def run(self, ids: Int[Tensor, "k n"], clip_skip: int = 1) -> TextEncoding:
+    def run(self, ids: Int[Tensor, "k n"], clip_skip: int = 1, mask: Bool[Tensor, "k n"] | None = None) -> TextEncoding:
         """The tokens, and a pooled vector of no width."""
-        tokens = self.encoder(ids.to(self.encoder.shared.weight.device))
+        device = self.encoder.shared.weight.device
+        tokens = self.encoder(ids.to(device), None if mask is None else mask.to(device))
         return TextEncoding(tokens, tokens.new_zeros(len(tokens), 0))
 
 
