@@ -1,4 +1,4 @@
-"""Wherever in a run the disk is full, one line says so, what was whole stays, and the run goes on when there is room."""
+"""Wherever in a run the disk is full, one line says so, what was whole stays, and it goes on when there is room."""
 
 import resource
 import threading
@@ -72,7 +72,7 @@ def test_latents(squares: Path, autoencoder: Path, tmp_path: Path, monkeypatch: 
     toml = tmp_path / "run.toml"
     toml.write_text(denoiser_toml(squares, autoencoder))
     before = sorted(squares.iterdir())
-    with no_file_over(1000), pytest.raises(OutputError, match="cannot write .*free space and run it again"):
+    with no_file_over(1000), pytest.raises(OutputError, match=r"cannot write .*free space and run it again"):
         train(toml, tmp_path / "run")
     assert sorted(squares.iterdir()) == before
     assert left_over(tmp_path) == []

@@ -155,7 +155,7 @@ def test_a_contest_is_another_configuration(squares: Path, classifier: Path, aut
 def test_divergence_stops_and_keeps_the_last_good_weights(squares: Path, tmp_path: Path) -> None:
     toml = tmp_path / "run.toml"
     toml.write_text(autoencoder_toml(squares, steps=40, precision="fp32", clip=1e30, learning_rate=1e25))
-    with pytest.raises(DivergedError, match="non-finite .*; there is no checkpoint from before that"):
+    with pytest.raises(DivergedError, match=r"non-finite .*; there is no checkpoint from before that"):
         train(toml, tmp_path / "run")
     snapshot = load_latest(tmp_path / "run")
     assert snapshot is None or max(float(v.abs().max()) for v in snapshot.tensors.values()) < 100
