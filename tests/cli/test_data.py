@@ -47,6 +47,20 @@ def test_check_changes_nothing(mine: Path, capsys: Capture) -> None:
     assert sorted(mine.parent.rglob("*")) == before
 
 
+def test_what_may_not_be_meant_is_remarked(mine: Path, capsys: Capture) -> None:
+    (mine / "0.txt").write_text("a cat\non a mat")
+    (mine / "1.png").unlink()
+    (mine / "bad.jpg").rename(mine / "photo.heic")
+    assert main(["data", "prepare", "mine", "--out", "data", "--size", "32"]) == 0
+    shown = capsys.readouterr()
+    assert "photo.heic: other format, HEIF is not read; save it as JPEG or PNG" in shown.err
+    assert "of 1 pictures have several lines" in shown.err
+    assert "--caption-lines join" in shown.err
+    assert "no picture is held out" in shown.err
+    assert main(["data", "check", "mine", "--size", "32", "--caption-lines", "join"]) == 0
+    assert "several lines" not in capsys.readouterr().err
+
+
 def test_prepare_and_shards(mine: Path, capsys: Capture) -> None:
     assert main(["data", "prepare", "mine", "--out", "data", "--size", "32"]) == 0
     shown = capsys.readouterr()

@@ -2,11 +2,12 @@
 
 import io
 import json
+import os
 import random
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,8 @@ def layout(folder: Path, files: Mapping[str, bytes | str | None]) -> None:
 LAYOUTS: list[tuple[dict[str, bytes | str | None], dict[str, tuple[list[str], int]]]] = [
     ({"a.png": None, "a.txt": " a cat \n\n"}, {"a.png": (["a cat"], 1)}),
     ({"a.png": None, "a.caption": "一只猫"}, {"a.png": (["一只猫"], 1)}),
+    ({"a.png": None, "a.txt": "a cat\0\0\0"}, {"a.png": (["a cat"], 1)}),
+    ({"a.png": None, "a.txt": "一只猫".encode("utf-16")}, {"a.png": (["一只猫"], 1)}),
     ({"a.png": None, "a.txt": "\ufeffa cat\r\na  dog\na cat"}, {"a.png": (["a cat", "a dog"], 1)}),
     ({"deep/er/a.b.png": None, "deep/er/a.b.txt": "x"}, {"deep/er/a.b.png": (["x"], 1)}),
     (
@@ -313,6 +316,16 @@ def test_captions_are_found(
     ("files", "reason", "name"),
     [
         ({"a.png": None, "a.txt": b"\xff\xfe\xfa"}, "bad caption", "a.png"),
+        ({"a.png": None, "a.txt": "a cat".encode("utf-16-le")}, "bad caption", "a.png"),
+        ({"a.png": None, "a.txt": "红色的狐狸".encode("gbk")}, "bad caption", "a.png"),
+        ({"a.png": None, "a.txt": "a" * 100_000}, "bad caption", "a.png"),
+        ({"a.png": None, "metadata.jsonl": r'{"file_name": "a.png", "text": "a \ud800"}'}, "bad caption", "a.png"),
+        ({"a.heic": b"\0\0\0\x18ftypheic", "a.txt": "x"}, "other format", "a.heic"),
+        ({"a.CR2": b"II*\0", "a.txt": "x"}, "other format", "a.CR2"),
+        ({"a.zip": b"PK\3\4"}, "other format", "a.zip"),
+        ({"a.heic": b"x", "metadata.jsonl": '{"file_name": "a.heic", "text": "x"}'}, "other format", "a.heic"),
+        ({"no_ending": encoded(NOISE)}, "other format", "no_ending"),
+        ({"a.jpg_large": encoded(NOISE, "JPEG")}, "other format", "a.jpg_large"),
         ({"b.txt": "x", "metadata.jsonl": '{"file_name": "a.png", "text": "x"}'}, "missing", "a.png"),
         ({"metadata.jsonl": '{"file_name": "../../etc/a.png", "text": "x"}'}, "missing", "../../etc/a.png"),
         ({"metadata.jsonl": "{broken"}, "bad metadata", "metadata.jsonl:1"),
@@ -328,6 +341,78 @@ def test_faults_beside_the_pictures(files: dict[str, bytes | str | None], reason
     report = kept(source)[2]
     assert report.kept == 1
     assert [(e["name"], e["reason"]) for e in report.left_out] == [(name, reason)]
+
+
+def test_names_that_are_no_unicode_stand_escaped(source: Path) -> None:
+    """Zip files of old have such; JSON, too, may hold halves of a pair."""
+    name = os.fsdecode(b"caf\xe9")
+    layout(source, {f"{name}.png": None, f"{name}.txt": "a cat", f"3_{name}/b.png": None, f"{name}.jxl": b""})
+    rows = [{"file_name": "c.png", "text": "c", "kind": "\ud800"}]
+    layout(source, {"c.png": encoded(picture(7)), "metadata.jsonl": json.dumps(rows[0])})
+    _, found, report = kept(source)
+    assert {str(row["source"]): row.get("caption") for row in found} == {
+        "caf\\xe9.png": "a cat",
+        "3_caf\\xe9/b.png": "caf\\xe9",
+        "c.png": "c",
+    }
+    assert [row["kind"] for row in found if "kind" in row] == ["\\ud800"]
+    assert [entry["name"] for entry in report.left_out] == ["caf\\xe9.jxl"]
+    assert (source.parent / "out/report.json").read_text(encoding="utf-8")
+
+
+def test_links_are_followed(source: Path, tmp_path: Path) -> None:
+    layout(tmp_path / "elsewhere", {"cats/a.png": None, "cats/a.txt": "a", "cats/b.png": None, "cats/b.txt": "b"})
+    layout(source, {"c.png": encoded(picture(51)), "c.txt": "c"})
+    (source / "10_cats").symlink_to(tmp_path / "elsewhere/cats")
+    (source / "once_more").symlink_to(tmp_path / "elsewhere/cats")
+    (tmp_path / "elsewhere/cats/circle").symlink_to(source)
+    layout(tmp_path / "elsewhere", {"d.png": encoded(picture(50)), "d.txt": "beside what it leads to"})
+    (source / "link.png").symlink_to(tmp_path / "elsewhere/d.png")
+    (source / "nowhere.png").symlink_to(tmp_path / "none.png")
+    _, rows, report = kept(source)
+    assert [(row["source"], row["caption"], row["repeats"]) for row in rows] == [
+        ("10_cats/a.png", "a", 10),
+        ("10_cats/b.png", "b", 10),
+        ("c.png", "c", 1),
+        ("link.png", "beside what it leads to", 1),
+    ]
+    assert [(entry["name"], entry["detail"]) for entry in report.left_out] == [
+        ("nowhere.png", "a link that leads nowhere")
+    ]
+
+
+def test_what_is_no_file_and_no_open_folder_is_named(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout(source, {"a.png": None, "closed/b.png": None})
+    os.mkfifo(source / "pipe.jpg")
+    real = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "closed":  # a folder of another user, which none is to root
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert [(e["name"], e["reason"]) for e in kept(source)[2].left_out] == [
+        ("closed/", "unreadable"),
+        ("pipe.jpg", "unreadable"),
+    ]
+
+
+@pytest.mark.parametrize(("lines", "captions"), [("each", ["a cat", "on a mat"]), ("join", "a cat on a mat")])
+def test_captions_of_several_lines(lines: str, captions: object, source: Path) -> None:
+    layout(source, {"a.png": None, "a.txt": "a cat\n\non a mat\n", "b.png": None, "b.txt": "b\n"})
+    _, rows, report = kept(source, Intake.model_validate({"size": SIZE, "caption_lines": lines}))
+    assert rows[0].get("captions", rows[0].get("caption")) == captions
+    assert report.several_lines == 1
+
+
+def test_pictures_of_one_caption_file_are_on_one_side(source: Path) -> None:
+    for k in range(8):
+        layout(source, {f"{k}.jpg": encoded(picture(k)), f"{k}.png": encoded(picture(10 + k)), f"{k}.txt": f"{k}"})
+    _, rows, report = kept(source, Intake(size=SIZE, validation=0.3))
+    sides = {row["caption"]: {r["split"] for r in rows if r["caption"] == row["caption"]} for row in rows}
+    assert all(len(side) == 1 for side in sides.values())
+    assert report.held_out == sum(row["split"] == "validation" for row in rows) == 6
 
 
 @pytest.mark.parametrize(("rule", "captions"), [("skip", None), ("empty", ""), ("name", "red fox 2")])
@@ -378,6 +463,8 @@ def test_webdataset(source: Path) -> None:
         "003.txt": b"no picture",
         "004.jpg": b"damaged",
         "004.json": b"[]",
+        "005.heic": b"\0\0\0\x18ftypheic",
+        "006.small.png": encoded(picture(6)),
     }
     (source / "a.tar").write_bytes(tar_of(files))
     _, rows, report = kept(source)
@@ -387,7 +474,8 @@ def test_webdataset(source: Path) -> None:
         ("a.tar/002.webp", ""),
     ]
     assert rows[0]["url"] == "u"
-    assert dict(report.reasons) == {"bad metadata": 1}
+    assert dict(report.reasons) == {"bad metadata": 1, "other format": 2}
+    assert [entry["name"] for entry in report.left_out][1:] == ["a.tar/005.heic", "a.tar/006.small.png"]
     assert check(source / "a.tar", SMALL).kept == 3
 
 

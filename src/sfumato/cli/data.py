@@ -29,6 +29,7 @@ def check(source: Path, choices: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(report.as_json()))
     else:
         _show(report, Console())
+        _remark(report)
 
 
 def prepare(source: Path, out: Path, choices: dict[str, Any], *, as_json: bool) -> None:
@@ -40,6 +41,11 @@ def prepare(source: Path, out: Path, choices: dict[str, Any], *, as_json: bool) 
         print(json.dumps({"folder": str(out), **report.as_json()}))
     else:
         _show(report, console())
+        _remark(report)
+        if not report.held_out:
+            note(
+                "no picture is held out, and training judges itself by such; see --validation, for two pictures or more"
+            )
         print(out)
 
 
@@ -73,6 +79,15 @@ def _tracked(found: "Iterable[Candidate]") -> "Iterator[Candidate]":
         for candidate in found:
             yield candidate
             bar.advance(task)
+
+
+def _remark(report: "Report") -> None:
+    """What may not be as it is meant."""
+    if report.several_lines and report.options["caption_lines"] == "each":
+        note(
+            f"the captions of {report.several_lines} pictures have several lines, each taken as a caption of its own "
+            "(one is drawn at a time); --caption-lines join makes one caption of them"
+        )
 
 
 def _show(report: "Report", screen: "Console") -> None:

@@ -20,6 +20,9 @@ INTAKE: dict[str, Any] = {
     "no_caption": Annotated[
         str | None, typer.Option("--no-caption", metavar="C", help="skip, empty, name (of the file)")
     ],
+    "caption_lines": Annotated[
+        str | None, typer.Option("--caption-lines", metavar="L", help="of a text file: a caption each, or join them")
+    ],
 }
 """Which pictures are brought in, and how: fields of `sfumato.training.prepare.Intake`."""
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 Reason = Literal[
+    "other format",
     "unreadable",
     "truncated",
     "too small",

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sfumato.errors import TrainingError
 from sfumato.files import whole_folder
 from sfumato.training.decoding import MAX_PIXELS, Change, Crop, Reason, Unfit, fingerprint, squared, upright
-from sfumato.training.sources import Candidate, candidates
+from sfumato.training.sources import Candidate, candidates, unicode
 
 THREADS = min(4, os.cpu_count() or 1)
 NEAR_BITS = 7  # of 64, in which near duplicates may differ
@@ -46,19 +46,24 @@ class Intake(BaseModel):
     """Leave out also what differs in size, quality or a little retouching alone."""
     no_caption: Literal["skip", "empty", "name"] = "skip"
     """What becomes of pictures without a caption: left out, an empty one, or the words of the file's name."""
+    caption_lines: Literal["each", "join"] = "each"
+    """What the lines of a caption file are: a caption each, of which one is drawn, or all of them one caption."""
     validation: float = Field(0.05, ge=0, lt=1)
     """Share that is held out, at least one; a picture's own `split` goes before."""
 
 
 @dataclass
 class Report:
-    """What was read and what became of it; `left_out` names each picture with its reason."""
+    """What was read and what became of it; `left_out` names each picture with its reason. Of `several_lines` pictures
+    that are kept the caption file has more lines than one."""
 
     source: str
     options: dict[str, Any]
     read: int = 0
     kept: int = 0
     captions: int = 0
+    several_lines: int = 0
+    held_out: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
     changes: Counter[Change] = field(default_factory=Counter)
     left_out: list[dict[str, str]] = field(default_factory=list)
@@ -75,7 +80,7 @@ def check(source: Path, options: Intake, *, track: Track = iter) -> Report:
     Raises:
         TrainingError: as `prepare` does.
     """
-    report = Report(str(source), options.model_dump(mode="json"))
+    report = Report(unicode(str(source)), options.model_dump(mode="json"))
     for _ in _usable(source, options, report, track):
         pass
     _require_some(report)
@@ -94,7 +99,7 @@ def prepare(source: Path, out: Path, options: Intake, *, track: Track = iter) ->
     """
     if out.exists():
         raise TrainingError(f"{out} is there already; remove it or choose another folder")
-    report = Report(str(source), options.model_dump(mode="json"))
+    report = Report(unicode(str(source)), options.model_dump(mode="json"))
     with whole_folder(out) as folder:
         rows = []
         with (folder / "pictures.npy").open("wb") as file:
@@ -106,6 +111,7 @@ def prepare(source: Path, out: Path, options: Intake, *, track: Track = iter) ->
             file.seek(0)
             assert _header(file, len(rows), options.size) == start  # numpy leaves room for a count that grows
         _deal(rows, options.validation)
+        report.held_out = sum(row["split"] == "validation" for row in rows)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (folder / "attributes.jsonl").write_text(lines, encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1, ensure_ascii=False), "utf-8")
@@ -157,12 +163,15 @@ def _usable(source: Path, options: Intake, report: Report, track: Track) -> Iter
             continue
         report.kept += 1
         report.captions += len(captions)
+        report.several_lines += candidate.lines
         report.changes.update(verdict.changes)
         yield _row(candidate, captions, verdict.pixels), verdict.pixels
 
 
 def _captions(candidate: Candidate, options: Intake) -> tuple[str, ...]:
     """Its own, or what the options give in their place."""
+    if candidate.lines and options.caption_lines == "join":
+        return (" ".join(candidate.captions),)
     if candidate.captions or options.no_caption == "empty":
         return candidate.captions
     words = PurePosixPath(candidate.name).stem.replace("_", " ").replace("-", " ").split()
@@ -183,13 +192,27 @@ def _row(candidate: Candidate, captions: tuple[str, ...], pixels: np.ndarray) ->
 
 
 def _deal(rows: list[dict[str, Any]], share: float) -> None:
-    """Hold out a share of the pictures without a split, those of the smallest digests: the same wherever they lie."""
-    open_rows = sorted((row for row in rows if row["split"] is None), key=lambda row: row["sha256"])
-    count = min(max(1, round(share * len(open_rows))), len(open_rows) - 1) if share else 0
-    if any(row["split"] == "validation" for row in rows):
-        count = 0
-    for k, row in enumerate(open_rows):
-        row["split"] = "validation" if k < count else "train"
+    """Hold out a share of the pictures without a split, those of the smallest digests: the same wherever they lie.
+
+    Pictures that differ in the ending of their name alone, and so share a caption file, go the same way.
+    """
+    alike: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        alike[str(PurePosixPath(row["source"]).with_suffix(""))].append(row)
+    for group in alike.values():
+        own = next((row["split"] for row in group if row["split"] is not None), None)
+        for row in group:
+            row["split"] = row["split"] or own
+    open_groups = [group for group in alike.values() if group[0]["split"] is None]
+    open_groups.sort(key=lambda group: min(row["sha256"] for row in group))
+    total = sum(map(len, open_groups))
+    wanted = max(1, round(share * total)) if share and not any(row["split"] == "validation" for row in rows) else 0
+    held = 0
+    for k, group in enumerate(open_groups):
+        chosen = held < wanted and k + 1 < len(open_groups)
+        held += len(group) if chosen else 0
+        for row in group:
+            row["split"] = "validation" if chosen else "train"
 
 
 def _decoded(found: Iterable[Candidate], options: Intake) -> Iterator[tuple[Candidate, _Square | Unfit]]:
