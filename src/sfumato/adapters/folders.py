@@ -24,26 +24,43 @@ ELSEWHERE: dict[Sort, tuple[str, ...]] = {
 """What other programs call their folders."""
 
 
-def available(sort: Sort) -> dict[str, Path]:
-    """What can be named: files by their name without its ending, of equal names the first.
+def _files(sort: Sort) -> list[tuple[Path, Path]]:
+    """The files in all folders, each after its folder.
 
     Pictures come last, for one beside weights of its name is what they paint, as is `NAME.preview.png`.
     """
     roots = [Path(root).expanduser() for root in os.environ.get(VARIABLES[sort], "").split(os.pathsep) if root]
-    paths = [
-        path
+    found = [
+        (folder, path)
         for folder in (*roots, *extra_paths.folders(*ELSEWHERE[sort]))
         for path in (sorted(folder.rglob("*")) if folder.is_dir() else ())
         if path.suffix.lower() in SUFFIXES[sort] and not path.name.endswith(".preview.png") and path.is_file()
     ]
+    return sorted(found, key=lambda pair: pair[1].suffix.lower() not in WEIGHTS)
+
+
+def available(sort: Sort) -> dict[str, Path]:
+    """What can be named: files by their name without its ending, of equal names the first."""
     found: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: path.suffix.lower() not in WEIGHTS):
+    for _, path in _files(sort):
         found.setdefault(path.stem, path)
     return found
 
 
+def _below(sort: Sort, name: str) -> Path | None:
+    """The file whose path below its folder ends so, with its ending or without, parted by slashes of either kind."""
+    parts = tuple(name.replace("\\", "/").split("/"))
+    for folder, path in _files(sort):
+        inner = path.relative_to(folder)
+        if parts in (inner.parts[-len(parts) :], inner.with_suffix("").parts[-len(parts) :]):
+            return path
+    return None
+
+
 def find(sort: Sort, name: str) -> Path:
     """The file of something given by name or path; a folder is one when it holds a single file of weights.
+
+    Of a name, folders before it and its ending may be told: `X`, `X.safetensors`, `style/food/X`, `style\\food\\X`.
 
     Raises:
         UnknownNameError: no such name; near ones are offered.
@@ -64,6 +81,10 @@ def find(sort: Sort, name: str) -> Path:
         if path.suffix.lower() not in SUFFIXES[sort]:
             raise CheckpointError(f"{path} is no {sort}; give a {WEIGHTS[0]} file")
         return path
-    if os.sep in name or name.startswith(".") or path.suffix.lower() in SUFFIXES[sort]:
-        raise CheckpointError(f"there is no file {path}; give the name or the path of a {sort}")
+    if below := _below(sort, name):
+        return below
+    if os.sep in name or "\\" in name or name.startswith(".") or path.suffix.lower() in SUFFIXES[sort]:
+        raise CheckpointError(
+            f"there is no file {path}, nor one of that name below {VARIABLES[sort]}; give the name or path of a {sort}"
+        )
     raise UnknownNameError(sort, name[:200], known)
