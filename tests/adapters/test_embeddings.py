@@ -134,6 +134,53 @@ def test_a_word_that_only_happens_to_be_a_name_stays_a_word(
         studio.txt2img("a fox", embeddings=[str(path)], **OPTIONS)
 
 
+def test_pivotal_tuning_has_its_parts_by_number(write: Write) -> None:
+    """As diffusers' advanced training writes `embeddings.safetensors`; each vector is a word by itself, too."""
+    one, two = numbers(2, 768), numbers(2, 1280)
+    embedding = read_embedding(write({"text_encoders_0": one, "text_encoders_1": two}, "toy_emb"))
+    assert (embedding.format, embedding.family) == ("pivotal tuning", "sdxl")
+    assert embedding.names == ("toy_emb", "<s0><s1>")
+    assert embedding.rows == {"<s0>": range(1), "<s1>": range(1, 2)}
+    assert torch.equal(embedding.vectors["text_encoder"], one)
+    assert torch.equal(embedding.vectors["text_encoder_2"], two)
+    alone = read_embedding(write({"text_encoders_0": one}, "alone"))
+    assert (alone.family, unfit(alone, {"text_encoder": 768})) == ("sd1", "")
+    comfy = read_embedding(write({"clip_l": one}, "clip"))
+    assert (comfy.names, unfit(comfy, {"text_encoder": 768})) == (("clip",), "")
+
+
+def test_vectors_for_t5_are_refused_by_name(write: Write) -> None:
+    state = {"clip_l": numbers(2, 768), "clip_g": numbers(2, 1280), "t5xxl": numbers(2, 4096)}
+    embedding = read_embedding(write(state, "three"))
+    assert embedding.family == "sd3"
+    assert unfit(embedding, {"text_encoder": 768, "text_encoder_2": 1280}).startswith("it has vectors for T5")
+
+
+def test_several_words_in_a_file(studio: Studio, write: Write) -> None:
+    path = str(write({"<a>": numbers(1, 16), "<b>": numbers(2, 16, seed=1)}, "both"))
+    embedding = read_embedding(Path(path))
+    assert embedding.rows == {"<a>": range(1), "<b>": range(1, 3)}
+    single = str(write({"<b>": numbers(2, 16, seed=1)}, "second"))
+    by_both, by_one = (
+        studio.txt2img("a fox, <b>", embeddings=[file], **OPTIONS)[0].tobytes() for file in (path, single)
+    )
+    assert by_both == by_one
+    apart, together = (
+        studio.txt2img(f"a fox, {words}", embeddings=[path], **OPTIONS)[0].tobytes() for words in ("<a> <b>", "both")
+    )
+    assert apart == together != by_one
+
+
+def test_a_parameter_dict_of_the_first_code(tmp_path: Path) -> None:
+    vectors = numbers(3, 16)
+    content = {**a1111(vectors), "string_to_param": torch.nn.ParameterDict({"<toy>": vectors})}
+    content["string_to_token"] = {"<toy>": torch.tensor(265)}
+    torch.save(content, tmp_path / "old.pt")
+    embedding = read_embedding(tmp_path / "old.pt")
+    assert (embedding.format, embedding.names) == ("A1111", ("old", "<toy>"))
+    assert torch.equal(embedding.vectors["text_encoder"], vectors)
+
+
 class Bomb:
     """Runs a command when it is unpickled."""
 
@@ -162,7 +209,11 @@ def test_a_pickle_with_code_is_refused(
     ("state", "message"),
     [
         ({"emb_params": torch.full((2, 16), float("nan"))}, "hold NaN"),
-        ({"emb_params": torch.ones(2, 16), "x": torch.ones(2, 16)}, "is no embedding"),
+        ({"emb_params": torch.ones(2, 16), "x": torch.ones(2, 16)}, "is no embedding: it is "),
+        ({"<a>": torch.ones(2, 16), "b": torch.ones(2, 16)}, "is no embedding"),
+        ({"<a>": torch.ones(2, 16), "<b>": torch.ones(2, 8)}, "are not equally wide"),
+        ({"clip_l": torch.ones(2, 16), "text_encoders_0": torch.ones(2, 16)}, "is no embedding"),
+        ({"control_model.x.weight": torch.ones(2, 16)}, "is no embedding: it is a ControlNet"),
         ({"emb_params": torch.ones(2, 2, 16)}, "is no embedding"),
         ({"emb_params": torch.ones(2000, 16)}, "is no embedding"),
         ({"emb_params": torch.ones(2, 0)}, "is no embedding"),

@@ -116,6 +116,7 @@ def _tables(
             first = len(tensors[f"{part}.{WORDS}"]) + sum(map(len, rows))
             rows.append(vectors)
             words |= dict.fromkeys(embedding.names, tuple(range(first, first + len(vectors))))
+            words |= {word: tuple(first + row for row in own) for word, own in embedding.rows.items()}
     return words, {
         name: torch.cat([tensors[name], *(row.to(tensors[name]) for row in rows)]) for name, rows in below.items()
     }

@@ -54,8 +54,13 @@ class _Storage:
     count: int
 
 
+PARAMETERS = "torch.nn.modules.container ParameterDict"
+SETS = frozenset({"__builtin__ set", "builtins set"})
+
 ALLOWED = frozenset(
     [
+        PARAMETERS,
+        *SETS,
         "collections OrderedDict",
         "torch._utils _rebuild_tensor_v2",
         "torch._utils _rebuild_parameter",
@@ -64,6 +69,10 @@ ALLOWED = frozenset(
         "pytorch_lightning.callbacks.model_checkpoint ModelCheckpoint",
     ]
 )
+
+
+class _Parameters(dict[Any, Any]):
+    """What a `ParameterDict` holds, which comes among its attributes. The first embeddings have one."""
 
 
 class _RefusedError(ValueError):
@@ -151,12 +160,14 @@ class _Machine:
             stack.append(self.named(f"{module} {attribute}"))
         elif name == "BINPERSID":
             stack.append(_storage(stack.pop()))
-        elif name == "REDUCE":
+        elif name in ("REDUCE", "NEWOBJ"):
             arguments, function = stack.pop(), stack.pop()
             stack.append(self.call(function, arguments))
         elif name == "BUILD":
-            stack.pop()  # the attributes of an ordered dictionary (`_metadata` of a state dict): nothing for us
-            _as(dict, stack[-1])
+            attributes, built = stack.pop(), _as(dict, stack[-1])
+            if isinstance(built, _Parameters):
+                built.update(_as(dict, _as(dict, attributes).get("_parameters")))
+            # else those of an ordered dictionary (`_metadata` of a state dict): nothing for us
         else:
             raise _RefusedError(f"the instruction {name}")
 
@@ -181,6 +192,10 @@ class _Machine:
             for pair in arguments[0] if arguments else ():
                 _set(made, pair)
             return made
+        if name == PARAMETERS:
+            return _Parameters()
+        if name in SETS:  # of names that a module does not save
+            return ()
         if name == "torch._utils _rebuild_tensor_v2":
             storage, offset, size, stride, *_ = arguments
             return self.rebuild(_as(_Storage, storage), offset, size, stride)
