@@ -1,10 +1,12 @@
 """A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--mean EXPORT] [--vae FOLDER]`.
 
     python -m recipes.nano.bundle runs/nano/rehearse/export src/sfumato/data/nano --mean runs/nano/denoiser/export
+    python -m recipes.nano.bundle runs/nano/language/export src/sfumato/data/nano --text
 
 The target is the denoiser's export, or the mean of it and of what it began with, in a byte a weight (`lighten.py`),
 with another decoder if one is given, the sources of its training pictures, a page about it (`card.md`, filled in) and
-the digests of its weights. It takes its name only when it loads and paints.
+the digests of its weights. It takes its name only when it loads and paints. With `--text` the target is a bundle that
+was taught other wordings: its text encoder and the words that it knows are replaced, nothing else.
 """
 
 import argparse
@@ -59,12 +61,45 @@ def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | Non
             shutil.copytree(vae, folder / "vae")
         if mean is not None:
             _meet(folder, mean)
-        lighten(folder, tomllib.loads((RECIPE / "denoiser.toml").read_text(encoding="utf-8"))["prompts"])
+        lighten(folder, _prompts())
         world.write(folder)
-        shutil.copy(RECIPE / "SOURCES.md", folder)
-        page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))
-        (folder / "README.md").write_text(page, encoding="utf-8")
-        (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
+        _describe(folder, world)
+
+
+def bundle_text(export: Path, target: Path) -> None:
+    """Give the bundle `target` the text encoder and the words of `export`, which was taught with all else of it frozen.
+
+    Raises:
+        CheckpointError: the export's network is not the target's, a part is damaged, or it paints a single colour.
+        TrainingError: the folder cannot be written.
+    """
+    if sha256(part_file(export / "unet")) != sha256(part_file(target / "unet")):
+        raise CheckpointError(
+            f"{export} was taught beside another U-Net than {target} has; teach language to the latter"
+        )
+    world = World.read(export)
+    if world is None:
+        raise CheckpointError(f"{export / FILE} is missing or damaged; training language writes it")
+    with whole_folder(target) as folder:
+        shutil.copytree(target, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("text_encoder"))
+        shutil.copytree(export / "text_encoder", folder / "text_encoder")
+        lighten(folder, _prompts(), parts=("text_encoder",))
+        world.write(folder)
+        _describe(folder, world)
+
+
+def _prompts() -> list[str]:
+    """What a model is watched painting while its weights are rounded."""
+    found: list[str] = tomllib.loads((RECIPE / "denoiser.toml").read_text(encoding="utf-8"))["prompts"]
+    return found
+
+
+def _describe(folder: Path, world: World) -> None:
+    """The sources of its pictures, the page about it, and the digests of its weights."""
+    shutil.copy(RECIPE / "SOURCES.md", folder)
+    page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))
+    (folder / "README.md").write_text(page, encoding="utf-8")
+    (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
 
 
 def _meet(folder: Path, other: Path) -> None:
@@ -125,9 +160,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("target", type=Path, help="a folder; an older bundle is replaced")
     parser.add_argument("--vae", type=Path, help="the finished autoencoder's `vae` folder")
     parser.add_argument("--mean", type=Path, help="what the export began with: bundle the mean of both")
+    parser.add_argument("--text", action="store_true", help="replace only the text encoder of a bundle")
     given = parser.parse_args(arguments)
+    if given.text and (given.vae or given.mean):
+        parser.error("--text replaces the text encoder alone; leave out --vae and --mean")
     try:
-        bundle(given.export, given.target, given.vae, given.mean)
+        if given.text:
+            bundle_text(given.export, given.target)
+        else:
+            bundle(given.export, given.target, given.vae, given.mean)
     except SfumatoError as error:
         raise SystemExit(f"bundle: {error}") from error
     print(given.target)

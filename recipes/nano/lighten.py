@@ -25,19 +25,23 @@ NOISE = 10**-3.2
 LARGEST = 127
 
 
-def lighten(folder: Path, prompts: Sequence[str], noise: float = NOISE) -> None:
+def lighten(
+    folder: Path, prompts: Sequence[str], noise: float = NOISE, parts: Sequence[str] = ("unet", "text_encoder")
+) -> None:
     """Round the U-Net and text encoder of a model to whole numbers of one byte, in place; see
     `sfumato.checkpoints.scaled` for the form. Vectors stay as they are, and so do the few weights that are worth more
-    bits than a byte has."""
+    bits than a byte has. One of the `parts` alone may add its share of the noise."""
     model = Studio(folder, device="cpu", precision="fp32").load()
-    parts: Mapping[str, nn.Module] = {"unet": model.network, "text_encoder": model.texts["text_encoder"].encoder}
+    modules: Mapping[str, nn.Module] = {"unet": model.network, "text_encoder": model.texts["text_encoder"].encoder}
     weights = {
         f"{part}.{name}": weight
-        for part, module in parts.items()
+        for part, module in modules.items()
         for name, weight in module.named_parameters()
         if weight.ndim > 1
     }
-    steps = steps_of(weights, at_work(model, prompts), noise)
+    rounded = {name: weight for name, weight in weights.items() if name.partition(".")[0] in parts}
+    share = _count(rounded) / _count(weights)
+    steps = steps_of(rounded, at_work(model, prompts), noise * share)
     for part in parts:
         file = part_file(folder / part)
         save_file(dict(_stored(read_tensors(file), part, steps)), file)
@@ -67,7 +71,7 @@ def steps_of(weights: Mapping[str, Tensor], answer: Callable[[], Tensor], noise:
     longer than the weights' deviation."""
     rng = torch.Generator().manual_seed(0)
     right = answer()
-    total = sum(weight.numel() for weight in weights.values())
+    total = _count(weights)
     found = {}
     for name, weight in weights.items():
         kept, deviation = weight.clone(), float(weight.std())
@@ -78,6 +82,10 @@ def steps_of(weights: Mapping[str, Tensor], answer: Callable[[], Tensor], noise:
         allowed = noise * float(right.square().mean()) * weight.numel() / total
         found[name] = min((allowed / max(change, 1e-30)) ** 0.5, deviation)
     return found
+
+
+def _count(weights: Mapping[str, Tensor]) -> int:
+    return sum(weight.numel() for weight in weights.values())
 
 
 def _stored(tensors: Mapping[str, Tensor], part: str, steps: Mapping[str, float]) -> list[tuple[str, Tensor]]:

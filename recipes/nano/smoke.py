@@ -59,6 +59,7 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(80, 16)},
     "denoiser": {**DENOISER, "loop": loop(80, 16)},
     "rehearse": {**DENOISER, "loop": loop(20, 16)},
+    "language": {"validation": 64, "loop": loop(40, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
 
@@ -71,6 +72,7 @@ FALLING = {
     "auxiliary": ["train/loss"],
     "denoiser": ["validation/loss"],
     "rehearse": ["validation/loss"],
+    "language": ["validation/loss"],
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,
 differ from step to step, as crops do; the loss of a decoder grows when the discriminator joins."""
@@ -136,7 +138,8 @@ def training(name: str, out: Path) -> Stage:
     run, config = out / name, out / f"{name}.toml"
 
     def make() -> None:
-        settings = tomllib.loads((RECIPE / config.name).read_text("utf-8").replace("runs/nano/", f"{out.as_posix()}/"))
+        text = (RECIPE / config.name).read_text("utf-8").replace("runs/nano/", f"{out.as_posix()}/")
+        settings = tomllib.loads(text.replace("src/sfumato/data/nano", (out / "bundle").as_posix()))
         lines = (f"{key} = {toml(value)}\n" for key, value in merged(settings, SMALL[name]).items())
         config.write_text("".join(lines), "utf-8")
         command("train", config, "--run", run)
@@ -223,8 +226,8 @@ def has_contrast(file: Path) -> bool:
 
 def stages(out: Path) -> list[Stage]:
     """In their order."""
-    trained = [training(name, out) for name in SMALL]
-    return [drawing(out), *trained, bundling(out), evaluation(out), painting(out)]
+    *trained, language = (training(name, out) for name in SMALL)
+    return [drawing(out), *trained, bundling(out), language, evaluation(out), painting(out)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

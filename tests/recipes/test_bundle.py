@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipes.nano.bundle import bundle, main
+from recipes.nano.bundle import bundle, bundle_text, main
 from recipes.nano.lighten import steps_of
 from safetensors.torch import load_file, save_file
 
@@ -103,6 +103,33 @@ def test_half_way_to_what_it_began_with(export: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is of another form than the export's; give the one it began with"):
         bundle(export, tmp_path / "other", mean=begun)
     assert not (tmp_path / "other").exists()
+
+
+def test_another_text_encoder_and_nothing_else(export: Path, tmp_path: Path) -> None:
+    target, taught = tmp_path / "nano", tmp_path / "taught"
+    bundle(export, target)
+    shutil.copytree(target, taught)
+    file = taught / "text_encoder" / "model.safetensors"
+    save_file({name: x * 1.25 for name, x in read_tensors(file).items()}, file)
+    world = World.read(target)
+    assert world is not None
+    World((*world.known, "reddish"), world.about).write(taught)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+
+    main([str(taught), str(target), "--text"])
+    changed = {path.relative_to(target).as_posix() for path, old in before.items() if path.read_bytes() != old}
+    assert changed == {"text_encoder/model.safetensors", "world.json", "SHA256SUMS"}
+    listed = dict(line.split("  ./")[::-1] for line in (target / "SHA256SUMS").read_text().splitlines())
+    name = "text_encoder/model.safetensors"
+    assert listed[name] == hashlib.sha256((target / name).read_bytes()).hexdigest()
+    assert any(x.dtype is torch.int8 for x in load_file(target / name).values())
+    after, wanted = read_tensors(target / name), read_tensors(file)
+    spread = torch.cat([x.float().flatten() for x in wanted.values()]).std()
+    assert all((after[key].float() - x.float()).abs().max() < spread for key, x in wanted.items())
+
+    save_file({name: x * 2 for name, x in read_tensors(taught / "unet" / WEIGHTS).items()}, taught / "unet" / WEIGHTS)
+    with pytest.raises(CheckpointError, match="another U-Net"):
+        bundle_text(taught, target)
 
 
 def test_steps_share_the_noise_and_are_longer_where_a_weight_matters_less() -> None:

@@ -83,6 +83,8 @@ class LoopConfig(BaseModel):
     processes: int = Field(1, gt=0)
     """Among so many processes of this machine the micro-batches are shared out, and its threads."""
     learning_rate: float = Field(gt=0)
+    embedding_rate: float = Field(1.0, gt=0)
+    """Times `learning_rate` for embeddings: a row is seldom looked up, and its numbers may be ten times a matrix's."""
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
     muon: bool = True
@@ -181,14 +183,19 @@ class State:
         self.model = model = networks["model"]
         opponent = networks.get("opponent")
         self.optimizers = build_optimizers(
-            model, config.learning_rate, weight_decay=config.weight_decay, betas=config.betas, muon=config.muon
+            model,
+            config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=config.betas,
+            muon=config.muon,
+            embedding_rate=config.embedding_rate,
         )
         if opponent is not None:
             its = config.opponent
             self.optimizers += build_optimizers(
                 opponent, its.learning_rate, weight_decay=its.weight_decay, betas=its.betas, muon=False
             )
-        self.peaks = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
+        self.peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         self.ema = EMA(model, config.ema)
         self.step = 0
 
@@ -207,8 +214,8 @@ class State:
 
     def update(self, factor: float) -> None:
         """One step of each optimiser at that share of its learning rate, followed by the average."""
-        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
-            for group in optimizer.param_groups:
+        for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             optimizer.step()
         self.ema.update(self.model, self.step)

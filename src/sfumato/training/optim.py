@@ -92,9 +92,16 @@ class Muon(torch.optim.Optimizer):
 
 
 def build_optimizers(
-    model: nn.Module, lr: float, *, weight_decay: float, betas: tuple[float, float], muon: bool
+    model: nn.Module,
+    lr: float,
+    *,
+    weight_decay: float,
+    betas: tuple[float, float],
+    muon: bool,
+    embedding_rate: float = 1.0,
 ) -> list[torch.optim.Optimizer]:
     """AdamW for vectors, embeddings, `conv_in` and `conv_out`; Muon (where asked) for the matrices in between.
+    Embeddings have `embedding_rate` times the learning rate.
 
     Weight decay touches matrices only, never norms, biases or embeddings.
     """
@@ -113,6 +120,10 @@ def build_optimizers(
         {"params": by_adam, "weight_decay": weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
+    if embedding_rate != 1:
+        groups[1]["params"] = [p for p in rest if id(p) not in embeddings]
+        looked_up = [p for p in rest if id(p) in embeddings]
+        groups.append({"params": looked_up, "weight_decay": 0.0, "lr": lr * embedding_rate})
     # Not `fused`: on CPU that kernel reads a channels_last weight and its contiguous, restored moments in memory order,
     # which mixes up their elements (seen with torch 2.13: a resumed run went another way).
     adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, foreach=True)

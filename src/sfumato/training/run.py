@@ -20,16 +20,18 @@ from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
 from sfumato.training.checkpoint import latest_facts
 from sfumato.training.classifier import ClassifierRun, ClassifierTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
+from sfumato.training.language import LanguageRun, LanguageTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
 from sfumato.training.text import TextRun, TextTask
 from sfumato.validation import explained
 
-Run = AutoencoderRun | ClassifierRun | DenoiserRun | TextRun
+Run = AutoencoderRun | ClassifierRun | DenoiserRun | LanguageRun | TextRun
 
 TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "autoencoder": (AutoencoderRun, autoencoder_task),
     "classifier": (ClassifierRun, ClassifierTask),
     "denoiser": (DenoiserRun, DenoiserTask),
+    "language": (LanguageRun, LanguageTask),
     "text": (TextRun, TextTask),
 }
 """What `task = "..."` in a TOML may say: its configuration, and the task of it in a run's folder."""

@@ -1,0 +1,192 @@
+"""How well a model paints what people ask for in words of their own: the classifier judges the prompts of
+`prompts.jsonl`, which were written by hand and which no template makes.
+
+    python -m recipes.nano.language.card nano --out docs/natural-prompts.md
+    python -m recipes.nano.language.card runs/nano/language/export --part dev --out dev.md
+
+Beside the page come its figures in JSON and a sheet of every tenth prompt.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sfumato import Studio
+from sfumato.evaluation.card import CELL
+from sfumato.evaluation.evaluate import Plan, digest, paint
+from sfumato.evaluation.judge import Picture, tensor_of
+from sfumato.evaluation.report import table
+from sfumato.files import write_atomic
+from sfumato.images import PAGE, contact_sheet
+from sfumato.models.picture_classifier import PictureClassifier
+from sfumato.training.classifier import load_classifier
+
+PROMPTS = Path(__file__).with_name("prompts.jsonl")
+JUDGE = Path(__file__).parents[1] / "judge"
+LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "Chinese"}
+OBJECTS = "objects"
+TOPICS: Mapping[str, str] = dict.fromkeys(("animal", "vehicle", "food", "thing"), OBJECTS)
+"""Topics that are one row of the page: each of their prompts asks for one name."""
+SHOWN = 10
+"""Every so many prompts one is on the sheet."""
+
+READING = """\
+The prompts are the half of [prompts.jsonl](../recipes/nano/language/prompts.jsonl) that is kept for this page. Of each
+prompt it says what must be seen, often by several words (a beard may be full, long or short), and the classifier of the
+[model card](model-card.md) says what is seen. *Attributes* is the share of what was asked for that is there, where a
+picture of another kind has nothing of it; *whole* is the share of pictures with all of it."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A line of `prompts.jsonl`.
+
+    Attributes:
+        part: "dev", to look at while working on the model, or "card", for its figures alone.
+        seen: what the picture must show: words of the classifier's heads, any of which will do.
+    """
+
+    part: str
+    language: str
+    topic: str
+    prompt: str
+    seen: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """On one picture: for each attribute but the kind whether it is there, and the rank of the best name asked for."""
+
+    prompt: Prompt
+    right: Mapping[str, bool]
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the page; shares from 0 to 1."""
+
+    topic: str
+    language: str
+    pictures: int
+    attributes: float
+    whole: float
+    top5: float | None
+
+
+def prompts(part: str) -> list[Prompt]:
+    """The prompts of one half, English before Chinese."""
+    lines = PROMPTS.read_text(encoding="utf-8").splitlines()
+    return [prompt for prompt in (Prompt(**json.loads(line)) for line in lines) if prompt.part == part]
+
+
+@torch.inference_mode()
+def judged(classifier: PictureClassifier, asked: Sequence[Prompt], pictures: Sequence[Picture]) -> list[Score]:
+    """A score for each picture of each prompt, all of one size."""
+    classes, scores = classifier.config.classes, []
+    answers = classifier(tensor_of(pictures).to(memory_format=torch.channels_last))
+    for row, prompt in enumerate(asked):
+        best = {name: classes[name][int(answers[name][row].argmax())] for name in prompt.seen}
+        of_kind = "kind" not in prompt.seen or best["kind"] in prompt.seen["kind"]
+        right = {name: of_kind and best[name] in words for name, words in prompt.seen.items() if name != "kind"}
+        rank = None
+        if "name" in prompt.seen:
+            logits = answers["name"][row]
+            wanted = max(float(logits[classes["name"].index(word)]) for word in prompt.seen["name"])
+            rank = int((logits > wanted).sum())
+        scores.append(Score(prompt, right, rank))
+    return scores
+
+
+def rows(scores: Iterable[Score]) -> list[Row]:
+    """A row a topic and language, and one of everything in each language."""
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        for topic in (TOPICS.get(score.prompt.topic, score.prompt.topic), "all"):
+            groups.setdefault((topic, score.prompt.language), []).append(score)
+    order = sorted(groups, key=lambda key: (key[0] == "all", key))
+    return [_row(topic, language, groups[topic, language]) for topic, language in order]
+
+
+def _row(topic: str, language: str, scores: Sequence[Score]) -> Row:
+    answers = [right for score in scores for right in score.right.values()]
+    ranks = [score.rank for score in scores if score.rank is not None]
+    return Row(
+        topic,
+        language,
+        len(scores),
+        float(np.mean(answers)),
+        float(np.mean([all(score.right.values()) for score in scores])),
+        float(np.mean([rank < 5 for rank in ranks])) if topic == OBJECTS else None,
+    )
+
+
+def figures(lines: Iterable[Row]) -> str:
+    """The rows as a table in Markdown."""
+    titles = ("topic", "prompts", "pictures", "attributes", "whole", "object top-5")
+    told = [
+        (
+            row.topic,
+            LANGUAGES[row.language],
+            str(row.pictures),
+            f"{row.attributes:.0%}",
+            f"{row.whole:.0%}",
+            "–" if row.top5 is None else f"{row.top5:.0%}",
+        )
+        for row in lines
+    ]
+    return table(titles, told)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--part", choices=("dev", "card"), default="card")
+    parser.add_argument("--seeds", type=int, default=1, help="pictures of each prompt: seeds 0, 1 ...")
+    parser.add_argument("--steps", type=int, help="as the model is sampled, without it")
+    parser.add_argument("--out", type=Path, required=True, help="the page, ending in .md")
+    parser.add_argument("--work", type=Path, default=Path("runs/nano/evaluation"), help="paintings, kept")
+    arguments = parser.parse_args()
+    studio, classifier = Studio(arguments.model), load_classifier(JUDGE)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    options = {} if arguments.steps is None else {"steps": arguments.steps}
+    plan, scores, shown, told = Plan(seeds=arguments.seeds, options=options), [], [], []
+    for number, prompt in enumerate(prompts(arguments.part)):
+        images = paint(studio, plan.request(studio.default, prompt.prompt, plan.seeds), arguments.work)
+        scores += judged(classifier, [prompt] * plan.seeds, [np.asarray(image) for image in images])
+        if number % SHOWN == 0:
+            shown += [image.resize((CELL, CELL), Image.Resampling.BOX) for image in images]
+            told.append(f"{len(told) + 1}. {prompt.prompt}")
+    found, settings = rows(scores), {"model": studio.default, "model_hash": studio.load().hash,
+        "classifier": digest(classifier), "seeds": plan.seeds, "precision": str(studio.choice.dtype)}  # fmt: skip
+    page, sheet = arguments.out, arguments.out.with_suffix(".jpg")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet(shown, plan.seeds).save(sheet, **PAGE)
+    report = {
+        "settings": settings,
+        "rows": [asdict(row) for row in found],
+        "scores": [{"prompt": s.prompt.prompt, "right": dict(s.right), "rank": s.rank} for s in scores],
+    }
+    write_atomic(page.with_suffix(".json"), (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode())
+    parts = (
+        "# What nano makes of people's own words",
+        "*Written by `python -m recipes.nano.language.card`; do not edit.*",
+        figures(found),
+        READING,
+        f"![Every tenth prompt with its first seeds]({sheet.name})",
+        "\n".join(told),
+        "\n".join(f"- {name.replace('_', ' ')}: `{value}`" for name, value in settings.items()),
+    )
+    write_atomic(page, ("\n\n".join(parts) + "\n").encode())
+    print(figures(found))
+
+
+if __name__ == "__main__":
+    main()
