@@ -119,3 +119,8 @@ def options(found: Restored) -> dict[str, Any]:
         for name, value in found.request.model_dump().items()
         if value is not None and value != Txt2Img.model_fields[name].default
     }
+
+
+def node(kind: str, **inputs: object) -> dict[str, object]:
+    """A node of a graph of ComfyUI."""
+    return {"class_type": kind, "inputs": inputs}

@@ -7,12 +7,7 @@ import pytest
 
 from sfumato.metadata.carriers import read
 from sfumato.metadata.readers import restore
-from tests.metadata.pictures import camera, encoded, exif_jpeg, hidden, options, restored, tiff
-
-
-def node(kind: str, **inputs: object) -> dict[str, object]:
-    return {"class_type": kind, "inputs": inputs}
-
+from tests.metadata.pictures import camera, encoded, exif_jpeg, hidden, node, options, restored, tiff
 
 GRAPH: dict[str, Any] = {
     "3": node(

@@ -1,6 +1,8 @@
 """Pictures of other tools become requests, and what is lost is said."""
 
 import json
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from sfumato.metadata.infotext import Painter
 from sfumato.metadata.readers import Restored, restore
 from sfumato.output import texts_of
 from sfumato.requests import MAX_SEED, Txt2Img
-from tests.metadata.pictures import encoded, exif_jpeg, hidden, options, restored, text_png, tiff
+from tests.metadata.pictures import encoded, exif_jpeg, hidden, node, options, restored, text_png, tiff
 
 # ------------------------------------------------------------------------------------------------------------- ours
 
@@ -147,6 +149,18 @@ SAID = {
             [],
         ),
         (f"a pier\nNegative prompt: fog\n{SETTINGS}, Sampler sigma: karras, App: SD.Next", {"schedule": "karras"}, []),
+        (
+            f"a pier\nNegative prompt: fog\n{SETTINGS}, Operations: txt2img, Parser: compel, "
+            "Sampler spacing: trailing, Sampler order: 3, CFG rescale: 0.7, Pipeline: StableDiffusionPipeline",
+            {"prompt_syntax": "compel", "schedule": "trailing", "guidance_rescale": 0.7},
+            ["Sampler order: 3"],
+        ),
+        (
+            f"a pier\nNegative prompt: fog\n{SETTINGS}, Schedule type: Beta, Beta schedule alpha: 0.6, Batch size: 2, "
+            'Civitai resources: [{"air": "urn:air:sd1:lora:civitai:8@9", "weight": 1}]',
+            {"schedule": "beta"},
+            ["lora urn:air:sd1:lora:civitai:8@9 at 1"],
+        ),
         (f"a pier\nNegative prompt: fog\n{SETTINGS}, Scheduler: karras, Version: Fooocus", {"schedule": "karras"}, []),
         (
             "a pier\nNegative prompt: fog\n" + SETTINGS.replace("Euler a", "DDIM CFG++"),
@@ -154,7 +168,7 @@ SAID = {
             [],
         ),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_infotexts_as_others_write_them(infotext: str, other: dict[str, object], lost: list[str]) -> None:
     found = restored(parameters=infotext)
@@ -218,6 +232,32 @@ def test_texts_that_say_nothing_are_one_clear_line(texts: dict[str, str]) -> Non
         restored(**texts)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500  # the names of all options, at most
+
+
+def test_what_nobody_knows_is_shown() -> None:
+    with pytest.raises(RequestError, match=r"its text Prompt is: a red pier, fog$"):
+        restored(Prompt="a red pier,\n fog", Title="x")
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        {str(i): node("KSampler", latent_image=[str(i + 1), 0], model=[str(i + 1), 0]) for i in range(10_000)},
+        {
+            "a": node("KSampler", model=["0", 0]),
+            **{
+                str(i): node("LoraLoader", lora_name="x", strength_model=[str(i + 1), 0], model=[str(i + 1), 0])
+                for i in range(20_000)
+            },
+        },
+    ],
+    ids=["samplers", "adapters"],
+)
+def test_large_graphs_take_no_long_time(graph: dict[str, Any]) -> None:
+    start = time.process_time()
+    found = restored(prompt=json.dumps(graph))
+    assert time.process_time() - start < 5
+    assert found.source == "ComfyUI"
 
 
 VALUES = st.recursive(

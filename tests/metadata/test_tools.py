@@ -133,6 +133,12 @@ def test_novelai_in_every_carrier(data: bytes) -> None:
     assert (found.source, options(found), found.unrestored) == ("NovelAI", NAI_SAID, ())
 
 
+def test_novelai_1_has_its_prompt_in_the_description() -> None:
+    data = {name: value for name, value in NAI.items() if name != "prompt"}
+    found = restored(Software="NovelAI", Description=NAI["prompt"], Comment=json.dumps(data))
+    assert (options(found), found.unrestored) == (NAI_SAID, ())
+
+
 def test_novelai_4_has_characters() -> None:
     def captions(base: str, *characters: str) -> dict[str, Any]:
         rows = [{"char_caption": words, "centers": []} for words in characters]

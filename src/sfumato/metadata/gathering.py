@@ -4,6 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Generic, TypeVar, get_args
 
 from sfumato.choices import Sampler
@@ -12,6 +13,7 @@ from sfumato.metadata import infotext, names
 from sfumato.requests import Lora, Txt2Img
 
 _MOST_LOST = 64
+_MOST_LORAS = 64  # of a request
 _PROMPTS = ("prompt", "negative")
 _OWN_VAE = (None, "None", "Automatic", "Default (model)")
 
@@ -31,14 +33,14 @@ class Gathering(Generic[Kind]):
         self._given: dict[str, object] = {"prompt": "", **given}
         self._options: dict[str, object] = {}
         self._loras: list[Lora] = []
-        self._lost: list[str] = []
+        self._lost: dict[str, None] = {}  # in this order, each once
         self._beyond: dict[str, str] = {}
 
     @property
     def lost(self) -> tuple[str, ...]:
         """In words, what was not taken: the first 64 of it."""
         more = len(self._lost) - _MOST_LOST
-        return (*self._lost[:_MOST_LOST], *([f"and {more} settings more"] if more > 0 else []))
+        return (*islice(self._lost, _MOST_LOST), *([f"and {more} settings more"] if more > 0 else []))
 
     @property
     def beyond(self) -> Mapping[str, str]:
@@ -66,7 +68,7 @@ class Gathering(Generic[Kind]):
 
     def lose(self, words: str) -> None:
         """Say that something is not taken."""
-        self._lost.append(words)
+        self._lost[words] = None
 
     def lose_rest(self, values: Mapping[str, object]) -> None:
         """Say it of all that is neither None nor empty."""
@@ -162,11 +164,12 @@ class Gathering(Generic[Kind]):
             del weights["text_weight"]
         try:
             found = Lora.build(name=infotext.model_name(name) if isinstance(name, str) else name, **weights)
-            self.kind.build(**self._given, loras=[*self._loras, found])
         except RequestError:
-            self.lose(f"LoRA {brief(name)} at {brief(weight)}")
-        else:
+            found = None
+        if found is not None and len(self._loras) < _MOST_LORAS:
             self._loras.append(found)
+        else:
+            self.lose(f"LoRA {brief(name)} at {brief(weight)}")
 
     def _prompt(self, name: str, value: str) -> None:
         """Taken without the control characters that a request refuses; one that is refused all the same can be read."""

@@ -86,6 +86,7 @@ _SCHEDULES: dict[str, Schedule] = {
     "native": "normal",
     "ddimuniform": "ddim",
     "betasampling": "beta",  # ComfyUI's node
+    "betas": "beta",  # SD.Next's
 }
 
 _ANY_SAMPLERS: tuple[Schedule, ...] = ("karras", "polyexponential", "exponential", "sgm_uniform")

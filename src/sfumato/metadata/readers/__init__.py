@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from sfumato.errors import RequestError
 from sfumato.metadata.carriers import REQUEST, Carried
-from sfumato.metadata.gathering import Gathering
+from sfumato.metadata.gathering import Gathering, brief
 from sfumato.metadata.readers import comfyui, forms, infotexts, invokeai, novelai
 from sfumato.metadata.readers.texts import Texts
 from sfumato.requests import Txt2Img
@@ -74,4 +74,6 @@ def restore(carried: Carried) -> Restored:
     if trouble:
         raise RequestError(trouble[0])
     tools = list(dict.fromkeys(source for source, _ in READERS))
-    raise RequestError(f"it carries no settings of sfumato, {', '.join(tools[:-1])} or {tools[-1]}")
+    longest = max(carried.texts, key=lambda name: len(carried.texts[name]), default=None)
+    there = "" if longest is None else f"; its text {brief(longest)} is: {brief(carried.texts[longest])}"
+    raise RequestError(f"it carries no settings of sfumato, {', '.join(tools[:-1])} or {tools[-1]}{there}")

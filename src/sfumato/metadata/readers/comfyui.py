@@ -36,9 +36,11 @@ _TEXT_WEIGHTS = ("strength_clip", "lora_clip_strength")
 _EMPTY = "ConditioningZeroOut"  # the text before it counts for nothing
 _WORDS = ("text", "prompt", "text_g", "clip_g", "t5xxl", "clip_l", "text_l", "populated_text", "wildcard_text")
 """Inputs of text encoders that hold a text; where several do, the first counts."""
+_MOST_SAMPLERS = 64  # that are asked where they start
 _QUIET = (
     *("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "SaveAnimatedPNG"),
-    *("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "VAELoader"),
+    *("CheckpointLoaderSimple", "CheckpointLoader", "UNETLoader", "VAELoader"),
+    *("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "CLIPTextEncode", "CLIPSetLastLayer"),
     *("VAEDecode", "VAEDecodeTiled", "EmptyLatentImage", "EmptySD3LatentImage"),
     *("Reroute", "Note", "PrimitiveNode"),
 )
@@ -52,9 +54,10 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
         return False
     graph = next((graph for graph in graphs if any(map(_samples, graph.reached()))), graphs[0])
     reached = graph.reached()
-    samplers = [node for node in reached if _samples(node)]
+    samplers = {node.name: node for node in reached if _samples(node)}
     found.text("prompt_syntax", "comfy")
-    first = next((node for node in samplers if _latent(graph, node) is not None), samplers[-1] if samplers else None)
+    asked = list(samplers.values())[:_MOST_SAMPLERS]
+    first = next((node for node in asked if _latent(graph, node) is not None), asked[-1] if asked else None)
     if first is None:
         found.lose("the sampler, which no node of the graph is that we know")
         for node in reached:
@@ -64,7 +67,7 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
         _sampler(graph, first, found)
     _autoencoder(graph, reached, found)
     for node in reached:
-        if node in samplers:
+        if node.name in samplers:
             if node is not first:
                 found.lose(f"a further {brief(node.kind)}, denoise {brief(node.inputs.get('denoise', 1))}")
         elif node.name not in graph.used and node.kind not in _QUIET:

@@ -243,7 +243,10 @@ FORMS: tuple[Form, ...] = (
         prepare=_swarm,
         loras=_swarm_loras,
         adapters=["loras", "loraweights"],
-        silent=["aspectratio", "date", "generation_time", "images", "swarm_version", "automaticvae"],
+        silent=[
+            *("aspectratio", "automaticvae", "date", "generation_time", "imageformat", "images", "nopreviews"),
+            *("original_prompt", "swarm_version", "used_wildcards", "wildcardseed"),
+        ],
     ),
     Form(
         "RuinedFooocus",  # modules/async_worker.py

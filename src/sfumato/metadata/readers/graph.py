@@ -1,5 +1,5 @@
-"""The graph of a ComfyUI prompt: nodes, links, and the values and texts behind links. Linear in the size of the graph,
-whatever it is.
+"""The graph of a ComfyUI prompt: nodes, links, and the values and texts behind links, each of which ends soon, whatever
+the graph is.
 """
 
 import re
@@ -16,7 +16,8 @@ _MARKS = ("delimiter", "separator")
 _WRITERS = ("model", "max_length", "max_tokens", "max_new_tokens")
 """Inputs of nodes that write a text by a model of language; what they hold is no prompt."""
 _MOST_CHARACTERS = 2**17
-_DEEPEST = 100
+_DEEPEST = 100  # nesting of joined texts
+_MOST_HOPS = 16  # from a link to its value
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,13 @@ class Graph:
         return None if name is None else self.value(node.inputs[name], names)
 
     def value(self, value: object, names: Sequence[str]) -> object:
-        """A value, or the one in the node that its link leads to, through any number of them.
+        """A value, or the one in the node that its link leads to, through a few of them.
 
         Args:
             names: inputs that hold it in nodes of more than one; those that do nothing but hold a value have others.
         """
         seen: set[str] = set()
-        while (node := self.linked(value)) is not None and node.name not in seen:
+        while (node := self.linked(value)) is not None and node.name not in seen and len(seen) < _MOST_HOPS:
             seen.add(node.name)
             held = next((name for name in (*names, *_HOLDERS) if name in node.inputs), None)
             value = None if held is None else node.inputs[held]

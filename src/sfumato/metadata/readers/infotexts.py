@@ -1,5 +1,6 @@
 """Infotexts of AUTOMATIC1111's web UI, and of what writes alike: Forge, SD.Next, Fooocus, Civitai, nodes of ComfyUI."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from sfumato.metadata.infotext import Infotext
 from sfumato.metadata.readers.texts import Texts, is_object, parsed
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "prompt_syntax": ("prompt syntax",),
+    "prompt_syntax": ("prompt syntax", "parser"),
     "steps": ("steps",),
     "sampler": ("sampler",),
     "guidance": ("cfg scale",),
@@ -19,10 +20,10 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "guidance_low": ("guidance low",),
     "guidance_high": ("guidance high",),
     "dynamic_threshold": ("dynamic threshold",),
-    "pag": ("pag",),
+    "pag": ("pag", "cfg true"),
     "freeu": ("freeu",),
     "eta": ("eta ddim", "eta"),
-    "ensd": ("ensd",),
+    "ensd": ("ensd", "sampler eta delta"),
     "numerics": ("numerics",),
     "seed": ("seed",),
     "size": ("size",),
@@ -32,9 +33,10 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """Ours to the keys that tools write for it, without regard to case; the first that is there counts."""
 
-_SCHEDULES = ("schedule type", "scheduler", "sampler sigma")  # A1111's, Fooocus's, SD.Next's
+_SCHEDULES = ("schedule type", "scheduler", "sampler sigma", "sampler spacing")  # A1111's, Fooocus's, SD.Next's
+_USUAL = {"beta schedule alpha": "0.6", "beta schedule beta": "0.6", "operations": "txt2img"}
 _SILENT = (
-    *("version", "app", "user", "created date", "quality"),
+    *("version", "app", "user", "created date", "quality", "pipeline", "batch", "batch size", "batch pos", "index"),
     *("model hash", "hashes", "lora hashes", "ti hashes", "precision", "device", "torch"),
     *("civitai metadata", "raw prompt", "raw negative prompt"),
 )
@@ -63,7 +65,7 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
         found.lose(f"RNG {brief(rng)}: the seed gives other noise here, where it is drawn on the CPU")
     _resources(fields.pop("civitai resources", None), found)
     for key, value in fields.items():
-        if key not in _SILENT and not key.endswith(" hash"):
+        if key not in _SILENT and not key.endswith(" hash") and value != _USUAL.get(key):
             found.lose(f"{keys[key]}: {brief(value)}")
     return True
 
@@ -97,10 +99,12 @@ def _resources(text: str | None, found: Gathering[Any]) -> None:
         return
     for resource in resources or ():
         if isinstance(resource, dict):
-            kind, name = (resource.get(key) for key in ("type", "modelName"))
-            if kind == "checkpoint":
-                if not found.has("model"):
-                    found.text("model", name)
-                continue
-            at = f" at {brief(resource['weight'])}" if "weight" in resource else ""
-            found.lose(f"{brief(kind or 'resource')} {brief(name or resource.get('modelVersionId', ''))}{at}")
+            address = str(resource.get("air", ""))  # urn:air:sd1:lora:civitai:82098@87153
+            typed = re.match(r"urn:air:[^:]*:([a-z]+):", address)
+            kind = resource.get("type", "resource") if typed is None else typed[1]
+            name = resource.get("modelName", address or resource.get("modelVersionId"))
+            if kind != "checkpoint":
+                at = f" at {brief(resource['weight'])}" if "weight" in resource else ""
+                found.lose(f"{brief(kind)} {brief(name)}{at}")
+            elif not found.has("model"):
+                found.text("model", name)

@@ -6,7 +6,7 @@ are written in the web UI's syntax here.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sfumato.metadata.gathering import Gathering, brief
@@ -30,14 +30,14 @@ _SILENT = ("n_samples", "request_type", "signed_hash", "version", "params_versio
 
 def read(texts: Texts, found: Gathering[Any]) -> bool:
     """The settings in the object of the comment."""
-    ours = texts.plain.get("Software") == "NovelAI"
-    data = next((d for _, d in texts.objects if "prompt" in d and ("uc" in d or (ours and "sampler" in d))), None)
+    told = texts.plain.get("Software") == "NovelAI"
+    data = next((data for _, data in texts.objects if "sampler" in data and _is_ours(data, told)), None)
     if data is None:
         return False
     rest = {key: value for key, value in data.items() if key not in _SILENT}
     for option, key in (("prompt", "prompt"), ("negative", "uc")):
         base, characters = _caption(rest.pop(_CAPTIONS[option], None))
-        text = rest.pop(key, None) or base
+        text = rest.pop(key, None) or base or (texts.plain.get("Description") if option == "prompt" else None)
         found.text(option, weighted(text) if isinstance(text, str) else text)
         for words in characters:
             found.lose(f"a character's {option}: {brief(words)}")
@@ -47,6 +47,10 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
         found.lose(f"model {brief(source)}")
     found.lose_rest(rest)
     return True
+
+
+def _is_ours(data: Mapping[str, Any], told: bool) -> bool:
+    return ("uc" in data and "c" not in data) or (told and "prompt" in data)  # Draw Things has c and uc
 
 
 def _caption(value: object) -> tuple[object, list[str]]:
