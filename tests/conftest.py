@@ -25,9 +25,9 @@ DDIM = {
 }
 
 
-def write_tiny(folder: Path) -> Path:
+def write_tiny(folder: Path, seed: int = 0) -> Path:
     """Write the model; the same bytes each time."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     words: ClipTokenizer = train_tokenizer(["a red fox", "a green house"], 540, 16)
     text = CLIPTextConfig(
         vocab_size=len(words.vocabulary),
@@ -72,3 +72,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the tiny model; read only (copy it to damage it)."""
     torch.set_num_threads(1)
     return write_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second model of the same form with other weights; read only."""
+    return write_tiny(tmp_path_factory.mktemp("models") / "twin", seed=1)

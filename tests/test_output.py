@@ -15,7 +15,8 @@ from sfumato.choices import Format
 from sfumato.errors import OutputError, RequestError
 from sfumato.files import write_atomic
 from sfumato.metadata import carriers, xmp
-from sfumato.metadata.infotext import Painter, parse
+from sfumato.metadata.infotext import parse
+from sfumato.metadata.provenance import Provenance
 from sfumato.output import FIELDS, Destination, encode, read_request, save_image, slug, texts_of
 from sfumato.requests import MAX_SEED, Txt2Img
 
@@ -23,7 +24,7 @@ FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "avif")
 IMAGES = [
     Image.linear_gradient("L").resize((16, 16)).convert("RGB").point(lambda v, i=i: v // (i + 1)) for i in range(3)
 ]
-PAINTER = Painter("0123456789", "fp32", "cpu", "2.9.0")
+PAINTER = Provenance("0123456789", "fp32", "cpu", "2.9.0")
 
 
 def request(count: int = 1, **options: object) -> Txt2Img:
@@ -56,7 +57,7 @@ def test_a_file_says_what_painted_it_and_that_an_algorithm_did(tmp_path: Path, f
     carried = carriers.read(path.read_bytes())
     assert carried.generated
     info = parse(carried.texts["parameters"])
-    assert Painter.read(info) == PAINTER
+    assert Provenance.read(info) == PAINTER
     assert info.fields["Seed"] == "41"
     assert info.prompt == "一只猫, a cat!"
 

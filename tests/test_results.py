@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sfumato.metadata.provenance import Provenance
 from sfumato.output import read_request
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
@@ -15,7 +16,7 @@ from sfumato.results import Result
 def result(count: int) -> Result:
     request = Txt2Img.build(prompt="a <b>", seed=4, count=count, width=16, height=16, batch=count, steps=2)
     images = [Image.new("RGB", (16, 16), (i, 2, 3)) for i in range(count)]
-    return Result(images, request, [4 + i for i in range(count)], {"sample": 1.0}, "ab")
+    return Result(images, request, [4 + i for i in range(count)], {"sample": 1.0}, Provenance("ab"))
 
 
 def test_a_result_is_a_sequence_of_its_pictures() -> None:
@@ -44,7 +45,7 @@ def test_a_notebook_gets_several_pictures_on_a_sheet(count: int) -> None:
 
 def test_a_sheet_in_a_notebook_is_of_a_showable_size() -> None:
     request = Txt2Img.build(prompt="a", seed=0, count=4, width=2048, height=1024)
-    big = Result([Image.new("RGB", (2048, 1024))] * 4, request, [0, 1, 2, 3], {}, "")
+    big = Result([Image.new("RGB", (2048, 1024))] * 4, request, [0, 1, 2, 3], {}, Provenance(""))
     with Image.open(io.BytesIO(big._repr_png_())) as shown:
         assert max(shown.size) <= 2100
 

@@ -7,7 +7,7 @@ import pytest
 from sfumato import Studio
 from sfumato.errors import RequestError
 from sfumato.metadata.carriers import Carried
-from sfumato.metadata.infotext import describe
+from sfumato.metadata.describe import describe
 from sfumato.metadata.readers import restore
 from sfumato.requests import Txt2Img
 

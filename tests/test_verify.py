@@ -13,7 +13,7 @@ from sfumato import Studio
 from sfumato.cli import main
 from sfumato.errors import RequestError
 from sfumato.metadata import carriers
-from sfumato.metadata.infotext import Painter
+from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.trace import Trace, digest
 from sfumato.output import Destination, encode, read_request, texts_of
 from sfumato.requests import Txt2Img
@@ -110,7 +110,7 @@ def test_a_picture_of_a_batch_says_so(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_the_digest_is_of_the_numbers() -> None:
-    from sfumato.tasks.txt2img import _digests
+    from sfumato.tasks.paint import _digests
 
     x = torch.randn(2, 4, 3, 5).to(memory_format=torch.channels_last)
     plain = [digest(row.contiguous().numpy().tobytes()) for row in x]
@@ -163,7 +163,7 @@ def test_damaged_traces(text: str, tmp_path: Path, capsys: Capture) -> None:
 def test_pictures_without_steps_are_refused(tmp_path: Path, capsys: Capture) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16)).save(buffer, "PNG")
-    texts = texts_of(Txt2Img.build(prompt="a", seed=1), Painter("ab", "fp32", "cpu", "2"))
+    texts = texts_of(Txt2Img.build(prompt="a", seed=1), Provenance("ab", "fp32", "cpu", "2"))
     (tmp_path / "a.png").write_bytes(carriers.put(buffer.getvalue(), texts))
     assert main(["verify", str(tmp_path / "a.png")]) == 2
     assert "carries no digests of its steps; sfumato replay compares the pixels alone" in capsys.readouterr().err

@@ -45,7 +45,7 @@ def loss(model: Model, clean: Float[Tensor, "n c h w"], texts: Sequence[str], le
         sigma = kind.path.level(torch.full((len(part),), level / (1 - level)))
         x = kind.path.mix(part, drawn, sigma)
         seen = network_input(kind, x, sigma).to(model.dtype, memory_format=torch.channels_last)
-        output = model.network(seen, model.sampling.schedule.label(sigma), model.encode(told))
+        output = model.network(seen, model.sampling.schedule.label(sigma), model.encode_text(told))
         estimate = kind.scaling(sigma).clean(x, output.float())
         errors.append((estimate - part).square().flatten(1).mean(1) / level**2)
     return float(torch.cat(errors).mean())

@@ -52,7 +52,7 @@ def at_work(model: Model, prompts: Sequence[str]) -> Callable[[], Tensor]:
     """What the model answers, whenever that is asked, in the midst of painting the prompts: the first one at the first
     of as many steps as there are prompts, the last one at the last."""
     denoiser, path = model.denoiser(), model.sampling.parameterisation.path
-    cond = model.encode(prompts)
+    cond = model.encode_text(prompts)
     sigmas = model.sampling.sigmas(len(prompts), None)
     shape = (len(prompts), model.network.config.in_channels, *(side // model.autoencoder.factor for side in model.size))
     x = path.prior(torch.randn(shape, generator=torch.Generator().manual_seed(0)), sigmas[0])
@@ -62,7 +62,7 @@ def at_work(model: Model, prompts: Sequence[str]) -> Callable[[], Tensor]:
             states.append(step.x[len(states)])
     seen = network_input(denoiser.parameterisation, torch.stack(states), sigmas[:-1])
     label = denoiser.schedule.label(sigmas[:-1]).float()
-    return torch.no_grad()(lambda: denoiser.network(seen, label, model.encode(prompts)))
+    return torch.no_grad()(lambda: denoiser.network(seen, label, model.encode_text(prompts)))
 
 
 @torch.no_grad()

@@ -5,7 +5,8 @@ configurations of `published`, so that a file without any can be read by the sha
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -323,10 +324,23 @@ class Model:
     path: Path
     zero_empty: bool = False
     """An empty prompt is a condition of zeros, see `Family`."""
-    seconds: dict[str, float] = field(default_factory=dict, compare=False)
-    """What loading took."""
     vae_hash: str = ""
     """SHA-256 of the autoencoder's file, where it is not the model's own."""
+
+    def sharing(self, *names: str) -> "Model":
+        """The same model with components of its own, whose tensors are shared: what is put into the place of one there
+        is unseen here. So requests that change a network do not meet.
+
+        Args:
+            names: of `components`.
+        """
+        copies = {name: _sharing(self.components[name]) for name in names}
+        network = next((copy for copy in copies.values() if isinstance(copy, UNet | MMDiT)), self.network)
+        texts: dict[str, TextPart | T5Part] = {}
+        for name, part in self.texts.items():
+            encoder: Any = copies.get(name, part.encoder)
+            texts[name] = replace(part, encoder=encoder)
+        return replace(self, network=network, texts=texts)
 
     @property
     def components(self) -> dict[str, nn.Module]:
@@ -353,8 +367,8 @@ class Model:
         return TASKS.get(extra, f"something with {extra} more channels") if extra else None
 
     @property
-    def told_numbers(self) -> int:
-        """How many numbers the network is told beside the text: sizes and crop make 6, with a score 5; others 0."""
+    def micro_conditioning(self) -> int:
+        """How many numbers the network takes beside the text: sizes and crop make 6, with a score 5; others 0."""
         config = self.network.config
         if isinstance(config, MMDiTConfig):
             return 0
@@ -365,7 +379,7 @@ class Model:
         return beside // config.addition_time_embed_dim
 
     @property
-    def told_guidance(self) -> bool:
+    def guidance_embedding(self) -> bool:
         """Whether the network takes the guidance scale in, with which it was distilled."""
         return isinstance(self.network, UNet) and self.network.config.time_cond_proj_dim is not None
 
@@ -376,7 +390,7 @@ class Model:
             return joined
         return partial(stacked, width=self.network.config.joint_attention_dim)
 
-    def encode(self, texts: Sequence[str], *, clip_skip: int = 1) -> Conditioning:
+    def encode_text(self, texts: Sequence[str], *, clip_skip: int = 1) -> Conditioning:
         """One row of tokens a text."""
         encodings = [part.run(part.tokenizer(texts), clip_skip) for part in self.texts.values()]
         return self.join([Conditioning(tokens, pooled=pooled) for tokens, pooled in encodings])
@@ -389,6 +403,17 @@ class Model:
 
         return Denoiser(network, self.sampling.parameterisation, self.sampling.schedule, self.dtype)
 
+    def encode_pixels(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c y x"]:
+        """Latents in float32, of pixels in [-1, 1]; the mean of the autoencoder's distribution."""
+        pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.autoencoder.encode(pixels).float()
+
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pixels in float32, nominally in [-1, 1]."""
         return self.autoencoder.decode(latents.to(self.dtype)).float()
+
+
+def _sharing(module: nn.Module) -> nn.Module:
+    """A copy of the modules, with the very tensors."""
+    tensors = (*module.parameters(), *module.buffers())
+    return deepcopy(module, {id(tensor): tensor for tensor in tensors})

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -35,3 +36,9 @@ def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap
     for k, image in enumerate(images):
         sheet.paste(image, ((k % columns) * (width + gap), (k // columns) * (height + gap)))
     return sheet
+
+
+def to_tensor(image: Image.Image) -> Float[Tensor, "1 3 h w"]:
+    """An RGB picture as pixels in [-1, 1]."""
+    array = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    return (array.float() / 127.5 - 1).unsqueeze(0)

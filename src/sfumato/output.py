@@ -21,9 +21,12 @@ from sfumato.choices import Format
 from sfumato.errors import OutputError, RequestError, UnknownNameError
 from sfumato.files import probe, write_atomic
 from sfumato.metadata import carriers
-from sfumato.metadata.infotext import Painter, describe, model_name
+from sfumato.metadata.describe import describe
+from sfumato.metadata.infotext import model_name
+from sfumato.metadata.provenance import Provenance
+from sfumato.metadata.readers import own_request
 from sfumato.metadata.trace import Trace
-from sfumato.requests import MAX_SEED, Txt2Img
+from sfumato.requests import MAX_SEED, Painting
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,7 +45,7 @@ _MAX_NAME = 255  # bytes of one part of a path, nearly everywhere
 
 
 def texts_of(
-    request: Txt2Img, painter: Painter | None = None, *, trace: Trace | None = None, quality: int | None = None
+    request: Painting, provenance: Provenance | None = None, *, trace: Trace | None = None, quality: int | None = None
 ) -> dict[str, str]:
     """What a file says of itself, for `encode`: the infotext, the exact request, and digests of its steps.
 
@@ -50,7 +53,7 @@ def texts_of(
         request: for one picture.
         quality: of the file, when it is not the default.
     """
-    infotext = describe(request, painter, quality=quality)
+    infotext = describe(request, provenance, quality=quality)
     texts = {carriers.PARAMETERS: str(infotext), carriers.REQUEST: request.to_json()}
     return texts if trace is None else {**texts, carriers.STEPS: trace.to_json()}
 
@@ -96,7 +99,7 @@ def rewrite(path: Path, data: bytes) -> None:
         raise _cannot_write(path, error) from error
 
 
-def read_request(path: Path) -> Txt2Img:
+def read_request(path: Path) -> Painting:
     """The request that painted a file.
 
     Raises:
@@ -107,7 +110,7 @@ def read_request(path: Path) -> Txt2Img:
         text = carriers.read(data).texts.get(carriers.REQUEST)
         if text is None:
             raise RequestError("it carries no request; only pictures that sfumato saved do")
-        return Txt2Img.from_json(text)
+        return own_request(text)
 
 
 # ------------------------------------------------------------------------------------------------------------ names
@@ -174,7 +177,7 @@ class Destination:
             raise RequestError(f"quality {quality} must be 1 to 100; {DEFAULT_QUALITY} is the default")
         return cls(text, numbered, format, quality)
 
-    def paths(self, request: Txt2Img, first: int = 0) -> list[Path]:
+    def paths(self, request: Painting, first: int = 0) -> list[Path]:
         """A file for each picture of a request from its `first` on; numbered ones are only free at this moment."""
         model, prompt = slug(model_name(request.model)), slug(request.prompt)
         if self.numbered:
@@ -191,7 +194,7 @@ class Destination:
             for i in range(first, request.count)
         ]
 
-    def check(self, request: Txt2Img) -> None:
+    def check(self, request: Painting) -> None:
         """Find out before the work whether its result can be saved. Leaves nothing behind.
 
         Raises:
@@ -209,8 +212,8 @@ class Destination:
     def save(
         self,
         images: Sequence["Image"],
-        request: Txt2Img,
-        painter: Painter | None = None,
+        request: Painting,
+        provenance: Provenance | None = None,
         traces: Sequence[Trace] = (),
         *,
         first: int = 0,
@@ -218,7 +221,7 @@ class Destination:
         """Write pictures of an executed request, each atomically, each with its own request inside.
 
         Args:
-            painter: what painted them, written down beside the request.
+            provenance: what painted them, written down beside the request.
             traces: digests of their steps, of all or of none; left out of a JPEG whose texts have no room for them.
             first: which of the request's pictures ``images[0]`` is, from 0.
 
@@ -232,19 +235,19 @@ class Destination:
         paths = self.paths(request, first)[: len(images)]
         written: list[Path] = []
         for i, (picture, path) in enumerate(zip(pictures, paths, strict=True)):
-            data = self._encode(*picture, painter)
+            data = self._encode(*picture, provenance)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written.append(self._write(path, data, request))
             except OSError as error:
-                kept = self._rescue(pictures[i:], painter)
+                kept = self._rescue(pictures[i:], provenance)
                 raise OutputError(f"{_cannot_write(path, error)}; {kept}") from error
         return written
 
-    def _numbered(self, number: int, request: Txt2Img) -> str:
+    def _numbered(self, number: int, request: Painting) -> str:
         return f"{number:04}-{slug(request.prompt)}{_SUFFIX_OF[self.format]}"
 
-    def _write(self, path: Path, data: bytes, request: Txt2Img) -> Path:
+    def _write(self, path: Path, data: bytes, request: Painting) -> Path:
         if not self.numbered:
             write_atomic(_followed(path), data)
             return path
@@ -255,18 +258,18 @@ class Destination:
             except FileExistsError:  # another process took the number
                 path = path.with_name(self._numbered(_last_number(path.parent) + 1, request))
 
-    def _encode(self, image: "Image", one: Txt2Img, trace: Trace | None, painter: Painter | None) -> bytes:
-        texts = texts_of(one, painter, trace=trace, quality=self.quality)
+    def _encode(self, image: "Image", one: Painting, trace: Trace | None, provenance: Provenance | None) -> bytes:
+        texts = texts_of(one, provenance, trace=trace, quality=self.quality)
         if self.format == "jpeg" and not carriers.fits_jpeg(texts):
-            texts = texts_of(one, painter, quality=self.quality)
+            texts = texts_of(one, provenance, quality=self.quality)
         return encode(image, texts, self.format, self.quality)
 
-    def _rescue(self, pictures: "Sequence[tuple[Image, Txt2Img, Trace | None]]", painter: Painter | None) -> str:
+    def _rescue(self, pictures: "Sequence[tuple[Image, Painting, Trace | None]]", provenance: Provenance | None) -> str:
         """Keep what is not written in the temporary folder; a sentence on how that went."""
         try:
             folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
             for picture in pictures:
-                data = self._encode(*picture, painter)
+                data = self._encode(*picture, provenance)
                 write_atomic(folder / f"{picture[1].seed}{_SUFFIX_OF[self.format]}", data)
         except OSError as error:
             return f"the temporary folder failed too ({_reason(error)}): repaint with --seed {pictures[0][1].seed}"

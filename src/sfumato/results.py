@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from sfumato.choices import Format
+from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.trace import Trace
-from sfumato.requests import Txt2Img
+from sfumato.requests import Painting
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,26 +57,31 @@ class Result:
         images: in the order of their seeds.
         request: what ran, with every value filled in; running it again paints the same pictures.
         seeds: of each picture.
-        timings: seconds in ``load``, ``encode``, ``sample``, ``decode`` until then, and ``steps_per_second``.
-        model_hash: SHA-256 of the denoiser's weights file, in hexadecimal.
-        device: where it ran.
-        precision: the networks' number format; another one paints slightly other pixels.
-        lora_hashes: of the LoRAs it painted with, by name, as A1111 and Civitai cut them; embedding_hashes likewise.
-        vae_hash: SHA-256 of the autoencoder's file, where it is not the model's own.
+        timings: seconds in ``load``, ``encode``, ``sample``, ``decode`` until then, and ``steps_per_second``. Nothing
+            is loaded for a model at hand.
+        provenance: what painted them: model, adapters, device, number format.
         traces: digests of each picture's steps, for `sfumato verify`.
     """
 
     images: "list[Image]"
-    request: Txt2Img
+    request: Painting
     seeds: list[int]
     timings: Mapping[str, float]
-    model_hash: str
-    device: str = "cpu"
-    precision: str = "fp32"
-    lora_hashes: Mapping[str, str] = field(default_factory=dict)
-    embedding_hashes: Mapping[str, str] = field(default_factory=dict)
-    vae_hash: str = ""
+    provenance: Provenance
     traces: Sequence[Trace] = ()
+
+    @classmethod
+    def joined(cls, batches: "Sequence[Result]") -> Self:
+        """The batches of one request, in their order, as one."""
+        last = batches[-1]
+        return cls(
+            [image for each in batches for image in each.images],
+            last.request,
+            [seed for each in batches for seed in each.seeds],
+            last.timings,
+            last.provenance,
+            [trace for each in batches for trace in each.traces],
+        )
 
     @property
     def first(self) -> int:
@@ -94,12 +100,11 @@ class Result:
             RequestError: for a name or pattern that means nothing.
             OutputError: when a file cannot be written; the message says where the pictures are kept.
         """
-        from sfumato.metadata.infotext import Painter
         from sfumato.output import Destination
 
         destination = Destination.parse(output, format=format, quality=quality)
         destination.check(self.request)
-        return destination.save(self.images, self.request, Painter.of(self), self.traces, first=self.first)
+        return destination.save(self.images, self.request, self.provenance, self.traces, first=self.first)
 
     def sheet(self, columns: int | None = None) -> "Image":
         """All pictures on one, in rows."""
@@ -119,17 +124,16 @@ class Result:
     def __repr__(self) -> str:
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
         noun = "picture" if len(self) == 1 else "pictures"
-        size = f"{self.request.width}x{self.request.height}"
+        size = "x".join(map(str, self.images[0].size))
         return f"<{len(self)} {noun} of {self.request.prompt!r}, {size}, {seeds}, {self.request.model}>"
 
     def _repr_png_(self) -> bytes:
         """For notebooks: the picture, whole with its request, or all of them on a sheet of a showable size."""
         if len(self) == 1:
-            from sfumato.metadata.infotext import Painter
             from sfumato.output import encode, texts_of
 
             trace = self.traces[0] if self.traces else None
-            texts = texts_of(self.request.single(self.first), Painter.of(self), trace=trace)
+            texts = texts_of(self.request.single(self.first), self.provenance, trace=trace)
             return encode(self.images[0], texts, "png")
         from sfumato.images import contact_sheet
 

@@ -1,42 +1,46 @@
 """The studio: the only object with a state. It keeps loaded models and runs requests."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from sfumato.adapters.applied import Applied, apply
 from sfumato.adapters.folders import find as find_beside
-from sfumato.adapters.wanted import File, wanted
-from sfumato.adapters.wearing import BARE, Worn, put_on, take_off
+from sfumato.adapters.requested import File, requested
 from sfumato.checkpoints.autoencoders import load_vae
 from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Precision
 from sfumato.families import Model
-from sfumato.requests import Txt2Img
+from sfumato.requests import Painting
 from sfumato.results import Progress, Result, ignore
 from sfumato.runtime.devices import choose_device
 from sfumato.runtime.digests import remembered_sha256
 from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
-from sfumato.tasks.txt2img import resolve, txt2img
+from sfumato.shorthand import Shorthand
+from sfumato.tasks.table import runner
 
 
-class Studio:
-    """Paints requests.
+class Studio(Shorthand):
+    """Carries out requests.
 
     >>> Studio().txt2img("a red apple, white background", seed=1).images[0]
     <PIL.Image.Image image mode=RGB size=256x256 ...>
 
     Args:
-        model: what `txt2img` paints with unless told otherwise: a name, a folder or a checkpoint file. A request
+        model: what its methods paint with unless told otherwise: a name, a folder or a checkpoint file. A request
             names its own.
         device: "auto", "cpu", "cuda", "cuda:1", "mps" ...
         precision: "auto" measures what is fastest on this machine.
         allow_nonfinite: load weights that hold NaN or infinity, which are refused otherwise.
 
     Models are loaded when first needed; the last one used stays, and so do the adapters it painted with, until others
-    are asked for.
+    are asked for. Threads may share a studio: loading is serialised, and requests are independent of each other, since
+    a model that is loaded never changes; adapters are applied to a copy that shares all other tensors.
     """
 
     def __init__(
@@ -53,9 +57,15 @@ class Studio:
             keep_freed_memory()
         self.choice = choose(self.device, precision)
         self.allow_nonfinite = allow_nonfinite
-        self._models: dict[Path, Model] = {}
-        self._worn = BARE
+        self._loading = threading.RLock()
+        self._model: tuple[Path, Model] | None = None
         self._vae: tuple[Path, File, Model] | None = None
+        self._applied: Applied | None = None
+
+    def __repr__(self) -> str:
+        loaded = "nothing loaded" if self._model is None else f"{self._model[1].name} loaded"
+        dtype = str(self.choice.dtype).removeprefix("torch.")
+        return f"<sfumato.Studio of {self.default} on {self.device}, {dtype}, {loaded}>"
 
     def load(self, model: str | Path | None = None) -> Model:
         """The model by that name or path without adapters, loaded if it is not the one at hand.
@@ -63,28 +73,37 @@ class Studio:
         Raises:
             UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
         """
-        loaded = self._load(model)
-        self._undress(loaded)
-        return loaded
-
-    def _load(self, model: str | Path | None) -> Model:
         path = find(self.default if model is None else model)
-        if path not in self._models:
-            self._models.clear()  # one at a time: memory is what machines lack
-            self._worn, self._vae = BARE, None
-            load = load_folder if path.is_dir() else load_single
-            self._models[path] = load(
-                path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite
-            )
-        return self._models[path]
+        with self._loading:
+            if self._model is None or self._model[0] != path:
+                self._model = self._vae = self._applied = None  # one at a time: memory is what machines lack
+                load = load_folder if path.is_dir() else load_single
+                loaded = load(path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
+                self._model = path, loaded
+            return self._model[1]
+
+    def events(self, request: Painting) -> Iterator[Progress | Result]:
+        """Carry out a request: a `Progress` after each step, a `Result` after each batch. Leaving the loop cancels.
+
+        >>> for event in studio.events(request):
+        ...     if isinstance(event, Progress) and cancelled():
+        ...         break
+
+        Raises:
+            SfumatoError: of the kind that says what is wrong.
+        """
+        begun = time.perf_counter()
+        with self._loading:
+            applied = self._with_adapters(request)
+        yield from runner(request.task)(applied, request, time.perf_counter() - begun)
 
     def run(
         self,
-        request: Txt2Img,
+        request: Painting,
         on_step: Callable[[Progress], None] = ignore,
         on_batch: Callable[[Result], None] = ignore,
     ) -> Result:
-        """Carry out a request; an exception raised by one that is told of its progress cancels it.
+        """Carry out a request whole; an exception raised by one that is told of its progress cancels it.
 
         >>> studio.run(request, on_batch=lambda batch: batch.save("outputs/"))  # each as soon as it is painted
 
@@ -95,19 +114,25 @@ class Studio:
         Raises:
             SfumatoError: of the kind that says what is wrong.
         """
-        model = self._load(request.model)
-        exact = resolve(model, request)
-        return txt2img(self._decoding(model, exact), exact, on_step, on_batch, self._dressed(model, exact))
+        batches = []
+        for event in self.events(request):
+            if isinstance(event, Progress):
+                on_step(event)
+            else:
+                batches.append(event)
+                on_batch(event)
+        return Result.joined(batches)
 
-    def _dressed(self, model: Model, request: Txt2Img) -> Worn:
-        """Put on what a request asks for, unless it is on already."""
-        adapters = wanted(request)
-        if adapters != self._worn.wanted:
-            self._undress(model)
-            self._worn = put_on(model, adapters)
-        return self._worn
+    def _with_adapters(self, request: Painting) -> Applied:
+        """The request's model, with its autoencoder and its adapters."""
+        model = self._decoding(self.load(request.model), request)
+        adapters = requested(request)
+        kept = self._applied
+        if kept is None or kept.requested != adapters or kept.base is not model:
+            self._applied = kept = apply(model, adapters)
+        return kept
 
-    def _decoding(self, model: Model, request: Txt2Img) -> Model:
+    def _decoding(self, model: Model, request: Painting) -> Model:
         """The model with the autoencoder that a request asks for."""
         if request.vae is None:
             return model
@@ -117,11 +142,3 @@ class Studio:
             vae = load_vae(file.path, model, allow_nonfinite=self.allow_nonfinite)
             self._vae = model.path, file, replace(model, autoencoder=vae, vae_hash=digest)
         return self._vae[2]
-
-    def _undress(self, model: Model) -> None:
-        take_off(model, self._worn)
-        self._worn = BARE
-
-    def txt2img(self, prompt: str, **options: object) -> Result:
-        """Paint `prompt`; options are those of `Txt2Img`."""
-        return self.run(Txt2Img.build(**{"prompt": prompt, "model": self.default, **options}))

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sfumato import Studio
+from sfumato.adapters.applied import base_of
 from sfumato.adapters.apply import Base, Fitting, Weighted, changed, complaint, fit, measure
 from sfumato.adapters.formats import read_adapter
-from sfumato.adapters.wearing import base_of
 from sfumato.checkpoints.parts import skeleton
 from sfumato.errors import CheckpointError
 from sfumato.families import FAMILIES

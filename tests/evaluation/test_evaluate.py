@@ -15,6 +15,7 @@ from sfumato.errors import RequestError
 from sfumato.evaluation.card import card, sheet
 from sfumato.evaluation.evaluate import Plan, evaluate, paint
 from sfumato.evaluation.plan import choose
+from sfumato.metadata.provenance import Provenance
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
@@ -90,7 +91,7 @@ def studio(tiny: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
         asked.append(request)
         render = renders.get(request.prompt, np.full((32, 32, 3), 128, np.uint8))
         images = [Image.fromarray(np.asarray(render)) for _ in range(request.count)]
-        return Result(images, request, list(range(request.count)), {}, "ab" * 32)
+        return Result(images, request, list(range(request.count)), {}, Provenance("ab" * 32))
 
     monkeypatch.setattr(studio, "run", run)
     monkeypatch.setattr(studio, "asked", asked, raising=False)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from sfumato.choices import Sampler, Schedule
 from sfumato.errors import RequestError
-from sfumato.metadata.infotext import MAX_LENGTH, Infotext, Painter, describe, parse
+from sfumato.metadata.describe import describe
+from sfumato.metadata.infotext import MAX_LENGTH, Infotext, parse
+from sfumato.metadata.provenance import Provenance
 from sfumato.requests import Txt2Img
 
 EXACT = Txt2Img.build(
@@ -25,7 +27,7 @@ EXACT = Txt2Img.build(
     clip_skip=2,
     model="/models/a, b.safetensors",
 )
-PAINTER = Painter("0123456789abcdef", "bf16", "cpu", "2.9.0+cpu")
+PAINTER = Provenance("0123456789abcdef", "bf16", "cpu", "2.9.0+cpu")
 
 
 def test_it_is_written_in_the_usual_order() -> None:
@@ -45,9 +47,9 @@ def test_what_a_request_leaves_open_is_left_out() -> None:
 
 def test_the_painter_is_read_again_with_a_short_hash() -> None:
     info = parse(str(describe(EXACT, PAINTER)))
-    assert Painter.read(info) == Painter("0123456789", "bf16", "cpu", "2.9.0+cpu")
-    assert Painter.read(parse("a\nSteps: 1, Sampler: Euler, Seed: 1")) is None
-    other = Painter("0123456789ffff", "fp32", "cpu", "2.9.0+cpu")
+    assert Provenance.read(info) == Provenance("0123456789", "bf16", "cpu", "2.9.0+cpu")
+    assert Provenance.read(parse("a\nSteps: 1, Sampler: Euler, Seed: 1")) is None
+    other = Provenance("0123456789ffff", "fp32", "cpu", "2.9.0+cpu")
     assert PAINTER.differences(other) == ("precision bf16, now fp32",)
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sfumato.metadata.carriers import put
-from sfumato.metadata.infotext import Painter
+from sfumato.metadata.provenance import Provenance
 from sfumato.output import texts_of
 from sfumato.requests import Txt2Img
 from tests.metadata.pictures import encoded
@@ -28,7 +28,7 @@ def test_sd_parsers_finds_the_settings(format: str) -> None:
         width=512,
         height=768,
     )
-    data = put(encoded(format), texts_of(request, Painter("0123456789abcdef", "bf16", "cpu", "2.9.0")))
+    data = put(encoded(format), texts_of(request, Provenance("0123456789abcdef", "bf16", "cpu", "2.9.0")))
     with Image.open(io.BytesIO(data)) as image:
         found = sd_parsers.ParserManager().parse(image)
     (sampler,) = found.samplers

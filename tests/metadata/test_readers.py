@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sfumato.errors import RequestError
 from sfumato.metadata.carriers import Carried, put, read
-from sfumato.metadata.infotext import Painter
+from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import Restored, restore
 from sfumato.output import texts_of
 from sfumato.requests import MAX_SEED, Txt2Img
@@ -22,7 +22,7 @@ from tests.metadata.pictures import encoded, exif_jpeg, hidden, node, options, r
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif"])
 def test_ours_is_exact(format: str) -> None:
     request = Txt2Img.build(prompt="a\nb 雾", seed=3, steps=4, guidance=1.5, batch=1, sampler="heun")
-    data = put(encoded(format), texts_of(request, Painter("ab", "fp32", "cpu", "2")))
+    data = put(encoded(format), texts_of(request, Provenance("ab", "fp32", "cpu", "2")))
     assert restore(read(data)) == Restored(request, "sfumato", exact=True)
 
 
@@ -38,7 +38,7 @@ def test_without_the_exact_request_the_infotext_serves() -> None:
         height=96,
         prompt_syntax="comfy",
     )
-    texts = texts_of(request, Painter("ab", "fp32", "cpu", "2"))
+    texts = texts_of(request, Provenance("ab", "fp32", "cpu", "2"))
     assert restored(parameters=texts["parameters"]) == Restored(request, "A1111")
     broken = restored(parameters=texts["parameters"], sfumato='{"prompt": 3}')
     assert broken.request == request

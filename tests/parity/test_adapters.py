@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sfumato import Studio
-from sfumato.adapters.wanted import Wanted, files_of
-from sfumato.adapters.wearing import put_on, take_off
+from sfumato.adapters.applied import apply
+from sfumato.adapters.requested import Requested, files_of
 from sfumato.families import Model
 from sfumato.requests import Lora
 from tests.parity.measure import assert_same_picture
@@ -155,17 +155,15 @@ def test_lora(name: str, loras: tuple[Trained, Trained], studio: Studio, tmp_pat
         asked.append(Lora(name=str(tmp_path / f"{i}.safetensors"), weight=weight, text_weight=text_weight))
     model = studio.load()
     bare = {key: value.clone() for key, value in states(model).items()}
-    worn = put_on(model, Wanted(files_of(asked)))
-    dressed = states(model)
+    changed = states(apply(model, Requested(files_of(asked))).model)
     for key, before in bare.items():
         wanted = before.clone()
         for lora, (weight, text_weight) in zip(loras, weights, strict=True):
             if key in lora.changes and re.match(held, key):
                 part = key.partition(".")[0]
                 wanted += lora.changes[key] * scales[part] * (weight if part == "unet" else text_weight)
-        assert torch.equal(dressed[key], before) == torch.equal(wanted, before), key
-        torch.testing.assert_close(dressed[key], wanted, atol=2e-6, rtol=1e-5)
-    take_off(model, worn)
+        assert torch.equal(changed[key], before) == torch.equal(wanted, before), key
+        torch.testing.assert_close(changed[key], wanted, atol=2e-6, rtol=1e-5)
     after = states(model)
     assert all(torch.equal(after[key], bare[key]) for key in bare)
 
@@ -216,9 +214,7 @@ def test_kinds_of_peft(name: str, sd1: Pair, studio: Studio, tmp_path: Path) -> 
     model = studio.load()
     network = model.components["unet"]
     bare = {key: value.clone() for key, value in network.state_dict().items()}
-    worn = put_on(model, Wanted(files_of([Lora(name=str(tmp_path))])))
-    dressed = network.state_dict()
-    take_off(model, worn)
+    dressed = apply(model, Requested(files_of([Lora(name=str(tmp_path))]))).model.components["unet"].state_dict()
     assert dressed.keys() == oracle.keys()
     assert sum(not torch.equal(dressed[key], bare[key]) for key in bare) > 5
     for key, tensor in oracle.items():

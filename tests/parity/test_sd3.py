@@ -18,7 +18,7 @@ from sfumato.families import FAMILIES, Model, family_of
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.prompts.t5 import T5Part
 from sfumato.requests import Txt2Img
-from sfumato.tasks.txt2img import resolve
+from sfumato.tasks.session import resolve
 from tests.parity import measure
 from tests.parity.sd3 import make_sd3
 
@@ -87,7 +87,7 @@ def test_conditions(sd3: Pair, model: Model) -> None:
     assert not model.zero_empty
     theirs = sd3[0].encode_prompt(PROMPT, None, None, negative_prompt="")
     for text, tokens, pooled in ((PROMPT, theirs[0], theirs[2]), ("", theirs[1], theirs[3])):
-        ours = model.encode([text])
+        ours = model.encode_text([text])
         assert ours.pooled is not None
         assert float((ours.tokens - tokens).norm() / tokens.norm()) < 1e-4
         assert float((ours.pooled - pooled).norm() / pooled.norm()) < 1e-4
@@ -99,7 +99,7 @@ def test_the_model_tells_its_kind(sd3: Pair, model: Model) -> None:
     assert (model.size, model.grain, model.largest) == ((128, 128), 16, 192)
     assert [type(part) is T5Part for part in model.texts.values()] == [False, False, True][: len(model.texts)]
     assert set(model.components) == {"transformer", *model.texts}
-    assert (model.told_numbers, model.told_guidance, model.task) == (0, False, None)
+    assert (model.micro_conditioning, model.guidance_embedding, model.task) == (0, False, None)
 
 
 @pytest.mark.parametrize(

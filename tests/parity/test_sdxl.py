@@ -173,8 +173,8 @@ def test_parts(form: tuple[str, Any, Path, Path]) -> None:
     assert ours.family.name == name
     x, label = torch.randn(2, 4, 16, 24), torch.tensor([3.25, 981.0])
     tokens, pooled = torch.randn(2, 77, pipeline.unet.config.cross_attention_dim), torch.randn(2, 24)
-    numbers = torch.rand(2, max(ours.told_numbers, 1)) * 1000
-    told = {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": numbers}} if ours.told_numbers else {}
+    numbers = torch.rand(2, max(ours.micro_conditioning, 1)) * 1000
+    told = {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": numbers}} if ours.micro_conditioning else {}
     guided = pipeline.unet.config.time_cond_proj_dim is not None
     if guided:
         weights = torch.tensor([7.5, 2.0]) - 1

@@ -169,7 +169,7 @@ def encoded(model: Model, said: Reading, emphasis: Emphasis = "original", clip_s
 @pytest.mark.parametrize("clip_skip", [1, 2])
 def test_a_plain_prompt_is_the_models_own_encoding(model: Model, text: str, syntax: Syntax, clip_skip: int) -> None:
     ours = encoded(model, reading(text, syntax), parse(text, syntax).emphasis, clip_skip)
-    assert torch.equal(ours, model.encode([text], clip_skip=clip_skip).tokens)
+    assert torch.equal(ours, model.encode_text([text], clip_skip=clip_skip).tokens)
 
 
 def test_pooled_is_of_the_first_window(model: Model) -> None:
@@ -179,7 +179,7 @@ def test_pooled_is_of_the_first_window(model: Model) -> None:
     assert condition.pooled is not None
     pooled = model.texts["text_encoder"].encoder(model.texts["text_encoder"].tokenizer(["a red fox"])).pooled
     torch.testing.assert_close(condition.pooled, pooled)
-    torch.testing.assert_close(condition.tokens[:, length:], model.encode(["a house"]).tokens)
+    torch.testing.assert_close(condition.tokens[:, length:], model.encode_text(["a house"]).tokens)
 
 
 GOLDEN: list[tuple[Syntax, Emphasis, str, list[list[float]]]] = [
@@ -287,15 +287,15 @@ def test_a_weight_of_nothing_stays_finite(model: Model) -> None:
 def test_conditions_of_unequal_length_share_a_batch(model: Model) -> None:
     long, short = encode([reading("a BREAK b BREAK c"), reading("a")], [*model.texts.values()])
     assert long.tokens.shape == short.tokens.shape
-    torch.testing.assert_close(short.tokens[:, 16:32], model.encode([""]).tokens)
+    torch.testing.assert_close(short.tokens[:, 16:32], model.encode_text([""]).tokens)
     [wide] = encode([reading("a")], [*model.texts.values()], windows=3)
     assert torch.equal(wide.tokens, short.tokens)
 
 
 def test_compels_blend_and_join(model: Model) -> None:
-    fox, house = model.encode(["a red fox"]).tokens, model.encode(["a house"]).tokens
+    fox, house = model.encode_text(["a red fox"]).tokens, model.encode(["a house"]).tokens
     blend = encoded(model, reading('("a red fox", "a house").blend(3, 1)', "compel"), "compel")
     torch.testing.assert_close(blend, 0.75 * fox + 0.25 * house)
-    nothing = model.encode([""]).tokens
+    nothing = model.encode_text([""]).tokens
     joined = encoded(model, reading('("a red fox", "a house").and(1, 0.5)', "compel"), "compel")
     torch.testing.assert_close(joined, torch.cat([fox, nothing + 0.5 * (house - nothing)], dim=1))

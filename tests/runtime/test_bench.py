@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sfumato.errors import SfumatoError
+from sfumato.metadata.provenance import Provenance
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
 from sfumato.runtime import bench
@@ -27,7 +28,7 @@ def test_a_warm_run_paints_once_before_the_clock_starts() -> None:
 
     def paint(request: Txt2Img) -> Result:
         asked.append(request)
-        return Result([], request.changed(steps=4), [], {"sample": 2.0}, "")
+        return Result([], request.changed(steps=4), [], {"sample": 2.0}, Provenance(""))
 
     warm = bench.warm(paint, Txt2Img.build(prompt="a", seed=1), repeat=2, batch=3)
     assert [request.count for request in asked] == [1, 1, 1, 3, 3]

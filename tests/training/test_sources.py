@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
+from sfumato.decoding import squared
 from sfumato.errors import TrainingError
 from sfumato.training import prepare as preparing
 from sfumato.training.data import Pictures, own_caption
-from sfumato.training.decoding import squared
 from sfumato.training.prepare import Intake, check, prepare
 from sfumato.training.shards import write_shards
 from sfumato.training.sources import candidates

@@ -7,7 +7,7 @@ import torch
 
 from sfumato.adapters.apply import FLATTENED, Base, Weighted, changed, fit
 from sfumato.adapters.formats import read_adapter
-from sfumato.adapters.wanted import WeightedFile
+from sfumato.adapters.requested import WeightedFile
 from sfumato.checkpoints.parts import Parts
 from sfumato.errors import CheckpointError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
+from sfumato.adapters.applied import base_of, widths
 from sfumato.adapters.apply import complaint, fit, measure
 from sfumato.adapters.embeddings import embedding_of, is_embedding, read_vectors, unfit
 from sfumato.adapters.formats import READ, assemble, is_adapter
 from sfumato.adapters.pictures import open_small
-from sfumato.adapters.wearing import base_of, widths
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.inspect import NAMED
 from sfumato.checkpoints.rules import non_finite

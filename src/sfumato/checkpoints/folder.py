@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -70,12 +69,11 @@ def load_folder(folder: Path, *, dtype: torch.dtype, device: torch.device, allow
     Raises:
         CheckpointError: a part is missing, truncated, foreign, unfit or not finite; the message names it.
     """
-    started = time.perf_counter()
     with ThreadPoolExecutor(1) as beside:
         parts = read_folder(folder, halves=dtype == torch.float16, allow_nonfinite=allow_nonfinite)
         network = weights_files(folder / parts.denoiser, _stem(parts.denoiser), halves=dtype == torch.float16)
         digest = beside.submit(_digest, network)
-        return assemble(parts, folder, dtype=dtype, device=device, digest=digest.result, started=started)
+        return assemble(parts, folder, dtype=dtype, device=device, digest=digest.result)
 
 
 def _digest(files: tuple[Path, ...]) -> str:

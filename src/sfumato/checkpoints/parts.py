@@ -6,7 +6,6 @@ Tensors carry the model's own names below these.
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -190,13 +189,11 @@ def assemble(
     dtype: torch.dtype,
     device: torch.device,
     digest: Callable[[], str],
-    started: float,
 ) -> Model:
     """The model of these checked parts: each built without memory, then given its tensors, cast once to `dtype`.
 
     Args:
         digest: SHA-256 of the denoiser's weights, in hexadecimal.
-        started: when loading began, on `time.perf_counter`.
 
     Raises:
         CheckpointError: a part does not fit its configuration.
@@ -225,7 +222,6 @@ def assemble(
         hash=digest(),
         path=path,
         zero_empty=parts.zero_empty,
-        seconds={"load": time.perf_counter() - started},
     )
 
 

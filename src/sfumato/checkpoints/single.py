@@ -2,7 +2,6 @@
 text encoders beside it."""
 
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -62,11 +61,10 @@ def load_single(
     Raises:
         CheckpointError: damaged, of another family, unfit or not finite; the message says which.
     """
-    started = time.perf_counter()
     with ThreadPoolExecutor(1) as beside:  # both read the whole file, on a core each
         digest = beside.submit(remembered_sha256, path)
         parts = read_file(path, prediction=prediction, allow_nonfinite=allow_nonfinite)
-        return assemble(parts, path, dtype=dtype, device=device, digest=digest.result, started=started)
+        return assemble(parts, path, dtype=dtype, device=device, digest=digest.result)
 
 
 def read_file(path: Path, *, prediction: Prediction | None = None, allow_nonfinite: bool = False) -> Parts:

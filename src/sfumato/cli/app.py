@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from sfumato.choices import Format, GuidanceMethod, Numerics, Sampler, Schedule, Syntax
 from sfumato.cli.data_app import data
 from sfumato.cli.meta_app import meta
 from sfumato.cli.options import (
@@ -18,14 +18,39 @@ from sfumato.cli.options import (
     Size,
     Steps,
     Stored,
-    one_of,
     real,
-    taking,
     whole,
 )
 
+
+class _Tasks(TyperGroup):
+    """The group of all commands; a task's is made of its request when it is named."""
+
+    def list_commands(self, context: Any) -> list[str]:
+        from sfumato.requests import REQUESTS
+
+        return [*REQUESTS, *super().list_commands(context)]
+
+    def get_command(self, context: Any, name: str) -> Any:
+        declared = super().get_command(context, name)
+        return _task(name) if declared is None else declared
+
+
+def _task(name: str) -> Any:
+    from sfumato.cli import painting
+    from sfumato.cli.tasks import command_of
+    from sfumato.requests import REQUESTS
+
+    if name not in REQUESTS:
+        return None
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name)(command_of(REQUESTS[name], painting.run))
+    return typer.main.get_command(alone)
+
+
 app = typer.Typer(
     name="sfumato",
+    cls=_Tasks,
     help="Paint pictures from words with Stable Diffusion, on the CPU first.",
     add_completion=False,
     rich_markup_mode=None,  # plain help, without importing rich
@@ -53,100 +78,6 @@ def _root(
 ) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
-
-
-REQUEST: dict[str, Any] = {
-    "model": Model,
-    "vae": Annotated[
-        str | None, typer.Option("--vae", metavar="NAME|PATH", help="an autoencoder in place of the model's")
-    ],
-    "negative": Annotated[str | None, typer.Option(metavar="T", help="what to keep away from")],
-    "seed": Annotated[int | None, whole(metavar="N", help="of the first picture, then N+1; drawn by default")],
-    "steps": Steps,
-    "sampler": Annotated[str | None, typer.Option(metavar="S", help=one_of(Sampler))],
-    "schedule": Annotated[str | None, typer.Option(metavar="G", help=one_of(Schedule))],
-    "guidance": Annotated[float | None, real(metavar="F", help="how closely to follow the prompt; 1 is off")],
-    "guidance_rescale": Annotated[float | None, real(metavar="F", help="0 to 1, tames the contrast of it")],
-    "guidance_method": Annotated[str | None, typer.Option(metavar="M", help=one_of(GuidanceMethod))],
-    "guidance_low": Annotated[float | None, real(metavar="F", help="noise level down to which to guide")],
-    "guidance_high": Annotated[float | None, real(metavar="F", help="noise level from which to guide")],
-    "dynamic_threshold": Annotated[float | None, real(metavar="F", help="as 0.995, tames strong guidance")],
-    "pag": Annotated[float | None, real(metavar="F", help="perturbed attention guidance, as 3")],
-    "freeu": Annotated[float | None, real(metavar="F", help="1 as published")],
-    "eta": Annotated[float | None, real(metavar="F", help="0 to 1, share of fresh noise")],
-    "ensd": Annotated[int | None, whole(metavar="N", help="eta noise seed delta")],
-    "numerics": Annotated[str | None, typer.Option(metavar="P", help=one_of(Numerics))],
-    "prompt_syntax": Annotated[str | None, typer.Option(metavar="P", help=one_of(Syntax))],
-    "clip_skip": Annotated[int | None, whole(metavar="N", help="layer of the text encoder, from the last")],
-    "original_size": Annotated[
-        str | None, typer.Option(metavar="WxH", help="what the picture is told to have been; SDXL")
-    ],
-    "target_size": Annotated[str | None, typer.Option(metavar="WxH", help="what it is told to become; SDXL")],
-    "crop": Annotated[str | None, typer.Option(metavar="LEFTxTOP", help="what is told to be cut off; SDXL")],
-    "aesthetic": Annotated[float | None, real(metavar="F", help="looks it is told to have; SDXL's refiner")],
-    "negative_aesthetic": Annotated[float | None, real(metavar="F", help="looks to keep away from")],
-    "loras": Annotated[
-        list[str] | None,
-        typer.Option("--lora", metavar="NAME|PATH[:W[:TEXT_W]]", help="paint with a LoRA; may be repeated"),
-    ],
-    "embeddings": Annotated[
-        list[str] | None,
-        typer.Option("--embedding", metavar="NAME|PATH", help="a word learned by textual inversion; may be repeated"),
-    ],
-    "count": Annotated[int | None, whole("-n", "--count", metavar="COUNT", help="how many pictures")],
-    "batch": Annotated[int | None, whole(metavar="B", help="how many at a time")],
-}
-"""What goes into a request as it is given: fields of `sfumato.requests.Txt2Img`."""
-
-
-@app.command()
-@taking(REQUEST)
-def txt2img(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="what to paint; - reads it from stdin")],
-    *,
-    size: Size = None,
-    template: Annotated[
-        bool, typer.Option("--template", help="PROMPT is a template: {red|blue}, __wildcard__")
-    ] = False,
-    wildcards: Annotated[Path | None, typer.Option(metavar="FOLDER", help="of a template, a text file each")] = None,
-    style: Annotated[list[str] | None, typer.Option(metavar="NAME", help="put around PROMPT; may be repeated")] = None,
-    styles: Annotated[Path | None, typer.Option(metavar="FILE", help="A1111's styles.csv")] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE|PATTERN",
-            help="a file, a folder/ or a pattern of {seed} {index} {model} {prompt}; default outputs/",
-        ),
-    ] = None,
-    format: Annotated[str | None, typer.Option(metavar="F", help=one_of(Format))] = None,
-    quality: Annotated[int | None, whole(metavar="Q", help="of jpeg, webp and avif, 1 to 100")] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="show the picture forming in the terminal")] = False,
-    as_json: Json = False,
-    device: Device = "auto",
-    precision: Numbers = "auto",
-    allow_nonfinite: Annotated[
-        bool, typer.Option("--allow-nonfinite", help="load weights that hold NaN or infinity")
-    ] = False,
-    quiet: Quiet = False,
-    **options: Any,
-) -> None:
-    """Paint pictures from a text and print the paths of their files."""
-    from sfumato.cli import painting
-
-    painting.txt2img(
-        {"prompt": prompt, **options},
-        size=size,
-        output=output,
-        format=format,
-        quality=quality,
-        device=device,
-        precision=precision,
-        allow_nonfinite=allow_nonfinite,
-        worded=painting.Wording(template, wildcards, tuple(style or ()), styles),
-        surface=painting.Surface(preview=preview, as_json=as_json, quiet=quiet),
-    )
 
 
 @app.command()

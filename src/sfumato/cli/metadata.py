@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from sfumato.choices import Format
-from sfumato.cli.painting import Surface, check_precision, paint, require_model
+from sfumato.cli.painting import Machine, OutputMode, check_precision, paint, require_model
 from sfumato.cli.reports import columns
 from sfumato.cli.terminal import note
 from sfumato.errors import RequestError
 from sfumato.metadata import carriers
-from sfumato.metadata.infotext import Infotext, Painter, parse
-from sfumato.metadata.readers import Restored, restore
+from sfumato.metadata.infotext import Infotext, parse
+from sfumato.metadata.provenance import Provenance
+from sfumato.metadata.readers import Restored, own_request, restore
 from sfumato.output import Destination, encode, rewrite, texts_of
-from sfumato.requests import Txt2Img
+from sfumato.requests import Painting
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,7 +64,7 @@ def write(path: Path, output: Path | None, *, request: str | None, infotext: str
     if (request is None) == (infotext is None):
         raise RequestError("give either --request with JSON or --infotext with text, and not both")
     if request is not None:
-        texts = texts_of(Txt2Img.from_json(request))
+        texts = texts_of(own_request(request))
     else:
         assert infotext is not None
         parse(infotext)
@@ -104,19 +105,19 @@ class Repainted:
     """
 
     texts: Mapping[str, str]
-    stored: Painter | None
-    request: Txt2Img
+    stored: Provenance | None
+    request: Painting
     result: "Result"
     compared: Comparison
 
     @property
     def causes(self) -> tuple[str, ...]:
         """What may have made a difference, in words."""
-        return () if self.stored is None else self.stored.differences(Painter.of(self.result))
+        return () if self.stored is None else self.stored.differences(self.result.provenance)
 
 
 def repaint(
-    path: Path, *, device: str, precision: str | None, quiet: bool, check: Callable[[Mapping[str, str], Txt2Img], None]
+    path: Path, *, device: str, precision: str | None, quiet: bool, check: Callable[[Mapping[str, str], Painting], None]
 ) -> Repainted:
     """Paint a picture again from what it carries.
 
@@ -140,11 +141,11 @@ def repaint(
         check(carried.texts, request)
         old = carriers.pixels(data)
     info = parse(carried.texts.get(carriers.PARAMETERS, ""))
-    stored = Painter.read(info)
+    stored = Provenance.read(info)
     wanted = stored.precision if precision is None and stored is not None else precision
     checked = check_precision("auto" if wanted is None else wanted)
     require_model(request.model)
-    (result,) = paint([request], device, checked, Surface(quiet=quiet))
+    (result,) = paint([request], Machine(device, checked), OutputMode(quiet=quiet))
     compared = compare(old, _as_stored(result.images[0], carried.format, _quality(info)))
     return Repainted(carried.texts, stored, request, result, compared)
 
@@ -153,12 +154,12 @@ def replay(path: Path, output: str | None, *, device: str, precision: str | None
     """Repaint a picture from what it carries and compare pixels. Gives the exit code."""
     destination = None if output is None else Destination.parse(output)
 
-    def check(texts: Mapping[str, str], request: Txt2Img) -> None:
+    def check(texts: Mapping[str, str], request: Painting) -> None:
         if destination is not None:
             destination.check(request)
 
     again = repaint(path, device=device, precision=precision, quiet=quiet, check=check)
-    result, now = again.result, Painter.of(again.result)
+    result, now = again.result, again.result.provenance
     files = [] if destination is None else destination.save(result.images, result.request, now, result.traces)
     if as_json:
         facts = {

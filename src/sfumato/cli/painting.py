@@ -1,35 +1,34 @@
-"""``sfumato txt2img``: from options to files."""
+"""Commands of tasks that paint: from options to files."""
 
 import contextlib
 import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, get_args
+from typing import IO, TYPE_CHECKING, Any, Self, get_args
 
 from sfumato.choices import Format, Precision
 from sfumato.cli import interrupts
+from sfumato.cli.tasks import read_fields
 from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.files import decoded
 from sfumato.metadata import names
-from sfumato.metadata.infotext import Painter
 from sfumato.output import Destination
-from sfumato.requests import Txt2Img, draw_seed, parse_size
+from sfumato.requests import Painting, Request, draw_seed
 from sfumato.results import ignore
 
 if TYPE_CHECKING:
     from sfumato.results import Progress, Result
 
-_PAIRS = ("original_size", "target_size", "crop")
 _MAX_PROMPT_BYTES = 4 * 8192 + 4096  # more cannot become a legal prompt, and stdin may be endless
 
 
 @dataclass(frozen=True)
-class Surface:
+class OutputMode:
     """How a command talks: `quiet` leaves only errors on stderr, `as_json` puts one object on stdout."""
 
     preview: bool = False
@@ -37,26 +36,34 @@ class Surface:
     quiet: bool = False
 
 
-def txt2img(
-    options: Mapping[str, object],
-    *,
-    size: str | None,
-    output: str | None,
-    format: str | None,
-    quality: int | None,
-    device: str,
-    precision: str,
-    allow_nonfinite: bool,
-    worded: "Wording",
-    surface: Surface,
-) -> None:
-    """Check everything that can be checked, then paint, save each batch as it is painted, and print."""
-    request = worded.put_into(build(options, size))
+@dataclass(frozen=True)
+class Machine:
+    """Where and how exactly it is painted."""
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    allow_nonfinite: bool = False
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Self:
+        """The machine that the command line names. Raises as `check_precision`."""
+        return cls(given["device"], check_precision(given["precision"]), given["allow_nonfinite"])
+
+
+def run(kind: type[Request], given: Mapping[str, Any]) -> None:
+    """Check everything that can be checked, then paint, save each batch as it is painted, and print.
+
+    Args:
+        given: what the command line has, by name: fields of the request, and of the tables in `cli.options`.
+    """
+    mode = OutputMode(given["preview"], given["as_json"], given["quiet"])
+    prompts = PromptOptions(given["template"], given["wildcards"], tuple(given["style"] or ()), given["styles"])
+    request = prompts.put_into(build(kind, given))
     if not request.prompt.strip():
         raise RequestError('the prompt is empty; say what to paint (in Python, prompt="" paints without a prompt)')
     require_model(request.model)
-    requests = worded.drawn(request)
-    destination = Destination.parse(output, format=_format(format), quality=quality)
+    requests = prompts.drawn(request)
+    destination = Destination.parse(given["output"], format=_format(given["format"]), quality=given["quality"])
     for each in requests:
         require_adapters(each)
         destination.check(each)
@@ -64,28 +71,29 @@ def txt2img(
         paths = [path for each in requests for path in destination.paths(each)]
         if len(set(paths)) < len(paths):
             raise RequestError(f"pictures of a template would overwrite each other at {paths[0]}; put {{seed}} into -o")
-    checked_precision = check_precision(precision)
+    machine = Machine.read(given)
     start = time.perf_counter()
     files: list[Path] = []
 
     def save(batch: "Result") -> None:
-        painter = Painter.of(batch)
         with interrupts.deferred():
-            files.extend(destination.save(batch.images, batch.request, painter, batch.traces, first=batch.first))
+            files.extend(
+                destination.save(batch.images, batch.request, batch.provenance, batch.traces, first=batch.first)
+            )
 
     try:
-        results = paint(requests, device, checked_precision, surface, save, allow_nonfinite=allow_nonfinite)
+        results = paint(requests, machine, mode, save)
     except KeyboardInterrupt as interrupt:
         if files:
             count = sum(each.count for each in requests)
             interrupt.args = (f"saved {len(files)} of {count} pictures, the last is {files[-1]}",)
         raise
-    if not surface.quiet:
-        if surface.preview:
+    if not mode.quiet:
+        if mode.preview:
             _show(results)
         _summarise(results, time.perf_counter() - start)
         _advise(requests[0])
-    if surface.as_json:
+    if mode.as_json:
         rest = iter(files)
         print("\n".join(_as_json(each, list(islice(rest, len(each)))) for each in results))
     else:
@@ -93,7 +101,7 @@ def txt2img(
 
 
 @dataclass(frozen=True)
-class Wording:
+class PromptOptions:
     """What is made of the prompt before it is a request: styles around it, and a template's draws."""
 
     template: bool = False
@@ -101,7 +109,7 @@ class Wording:
     styles: tuple[str, ...] = ()
     styles_file: Path | None = None
 
-    def put_into(self, request: Txt2Img) -> Txt2Img:
+    def put_into(self, request: Painting) -> Painting:
         """The request with its prompts within the styles.
 
         Raises:
@@ -119,7 +127,7 @@ class Wording:
         prompt, negative = styled(request.prompt, request.negative, self.styles, read_styles(self.styles_file))
         return request.changed(prompt=prompt, negative=negative)
 
-    def drawn(self, request: Txt2Img) -> list[Txt2Img]:
+    def drawn(self, request: Painting) -> list[Painting]:
         """One request; of a template one a picture, whose seed draws its prompt."""
         if not self.template:
             if self.wildcards is not None:
@@ -136,17 +144,16 @@ class Wording:
         ]
 
 
-def build(options: Mapping[str, object], size: str | None = None) -> Txt2Img:
+def build(kind: type[Request], given: Mapping[str, Any]) -> Painting:
     """The request of what was given on the command line; a prompt of ``-`` is read from stdin."""
-    given = {name: value for name, value in options.items() if value is not None}
-    if given.get("prompt") == "-":
+    fields = read_fields(kind, given)
+    if fields.get("prompt") == "-":
         if sys.stdin is None:
             raise RequestError("stdin is closed and has no prompt; write it in the place of -")
-        given["prompt"] = _read_prompt(sys.stdin.buffer)
-    if size is not None:
-        given["width"], given["height"] = parse_size(size)
-    given |= {name: parse_size(str(given[name]), name) for name in _PAIRS if name in given}
-    return Txt2Img.build(**names.understood(given))
+        fields["prompt"] = _read_prompt(sys.stdin.buffer)
+    request = kind.build(**names.understood(fields))
+    assert isinstance(request, Painting)
+    return request
 
 
 def check_precision(name: str) -> Precision:
@@ -168,17 +175,17 @@ def require_model(name: str) -> None:
     find(name)
 
 
-def require_adapters(request: Txt2Img) -> None:
+def require_adapters(request: Painting) -> None:
     """Refuse LoRAs, embeddings and an autoencoder that are not there, likewise."""
     from sfumato.adapters.folders import find
-    from sfumato.adapters.wanted import wanted
+    from sfumato.adapters.requested import requested
 
-    wanted(request)
+    requested(request)
     if request.vae is not None:
         find("vae", request.vae)
 
 
-def _advise(request: Txt2Img) -> None:
+def _advise(request: Painting) -> None:
     """Say so when the prompt is far from what a small model has learned."""
     from sfumato.checkpoints.catalogue import find
     from sfumato.prompts.world import World
@@ -209,26 +216,23 @@ def _read_prompt(stream: IO[bytes]) -> str:
 
 
 def paint(
-    requests: Sequence[Txt2Img],
-    device: str,
-    precision: Precision,
-    surface: Surface,
+    requests: Sequence[Painting],
+    machine: Machine,
+    mode: OutputMode,
     on_batch: "Callable[[Result], None]" = ignore,
-    *,
-    allow_nonfinite: bool = False,
 ) -> "list[Result]":
     """Run requests of one model, and let people watch and interrupt it; `on_batch` is given what is painted."""
     count = sum(request.count for request in requests)
     with (
-        narrating(quiet=surface.quiet),
-        watching(count, preview=surface.preview, quiet=surface.quiet) as on_step,
+        narrating(quiet=mode.quiet),
+        watching(count, preview=mode.preview, quiet=mode.quiet) as on_step,
         contextlib.redirect_stdout(sys.stderr),  # stdout is for the answer alone, whatever a library prints
         interrupts.remembered() as check,
     ):
         from sfumato.studio import Studio
 
         check()
-        studio = Studio(requests[0].model, device=device, precision=precision, allow_nonfinite=allow_nonfinite)
+        studio = Studio(requests[0].model, **asdict(machine))
         results: list[Result] = []
         for request in requests:
             before = sum(len(result.images) for result in results)
@@ -263,8 +267,8 @@ def _as_json(result: "Result", files: list[Path]) -> str:
             "seeds": list(result.seeds),
             "request": result.request.model_dump(),
             "timings": dict(result.timings),
-            "model_hash": result.model_hash,
-            "device": result.device,
-            "precision": result.precision,
+            "model_hash": result.provenance.model_hash,
+            "device": result.provenance.device,
+            "precision": result.provenance.precision,
         }
     )

@@ -75,6 +75,7 @@ def bench_txt2img(
     """Cold start, a step, pictures a second, peak memory."""
     from sfumato.cli.painting import build, check_precision, require_model
     from sfumato.errors import RequestError
+    from sfumato.requests import Txt2Img
     from sfumato.runtime import bench
     from sfumato.runtime.devices import choose_device
     from sfumato.runtime.precision import cpu_name
@@ -82,7 +83,7 @@ def bench_txt2img(
     if not 1 <= repeat <= 100:
         raise RequestError(f"repeat {repeat} must be 1 to 100; 3 is the default")
     prompt = "a red apple on a green background"
-    request = build({"prompt": prompt, "seed": 1, "model": model, "steps": steps}, size)
+    request = build(Txt2Img, {"prompt": prompt, "seed": 1, "model": model, "steps": steps, "size": size})
     checked_precision = check_precision(precision)
     require_model(request.model)
     choose_device(device)

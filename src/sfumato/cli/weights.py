@@ -22,7 +22,7 @@ def convert(
     source: str, target: Path, *, precision: str, prediction: str | None, vae: Path | None, loras: Sequence[str]
 ) -> None:
     """Write a model in the other layout, LoRAs merged, and print its path."""
-    from sfumato.adapters.wanted import files_of
+    from sfumato.adapters.requested import files_of
     from sfumato.checkpoints.catalogue import find
     from sfumato.requests import Lora
 

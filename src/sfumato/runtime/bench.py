@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
-    from sfumato.requests import Txt2Img
+    from sfumato.requests import Painting
     from sfumato.results import Result
 
-Paint = Callable[["Txt2Img"], "Result"]
+Paint = Callable[["Painting"], "Result"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Warm:
     images_per_second: float
     batch: int
     batch_images_per_second: float
-    request: "Txt2Img"
+    request: "Painting"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def cold(command: Sequence[str], repeat: int = 3) -> Cold:
     return Cold([seconds for _, seconds, _ in runs], max(peaks, default=None))
 
 
-def warm(paint: Paint, request: "Txt2Img", *, repeat: int = 3, batch: int = 4) -> Warm:
+def warm(paint: Paint, request: "Painting", *, repeat: int = 3, batch: int = 4) -> Warm:
     """Time a loaded model: `repeat` pictures one by one, then as many batches."""
     one, many = request.changed(count=1, batch=1), request.changed(count=batch, batch=batch)
     paint(one)
@@ -125,7 +125,7 @@ def warm(paint: Paint, request: "Txt2Img", *, repeat: int = 3, batch: int = 4) -
     )
 
 
-def _clocked(paint: Paint, request: "Txt2Img") -> "tuple[float, Result]":
+def _clocked(paint: Paint, request: "Painting") -> "tuple[float, Result]":
     start = time.perf_counter()
     result = paint(request)
     return time.perf_counter() - start, result

@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from sfumato.decoding import MAX_PIXELS, Change, Crop, Reason, Unfit, fingerprint, squared, upright
 from sfumato.errors import TrainingError
 from sfumato.files import whole_folder
-from sfumato.training.decoding import MAX_PIXELS, Change, Crop, Reason, Unfit, fingerprint, squared, upright
 from sfumato.training.sources import Candidate, candidates, unicode
 
 THREADS = min(4, os.cpu_count() or 1)

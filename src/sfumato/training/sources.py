@@ -29,9 +29,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sfumato.decoding import Unfit
 from sfumato.errors import TrainingError
 from sfumato.files import decoded
-from sfumato.training.decoding import Unfit
 
 PICTURES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),

@@ -19,7 +19,7 @@ from sfumato.metadata.carriers import REQUEST, Carried
 from sfumato.metadata.gathering import Gathering, brief
 from sfumato.metadata.readers import comfyui, forms, infotexts, invokeai, novelai
 from sfumato.metadata.readers.texts import Texts
-from sfumato.requests import Txt2Img
+from sfumato.requests import Painting, Txt2Img, parse_request
 
 Reader = Callable[[Texts, Gathering[Txt2Img]], bool]
 """Gathers what the texts say, and whether they are of its tool."""
@@ -46,7 +46,7 @@ class Restored:
         beyond: prompts that break a rule of the request, by the names of its fields.
     """
 
-    request: Txt2Img
+    request: Painting
     source: str
     unrestored: tuple[str, ...] = ()
     exact: bool = False
@@ -62,7 +62,7 @@ def restore(carried: Carried) -> Restored:
     trouble: list[str] = []
     if REQUEST in carried.texts:
         try:
-            return Restored(Txt2Img.from_json(carried.texts[REQUEST]), "sfumato", exact=True)
+            return Restored(own_request(carried.texts[REQUEST]), "sfumato", exact=True)
         except RequestError as error:
             trouble.append(f"the exact request: {error}")
     texts = Texts.of(carried.texts)
@@ -77,3 +77,15 @@ def restore(carried: Carried) -> Restored:
     longest = max(carried.texts, key=lambda name: len(carried.texts[name]), default=None)
     there = "" if longest is None else f"; its text {brief(longest)} is: {brief(carried.texts[longest])}"
     raise RequestError(f"it carries no settings of sfumato, {', '.join(tools[:-1])} or {tools[-1]}{there}")
+
+
+def own_request(text: str) -> Painting:
+    """The request that sfumato stored in a picture.
+
+    Raises:
+        RequestError: it is none, or one that paints nothing.
+    """
+    request = parse_request(text)
+    if not isinstance(request, Painting):
+        raise RequestError(f"the request is one of {request.task}, which paints nothing")
+    return request

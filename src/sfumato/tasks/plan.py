@@ -1,10 +1,10 @@
-"""Which arithmetic a request is sampled with: that of diffusers, or that of AUTOMATIC1111's web UI.
+"""How a request is sampled, with the arithmetic of diffusers or of AUTOMATIC1111's web UI.
 
 Both run the same samplers. They differ in the levels, the first x, the draws and the last x, and that is all that is
 decided here; row by row in ``docs/numerics.md``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.noise import BrownianNoise, ImageNoise
+from sfumato.diffusion.path import Path
 from sfumato.diffusion.samplers import SAMPLERS, Sampler
 from sfumato.diffusion.schedules import (
     GRIDS,
@@ -28,7 +29,7 @@ from sfumato.diffusion.schedules import (
 from sfumato.errors import RequestError
 from sfumato.families import Sampling
 from sfumato.metadata.names import automatic
-from sfumato.requests import Txt2Img
+from sfumato.requests import Painting
 
 TIMED = ("ddim", "plms", "unipc")
 """The web UI runs these in the network's own coordinates, on timesteps of their own."""
@@ -41,30 +42,64 @@ BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
 
 @dataclass(frozen=True)
 class Plan:
-    """How a request is sampled: a sampler, its levels, and the ways in and out."""
+    """How an exact request is sampled: a sampler, its levels, the seeds, and the ways in and out."""
 
     sampler: Sampler
     sigmas: Tensor
+    """Of the whole descent, (steps + 1,)."""
     schedule: Schedule
     eta: float | None
+    path: Path
     start: Callable[[Tensor, Tensor], Tensor]
     """The first x, of unit noise and its level."""
     finish: Callable[[Tensor, Tensor], Tensor]
     """The latents that the autoencoder wants, of the last x and its level."""
     noise: Callable[..., ImageNoise]
     """``(seeds, shape, device=...)``."""
+    seeds: tuple[int, ...]
+    batch: int
+    steps: int
+    """As the request has it; prompts whose text changes count these."""
+    guidance: float
+    whole: bool = True
+    """It begins where nothing of a clean picture is left."""
+    extra: int = 0
+    """Steps that a part of the descent has more: A1111 counts one step more than its strength says."""
 
-    def wearing(self, denoiser: Denoiser) -> Denoiser:
+    def part(self, strength: float) -> "Plan":
+        """The end of the descent: as many steps as `strength`, 0 to 1, says; at 0 none, at 1 all.
+
+        diffusers runs ``int(strength * steps)`` steps, A1111 ``int(min(strength, 0.999) * steps) + 1``.
+        """
+        if strength >= 1 and not self.extra:
+            return self
+        total = len(self.sigmas) - 1
+        count = min(int(min(strength, 0.999 if self.extra else 1) * total) + self.extra, total) if strength else 0
+        return replace(self, sigmas=self.sigmas[total - count :], steps=count, whole=False)
+
+    def begin(self, noise: Tensor, clean: Tensor | None) -> Tensor:
+        """The first x: noise alone, or on the way from clean latents to noise.
+
+        Args:
+            noise: unit normal, (b, c, h, w).
+            clean: (1 or b, c, h, w); None: nothing to begin from.
+        """
+        sigma = self.sigmas[0]
+        if clean is None or self.whole:
+            return self.start(noise, sigma)
+        return self.path.mix(clean.to(noise).expand_as(noise), noise, sigma.to(noise.device))
+
+    def labelled(self, denoiser: Denoiser) -> Denoiser:
         """The denoiser, with the labels of this arithmetic."""
         return replace(denoiser, schedule=self.schedule)
 
-    def batches(self, seeds: Sequence[int], size: int) -> list[list[int]]:
+    def batches(self) -> list[tuple[int, ...]]:
         """Seeds by the batch: one by one where an image would depend on the others."""
-        size = 1 if self.sampler.adaptive else size
-        return [list(seeds[first : first + size]) for first in range(0, len(seeds), size)]
+        size = 1 if self.sampler.adaptive else self.batch
+        return [self.seeds[first : first + size] for first in range(0, len(self.seeds), size)]
 
 
-def plan(sampling: Sampling, request: Txt2Img) -> Plan:
+def plan(sampling: Sampling, request: Painting) -> Plan:
     """The plan of an exact request for a model sampled like this.
 
     Raises:
@@ -72,41 +107,56 @@ def plan(sampling: Sampling, request: Txt2Img) -> Plan:
             UI's numerics for a flow model.
     """
     assert request.steps is not None
+    assert request.seed is not None
+    assert request.batch is not None
+    assert request.guidance is not None
     sampler = next(row for row in SAMPLERS if row.name == request.sampler)
     if request.eta is not None and sampler.eta is None:
         able = ", ".join(row.name for row in SAMPLERS if row.eta is not None)
         raise RequestError(f"eta is {request.eta:g}, and {sampler.name} has none; leave it out, or take one of {able}")
+    own = Plan(
+        sampler,
+        torch.empty(0),
+        sampling.schedule,
+        request.eta,
+        sampling.parameterisation.path,
+        sampling.start,
+        sampling.finish,
+        partial(ImageNoise, later=request.ensd),
+        tuple(range(request.seed, request.seed + request.count)),
+        request.batch,
+        request.steps,
+        request.guidance,
+    )
     try:
         if request.numerics == "a1111":
-            return _a1111(sampling, request, sampler)
-        sigmas = sampling.sigmas(request.steps, request.schedule)
+            return _a1111(own, sampling, request)
+        return replace(own, sigmas=sampling.sigmas(request.steps, request.schedule))
     except ValueError as error:
         raise RequestError(str(error)) from error
-    noise = partial(ImageNoise, later=request.ensd)
-    return Plan(sampler, sigmas, sampling.schedule, request.eta, sampling.start, sampling.finish, noise)
 
 
-def _a1111(sampling: Sampling, request: Txt2Img, sampler: Sampler) -> Plan:
+def _a1111(own: Plan, sampling: Sampling, request: Painting) -> Plan:
     if not isinstance(sampling.schedule, DiscreteSchedule):
         raise RequestError("numerics a1111 are for epsilon and v models, and this is a flow model; use diffusers")
-    assert request.steps is not None
+    sampler, eta = own.sampler, own.eta
     schedule = DiscreteSchedule(sampling.schedule.sigmas, log_interpolation=True)
-    eta = request.eta
     if eta is None and sampler.eta is not None and sampler.name != "ddim":
         eta = 0.3 if sampler.distilled else 1.0
     timed = sampler.name in TIMED
-    return Plan(
-        sampler,
-        _levels(schedule, request, sampler),
-        schedule,
-        eta,
-        sampling.parameterisation.path.prior if timed else lambda noise, sigma: noise * sigma.to(noise),
-        sampling.finish if timed else lambda x, sigma: x,
-        partial(BrownianNoise if sampler.name in BROWNIAN else ImageNoise, later=request.ensd),
+    return replace(
+        own,
+        sigmas=_levels(schedule, request, sampler),
+        schedule=schedule,
+        eta=eta,
+        start=own.path.prior if timed else lambda noise, sigma: noise * sigma.to(noise),
+        finish=own.finish if timed else lambda x, sigma: x,
+        noise=partial(BrownianNoise if sampler.name in BROWNIAN else ImageNoise, later=request.ensd),
+        extra=0 if timed else 1,
     )
 
 
-def _levels(schedule: DiscreteSchedule, request: Txt2Img, sampler: Sampler) -> Tensor:
+def _levels(schedule: DiscreteSchedule, request: Painting, sampler: Sampler) -> Tensor:
     steps, name = request.steps, request.schedule or automatic(request.sampler) or "normal"
     assert steps is not None
     if sampler.name in TO_LOWEST:

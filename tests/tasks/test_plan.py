@@ -10,17 +10,21 @@ from sfumato.diffusion import EPSILON, FLOW, BrownianNoise, DiscreteSchedule, Fl
 from sfumato.diffusion.schedules import karras, shifted, spaced
 from sfumato.errors import RequestError
 from sfumato.families import Sampling
-from sfumato.numerics import Plan, plan
 from sfumato.requests import Txt2Img
+from sfumato.tasks.plan import Plan, plan
 
 SD = DiscreteSchedule.from_betas()
 SAMPLING = Sampling(EPSILON, SD, "plms", lambda schedule, steps: spaced(schedule, steps, spacing=Spacing("leading", 1)))
 UNIT = torch.ones(1, 4, 8, 8)
-PAGE = Path(__file__).parents[1] / "docs" / "numerics.md"
+PAGE = Path(__file__).parents[2] / "docs" / "numerics.md"
+
+
+EXACT = {"prompt": "", "seed": 0, "batch": 1, "guidance": 1.0}
 
 
 def made(sampler: str, steps: int = 20, *, numerics: str = "a1111", **options: object) -> Plan:
-    return plan(SAMPLING, Txt2Img.build(prompt="", sampler=sampler, steps=steps, numerics=numerics, **options))
+    request = Txt2Img.build(**EXACT | {"sampler": sampler, "steps": steps, "numerics": numerics} | options)
+    return plan(SAMPLING, request)
 
 
 def test_the_default_is_the_models_own() -> None:
@@ -122,9 +126,19 @@ def test_noise() -> None:
 # -------------------------------------------------------------------------------------------------- the rest
 
 
+def test_a_part_begins_on_the_way_from_clean_to_noise() -> None:
+    """As SDEdit has it; the whole forgets the clean latents."""
+    whole, clean = made("euler", 10, numerics="diffusers"), 3 * UNIT
+    half, none = whole.part(0.5), whole.part(0.0)
+    assert torch.equal(half.sigmas, whole.sigmas[5:])
+    torch.testing.assert_close(half.begin(UNIT, clean), clean + whole.sigmas[5] * UNIT)
+    assert torch.equal(whole.part(1.0).begin(UNIT, clean), whole.begin(UNIT, None))
+    assert (half.steps, none.steps, len(none.sigmas)) == (5, 0, 1)
+
+
 def test_adaptive_samplers_run_images_alone() -> None:
-    assert made("dpm_adaptive").batches([5, 6, 7], 2) == [[5], [6], [7]]
-    assert made("euler").batches([5, 6, 7], 2) == [[5, 6], [7]]
+    assert made("dpm_adaptive", seed=5, count=3, batch=2).batches() == [(5,), (6,), (7,)]
+    assert made("euler", seed=5, count=3, batch=2).batches() == [(5, 6), (7,)]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +157,7 @@ def test_refusals(sampler: str, options: dict[str, object], words: str) -> None:
 
 def test_flow_models_have_the_one_arithmetic() -> None:
     flow = Sampling(FLOW, FlowSchedule(), "euler", shifted)
-    request = Txt2Img.build(prompt="", sampler="euler", steps=4, numerics="a1111")
+    request = Txt2Img.build(**EXACT | {"sampler": "euler", "steps": 4, "numerics": "a1111"})
     with pytest.raises(RequestError, match="flow model"):
         plan(flow, request)
 

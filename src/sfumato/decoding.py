@@ -1,9 +1,11 @@
 """A picture file of unknown origin as an upright 8-bit sRGB picture, and as a square of the training size.
 
-Knows nothing of captions and folders. Nothing here is fatal: what cannot be used is an `Unfit` with a reason.
+For data sets, and for the pictures that requests begin from. Nothing here is fatal: what cannot be used is an `Unfit`
+with a reason.
 """
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -52,14 +54,33 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A picture as it can be worked with.
+
+    Attributes:
+        image: RGB, upright, in sRGB, on white where it is transparent.
+        alpha: how opaque it is, 0 to 255; None where it is so everywhere.
+        changes: what was done to it.
+    """
+
+    image: Image.Image
+    alpha: Image.Image | None
+    changes: list[Change]
+
+
 def upright(data: Path | bytes, *, shortest: int, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, list[Change]]:
+    """The picture of `decoded`, and what was done to it."""
+    found = decoded(data, shortest=shortest, max_pixels=max_pixels)
+    return found.image, found.changes
+
+
+def decoded(data: Path | bytes, *, shortest: int = 1, max_pixels: int = MAX_PIXELS) -> Decoded:
     """The first frame, turned as EXIF says, in sRGB by the embedded ICC profile, on white where it is transparent.
 
     Args:
         shortest: pixels that the shorter side must have.
         max_pixels: width times height above which nothing is decoded.
-
-    Returns an RGB picture and what was done to it.
 
     Raises:
         Unfit: unreadable, truncated, too small or too large.
@@ -84,7 +105,7 @@ def upright(data: Path | bytes, *, shortest: int, max_pixels: int = MAX_PIXELS) 
         raise Unfit(reason, " ".join(str(error).split())[:120]) from error
 
 
-def _converted(image: Image.Image) -> tuple[Image.Image, list[Change]]:
+def _converted(image: Image.Image) -> Decoded:
     changes: list[Change] = []
     profile = image.info.get("icc_profile")
     if getattr(image, "is_animated", False) and image.format != "MPO":
@@ -108,12 +129,11 @@ def _converted(image: Image.Image) -> tuple[Image.Image, list[Change]]:
         image, change = _by_profile(image, profile)
         changes += change
     image = image.convert("RGB")
-    if alpha is not None and alpha.getextrema() != (255, 255):
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=alpha)
-        image = white
-        changes.append("transparent")
-    return image, changes
+    if alpha is None or alpha.getextrema() == (255, 255):
+        return Decoded(image, None, changes)
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return Decoded(white, alpha, [*changes, "transparent"])
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[Change]]:

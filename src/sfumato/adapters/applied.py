@@ -1,4 +1,4 @@
-"""Adapters on a loaded model, and off again to the bit: tensors are exchanged, never computed back."""
+"""Adapters on a loaded model, which stays as it is: they change a copy, which shares all other tensors."""
 
 import hashlib
 import logging
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sfumato.adapters.apply import Base, Weighted, changed, fit
 from sfumato.adapters.embeddings import Embedding, embedding_of, read_embedding, unfit
 from sfumato.adapters.formats import read_adapter
-from sfumato.adapters.wanted import NOTHING, File, Wanted
+from sfumato.adapters.requested import NOTHING, File, Requested
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
 
@@ -40,48 +40,45 @@ def widths(base: Base) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Worn:
-    """What a model wears, and the tensors that it had before."""
+class Applied:
+    """Adapters on a model of their own, which shares all tensors that they do not change."""
 
-    wanted: Wanted = NOTHING
+    model: Model
+    base: Model
+    """The model without them."""
+    requested: Requested = NOTHING
     words: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Names of embeddings to the rows of the text encoders' tables that stand for them."""
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
-    before: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-BARE = Worn()
 
 
 @torch.no_grad()
-def put_on(model: Model, wanted: Wanted) -> Worn:
-    """Apply adapters to a bare model: all of them, or at an error none.
+def apply(model: Model, requested: Requested) -> Applied:
+    """The model with adapters, all of them or at an error none; `model` itself stays as it is.
 
     Raises:
         CheckpointError: one cannot be read or does not fit whole.
     """
+    if requested == NOTHING:
+        return Applied(model, model)
     base = base_of(model)
-    adapters = [(read_adapter(file.path), weight, text) for file, weight, text in wanted.loras]
+    adapters = [(read_adapter(file.path), weight, text) for file, weight, text in requested.loras]
     made = changed(base, [Weighted(fit(one, base), weight, text) for one, weight, text in adapters])
-    embeddings = _fitting(wanted.embeddings, base)
+    embeddings = _fitting(requested.embeddings, base)
     bundled = [embedding_of(name, state, one.file) for one, _, _ in adapters for name, state in one.bundled.items()]
     for embedding in bundled:
         if why := unfit(embedding, widths(base)):
             raise CheckpointError(f"{embedding.path}: the embedding {embedding.names[0]!r} does not fit: {why}")
     words, tables = _tables([*embeddings, *bundled], {**base.tensors, **made})
-    return Worn(
-        wanted,
+    return Applied(
+        with_tensors(model, {**made, **tables}),
+        model,
+        requested,
         words,
-        {file.path.stem: lora_hash(file.path) for file, _, _ in wanted.loras},
+        {file.path.stem: lora_hash(file.path) for file, _, _ in requested.loras},
         {one.path.stem: _digest(one.path, 0) for one in embeddings},
-        exchange(model, {**made, **tables}),
     )
-
-
-def take_off(model: Model, worn: Worn) -> None:
-    """Give a model back the very tensors that it had."""
-    exchange(model, worn.before)
 
 
 def _fitting(asked: Sequence[tuple[File, bool]], base: Base) -> list[Embedding]:
@@ -122,17 +119,16 @@ def _tables(
     }
 
 
-def exchange(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put `tensors`, by `component.name`, in the place of the model's own, which come back."""
-    parts = model.components
-    before: dict[str, Tensor] = {}
+def with_tensors(model: Model, tensors: Mapping[str, Tensor]) -> Model:
+    """The model with `tensors`, by ``component.name``, in the place of its own."""
+    copy = model.sharing(*{name.partition(".")[0] for name in tensors})
+    parts = copy.components
     for name, tensor in tensors.items():
         component, _, path = name.partition(".")
         module, _, leaf = path.rpartition(".")
-        owner = parts[component].get_submodule(module)
-        before[name] = getattr(owner, leaf)
-        setattr(owner, leaf, tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False))
-    return before
+        value = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
+        setattr(parts[component].get_submodule(module), leaf, value)
+    return copy
 
 
 def lora_hash(path: Path) -> str:

@@ -9,15 +9,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sfumato import Studio
-from sfumato.adapters.wanted import Wanted, files_of, wanted
-from sfumato.adapters.wearing import lora_hash, put_on, take_off
+from sfumato.adapters.applied import apply, lora_hash
+from sfumato.adapters.requested import Requested, files_of, requested
 from sfumato.cli import main
 from sfumato.errors import RequestError, SfumatoError
 from sfumato.families import Model
 from sfumato.metadata.carriers import PARAMETERS, load, read
-from sfumato.metadata.infotext import Painter, describe, parse
+from sfumato.metadata.describe import describe
+from sfumato.metadata.infotext import parse
+from sfumato.metadata.provenance import Provenance
 from sfumato.requests import Lora, Txt2Img
-from sfumato.tasks.txt2img import resolve, txt2img
 from tests.adapters.conftest import KINDS, Write, lora, numbers, of
 
 OPTIONS: dict[str, object] = {"steps": 2, "seed": 1, "guidance": 3.0}
@@ -41,6 +42,12 @@ def is_as_kept(model: Model, before: Kept) -> bool:
     return equal and now == {name: entry[:2] for name, entry in before.items()}
 
 
+def applied(studio: Studio) -> Model:
+    """The model with the adapters that were painted with last."""
+    assert studio._applied is not None
+    return studio._applied.model
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_removal_is_exact(precision: str, tiny: Path, write: Write) -> None:
     path = write({**lora(), "unet.conv_norm_out.w_norm": numbers(16), "unet.conv_out.diff_b": numbers(4)})
@@ -48,10 +55,10 @@ def test_removal_is_exact(precision: str, tiny: Path, write: Write) -> None:
     before = kept(studio.load())
     plain = studio.txt2img("a fox", **OPTIONS)[0].tobytes()
     inked = studio.txt2img("a fox", loras=[str(path)], **OPTIONS)[0].tobytes()
-    worn = {name: tensor for name, tensor in tensors(studio._load(None)) if tensor.data_ptr() != before[name][0]}
-    assert len(worn) == 6
+    changed = {name: tensor for name, tensor in tensors(applied(studio)) if tensor.data_ptr() != before[name][0]}
+    assert len(changed) == 6
     assert all(
-        tensor.stride() == before[name][1] and tensor.dtype == before[name][2].dtype for name, tensor in worn.items()
+        tensor.stride() == before[name][1] and tensor.dtype == before[name][2].dtype for name, tensor in changed.items()
     )
     assert studio.txt2img("a fox", **OPTIONS)[0].tobytes() == plain != inked
     assert is_as_kept(studio.load(), before)
@@ -65,16 +72,14 @@ def test_each_kind_is_worn_beside_another_and_comes_off_to_the_bit(kind: str, st
     name = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"
     alone = []
     for i, state in enumerate((of(kind), lora())):
-        worn = put_on(model, Wanted(files_of([Lora(name=str(write(state, str(i))), weight=0.5)])))
-        alone.append(dict(tensors(model))[name] - before[name][2])
-        take_off(model, worn)
+        one = apply(model, Requested(files_of([Lora(name=str(write(state, str(i))), weight=0.5)]))).model
+        alone.append(dict(tensors(one))[name] - before[name][2])
     paths = [write(state, str(i)) for i, state in enumerate((of(kind), lora()))]
-    worn = put_on(model, Wanted(files_of([Lora(name=str(path), weight=0.5) for path in paths])))
-    now = dict(tensors(model))
+    both = apply(model, Requested(files_of([Lora(name=str(path), weight=0.5) for path in paths]))).model
+    now = dict(tensors(both))
     torch.testing.assert_close(now[name], before[name][2] + alone[0] + alone[1])
     assert not torch.allclose(alone[0], torch.zeros(()), atol=1e-3)
     assert len([key for key, tensor in now.items() if tensor.data_ptr() != before[key][0]]) == 4
-    take_off(model, worn)
     assert is_as_kept(model, before)
 
 
@@ -89,15 +94,15 @@ def test_loading_gives_the_bare_model_and_a_failure_leaves_it(studio: Studio, wr
         SfumatoError, match=r"does not fit tiny: 1 of its tensors match no module, first 'unet.none.diff'"
     ):
         studio.txt2img("a fox", loras=[str(good), str(bad)], **OPTIONS)
-    assert is_as_kept(studio._load(None), before)
+    assert is_as_kept(studio.load(), before)
 
 
 def test_equal_sets_stay_on_and_a_changed_file_is_read_again(studio: Studio, write: Write) -> None:
     path = write(lora())
     first = studio.txt2img("a fox", loras=[str(path)], **OPTIONS)[0].tobytes()
-    places = [tensor.data_ptr() for _, tensor in tensors(studio._load(None))]
+    places = [tensor.data_ptr() for _, tensor in tensors(applied(studio))]
     assert studio.txt2img("a fox", loras=[str(path)], **OPTIONS)[0].tobytes() == first
-    assert [tensor.data_ptr() for _, tensor in tensors(studio._load(None))] == places
+    assert [tensor.data_ptr() for _, tensor in tensors(applied(studio))] == places
     write({**lora(seed=5), "unet.conv_out.diff_b": numbers(4)})
     assert studio.txt2img("a fox", loras=[str(path)], **OPTIONS)[0].tobytes() != first
 
@@ -129,16 +134,8 @@ def test_a_tag_in_the_prompt_is_the_option(studio: Studio, write: Write) -> None
 def test_networks_that_cannot_be_worn(prompt: str, message: str, write: Write) -> None:
     write(lora())
     with pytest.raises(RequestError) as caught:
-        wanted(Txt2Img.build(prompt=prompt))
+        requested(Txt2Img.build(prompt=prompt))
     assert message in str(caught.value)
-
-
-def test_a_request_never_paints_without_its_adapters(studio: Studio, write: Write) -> None:
-    write(lora())
-    model = studio.load()
-    request = resolve(model, Txt2Img.build(prompt="a fox <lora:ink:1>", model=studio.default))
-    with pytest.raises(RequestError, match="does not wear"):
-        txt2img(model, request, lambda progress: None, lambda result: None)
 
 
 def test_metadata(studio: Studio, write: Write, tmp_path: Path) -> None:
@@ -148,10 +145,10 @@ def test_metadata(studio: Studio, write: Write, tmp_path: Path) -> None:
     digits = lora_hash(tmp_path / "ink.safetensors")
     assert info.prompt == "a fox <lora:ink:0.5>"
     assert info.fields["Lora hashes"] == f"ink: {digits}"
-    painter = Painter.read(info)
+    painter = Provenance.read(info)
     assert painter is not None
     assert painter.lora_hashes == {"ink": digits}
-    plain = Painter.of(studio.txt2img("a fox", **OPTIONS))
+    plain = Provenance.of(studio.txt2img("a fox", **OPTIONS))
     assert any(words.startswith(f"LoRA hashes ink: {digits}, now none") for words in painter.differences(plain))
     both = Txt2Img.build(prompt="a", loras=["x/ink.safetensors:1:0.5", "b"])
     assert describe(both).prompt == "a <lora:ink:0.5:1> <lora:b:1>"

@@ -12,15 +12,15 @@ from sfumato.diffusion.guidance import Scale, classifier_free, composed, renoise
 from sfumato.errors import RequestError
 from sfumato.models.unet import UNet
 from sfumato.models.unet_hooks import freeu, identity_attention, inside
-from sfumato.numerics import Plan
-from sfumato.requests import Txt2Img
+from sfumato.requests import Painting
+from sfumato.tasks.plan import Plan
 
 
-def steered(
+def guided(
     denoiser: Denoiser,
     network: nn.Module,
     plan: Plan,
-    request: Txt2Img,
+    request: Painting,
     parts: Sequence[tuple[Conditioning, float]],
     negative: Conditioning,
 ) -> Denoise:
@@ -28,12 +28,12 @@ def steered(
 
     Args:
         denoiser: of the network, with the labels of the plan.
+        network: which freeu and pag change for the time of a call: it is this request's alone.
         parts: conditions with their weights; several are those of a prompt with AND.
 
     Raises:
         RequestError: guidance of another kind with AND, or changes to a network that is no U-Net.
     """
-    assert request.guidance is not None
     hooks: list[Callable[[], AbstractContextManager[None]]] = []
     if request.freeu or request.pag:
         if not isinstance(network, UNet):
@@ -51,15 +51,15 @@ def steered(
     if len(parts) > 1:
         if (request.guidance_method, request.dynamic_threshold, request.pag) != ("cfg", 1.0, 0.0):
             raise RequestError("a prompt with AND is guided plainly; leave out guidance_method, dynamic_threshold, pag")
-        return composed(denoiser, parts, negative, request.guidance)
-    scale: Scale = request.guidance
+        return composed(denoiser, parts, negative, plan.guidance)
+    scale: Scale = plan.guidance
     if request.guidance_method == "cfgpp":
-        if request.guidance > 1:
-            raise RequestError(f"guidance is {request.guidance:g}; guidance_method cfgpp takes 0 to 1, for example 0.6")
+        if plan.guidance > 1:
+            raise RequestError(f"guidance is {plan.guidance:g}; guidance_method cfgpp takes 0 to 1, for example 0.6")
         eta = plan.sampler.eta if plan.eta is None else plan.eta
         if eta is None:
             eta = 1.0 if plan.sampler.name == "ddpm" else 0.0
-        scale = renoised(request.guidance, plan.sigmas, denoiser.parameterisation.path, eta=eta)
+        scale = renoised(plan.guidance, plan.sigmas, denoiser.parameterisation.path, eta=eta)
     combine: Combine = projected() if request.guidance_method == "apg" else linear
     if request.dynamic_threshold < 1:
         combine = thresholded(request.dynamic_threshold, combine=combine)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sfumato.adapters.folders import available, find
 from sfumato.errors import RequestError
 from sfumato.prompts import parse
-from sfumato.requests import Lora, Txt2Img
+from sfumato.requests import Lora, Painting
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ def files_of(loras: Iterable[Lora]) -> tuple[WeightedFile, ...]:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a request asks for."""
+class Requested:
+    """Adapters that a request asks for."""
 
     loras: tuple[WeightedFile, ...] = ()
     embeddings: tuple[tuple[File, bool], ...] = ()
     """Each with whether it was named, and not only met in a prompt."""
 
 
-NOTHING = Wanted()
+NOTHING = Requested()
 
 
-def wanted(request: Txt2Img) -> Wanted:
+def requested(request: Painting) -> Requested:
     """The adapters that a request asks for: by option, in its prompt, and embeddings whose names its prompts hold.
 
     Raises:
@@ -74,7 +74,7 @@ def wanted(request: Txt2Img) -> Wanted:
     called = _is_called if request.prompt_syntax == "comfy" else _is_word
     met = [File.of(path) for name, path in available("embedding").items() if called(name, text)]
     embeddings = {**dict.fromkeys(met, False), **dict.fromkeys(named, True)}
-    return Wanted(files_of(asked), tuple(embeddings.items()))
+    return Requested(files_of(asked), tuple(embeddings.items()))
 
 
 _TAG = re.compile(r"<\w+:[^>]+>")

@@ -1,7 +1,7 @@
-"""What a network is told beside the words: SDXL's sizes and crop, its refiner's score, and a distilled guidance scale.
+"""What a network takes beside the words: SDXL's micro-conditioning, its refiner's score, a distilled guidance scale.
 
-Podell et al. 2023 (arXiv:2307.01952), section 2.2, "micro-conditioning": training pictures were small, or cut to shape;
-being told so, the network need not paint it.
+Podell et al. 2023 (arXiv:2307.01952), section 2.2: training pictures were small, or cut to shape; conditioned
+on that, the network need not paint it.
 """
 
 from dataclasses import replace
@@ -11,9 +11,9 @@ import torch
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.errors import RequestError
 from sfumato.families import Model
-from sfumato.requests import Txt2Img
+from sfumato.requests import Painting
 
-TOLD = {
+FIELDS = {
     0: (),
     5: ("original_size", "crop", "aesthetic", "negative_aesthetic"),
     6: ("original_size", "crop", "target_size"),
@@ -21,8 +21,8 @@ TOLD = {
 """Fields of a request, by how many numbers the network wants: none, the refiner's, and SDXL's."""
 
 
-def filled(model: Model, request: Txt2Img) -> dict[str, object]:
-    """The fields of `TOLD` that the model wants, those left open as of a whole picture of this size and of good looks.
+def filled(model: Model, request: Painting) -> dict[str, object]:
+    """Those of `FIELDS` that the model wants; left open, as of a whole picture of this size and of good looks.
 
     Raises:
         RequestError: one is given that the model does not want.
@@ -30,26 +30,26 @@ def filled(model: Model, request: Txt2Img) -> dict[str, object]:
     size = (request.width, request.height)
     usual = {"original_size": size, "target_size": size, "crop": (0, 0), "aesthetic": 6.0, "negative_aesthetic": 2.5}
     given = {name: value for name in usual if (value := getattr(request, name)) is not None}
-    wanted = TOLD[model.told_numbers]
+    wanted = FIELDS[model.micro_conditioning]
     if foreign := sorted(given.keys() - set(wanted)):
-        raise RequestError(f"{foreign[0]} is nothing that {model.name} is told; leave it out")
+        raise RequestError(f"{model.name} has no {foreign[0]} conditioning; leave it out")
     return {name: given.get(name, usual[name]) for name in wanted}
 
 
-def beside_text(model: Model, request: Txt2Img, cond: Conditioning, *, negative: bool) -> Conditioning:
-    """The condition with all that the network is told beside words, and zeros where it wants these for no words."""
+def micro_conditioned(model: Model, request: Painting, cond: Conditioning, *, negative: bool) -> Conditioning:
+    """The condition with all that the network takes beside words, and zeros where it wants these for no words."""
     if negative and model.zero_empty and not request.negative.strip():
         assert cond.pooled is not None
         cond = replace(cond, tokens=torch.zeros_like(cond.tokens), pooled=torch.zeros_like(cond.pooled))
-    if model.told_numbers:
-        numbers = torch.tensor([_numbers(request, model.told_numbers, negative=negative)], dtype=torch.float32)
+    if model.micro_conditioning:
+        numbers = torch.tensor([_numbers(request, model.micro_conditioning, negative=negative)], dtype=torch.float32)
         cond = replace(cond, numbers=numbers.to(model.device))
-    if model.told_guidance:
+    if model.guidance_embedding:
         cond = replace(cond, guidance=torch.tensor([request.guidance], dtype=torch.float32, device=model.device))
     return cond
 
 
-def _numbers(request: Txt2Img, count: int, *, negative: bool) -> list[float]:
+def _numbers(request: Painting, count: int, *, negative: bool) -> list[float]:
     """Sizes height first, and the crop's corner top first, as the network learned them."""
     assert request.original_size is not None
     assert request.crop is not None

@@ -1,0 +1,134 @@
+"""A task's command, made of its request: each field is an argument or an option, beside those that all tasks share."""
+
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from sfumato.choices import Format
+from sfumato.cli.options import Device, Json, Numbers, Quiet, Size, one_of, real, whole
+from sfumato.requests import Request, parse_size, shown
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+PROMPTS: dict[str, Any] = {
+    "template": Annotated[bool, typer.Option("--template", help="PROMPT is a template: {red|blue}, __wildcard__")],
+    "wildcards": Annotated[
+        Path | None, typer.Option("--wildcards", metavar="FOLDER", help="of a template, a text file each")
+    ],
+    "style": Annotated[
+        list[str] | None, typer.Option("--style", metavar="NAME", help="put around PROMPT; may be repeated")
+    ],
+    "styles": Annotated[Path | None, typer.Option("--styles", metavar="FILE", help="A1111's styles.csv")],
+}
+"""What is made of a prompt before it is a request: `painting.PromptOptions`."""
+
+SAVING: dict[str, Any] = {
+    "output": Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|PATTERN",
+            help="a file (replaced if it is there), a folder/ or a pattern of {seed} {index} {model} {prompt}; "
+            "default outputs/",
+        ),
+    ],
+    "format": Annotated[str | None, typer.Option("--format", metavar="F", help=one_of(Format))],
+    "quality": Annotated[int | None, whole("--quality", metavar="Q", help="of jpeg, webp and avif, 1 to 100")],
+}
+"""Where pictures go: `painting.Saving`."""
+
+SHOWING: dict[str, Any] = {
+    "preview": Annotated[bool, typer.Option("--preview", help="show the picture forming in the terminal")],
+    "as_json": Json,
+    "quiet": Quiet,
+}
+"""What is said meanwhile: `painting.OutputMode`."""
+
+MACHINE: dict[str, Any] = {
+    "device": Device,
+    "precision": Numbers,
+    "allow_nonfinite": Annotated[
+        bool, typer.Option("--allow-nonfinite", help="load weights that hold NaN or infinity")
+    ],
+}
+"""Where and how exactly it is painted: `painting.Machine`."""
+
+DEFAULTS: dict[str, object] = {"device": "auto", "precision": "auto"} | dict.fromkeys(
+    ("template", "preview", "as_json", "quiet", "allow_nonfinite"), False
+)
+
+
+def command_of(kind: type[Request], run: Callable[..., None]) -> Callable[..., None]:
+    """The command of a task: its arguments and options are the fields of the request, and those of the tables above.
+
+    Args:
+        run: is given the kind and, by name, everything that the command line has; None where left out.
+    """
+    fields = {name: field for name, field in kind.model_fields.items() if name not in ("task", "width", "height")}
+    own = {name: option_of(name, field) for name, field in fields.items()}
+    places = sorted((name for name in fields if shown(fields[name]).argument), key=lambda n: shown(fields[n]).argument)
+    options = {name: each for name, each in own.items() if name not in places}
+    if "width" in kind.model_fields:
+        options["size"] = Size
+    options |= PROMPTS | SAVING | SHOWING | MACHINE
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=own[name]) for name in places]
+    parameters += [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=DEFAULTS.get(name), annotation=each)
+        for name, each in options.items()
+    ]
+
+    def command(**given: object) -> None:
+        run(kind, given)
+
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__doc__ = (kind.__doc__ or "").partition("\n\n")[0]
+    return command
+
+
+def option_of(name: str, field: "FieldInfo") -> Any:
+    """A field of a request as an argument or option of the command line."""
+    how, kind = shown(field), plain_type(field)
+    said = field.description or ""
+    if how.argument:
+        stdin = "; - reads it from stdin" if name == "prompt" else ""
+        return Annotated[str, typer.Argument(metavar=how.metavar, help=said + stdin)]
+    flags = how.flags or (f"--{name.replace('_', '-')}",)
+    if kind is bool:
+        return Annotated[bool | None, typer.Option(*flags, help=said)]
+    if kind is int:
+        return Annotated[int | None, whole(*flags, metavar=how.metavar, help=said)]
+    if kind is float:
+        return Annotated[float | None, real(*flags, metavar=how.metavar, help=said)]
+    if get_origin(kind) is Literal:
+        return Annotated[str | None, typer.Option(*flags, metavar=how.metavar, help=f"{said}: {one_of(kind)}")]
+    if get_origin(kind) is tuple and get_args(kind)[-1:] == (...,):
+        return Annotated[list[str] | None, typer.Option(*flags, metavar=how.metavar, help=f"{said}; may be repeated")]
+    return Annotated[str | None, typer.Option(*flags, metavar=how.metavar, help=said)]
+
+
+def read_fields(kind: type[Request], given: Mapping[str, object]) -> dict[str, object]:
+    """What the command line has of a request's fields, where they are not left out; pairs are read from ``8x0``."""
+    found = {name: value for name, value in given.items() if name in kind.model_fields and value is not None}
+    pairs = [name for name in found if get_args(plain_type(kind.model_fields[name])) == (int, int)]
+    found |= {name: parse_size(str(found[name]), name) for name in pairs}
+    if given.get("size") is not None:
+        found["width"], found["height"] = parse_size(str(given["size"]))
+    return found
+
+
+def plain_type(field: "FieldInfo") -> Any:
+    """The type of a field without None and constraints: int, a Literal, ``tuple[int, int]`` ..."""
+    kind = field.annotation
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        elif get_origin(kind) in (Union, UnionType):
+            (kind,) = (part for part in get_args(kind) if part is not type(None))
+        else:
+            return kind

@@ -1,0 +1,89 @@
+"""Requests as infotext: each field under the label that stands beside it in the request's class.
+
+Readers go the other way by the same labels. What an infotext cannot say is in the exact request that is stored with it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sfumato.metadata.infotext import Infotext, model_name
+from sfumato.metadata.names import SAMPLER_LABELS, SCHEDULE_LABELS
+from sfumato.metadata.provenance import HASH_DIGITS, Provenance
+from sfumato.requests import Painting, Source, shown
+
+ORDER = (
+    *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash", "VAE"),
+    *("Denoising strength", "Clip skip", "RNG"),
+)
+"""Labels that come first, as A1111 has them; the others follow in the order of the class."""
+LAST = ("Precision", "Device", "Torch", "Quality", "Lora hashes", "TI hashes", "Version")
+
+
+_LABELS: Mapping[str, Mapping[Any, str]] = {"sampler": SAMPLER_LABELS, "schedule": SCHEDULE_LABELS}
+
+
+def describe(request: Painting, provenance: Provenance | None = None, *, quality: int | None = None) -> Infotext:
+    """The infotext of a request for one picture. What the request leaves open is left out.
+
+    Args:
+        quality: of the file, when it is not the default.
+    """
+    fields = dict(labelled(request)) | {"RNG": "CPU"} | ({} if provenance is None else provenance.fields())
+    if quality is not None:
+        fields["Quality"] = str(quality)
+    fields["Version"] = f"sfumato {_version()}"
+    first, last = [key for key in ORDER if key in fields], [key for key in LAST if key in fields]
+    middle = [key for key in fields if key not in ORDER and key not in LAST]
+    ordered = {key: fields[key] for key in (*first, *middle, *last)}
+    return Infotext(_with_tags(request).strip(), request.negative.strip(), ordered)
+
+
+def labelled(request: Painting) -> Iterator[tuple[str, str]]:
+    """The label and text of each field that has one; values of defaults are left out unless always shown."""
+    if request.width is not None and request.height is not None:
+        yield "Size", f"{request.width}x{request.height}"
+    for name, field in type(request).model_fields.items():
+        how, value = shown(field), getattr(request, name)
+        if how.label and value is not None and (how.always or value != field.default):
+            yield label_of(name, request, how.label), _text(name, value)
+
+
+def label_of(name: str, request: Painting, label: str) -> str:
+    """A field's label, which depends on the sampler in one case."""
+    return "Eta DDIM" if (name, request.sampler) == ("eta", "ddim") else label
+
+
+def _text(name: str, value: object) -> str:
+    match value:
+        case float():
+            return number(value)
+        case Source():
+            return (value.sha256 or "")[:HASH_DIGITS]
+        case str() if name in ("model", "vae"):
+            return model_name(value)
+        case str():
+            return _LABELS.get(name, {}).get(value, value)
+    return str(value)
+
+
+def _with_tags(request: Painting) -> str:
+    """The prompt with the LoRAs that were given beside it, as the web UI writes them, where its syntax has them."""
+    tags = []
+    for lora in request.loras if request.prompt_syntax == "a1111" else ():
+        text = lora.weight if lora.text_weight is None else lora.text_weight
+        weights = [text] if text == lora.weight else [text, lora.weight]
+        name = re.sub(r"[<>:]", "_", model_name(lora.name))
+        tags.append(f"<lora:{name}:{':'.join(map(number, weights))}>")
+    return " ".join([request.prompt, *tags])
+
+
+def number(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    return repr(value).removesuffix(".0")
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("sfumato")

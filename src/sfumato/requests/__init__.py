@@ -1,0 +1,39 @@
+"""What can be asked for: one frozen model a task, the same for Python, command line, service and metadata.
+
+    base.py      Request: strictness, errors of ours, JSON; Shown: how a field looks outside Python
+    fields.py    kinds of values: prompts, sizes, LoRAs, pictures that a request begins from
+    painting.py  Painting: what all requests for pictures have; Edit: what begins from one
+    tasks.py     a class a task, and REQUESTS, over which command line, readers, service and tests iterate
+
+A value left None is the model's to choose; what ran is a request again, with every value filled in. What can be checked
+without a model is checked here. Nothing here imports torch, numpy or Pillow.
+"""
+
+from sfumato.choices import Sampler, Schedule
+from sfumato.requests.base import MAX_JSON, Request, Shown, shown
+from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Lora, Pictured, Source, parse_size
+from sfumato.requests.painting import Edit, Painting, draw_seed
+from sfumato.requests.tasks import REQUESTS, Img2Img, Inpaint, Txt2Img, parse_request
+
+__all__ = [
+    "MAX_JSON",
+    "MAX_SEED",
+    "MAX_SIGMA",
+    "REQUESTS",
+    "Edit",
+    "Img2Img",
+    "Inpaint",
+    "Lora",
+    "Painting",
+    "Pictured",
+    "Request",
+    "Sampler",
+    "Schedule",
+    "Shown",
+    "Source",
+    "Txt2Img",
+    "draw_seed",
+    "parse_request",
+    "parse_size",
+    "shown",
+]

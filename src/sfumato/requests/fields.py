@@ -1,0 +1,222 @@
+"""Kinds of values that requests have."""
+
+import hashlib
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+
+from sfumato.errors import RequestError
+from sfumato.requests.base import Strict, brief
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_SEED = 2**64 - 1  # torch.manual_seed's
+MAX_SIGMA = 1e6  # above the noise of any model
+MAX_WEIGHT = 1000.0  # of an adapter, as in prompts
+MAX_ENTRIES = 64
+MAX_SIDE = 65_536  # pixels of a picture that micro-conditioning may name
+MAX_PATH = 4096
+MAX_FILE = 2**28  # bytes of a picture to begin from
+
+
+def _text_only(value: str) -> str:
+    for place, character in enumerate(value):
+        if unicodedata.category(character) == "Cc" and character not in "\t\n\r":
+            raise ValueError(f"holds the control character U+{ord(character):04X} at place {place}; remove it")
+    return value
+
+
+def _pair(value: object) -> object:
+    if not isinstance(value, list | tuple) or [type(number) for number in value] != [int, int]:
+        raise ValueError(f"is {brief(value)}; give two whole numbers, for example [1024, 768]")
+    if not all(0 <= number <= MAX_SIDE for number in value):
+        raise ValueError(f"is {brief(value)}; both must be 0 to {MAX_SIDE}")
+    return tuple(value)
+
+
+def _few(value: object, example: str) -> tuple[object, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f'must be a list, for example ["{example}"]')
+    if len(value) > MAX_ENTRIES:
+        raise ValueError(f"has {len(value)} entries; at most {MAX_ENTRIES} are allowed")
+    return tuple(value)
+
+
+Prompt = Annotated[str, Field(max_length=8192), AfterValidator(_text_only)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(_text_only)]
+Sigma = Annotated[float, Field(ge=0, le=MAX_SIGMA, allow_inf_nan=False)]
+Pixels = Annotated[int, Field(ge=16, le=8192, multiple_of=8)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, allow_inf_nan=False)]
+
+
+class Lora(Strict):
+    """An adapter of weights (LoRA or its kin) and how strongly it counts; 0 is off, 1 as it was trained."""
+
+    name: Name = Field(description="a name in SFUMATO_LORAS, or the path of its file")
+    weight: Weight = Field(1.0, description="in the denoiser")
+    text_weight: Weight | None = Field(None, description="in the text encoders; as in the denoiser when left out")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``NAME``, ``NAME:WEIGHT`` or ``NAME:WEIGHT:TEXT_WEIGHT``.
+
+        Raises:
+            RequestError: an empty name or a weight out of range.
+        """
+        name, *numbers = re.split(r":(?=[+-]?[0-9.]+(?::[+-]?[0-9.]+)?$)", text, maxsplit=1)
+        if not name:
+            raise RequestError(f"{brief(text)} without a name; write NAME or NAME:0.8")
+        try:
+            weights = [float(number) for number in ":".join(numbers).split(":") if number]
+        except ValueError:
+            raise RequestError(f"{brief(text)} has a weight that is no number; write NAME:0.8") from None
+        given = ("weight", "text_weight")[: len(weights)]
+        return cls.build(name=name, **dict(zip(given, weights, strict=True)))
+
+
+def _loras(value: object) -> object:
+    """A sequence of `Lora`, of their texts or of their fields as JSON has them."""
+    found = []
+    for item in _few(value, "ink:0.8"):
+        try:
+            read = Lora.parse(item) if isinstance(item, str) else Lora.build(**item) if isinstance(item, dict) else item
+        except RequestError as error:
+            raise ValueError(f"has {error}") from None
+        if not isinstance(read, Lora):
+            raise ValueError(f"has {brief(read)}; give texts, for example 'ink:0.8'")
+        found.append(read)
+    return tuple(found)
+
+
+def _names_of_files(value: object) -> object:
+    found = _few(value, "easynegative")
+    for item in found:
+        if not isinstance(item, str) or not 0 < len(item) <= MAX_PATH:
+            raise ValueError(f"has {brief(item)}; give names or paths")
+        _text_only(item)
+    return found
+
+
+Loras = Annotated[tuple[Lora, ...], BeforeValidator(_loras)]
+FileNames = Annotated[tuple[str, ...], BeforeValidator(_names_of_files)]
+
+
+class Source(Strict):
+    """A picture that a request begins from, known by the digest of its file.
+
+    It is named by its path, or carries its bytes when it was given as an object; JSON holds the path and the digest.
+    """
+
+    path: Annotated[str, Field(max_length=MAX_PATH)] = Field("", description="of its file; empty for bytes at hand")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        None, description="of its bytes; filled in when the request is carried out, and checked when it is repeated"
+    )
+    _content: bytes | None = PrivateAttr(None)
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """A path, bytes of a file, a PIL image, or the fields that JSON has.
+
+        Raises:
+            RequestError: anything else.
+        """
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, dict):
+            return cls.build(**value)
+        if isinstance(value, str | os.PathLike):
+            path = os.fspath(value)
+            if not path:
+                raise RequestError("is empty; give the path of a picture")
+            return cls.build(path=path)
+        if not isinstance(value, bytes):
+            value = _as_png(value)
+        source = cls(sha256=hashlib.sha256(value).hexdigest())
+        source._content = value
+        return source
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path or "the picture given"
+
+    def read(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            RequestError: the file is not there, no plain file, too large, or another one than the digest says.
+        """
+        data = self._content
+        if data is None:
+            if not self.path:
+                raise RequestError(
+                    f"the picture that it began from (SHA-256 {str(self.sha256)[:10]}...) was given as an object; "
+                    "give its file"
+                )
+            file = Path(self.path)
+            try:
+                if file.exists() and not file.is_file():
+                    raise RequestError(f"{self.path!r} is no plain file; give a picture")
+                if file.stat().st_size > MAX_FILE:
+                    raise RequestError(f"{self.path!r} has over {MAX_FILE >> 20} MB; give a smaller picture")
+                data = file.read_bytes()
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                raise RequestError(f"cannot read {self.path!r}: {reason}; give the path of a picture") from None
+        if self.sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            raise RequestError(
+                f"{self.name} has changed: its SHA-256 is not {str(self.sha256)[:10]}...; give the original"
+            )
+        return data
+
+    def known(self) -> Self:
+        """The same, with its digest."""
+        if self.sha256 is not None:
+            return self
+        data = self.read()
+        source = self.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+        source._content = data
+        return source
+
+
+def _as_png(value: Any) -> bytes:
+    import io
+
+    if not hasattr(value, "save") or not hasattr(value, "mode"):
+        raise RequestError(f"is {brief(value)}; give a path, bytes or a PIL image")
+    buffer = io.BytesIO()
+    value.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _source(value: object) -> object:
+    try:
+        return Source.of(value)
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+Picture = Annotated[Source, BeforeValidator(_source)]
+Pictured: TypeAlias = "str | os.PathLike[str] | bytes | Image | Source"
+"""What `Source.of` takes."""
+
+
+def parse_size(text: str, what: str = "size") -> tuple[int, int]:
+    """Width and height of ``"512x768"``; an error calls it `what`.
+
+    Raises:
+        RequestError: for anything else. Limits are the request's to check.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})[xX×]([0-9]{1,9})", text.strip())
+    if found is None:
+        raise RequestError(f"{what} {brief(text)} must be WIDTHxHEIGHT in pixels; for example 256x256")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,170 @@
+"""What requests for pictures have in common, flat and inherited once: `Painting`; and `Edit`, which begins from one.
+
+The order of the fields is that of JSON stored in pictures, of ``--help`` and of infotexts.
+"""
+
+import secrets
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from sfumato.choices import GuidanceMethod, Numerics, Sampler, Schedule, Syntax
+from sfumato.errors import RequestError
+from sfumato.requests.base import Request, Shown
+from sfumato.requests.fields import (
+    MAX_SEED,
+    MAX_SIGMA,
+    FileNames,
+    Loras,
+    Name,
+    Pair,
+    Picture,
+    Pixels,
+    Prompt,
+    Score,
+    Share,
+    Side,
+    Sigma,
+)
+
+MAX_PIXELS = 2**30  # of one request: 3 GiB of finished pictures
+
+
+class Painting(Request):
+    """Pictures by a diffusion model.
+
+    Image i has the seed ``seed + i`` and is the same picture alone or in any batch.
+    """
+
+    prompt: Annotated[Prompt, Shown("PROMPT", argument=2)] = Field(
+        description="what to paint; empty paints whatever the model likes"
+    )
+    negative: Annotated[Prompt, Shown("T")] = Field("", description="what to keep away from; needs guidance above 1")
+    model: Annotated[Name, Shown("NAME|PATH", "Model", always=True)] = Field(
+        "nano", description="a model's name, or the path of its folder or file"
+    )
+    vae: Annotated[Name | None, Shown("NAME|PATH", "VAE")] = Field(
+        None, description="an autoencoder in place of the model's: a name in SFUMATO_VAES, or the path of its file"
+    )
+    seed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "Seed")] = Field(
+        None, description="seed of the first picture; drawn when left out"
+    )
+    count: Annotated[int, Shown("COUNT", flags=("-n", "--count"))] = Field(
+        1, ge=1, le=10_000, description="how many pictures"
+    )
+    batch: Annotated[Annotated[int, Field(ge=1, le=64)] | None, Shown("B")] = Field(
+        None, description="how many at a time"
+    )
+    steps: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Shown("N", "Steps")] = Field(
+        None, description="sampling steps"
+    )
+    sampler: Annotated[Sampler | None, Shown("S", "Sampler")] = Field(None, description="the rule of a step")
+    schedule: Annotated[Schedule | None, Shown("G", "Schedule type")] = Field(
+        None, description="the grid of noise levels"
+    )
+    guidance: Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "CFG scale")] = (
+        Field(None, description="how closely to follow the prompt; 1 is off")
+    )
+    guidance_rescale: Annotated[Share, Shown("F", "Guidance rescale")] = Field(
+        0.0, description="how much of the contrast that guidance adds to take back, 0 to 1"
+    )
+    guidance_method: Annotated[GuidanceMethod, Shown("M", "Guidance method")] = Field(
+        "cfg",
+        description="cfg: classifier-free; cfgpp: CFG++, guidance 0 to 1; apg: adaptive projected guidance",
+    )
+    guidance_low: Annotated[Sigma, Shown("F", "Guidance low")] = Field(
+        0.0, description="the noise level down to which to guide"
+    )
+    guidance_high: Annotated[Sigma, Shown("F", "Guidance high")] = Field(
+        MAX_SIGMA, description="the noise level from which to guide; all by default"
+    )
+    dynamic_threshold: Annotated[
+        Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)], Shown("F", "Dynamic threshold")
+    ] = Field(1.0, description="share of values that guidance may not take out of range, as 0.995")
+    pag: Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)], Shown("F", "PAG")] = Field(
+        0.0, description="perturbed attention guidance, as 3; 0 is off"
+    )
+    freeu: Annotated[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], Shown("F", "FreeU")] = Field(
+        0.0, description="FreeU; 0 is off, 1 as published"
+    )
+    eta: Annotated[Share | None, Shown("F", "Eta")] = Field(
+        None, description="share of fresh noise, for samplers that have the choice"
+    )
+    ensd: Annotated[int, Shown("N", "ENSD")] = Field(
+        0, ge=0, le=2**31, description="eta noise seed delta: added to the seed for the noise of steps"
+    )
+    numerics: Annotated[Numerics, Shown("P", "Numerics")] = Field(
+        "diffusers", description="whose arithmetic to sample with; see docs/numerics.md"
+    )
+    width: Annotated[Pixels | None, Shown("W")] = Field(None, description="in pixels")
+    height: Annotated[Pixels | None, Shown("H")] = Field(None, description="in pixels")
+    prompt_syntax: Annotated[Syntax, Shown("P", "Prompt syntax")] = Field(
+        "a1111", description="how weights and the like are written in prompts"
+    )
+    clip_skip: Annotated[int, Shown("N", "Clip skip")] = Field(
+        1, ge=1, le=12, description="which layer of the text encoder to read, from the last"
+    )
+    original_size: Annotated[Pair | None, Shown("WxH")] = Field(
+        None, description="original size (SDXL micro-conditioning)"
+    )
+    target_size: Annotated[Pair | None, Shown("WxH")] = Field(None, description="target size (SDXL micro-conditioning)")
+    crop: Annotated[Pair | None, Shown("LEFTxTOP")] = Field(
+        None, description="top left corner of the crop (SDXL micro-conditioning)"
+    )
+    aesthetic: Annotated[Score | None, Shown("F")] = Field(None, description="aesthetic score (SDXL's refiner)")
+    negative_aesthetic: Annotated[Score | None, Shown("F")] = Field(
+        None, description="aesthetic score of the negative prompt (SDXL's refiner)"
+    )
+    loras: Annotated[Loras, Shown("NAME|PATH[:W[:TEXT_W]]", flags=("--lora",))] = Field(
+        (), description="paint with a LoRA; those named in the prompt are added"
+    )
+    embeddings: Annotated[FileNames, Shown("NAME|PATH", flags=("--embedding",))] = Field(
+        (),
+        description="a file of textual inversion, whose words prompts may use; those in SFUMATO_EMBEDDINGS always may",
+    )
+
+    @model_validator(mode="after")
+    def _within_budget(self) -> Self:
+        if self.seed is not None and self.seed + self.count - 1 > MAX_SEED:
+            raise ValueError(
+                f"seed {self.seed} leaves no room for {self.count} pictures, whose seeds count up to {MAX_SEED}; "
+                f"use {MAX_SEED - self.count + 1} or less"
+            )
+        if self.width is not None and self.height is not None:
+            area = self.width * self.height
+            if area * self.count > MAX_PIXELS:
+                raise ValueError(
+                    f"count {self.count} of {self.width}x{self.height} is {area * self.count / 1e6:.0f} megapixels; "
+                    f"one request may have {MAX_PIXELS / 1e6:.0f}; use count {MAX_PIXELS // area} or less"
+                )
+        return self
+
+    def single(self, index: int) -> Self:
+        """The request which paints picture `index` alone.
+
+        Raises:
+            RequestError: while the seed is still to be drawn, or for no picture of this request.
+        """
+        if self.seed is None:
+            raise RequestError("a request without a seed does not say which picture; give it a seed")
+        if not 0 <= index < self.count:
+            raise RequestError(f"picture {index} must be 0 to {self.count - 1}; the request has {self.count}")
+        return self.model_copy(update={"seed": self.seed + index, "count": 1, "batch": 1})
+
+
+class Edit(Painting):
+    """Pictures that begin from one; width and height, when given, are what it is resized to first."""
+
+    image: Annotated[Picture, Shown("IMAGE", "Init image hash", argument=1)] = Field(
+        description="the picture to begin from"
+    )
+    width: Annotated[Side | None, Shown("W")] = Field(None, description="in pixels; the picture's own when left out")
+    height: Annotated[Side | None, Shown("H")] = Field(None, description="in pixels; the picture's own when left out")
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        0.75, description="how much of the noise to begin from: 0 keeps the picture, 1 forgets it"
+    )
+
+
+def draw_seed() -> int:
+    """A random seed below 2^32: short enough to type again, and exact in every JSON reader."""
+    return secrets.randbelow(2**32)

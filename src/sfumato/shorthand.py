@@ -1,0 +1,93 @@
+"""`Studio`'s methods, a task each, typed as the fields of its request. Written by ``python -m docs.shorthand``."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypedDict, Unpack
+
+from sfumato.asking import Asking
+from sfumato.choices import GuidanceMethod, Numerics, Sampler, Schedule, Syntax
+from sfumato.requests import Lora, Pictured
+from sfumato.results import Progress, Result
+
+
+class Watching(TypedDict, total=False):
+    """Who is told of the progress of a request, see `Studio.run`."""
+
+    on_step: Callable[[Progress], None]
+    on_batch: Callable[[Result], None]
+
+
+class PaintingOptions(Watching, total=False):
+    """Options of requests of `sfumato.requests.Painting`."""
+
+    negative: str
+    model: str
+    vae: str | None
+    seed: int | None
+    count: int
+    batch: int | None
+    steps: int | None
+    sampler: Sampler | None
+    schedule: Schedule | None
+    guidance: float | None
+    guidance_rescale: float
+    guidance_method: GuidanceMethod
+    guidance_low: float
+    guidance_high: float
+    dynamic_threshold: float
+    pag: float
+    freeu: float
+    eta: float | None
+    ensd: int
+    numerics: Numerics
+    width: int | None
+    height: int | None
+    prompt_syntax: Syntax
+    clip_skip: int
+    original_size: tuple[int, int] | None
+    target_size: tuple[int, int] | None
+    crop: tuple[int, int] | None
+    aesthetic: float | None
+    negative_aesthetic: float | None
+    loras: Sequence[str | Lora]
+    embeddings: Sequence[str]
+    size: str | tuple[int, int]
+
+
+class EditOptions(PaintingOptions, total=False):
+    """Options of requests of `sfumato.requests.Edit`."""
+
+    strength: float
+
+
+class Txt2ImgOptions(PaintingOptions, total=False):
+    """Options of requests of `sfumato.requests.Txt2Img`."""
+
+
+class Img2ImgOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Img2Img`."""
+
+
+class InpaintOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Inpaint`."""
+
+    mask: "Pictured | None"
+    blur: int
+    grow: int
+    invert: bool
+    fill: Literal["original", "noise", "blur", "zeros"]
+
+
+class Shorthand(Asking):
+    """All tasks as methods."""
+
+    def txt2img(self, prompt: str, **options: Unpack[Txt2ImgOptions]) -> Result:
+        """Paint pictures from a text and print the paths of their files."""
+        return self._ask("txt2img", prompt=prompt, **options)
+
+    def img2img(self, image: Pictured, prompt: str, **options: Unpack[Img2ImgOptions]) -> Result:
+        """Paint a picture anew from another and a text: noise is added, as much as strength says, and taken away."""
+        return self._ask("img2img", image=image, prompt=prompt, **options)
+
+    def inpaint(self, image: Pictured, prompt: str, **options: Unpack[InpaintOptions]) -> Result:
+        """Paint inside of a mask; every pixel outside of it stays."""
+        return self._ask("inpaint", image=image, prompt=prompt, **options)

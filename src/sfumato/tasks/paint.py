@@ -1,0 +1,99 @@
+"""The loop that all painting goes through, once: noise, sampling, decoding, with reports on the way."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfumato.diffusion.denoiser import Denoise
+from sfumato.errors import SfumatoError
+from sfumato.images import to_pil
+from sfumato.metadata.trace import Trace, digest
+from sfumato.results import Progress, Result
+from sfumato.runtime.devices import rounding
+from sfumato.tasks.session import PRECISIONS, Session, same
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Where a session paints.
+
+    Attributes:
+        size: width and height in pixels, multiples of the model's grain.
+        clean: latents to begin from, (1, c, h, w); None: noise alone.
+        constrain: wraps D(x, sigma), to hold parts fast.
+        finish: the last touch on each picture.
+    """
+
+    size: tuple[int, int]
+    clean: Tensor | None = None
+    constrain: Callable[[Denoise], Denoise] = same
+    finish: Callable[[Image.Image], Image.Image] = same
+
+
+@torch.inference_mode()
+def paint(session: Session, canvas: Canvas) -> Iterator[Progress | Result]:
+    """Paint: a `Progress` after each step, a `Result` after each batch. Picture i has seed + i, alone as in any batch.
+
+    Where the plan has no step, the clean latents are decoded as they are. Leaving the loop cancels.
+    """
+    model, plan, clock = session.model, session.plan, session.clock
+    denoise = canvas.constrain(session.denoise)
+    factor = model.autoencoder.factor
+    width, height = canvas.size
+    shape = (model.autoencoder.latent_channels, height // factor, width // factor)
+    machine, steps, first = rounding(model.device), 0, 0
+    for seeds in plan.batches():
+        clock.skip()
+        noise = plan.noise(seeds, shape, device=model.device)
+        x = plan.begin(noise(), canvas.clean)
+        digests, levels = [_digests(x)], []
+        if len(plan.sigmas) > 1:
+            descent = plan.sampler(
+                denoise, x, plan.sigmas, noise=noise, path=plan.path, eta=plan.eta, schedule=plan.schedule
+            )
+            for step in descent:
+                steps += 1
+                x = step.x
+                digests.append(_digests(x))
+                levels.append(step.sigma)
+                preview = _Preview(session, canvas, step.clean)
+                yield Progress(first, len(seeds), step.index, step.total, step.sigma, preview)
+            x = plan.finish(x, plan.sigmas[-1])
+        elif canvas.clean is not None:
+            x = canvas.clean.expand(len(seeds), *shape)
+        clock.lap("sample")
+        traces = [Trace(of_one, len(seeds), machine, tuple(levels)) for of_one in zip(*digests, strict=True)]
+        images = [picture for latent in x.split(1) for picture in _decoded(session, canvas, latent, checked=True)]
+        clock.lap("decode")
+        timings = {**clock.laps, "steps_per_second": steps / clock.laps["sample"] if clock.laps["sample"] else 0.0}
+        yield Result(images, session.request, list(seeds), timings, session.provenance, traces)
+        first += len(seeds)
+
+
+@dataclass(frozen=True)
+class _Preview:
+    """Decodes the present clean estimate when called."""
+
+    session: Session
+    canvas: Canvas
+    clean: Tensor
+
+    @torch.inference_mode()
+    def __call__(self) -> list[Image.Image]:
+        return _decoded(self.session, self.canvas, self.clean)
+
+
+def _decoded(session: Session, canvas: Canvas, latents: Tensor, *, checked: bool = False) -> list[Image.Image]:
+    model = session.model
+    pixels = model.decode(latents)
+    if checked and not bool(pixels.isfinite().all()):
+        raise SfumatoError(f"{model.name} painted NaN or infinity in {PRECISIONS[model.dtype]}; try --precision fp32")
+    return [canvas.finish(to_pil(picture)) for picture in pixels]
+
+
+def _digests(x: Tensor) -> list[str]:
+    """Digests of each picture's latents."""
+    return [digest(picture.numpy().data) for picture in x.float().cpu().contiguous()]

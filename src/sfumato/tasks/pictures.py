@@ -1,0 +1,91 @@
+"""Pictures that requests begin from: opened within limits, and padded to what the model can paint."""
+
+import logging
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from sfumato.decoding import Decoded, Unfit, decoded
+from sfumato.errors import RequestError
+from sfumato.families import Model
+from sfumato.requests import Edit, Source
+from sfumato.tasks.session import resolve
+
+MAX_SIDE = 8192
+MAX_PIXELS = MAX_SIDE**2  # before it is resized
+
+Asked = TypeVar("Asked", bound=Edit)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture to begin from.
+
+    Attributes:
+        image: RGB, at the size of the request.
+        padded: the same, its sides grown to multiples of the model's grain by repeating the edge.
+        alpha: how opaque it is, 0 to 255, at the size of the request; None where it is so everywhere.
+    """
+
+    image: Image.Image
+    padded: Image.Image
+    alpha: Image.Image | None = None
+
+    def cropped(self, painted: Image.Image) -> Image.Image:
+        """A painted picture without the padding."""
+        return painted if painted.size == self.image.size else painted.crop((0, 0, *self.image.size))
+
+
+def read(source: Source) -> Decoded:
+    """The picture of a source: upright, in sRGB, the first frame of several.
+
+    Raises:
+        RequestError: no picture, a broken one, or one of too many pixels, which is known before it is decoded.
+    """
+    data = source.read()
+    try:
+        found = decoded(data, max_pixels=MAX_PIXELS)
+    except Unfit as error:
+        raise RequestError(f"{source.name} cannot be opened, {error}; give a sound PNG, JPEG or WebP") from None
+    if "first frame" in found.changes:
+        log.warning("%s is animated; its first frame is taken", source.name)
+    return found
+
+
+def open_picture(model: Model, request: Asked) -> tuple[Asked, Opened]:
+    """The exact request, and the picture that it begins from.
+
+    Raises:
+        RequestError: as `read` and `resolve`; a picture with a side too long to paint.
+    """
+    known = request.changed(image=request.image.known())
+    found = read(known.image)
+    image, alpha = found.image, found.alpha
+    size = (known.width or image.width, known.height or image.height)
+    if max(size) > MAX_SIDE:
+        raise RequestError(
+            f"{known.image.name} is {size[0]}x{size[1]}, and sides of up to {MAX_SIDE} pixels are painted; "
+            "give --size to paint it smaller"
+        )
+    exact = resolve(model, known, size)
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+        alpha = None if alpha is None else alpha.resize(size, Image.Resampling.BILINEAR)
+    padded = padded_to(image, model.grain)
+    if padded is not image:
+        log.warning("%s is %dx%d; it is painted at %dx%d and cut back", known.image.name, *size, *padded.size)
+    return exact, Opened(image, padded, alpha)
+
+
+def padded_to(image: Image.Image, grain: int) -> Image.Image:
+    """Its sides grown to multiples of `grain`, by repeating the last column and row."""
+    width, height = (-(-side // grain) * grain for side in image.size)
+    if (width, height) == image.size:
+        return image
+    array = np.asarray(image)
+    edges = [(0, height - image.height), (0, width - image.width), *([(0, 0)] * (array.ndim - 2))]
+    return Image.fromarray(np.pad(array, edges, mode="edge"))

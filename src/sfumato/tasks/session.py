@@ -1,0 +1,235 @@
+"""What painting needs, made of a model and an exact request: the plan, the guided denoiser, what is written down.
+
+resolve(model, request)                     what is left open is filled in
+prepare(model, request, size, applied)      -> Session
+    plan(...).part(strength)                    before prompts, whose schedules count its steps
+    encode_prompts(model, request, plan)        -> Prompts: conditions over the steps
+    guided_denoiser(model, plan, prompts)       -> D(x, sigma) of the request
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from sfumato.adapters.applied import Applied
+from sfumato.diffusion.conditioning import Conditioning
+from sfumato.diffusion.denoiser import Denoise, Denoiser
+from sfumato.errors import RequestError
+from sfumato.families import Model
+from sfumato.metadata.provenance import Provenance
+from sfumato.prompts import parse, timeline
+from sfumato.prompts.encode import encode
+from sfumato.prompts.timeline import Track
+from sfumato.requests import Painting, draw_seed
+from sfumato.tasks.guiding import guided
+from sfumato.tasks.micro_conditioning import filled, micro_conditioned
+from sfumato.tasks.plan import Plan, plan
+
+PRECISIONS = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+
+Asked = TypeVar("Asked", bound=Painting)
+Anything = TypeVar("Anything")
+
+
+def same(value: Anything) -> Anything:
+    """Changes nothing."""
+    return value
+
+
+class Clock:
+    """Seconds by name, summed."""
+
+    def __init__(self, device: torch.device, load: float = 0.0) -> None:
+        self.device = device
+        self.laps: dict[str, float] = {"load": load}
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """All time since the last lap belongs to `name`."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+        now = time.perf_counter()
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._since
+        self._since = now
+
+    def skip(self) -> None:
+        """What was done since the last lap is not ours."""
+        self._since = time.perf_counter()
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Conditions over the steps: of each part of the prompt, and last of the negative.
+
+    Attributes:
+        tracks: which of a part's conditions is told at which step.
+        conditions: of each track, a row each.
+    """
+
+    tracks: Sequence[Track]
+    conditions: Sequence[Sequence[Conditioning]]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A request that is ready to be painted."""
+
+    model: Model
+    request: Painting
+    plan: Plan
+    denoise: Denoise
+    provenance: Provenance
+    clock: Clock
+
+
+def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -> Asked:
+    """The exact request: what is left open is filled in from the model.
+
+    Args:
+        size: what width and height are when left open; the model's own by default.
+
+    Raises:
+        RequestError: a size that the model cannot paint, or a clip skip beyond its encoder.
+    """
+    width, height = model.size if size is None else size
+    values = {
+        "seed": draw_seed() if request.seed is None else request.seed,
+        "batch": 1 if request.batch is None else request.batch,
+        "steps": model.family.steps if request.steps is None else request.steps,
+        "sampler": model.sampling.sampler if request.sampler is None else request.sampler,
+        "guidance": model.family.guidance if request.guidance is None else request.guidance,
+        "width": width if request.width is None else request.width,
+        "height": height if request.height is None else request.height,
+    }
+    exact = request.changed(**values)
+    exact = exact.changed(**filled(model, exact))
+    for name, pixels in (("width", exact.width), ("height", exact.height)):
+        assert pixels is not None
+        grain = model.grain
+        if size is None and pixels % grain:
+            near = max(grain, round(pixels / grain) * grain)
+            raise RequestError(f"{name} is {pixels}; {model.name} paints multiples of {grain}, for example {near}")
+        if model.largest is not None and pixels > model.largest:
+            raise RequestError(f"{name} is {pixels}; {model.name} paints up to {model.largest}")
+    depth = min(part.depth for part in model.texts.values())
+    if exact.clip_skip > depth:
+        raise RequestError(f"clip_skip is {exact.clip_skip}; the text encoder of {model.name} has {depth} layers")
+    return exact
+
+
+def takes_latents_alone(model: Model, task: str) -> None:
+    """Raises RequestError for a network that wants more channels, as those made for inpainting do."""
+    if model.task is not None:
+        raise RequestError(f"{model.name} is made for {model.task}; {task} needs a model that takes a prompt alone")
+
+
+def prepare(
+    applied: Applied,
+    request: Painting,
+    *,
+    load: float = 0.0,
+    strength: float = 1.0,
+    channels: Tensor | None = None,
+    wrap: Callable[[Denoiser], Denoiser] = same,
+) -> Session:
+    """A session of an exact request.
+
+    Args:
+        applied: the model, with the adapters that the request asks for.
+        load: seconds that loading took.
+        strength: 0 to 1, the share of the descent that is run.
+        channels: (1, c, h, w), what the network takes beside the latents.
+        wrap: of the unguided denoiser, which knows sigma: controls, tiles.
+
+    Raises:
+        RequestError: a prompt that cannot be read; steps, schedule or guidance that do not go together.
+    """
+    model = applied.model
+    clock = Clock(model.device, load)
+    if request.freeu or request.pag:
+        model = model.sharing(next(iter(model.components)))  # which these change for the time of a call
+    how = plan(model.sampling, request).part(strength)
+    prompts = encode_prompts(model, request, how, applied.words)
+    if channels is not None:
+        prompts = replace(
+            prompts,
+            conditions=[[replace(cond, channels=channels) for cond in conds] for conds in prompts.conditions],
+        )
+    denoise = guided_denoiser(model, request, how, prompts, wrap)
+    provenance = Provenance(
+        model.hash,
+        PRECISIONS[model.dtype],
+        model.device.type,
+        torch.__version__.partition("+")[0],
+        applied.lora_hashes,
+        applied.embedding_hashes,
+        model.vae_hash,
+    )
+    clock.lap("encode")
+    return Session(model, request, how, denoise, provenance, clock)
+
+
+def encode_prompts(
+    model: Model, request: Painting, plan: Plan, words: Mapping[str, Sequence[int]] | None = None
+) -> Prompts:
+    """The conditions of a request's prompts, each wording encoded once.
+
+    Args:
+        words: names of embeddings, as the text encoder's rows.
+
+    Raises:
+        RequestError: a prompt that cannot be read.
+    """
+    prompt = parse(request.prompt, request.prompt_syntax)
+    against = parse(request.negative, request.prompt_syntax, negative=True)
+    steps = max(plan.steps, 1)
+    tracks = (*timeline(prompt, steps), *timeline(against, steps))  # the last is the negative
+    encoded = iter(
+        encode(
+            [reading for track in tracks for reading in track.readings],
+            list(model.texts.values()),
+            clip_skip=request.clip_skip,
+            emphasis=prompt.emphasis,
+            embeddings=words,
+            join=model.join,
+        )
+    )
+    conditions = [
+        [micro_conditioned(model, request, next(encoded), negative=track is tracks[-1]) for _ in track.readings]
+        for track in tracks
+    ]
+    return Prompts(tracks, conditions)
+
+
+def guided_denoiser(
+    model: Model, request: Painting, plan: Plan, prompts: Prompts, wrap: Callable[[Denoiser], Denoiser] = same
+) -> Denoise:
+    """The guided denoiser of a request.
+
+    What is said may change with the step (`[cat:dog:0.5]`): it is looked up by sigma, so that the denoiser carries no
+    state and serves any sampler and any batch.
+    """
+    # A network with distilled guidance takes its scale in, and has no use for it outside.
+    outside = replace(plan, guidance=1.0) if model.guidance_embedding else plan
+    levels = plan.sigmas[1:].tolist()
+    last = max(min(len(levels), plan.steps) - 1, 0)
+    denoiser = wrap(plan.labelled(model.denoiser()))
+    tracks, conditions = prompts.tracks, prompts.conditions
+
+    @cache
+    def at(*now: int) -> Denoise:
+        *parts, (negative, _) = [(conditions[k][i], tracks[k].weight) for k, i in enumerate(now)]
+        return guided(denoiser, model.network, outside, request, parts, negative)
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        step = min(sum(level >= float(sigma) for level in levels), last)
+        return at(*(track.order[step] for track in tracks))(x, sigma)
+
+    return denoise
