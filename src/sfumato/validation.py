@@ -6,6 +6,7 @@ Knows no particular model: rules, choices and near names are read from its field
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, TypeGuard, Union, get_args, get_origin
@@ -177,6 +178,8 @@ def _unknown(model: type[BaseModel], place: _Place, noun: str) -> RequestError:
 
 def _wrong_type(place: _Place, value: object) -> str:
     allowed, remedies = _allowed(place)
+    if int in _alternatives(place.kind) and isinstance(value, float) and value.is_integer():
+        remedies = {f"write {place.name}={value:.0f}"}
     return "; ".join([f"{place.name} must be {allowed}, not {brief(value)}", *(remedies if len(remedies) == 1 else ())])
 
 
@@ -201,7 +204,7 @@ def _choices(kind: object) -> list[str]:
 
 def _rule_and_remedy(place: _Place, value: float, context: dict[str, Any]) -> str:
     """The limits of a number and the nearest values within, read from its field's JSON schema."""
-    schema: dict[str, Any] = place.owner.model_json_schema()["properties"][place.field]
+    schema = _schema(place.owner)["properties"][place.field]
     names = (*LIMITS.values(), "multipleOf")
     limits = next((part for part in (schema, *schema.get("anyOf", ())) if any(name in part for name in names)), None)
     if limits is None:  # those of an element of a list are not the field's
@@ -225,9 +228,14 @@ def _rule_and_remedy(place: _Place, value: float, context: dict[str, Any]) -> st
     return "; ".join(filter(None, [rule, " or ".join(remedies)]))
 
 
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
 def _nearest(value: float, low: float | None, high: float | None, step: int | None) -> list[float]:
     """The numbers within limits next to one without; none where the limit on that side is no number allowed."""
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):
         return []
     inside = low if low is not None and value < low else high if high is not None and value > high else value
     if step is not None:

@@ -1,14 +1,14 @@
 """The ground of all requests: frozen, of exact types, with errors of ours, and JSON that gives the request back."""
 
 import json
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from sfumato.errors import RequestError, UnknownNameError
+from sfumato.errors import RequestError
+from sfumato.validation import brief, explained
 
 MAX_JSON = 2**20
 
@@ -54,7 +54,7 @@ class Strict(BaseModel):
         try:
             super().__init__(**options)
         except ValidationError as error:
-            raise explained(type(self), error) from None
+            raise explained(type(self), error)[0] from None
 
     @classmethod
     def build(cls, **options: Any) -> Self:
@@ -108,76 +108,3 @@ def read_object(text: str | bytes) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise RequestError(f'a request is a JSON object, not {brief(options)}; write {{"prompt": "..."}}')
     return options
-
-
-# ---------------------------------------------------------------------------------------- pydantic's errors as ours
-
-
-def brief(value: object, limit: int = 60) -> str:
-    """A value on one line, short enough to read."""
-    try:
-        text = value if isinstance(value, str) else repr(value)
-    except ValueError:  # Python refuses to print whole numbers of over 4300 digits
-        return "of thousands of digits"
-    short = text if len(text) <= limit else text[:limit] + "..."
-    return repr(short) if isinstance(value, str) else short
-
-
-def explained(model: type[BaseModel], error: ValidationError) -> RequestError:
-    """The first complaint, in our form."""
-    first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    value = first["input"]
-    match first["type"]:
-        case "extra_forbidden":
-            return UnknownNameError("option", name[:64], model.model_fields)
-        case "literal_error" if isinstance(value, str):
-            return UnknownNameError(name, value[:64], _names(model, name))
-        case "literal_error":
-            return RequestError(f"{name} {brief(value)} must be one of {', '.join(_names(model, name))}")
-        case "missing":
-            return RequestError(f"{name} is missing; give it, for example {name}='a red apple'")
-        case "string_too_long":
-            limit = first["ctx"]["max_length"]
-            return RequestError(f"{name} has {len(value)} characters; at most {limit} are allowed; shorten it")
-        case "string_too_short":
-            return RequestError(f"{name} is empty; leave it out for the default")
-        case "string_unicode":
-            return RequestError(f"{name} holds bytes that are not Unicode text; write it in UTF-8")
-        case "string_type":
-            return RequestError(f"{name} must be text, not {brief(value)}; put it in quotes")
-        case "int_type":
-            return RequestError(f"{name} must be a whole number, not {brief(value)}; for example {name}=8")
-        case "float_type":
-            return RequestError(f"{name} must be a number, not {brief(value)}; for example {name}=1.5")
-        case "greater_than_equal" | "less_than_equal" | "multiple_of" | "finite_number":
-            return RequestError(f"{name} {brief(value)} {_rule_and_remedy(model, name, value)}")
-        case "value_error":
-            return RequestError(f"{name} {first['ctx']['error']}".strip())
-        case _:
-            return RequestError(f"{name} {brief(value)}: {first['msg']}".strip())
-
-
-def _names(model: type[BaseModel], field: str) -> list[str]:
-    """The choices of a ``Literal`` field, optional or not."""
-    choices: list[str] = []
-    for part in (model.model_fields[field].annotation, *get_args(model.model_fields[field].annotation)):
-        choices += [name for name in get_args(part) if isinstance(name, str)]
-    return list(dict.fromkeys(choices))
-
-
-def _rule_and_remedy(model: type[BaseModel], field: str, value: float) -> str:
-    """The limits of a numeric field and the nearest values within, read from its JSON schema."""
-    schema: dict[str, Any] = model.model_json_schema()["properties"][field]
-    limits = next((part for part in schema.get("anyOf", ()) if "minimum" in part), schema)
-    low, high, step = limits["minimum"], limits["maximum"], limits.get("multipleOf")
-    rule = f"must be {low:g} to {high:g}" if isinstance(low, float) else f"must be {low} to {high}"
-    if step is not None:
-        rule = f"must be a multiple of {step} from {low} to {high}"
-    optional = not model.model_fields[field].is_required()
-    if isinstance(value, float) and math.isnan(value):
-        return f"{rule}; leave it out for the default" if optional else rule
-    inside = min(max(value, low), high)
-    nearest = [inside] if step is None else sorted({inside // step * step, -(-inside // step) * step})
-    offer = " or ".join(f"{number:g}" if isinstance(number, float) else str(number) for number in nearest)
-    return f"{rule}; use {offer}" + (" or leave it out" if optional else "")

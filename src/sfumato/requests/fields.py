@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from sfumato.errors import RequestError
-from sfumato.requests.base import Strict, brief
+from sfumato.requests.base import Strict
+from sfumato.validation import brief
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sfumato.errors import RequestError, UnknownNameError
-from sfumato.requests.base import Request, Shown, brief, read_object
+from sfumato.requests.base import Request, Shown, read_object
 from sfumato.requests.fields import Picture
 from sfumato.requests.painting import Edit, Painting
+from sfumato.validation import brief
 
 
 class Txt2Img(Painting):
