@@ -148,7 +148,7 @@ def test_metadata(studio: Studio, write: Write, tmp_path: Path) -> None:
     painter = Provenance.read(info)
     assert painter is not None
     assert painter.lora_hashes == {"ink": digits}
-    plain = Provenance.of(studio.txt2img("a fox", **OPTIONS))
+    plain = studio.txt2img("a fox", **OPTIONS).provenance
     assert any(words.startswith(f"LoRA hashes ink: {digits}, now none") for words in painter.differences(plain))
     both = Txt2Img.build(prompt="a", loras=["x/ink.safetensors:1:0.5", "b"])
     assert describe(both).prompt == "a <lora:ink:0.5:1> <lora:b:1>"

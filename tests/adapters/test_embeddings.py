@@ -14,7 +14,6 @@ from sfumato.adapters.embeddings import read_embedding, unfit
 from sfumato.cli import main
 from sfumato.errors import CheckpointError, RequestError
 from sfumato.metadata.describe import describe
-from sfumato.metadata.provenance import Provenance
 from tests.adapters.conftest import Write, lora, numbers
 from tests.adapters.test_applied import is_as_kept, kept
 
@@ -66,7 +65,7 @@ def test_every_form_is_the_same_word(
     met = studio.txt2img("a fox, ugly", **OPTIONS)
     assert named[0].tobytes() == met[0].tobytes() != plain
     assert [*met.embedding_hashes] == ["ugly"]
-    assert describe(met.request, Provenance.of(met)).fields["TI hashes"].startswith("ugly: ")
+    assert describe(met.request, met.provenance).fields["TI hashes"].startswith("ugly: ")
     assert studio.txt2img("a fox, uglyish", **OPTIONS).embedding_hashes == {}
     assert is_as_kept(studio.load(), before)
 

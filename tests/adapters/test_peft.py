@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from sfumato import Studio
+from sfumato.adapters.applied import base_of
 from sfumato.adapters.apply import Base, Weighted, changed, fit
 from sfumato.adapters.formats import read_adapter
-from sfumato.adapters.applied import base_of
 from sfumato.errors import CheckpointError
 from tests.adapters.conftest import State, Write, lora, numbers
 
