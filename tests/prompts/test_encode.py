@@ -293,7 +293,7 @@ def test_conditions_of_unequal_length_share_a_batch(model: Model) -> None:
 
 
 def test_compels_blend_and_join(model: Model) -> None:
-    fox, house = model.encode_text(["a red fox"]).tokens, model.encode(["a house"]).tokens
+    fox, house = model.encode_text(["a red fox"]).tokens, model.encode_text(["a house"]).tokens
     blend = encoded(model, reading('("a red fox", "a house").blend(3, 1)', "compel"), "compel")
     torch.testing.assert_close(blend, 0.75 * fox + 0.25 * house)
     nothing = model.encode_text([""]).tokens
