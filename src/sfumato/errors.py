@@ -14,6 +14,14 @@ Every one of them ends the command line with exit code 2 (DivergedError: 3) and 
 import difflib
 from collections.abc import Iterable
 
+JOINERS = frozenset("\u200c\u200d")
+"""Characters of format that words and emoji need, and that do nothing to others."""
+
+
+def printable(text: object) -> str:
+    """A foreign text that a terminal may have: control characters, those of direction among them, are blanks."""
+    return "".join(c if c.isprintable() or c in JOINERS else " " for c in str(text))
+
 
 class SfumatoError(Exception):
     """Base of all errors that are the input's or the machine's fault rather than a defect of ours."""

@@ -12,6 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from sfumato.cli import terminal
+from sfumato.cli.reports import columns
 
 FAKE = str(Path(__file__).parent / "fake_studio.py")
 
@@ -105,3 +106,11 @@ def test_a_preview_without_a_terminal_is_declined(tmp_path: Path) -> None:
 def test_notes_are_one_printable_line(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.complain("a\nb\x1b[2J\udcff  c")
     assert capsys.readouterr().err == "sfumato: a b [2J c\n"
+
+
+def test_cells_and_notes_leave_out_what_turns_a_line_round(capsys: pytest.CaptureFixture[str]) -> None:
+    """Joiners stay, which Persian words and families of emoji are written with."""
+    text = "a\u202eb\u2066c\u200fd \N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}e"
+    assert columns([(text, "\x1b[1m"), ("f", "g")]) == "a b c d \u200d\u200ce   [1m\nf            g"
+    terminal.note(text)
+    assert capsys.readouterr().err == "a b c d \u200d\u200ce\n"

@@ -35,6 +35,20 @@ def test_inspect_answers_in_words_and_in_json(lora: Path, capsys: Capture) -> No
     assert facts["metadata"] == {"ss_network_dim": "4"}
 
 
+@pytest.mark.parametrize("name", ["unet.{}.lora_A.weight", "<{}>", "{}.weight"])
+def test_foreign_texts_do_nothing_to_the_terminal(name: str, tmp_path: Path, capsys: Capture) -> None:
+    """Names and metadata of adapters, embeddings and others: no escape sequences, nothing turns the line round."""
+    from safetensors.torch import save_file
+
+    hostile = "\x1b[2J\x07\u202e\u2067\x9b31m\u2028x"
+    state = {name.format(hostile): torch.full((2, 2), float("nan"))}
+    save_file(state, tmp_path / "a.safetensors", metadata={"modelspec.title": hostile, f"ss_{hostile}": hostile})
+    assert main(["inspect", "a.safetensors"]) == 2
+    shown = capsys.readouterr()
+    assert "modelspec.title   [2J" in shown.out
+    assert all(c.isprintable() or c == "\n" for c in shown.out + shown.err)
+
+
 def test_inspect_of_an_unknown_file_ends_with_2(tmp_path: Path, capsys: Capture) -> None:
     from safetensors.torch import save_file
 

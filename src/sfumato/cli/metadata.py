@@ -47,8 +47,8 @@ def show(path: Path, *, as_json: bool) -> None:
         print(json.dumps(facts))
         return
     rows = [("source", restored.source)]
-    rows += [(name.replace("_", " "), _plain(value)) for name, value in _said(restored)]
-    rows += [("not restored", _plain(words)) for words in restored.unrestored]
+    rows += [(name.replace("_", " "), str(value)) for name, value in _said(restored)]
+    rows += [("not restored", words) for words in restored.unrestored]
     print(columns(rows))
 
 
@@ -231,8 +231,3 @@ def _said(restored: Restored) -> list[tuple[str, object]]:
     """What the request says, and prompts that it cannot hold; values left to the model say nothing."""
     values = {**restored.request.model_dump(), **restored.beyond}
     return [(name, value) for name, value in values.items() if value not in (None, "", ()) and name != "task"]
-
-
-def _plain(value: object) -> str:
-    """Fit for a terminal: foreign texts may hold its control codes."""
-    return "".join(c if c.isprintable() else " " for c in str(value))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sfumato.cli.terminal import note
-from sfumato.errors import CheckpointError
+from sfumato.errors import CheckpointError, printable
 
 _STAND_IN_BYTES = 2_140_000_000
 
@@ -46,14 +46,14 @@ def knowledge(name: str, *, as_json: bool) -> None:
     if world is None:
         raise CheckpointError(f"{name} does not say what it knows: only models trained by sfumato have a world.json")
     if as_json:
-        print(json.dumps(world.about, ensure_ascii=False))
+        print(json.dumps(world.about))
         return
     for kind, keys in world.about.items():
-        print(kind)
+        print(printable(kind))
         for key, values in keys.items():
             if key != "name_zh":
                 text = f"{key.replace('_', ' ')}: {', '.join(values)}"
-                print(textwrap.fill(text, 118, initial_indent="  ", subsequent_indent="      "))
+                print(textwrap.fill(printable(text), 118, initial_indent="  ", subsequent_indent="      "))
 
 
 def doctor(*, device: str, as_json: bool) -> None:
@@ -162,7 +162,8 @@ def bench_load(*, model: str | None, repeat: int, device: str, precision: str, a
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text, whatever the width of the terminal."""
+    """Rows as aligned text, whatever the width of the terminal and whoever wrote the cells."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sfumato.errors import printable
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.console import Console, RenderableType
@@ -24,8 +26,7 @@ _PREVIEW_SHARE = 0.2  # of the time, at most, goes into previews
 def note(text: str) -> None:
     """One line on stderr, whatever the text holds."""
     if sys.stderr is not None:  # a closed stderr must not send it to stdout
-        clean = "".join(c if c.isprintable() else " " for c in text)
-        print(" ".join(clean.split()), file=sys.stderr, flush=True)
+        print(" ".join(printable(text).split()), file=sys.stderr, flush=True)
 
 
 def complain(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from sfumato.cli.reports import columns
 from sfumato.cli.terminal import narrating
-from sfumato.errors import RequestError, UnknownNameError
+from sfumato.errors import RequestError, UnknownNameError, printable
 
 if TYPE_CHECKING:
     from sfumato.adapters.report import AdapterReport
@@ -51,9 +51,9 @@ def inspect(path: Path, *, prediction: str | None, model: str | None, as_json: b
         rows = [(key.replace("_", " "), _plain(value)) for key, value in facts.items() if key not in _LISTED]
         print(columns([row for row in rows if row[1]]))
         for sort, names in report.names.items():
-            print(*(f"{sort.replace('_', ' ')}  {name}" for name in names), sep="\n")
+            print(*(printable(f"{sort.replace('_', ' ')}  {name}") for name in names), sep="\n")
         for key, text in report.metadata.items():
-            print(f"{key}  {' '.join(text.split())[:120]}")
+            print(printable(f"{key}  {' '.join(text.split())[:120]}"))
     return 0 if report.good else 2
 
 

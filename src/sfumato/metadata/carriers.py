@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.errors import RequestError
+from sfumato.errors import RequestError, printable
 from sfumato.metadata import encodings, exif, jpeg, png, stealth, webp, xmp
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def pixels(data: bytes) -> "Image":
 
 
 def _line(error: Warning | Exception) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in str(error)).split()) or type(error).__name__
+    return " ".join(printable(error).split()) or type(error).__name__
 
 
 # ---------------------------------------------------------------------------------------------------------- formats

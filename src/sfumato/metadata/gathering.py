@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar, get_args
 
 from sfumato.choices import Sampler
-from sfumato.errors import RequestError
+from sfumato.errors import RequestError, printable
 from sfumato.metadata import infotext, names
 from sfumato.requests import Lora, Txt2Img
 
@@ -202,7 +202,7 @@ def brief(value: object) -> str:
             text = repr(value)
         except ValueError:  # Python refuses to print whole numbers of over 4300 digits
             text = "a number of thousands of digits"
-    text = " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())
+    text = " ".join(printable(text[:400]).split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
