@@ -202,6 +202,11 @@ def test_a_comment_may_stand_in_the_outer_folder() -> None:
     assert read(encoded("webp", exif=tags.tobytes())).texts == {PARAMETERS: STEPS}
 
 
+def test_a_comment_may_be_of_the_type_for_utf8() -> None:
+    block = tiff(STEPS.encode()).replace(struct.pack(">HH", 0x9286, 7), struct.pack(">HH", 0x9286, 129))
+    assert read(exif_jpeg(block)).texts == {PARAMETERS: STEPS}
+
+
 @pytest.mark.parametrize("kind", [b"stealth_pnginfo", b"stealth_pngcomp", b"stealth_rgbinfo", b"stealth_rgbcomp"])
 def test_texts_in_the_lowest_bits(kind: bytes) -> None:
     assert read(hidden(STEPS, kind)).texts == {PARAMETERS: STEPS}

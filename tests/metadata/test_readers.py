@@ -13,7 +13,7 @@ from sfumato.metadata.carriers import Carried, put, read
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import Restored, restore
 from sfumato.output import texts_of
-from sfumato.requests import MAX_SEED, Txt2Img
+from sfumato.requests import Txt2Img
 from tests.metadata.pictures import encoded, exif_jpeg, hidden, node, options, restored, text_png, tiff
 
 # ------------------------------------------------------------------------------------------------------------- ours
@@ -187,7 +187,8 @@ def test_a_prompt_is_shown_whatever_it_breaks() -> None:
 
 
 def test_the_largest_seed_is_read() -> None:
-    assert restored(parameters=f"a\nSteps: 1, Sampler: Euler, Seed: {MAX_SEED}").request.seed == MAX_SEED
+    found = restored(parameters="a\nSteps: 1, Sampler: Euler, Seed: 18446744073709551615, RNG: CPU")
+    assert (found.request.seed, found.unrestored) == (2**64 - 1, ())
 
 
 # ---------------------------------------------------------------------------------------------------------- hostile

@@ -173,6 +173,11 @@ FOOOCUS = {
     **{"lora_combined_1": "ink.safetensors : 0.5", "lora_combined_2": "False : no : 1", "vae": "Default (model)"},
     **{"metadata_scheme": "fooocus", "version": "Fooocus v2.5.0", "refiner_model": "None", "styles": "['Cinematic']"},
 }
+FOOOCUS_LOG = {
+    **{"Prompt": "a cat", "Negative Prompt": "fog", "Guidance Scale": 7.0, "Steps": 20, "Sampler": "dpmpp_2m"},
+    **{"Scheduler": "karras", "Resolution": "(512, 768)", "Seed": 1, "CLIP Skip": 2, "Base Model": "v1-5"},
+    **{"LoRA 1": "ink.safetensors : 0.5", "Refiner Model": "None", "Version": "v2.1.8", "Sharpness": 2.0},
+}
 SWARM = {
     **{"prompt": "a cat", "negativeprompt": "fog", "model": "v1-5", "seed": 1, "steps": 20, "cfgscale": 7.0},
     **{"aspectratio": "2:3", "width": 512, "height": 768, "sampler": "dpmpp_2m", "scheduler": "karras"},
@@ -198,13 +203,14 @@ DRAW_THINGS = {
     ("source", "data", "other", "lost"),
     [
         ("Fooocus", FOOOCUS, LORAS, ["styles: ['Cinematic']"]),
+        ("Fooocus", FOOOCUS_LOG, LORAS, ["Sharpness: 2.0"]),
         ("SwarmUI", {"sui_image_params": SWARM}, {**LORAS, "prompt_syntax": "comfy"}, ["zeronegative: True"]),
         ("RuinedFooocus", RUINED, {**LORAS, "prompt_syntax": "comfy"}, []),
         ("RuinedFooocus", {**RUINED, "loras": "Loras:<ink:0.5>"}, {**LORAS, "prompt_syntax": "comfy"}, []),
         ("Easy Diffusion", EASY, {"schedule": None}, ["output_format: png"]),
         ("Draw Things", DRAW_THINGS, {**LORAS, "clip_skip": None}, ["strength: 1"]),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_forms(source: str, data: dict[str, Any], other: dict[str, Any], lost: list[str]) -> None:
     expected = {name: value for name, value in {**EXPECTED, **other}.items() if value is not None}

@@ -17,7 +17,7 @@ HEADER = b"Exif\0\0"
 
 _ORIENTATION, _FOLDER, _USER_COMMENT = 0x0112, 0x8769, 0x9286
 _TEXTS = {0x010E: "imagedescription", 0x010F: "make", 0x0110: "model"}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1}  # bytes of a BYTE, ASCII, SHORT, LONG, UNDEFINED
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 129: 1}  # bytes of a BYTE, ASCII, SHORT, LONG, UNDEFINED, UTF-8 (Exif 3.0)
 _UNICODE = b"UNICODE\0"
 
 

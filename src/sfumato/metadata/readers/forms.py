@@ -123,7 +123,7 @@ def _listed(value: object) -> list[object]:
     return list(value) if isinstance(value, list) else []
 
 
-_FOOOCUS_LORAS = tuple(f"lora_combined_{place}" for place in range(1, 33))
+_FOOOCUS_LORAS = tuple(f"{key}{place}" for key in ("lora_combined_", "LoRA ") for place in range(1, 33))
 
 
 def _fooocus_loras(data: Object) -> Iterable[Adapter]:
@@ -192,16 +192,19 @@ _DIFFUSERS_FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 
 _FOOOCUS_FIELDS: Mapping[str, tuple[str, ...]] = {
-    "prompt": ("prompt",),
-    "negative": ("negative_prompt",),
-    "guidance": ("guidance_scale", "cfg"),
-    "sampler": ("sampler",),
-    "schedule": ("scheduler",),
-    "size": ("resolution",),
-    **_SIZE,
-    "clip_skip": ("clip_skip",),
-    "model": ("base_model",),
-    "vae": ("vae",),
+    "prompt": ("prompt", "Prompt"),
+    "negative": ("negative_prompt", "Negative Prompt"),
+    "guidance": ("guidance_scale", "Guidance Scale", "cfg"),
+    "sampler": ("sampler", "Sampler"),
+    "schedule": ("scheduler", "Scheduler"),
+    "size": ("resolution", "Resolution"),
+    "width": ("width",),
+    "height": ("height",),
+    "steps": ("steps", "Steps"),
+    "seed": ("seed", "Seed"),
+    "clip_skip": ("clip_skip", "CLIP Skip"),
+    "model": ("base_model", "Base Model"),
+    "vae": ("vae", "VAE"),
 }
 
 FORMS: tuple[Form, ...] = (
@@ -266,13 +269,19 @@ FORMS: tuple[Form, ...] = (
         adapters=["loras"],
         silent=["software", "base_model_hash"],
     ),
-    Form(
-        "Fooocus",  # modules/meta_parser.py; of layers skipped it counts the last as 1, as we do
-        ["prompt", "base_model", "sampler"],
-        _FOOOCUS_FIELDS,
-        loras=_fooocus_loras,
-        adapters=["loras", *_FOOOCUS_LORAS],
-        silent=["metadata_scheme", "version", "base_model_hash", "created_by", "full_prompt", "full_negative_prompt"],
+    *(
+        Form(
+            "Fooocus",  # modules/meta_parser.py; of layers skipped it counts the last as 1, as we do
+            marks,
+            _FOOOCUS_FIELDS,
+            loras=_fooocus_loras,
+            adapters=["loras", *_FOOOCUS_LORAS],
+            silent=[
+                *("metadata_scheme", "version", "Version", "created_by", "base_model_hash"),
+                *("full_prompt", "full_negative_prompt"),
+            ],
+        )
+        for marks in (["prompt", "base_model", "sampler"], ["Prompt", "Base Model", "Sampler"])  # the latter in its log
     ),
     *(
         Form("Easy Diffusion", [mark], _EASY_FIELDS, prepare=_easy)  # ui/easydiffusion/utils/save_utils.py
