@@ -212,6 +212,77 @@ def test_a_loader_that_holds_prompts_too() -> None:
     assert (options(found), found.unrestored) == (COMFY, ())
 
 
+def test_settings_along_a_pipe() -> None:
+    loader = node(
+        "easy fullLoader",
+        ckpt_name="sd15.safetensors",
+        vae_name="Baked VAE",
+        lora1_name="style\\ink.safetensors",
+        lora1_model_strength=0.7,
+        lora1_clip_strength=0.6,
+        lora2_name="None",
+        clip_skip=-2,
+        positive=["12", 0],
+        negative="fog",
+    )
+    before = node(
+        "easy preSampling",
+        pipe=["50", 0],
+        latent=["5", 0],
+        steps=12,
+        cfg=6.5,
+        sampler_name="dpmpp_2m_sde",
+        scheduler="karras",
+        denoise=1,
+        seed=5,
+    )
+    graph = {
+        **{name: GRAPH[name] for name in ("5", "12")},
+        **{"50": loader, "51": before, "52": node("easy kSampler", pipe=["51", 0])},
+        **{"53": node("Image Save", images=["52", 1])},
+    }
+    found = restored(prompt=json.dumps(graph))
+    assert (options(found), found.unrestored) == (COMFY, ())
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        node(
+            "CR LoRA Stack",
+            **{"switch_1": "On", "lora_name_1": "ink.safetensors", "model_weight_1": 0.7, "clip_weight_1": 0.6},
+            **{"switch_2": "Off", "lora_name_2": "b.safetensors", "model_weight_2": 1, "clip_weight_2": 1},
+            **{"switch_3": "On", "lora_name_3": "None", "model_weight_3": 1, "clip_weight_3": 1},
+        ),
+        node(
+            "LoRA Stacker",
+            **{"input_mode": "advanced", "lora_count": 1, "lora_name_1": "ink", "lora_wt_1": 1, "model_str_1": 0.7},
+            **{"clip_str_1": 0.6, "lora_name_2": "b", "model_str_2": 1, "clip_str_2": 1},
+        ),
+    ],
+    ids=range(2),
+)
+def test_stacks_of_adapters(stack: dict[str, object]) -> None:
+    applied = node("CR Apply LoRA Stack", model=["4", 0], clip=["4", 1], lora_stack=["15", 0])
+    found = restored(prompt=json.dumps({**GRAPH, "10": applied, "15": stack}))
+    assert options(found) == COMFY
+
+
+def test_stacks_with_one_weight() -> None:
+    simple = {"input_mode": "simple", "lora_count": 1, "lora_name_1": "ink", "lora_wt_1": 0.7, "model_str_1": 1}
+    rows = {"lora_01": "b.safetensors", "strength_01": 0.3, "lora_02": "c", "strength_02": 0, "lora_03": "None"}
+    nodes = {
+        "10": node("CR Apply LoRA Stack", model=["16", 0], lora_stack=["15", 0]),
+        "15": node("LoRA Stacker", **simple),
+        "16": node("Lora Loader Stack (rgthree)", model=["4", 0], **rows),
+    }
+    found = restored(prompt=json.dumps({**GRAPH, **nodes}))
+    assert {(lora.name, lora.weight, lora.text_weight) for lora in found.request.loras} == {
+        ("b", 0.3, None),
+        ("ink", 0.7, None),
+    }
+
+
 @pytest.mark.parametrize(
     ("nodes", "prompt"),
     [
@@ -227,9 +298,13 @@ def test_a_loader_that_holds_prompts_too() -> None:
         ({"30": node("Text Concatenate", delimiter=", ", text_a="a", text_b=["12", 0], text_c="c")}, "a, a cat, c"),
         ({"30": node("ShowText|pysssss", text=["12", 0], text_0="stale")}, "a cat"),
         ({"30": node("ImpactWildcardProcessor", wildcard_text="{a|b}", populated_text="b", mode="fixed")}, "b"),
+        (
+            {"30": node("StringFunction|pysssss", action="append", tidy_tags="yes", text_a="a", text_b="", text_c="c")},
+            "a, c",
+        ),
         ({"30": node("ImpactSwitch", select=2, input1="x", input2=["12", 0])}, "a cat"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_texts_are_put_together(nodes: dict[str, Any], prompt: str) -> None:
     found = restored(prompt=json.dumps({**GRAPH, "6": encoder(["30", 0]), **nodes}))

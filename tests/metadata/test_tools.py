@@ -7,7 +7,6 @@ import pytest
 
 from sfumato.metadata.carriers import read
 from sfumato.metadata.readers import restore
-from sfumato.metadata.readers.novelai import weighted
 from tests.metadata.pictures import encoded, exif_jpeg, hidden, jpeg, options, restored, segment, tiff
 
 EXPECTED: dict[str, Any] = {
@@ -43,7 +42,10 @@ def test_novelai() -> None:
     }
     found = restored(Software="NovelAI", Description="a cat", Source="SD XL 9CC2F394", Comment=json.dumps(comment))
     expected = {name: value for name, value in EXPECTED.items() if name not in ("model", "clip_skip")}
-    assert (found.source, options(found)) == ("NovelAI", {**expected, "sampler": "euler_a"})
+    assert (found.source, options(found)) == (
+        "NovelAI",
+        {**expected, "sampler": "euler_a", "prompt_syntax": "novelai"},
+    )
     assert found.unrestored == ("model SD XL 9CC2F394", "sm: True")
 
 
@@ -113,7 +115,7 @@ NAI: dict[str, Any] = {
     **{"scale": 5.0, "seed": 12, "sampler": "k_euler_ancestral", "noise_schedule": "karras"},
 }
 NAI_SAID = {
-    **{"prompt": "(pier:1.1025), (fog:0.907), (lamp:1.5)", "negative": "blurry", "steps": 28, "width": 832},
+    **{"prompt": NAI["prompt"], "negative": "blurry", "prompt_syntax": "novelai", "steps": 28, "width": 832},
     **{"height": 1216, "guidance": 5.0, "seed": 12, "sampler": "euler_a", "schedule": "karras"},
 }
 ENVELOPE = json.dumps({"Comment": json.dumps(NAI), "Software": "NovelAI", "Description": NAI["prompt"]})
@@ -148,23 +150,6 @@ def test_novelai_4_has_characters() -> None:
     found = restored(Software="NovelAI", Comment=json.dumps(data))
     assert options(found) == NAI_SAID
     assert found.unrestored == ("a character's prompt: girl, smile", "a character's negative: frown")
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
-        ("a pier, fog", "a pier, fog"),
-        ("miku (vocaloid)", r"miku \(vocaloid\)"),
-        ("{a, [b], c}", "(a,:1.05) b(, c:1.05)"),
-        ("{{a}", "(a:1.1025)"),
-        ("2::a, {b}:: c", "(a,:2) (b:2.1) c"),
-        ("-1::hat::, {}", "(hat:-1), "),
-        ("]x", "(x:1.05)"),
-        ("", ""),
-    ],
-)
-def test_weights_of_novelai(theirs: str, ours: str) -> None:
-    assert weighted(theirs) == ours
 
 
 FOOOCUS = {

@@ -15,7 +15,7 @@ from sfumato.requests import Lora, Txt2Img
 _MOST_LOST = 64
 _MOST_LORAS = 64  # of a request
 _PROMPTS = ("prompt", "negative")
-_OWN_VAE = (None, "None", "Automatic", "Default (model)")
+_OWN_VAE = (None, "None", "Automatic", "Default (model)", "Baked VAE")
 
 Kind = TypeVar("Kind", bound=Txt2Img)
 

@@ -2,17 +2,19 @@
 
 An input is a value or a link ``[node, slot]``. The graph is followed backwards from what saves the picture; each walk
 visits a node once, so cycles end. Of several samplers, the one that starts from an empty latent is the request; the
-others are said to be lost. A sampler's settings may stand in nodes of their own, for noise, guider, sampler and sigmas.
-What a node says is used, or the node is said to be lost. Prompts keep their own syntax, ``comfy``.
+others are said to be lost. A sampler's settings may stand in nodes of their own, for noise, guider, sampler and sigmas,
+or along a pipe. What a node says is used, or the node is said to be lost. Prompts keep their own syntax, ``comfy``.
 """
 
 from typing import Any
 
 from sfumato.metadata.gathering import Gathering, brief
+from sfumato.metadata.readers import stacks
 from sfumato.metadata.readers.graph import Graph, Node
 from sfumato.metadata.readers.texts import Texts
 
-_PARTS = ("noise", "guider", "sampler", "sigmas", "")
+_PIPES = ("pipe", "basic_pipe")
+_PARTS = ("noise", "guider", "sampler", "sigmas", *_PIPES, "")
 """Inputs behind which the settings of a sampler may stand, in nodes of their own."""
 _SETTINGS = {
     "seed": ("seed", "noise_seed"),
@@ -30,9 +32,8 @@ _USUAL: dict[str, tuple[object, ...]] = {
     "add_noise": ("enable", True, None),
     "return_with_leftover_noise": ("disable", None),
 }
+_LATENTS = ("latent_image", "latent", "optional_latent", "samples")
 _MODELS = ("ckpt_name", "unet_name")
-_WEIGHTS = ("strength_model", "lora_model_strength", "strength")
-_TEXT_WEIGHTS = ("strength_clip", "lora_clip_strength")
 _EMPTY = "ConditioningZeroOut"  # the text before it counts for nothing
 _WORDS = ("text", "prompt", "text_g", "clip_g", "t5xxl", "clip_l", "text_l", "populated_text", "wildcard_text")
 """Inputs of text encoders that hold a text; where several do, the first counts."""
@@ -61,7 +62,7 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
     if first is None:
         found.lose("the sampler, which no node of the graph is that we know")
         for node in reached:
-            if _encodes(node, "prompt"):
+            if _encodes(node):
                 found.lose(f"a prompt: {brief(_words(graph, node, 'prompt', found))}")
     else:
         _sampler(graph, first, found)
@@ -71,24 +72,27 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
             if node is not first:
                 found.lose(f"a further {brief(node.kind)}, denoise {brief(node.inputs.get('denoise', 1))}")
         elif node.name not in graph.used and node.kind not in _QUIET:
-            adapter = node.inputs.get("lora_name")
-            at = f" {brief(adapter)} at {brief(graph.first(node, _WEIGHTS) or 1)}" if isinstance(adapter, str) else ""
-            found.lose(f"node {brief(node.kind)}{at}")
+            found.lose(f"node {brief(node.kind)}")
+            for name, weight, _ in stacks.adapters(graph, node):
+                found.lose(f"LoRA {brief(name)} at {brief(weight)}")
     return True
 
 
 def _samples(node: Node) -> bool:
-    inputs = set(node.inputs)
-    named = node.kind.startswith("KSampler") and node.kind != "KSamplerSelect"
-    return (
-        named or {"latent_image", "sampler", "sigmas"} <= inputs or {"latent_image", "sampler_name", "steps"} <= inputs
-    )
+    inputs, kind = set(node.inputs), node.kind.lower()
+    named = node.kind.startswith("KSampler") and not kind.startswith(("ksamplerselect", "ksampler config"))
+    piped = "ksampler" in kind and not inputs.isdisjoint(_PIPES)
+    alike = {"latent_image", "sampler", "sigmas"} <= inputs or {"latent_image", "sampler_name", "steps"} <= inputs
+    return named or piped or alike
 
 
 def _latent(graph: Graph, sampler: Node) -> Node | None:
-    """The empty latent that a sampler starts from, with no other sampler between."""
-    start = graph.linked(sampler.inputs.get("latent_image"))
-    for node in [] if start is None else graph.walk([start], ("samples", "latent", "latent_image", "")):
+    """The empty latent that a sampler starts from, with no other sampler between; a loader may hold its size."""
+    latents, pipes = (
+        [node for name in names if (node := graph.linked(sampler.inputs.get(name))) is not None]
+        for names in (_LATENTS, _PIPES)
+    )
+    for node in graph.walk(latents or pipes, (*_LATENTS, *_PIPES, "")):
         if _samples(node):
             return None
         if (node.kind.startswith("Empty") and "width" in node.inputs) or "empty_latent_width" in node.inputs:
@@ -100,9 +104,10 @@ def _sampler(graph: Graph, sampler: Node, found: Gathering[Any]) -> None:
     starts = (graph.linked(sampler.inputs.get(name)) for name in _PARTS)
     parts = [sampler, *graph.walk([node for node in starts if node is not None], _PARTS)]
     graph.used.update(part.name for part in parts)
-    inputs: dict[str, object] = {}
-    for part in parts:
-        inputs = {**part.inputs, **inputs}
+    holders: dict[str, Node] = {}
+    for part in reversed(parts):
+        holders |= dict.fromkeys(part.inputs, part)
+    inputs = {name: part.inputs[name] for name, part in holders.items()}
     for option, names in _SETTINGS.items():
         _setting(graph, inputs, option, names, found)
     _by_kind(parts[1:], inputs, found)
@@ -114,9 +119,12 @@ def _sampler(graph: Graph, sampler: Node, found: Gathering[Any]) -> None:
     if isinstance(last, int) and isinstance(steps, int) and last < steps:
         found.lose(f"end_at_step {brief(last)}")
     for option, names in _CONDITIONINGS.items():
-        _prompt(graph, next((inputs[name] for name in names if name in inputs), None), option, found)
+        name = next((name for name in names if name in holders), names[0])
+        holder = holders.get(name, sampler)
+        _prompt(graph, holder if _loads(holder, option) else graph.linked(inputs.get(name)), option, found)
     _size(graph, _latent(graph, sampler), found)
-    _model(graph, inputs.get("model"), found)
+    loader = next((part for part in parts if set(_MODELS) & set(part.inputs)), None)
+    _model(graph, graph.linked(inputs.get("model")) or loader, found)
 
 
 def _setting(
@@ -166,23 +174,25 @@ def _size(graph: Graph, latent: Node | None, found: Gathering[Any]) -> None:
 # ---------------------------------------------------------------------------------------------------------- prompts
 
 
-def _encodes(node: Node, option: str) -> bool:
-    """Whether a node makes a conditioning of a text; some loaders do both."""
-    own = _CONDITIONINGS[option][0]
-    loads = "ckpt_name" in node.inputs and own in node.inputs
-    return loads or "TextEncode" in node.kind or ("clip" in node.inputs and any(key in node.inputs for key in _WORDS))
+def _loads(node: Node, option: str) -> bool:
+    """Whether a node loads a model and holds a prompt as well."""
+    return "ckpt_name" in node.inputs and _CONDITIONINGS[option][0] in node.inputs
 
 
-def _prompt(graph: Graph, link: object, option: str, found: Gathering[Any]) -> None:
+def _encodes(node: Node) -> bool:
+    """Whether a node makes a conditioning of a text, wherever it stands."""
+    return "TextEncode" in node.kind or ("clip" in node.inputs and any(key in node.inputs for key in _WORDS))
+
+
+def _prompt(graph: Graph, start: Node | None, option: str, found: Gathering[Any]) -> None:
     """The text of the first encoder behind a conditioning; the others are lost."""
-    start = graph.linked(link)
     if start is None:
         if option == "prompt":
             found.lose("the prompt, to which no link of the sampler leads")
         return
     through = (*_THROUGH, _CONDITIONINGS[option][0])
     walked = list(graph.walk([start], through, ends=(_EMPTY,)))
-    encoders = [node for node in walked if _encodes(node, option)]
+    encoders = [node for node in walked if _loads(node, option) or any(key in node.inputs for key in _WORDS)]
     emptied = [node.name for node in walked if node.kind == _EMPTY]
     graph.used.update(emptied)
     if not encoders and not emptied:
@@ -201,7 +211,7 @@ def _words(graph: Graph, encoder: Node, option: str, found: Gathering[Any]) -> s
     """An encoder's text."""
     graph.used.add(encoder.name)
     own = _CONDITIONINGS[option][0]
-    keys = [key for key in (*([own] if "ckpt_name" in encoder.inputs else []), *_WORDS) if key in encoder.inputs]
+    keys = [key for key in (*([own] if _loads(encoder, option) else []), *_WORDS) if key in encoder.inputs]
     texts = {key: graph.text(encoder.inputs[key], own) for key in keys}
     first = next((text for text in texts.values() if text.words), None)
     for key, text in texts.items():
@@ -226,33 +236,20 @@ def _clip_skip(graph: Graph, encoder: Node, found: Gathering[Any]) -> None:
 # ----------------------------------------------------------------------------------------------------------- models
 
 
-def _model(graph: Graph, link: object, found: Gathering[Any]) -> None:
-    """The model's name, and the adapters on the way from it to the sampler, in that order."""
-    start = graph.linked(link)
-    walked = [] if start is None else list(graph.walk([start], ("model", "")))
+def _model(graph: Graph, start: Node | None, found: Gathering[Any]) -> None:
+    """The model's name, and the adapters on the way from it to the sampler."""
+    walked = [] if start is None else list(graph.walk([start], ("model", "lora_stack", "optional_lora_stack", "")))
     loader = next((node for node in walked if isinstance(graph.first(node, _MODELS), str)), None)
     if loader is None:
         found.lose("the model, which no loader names")
     else:
         graph.used.add(loader.name)
         found.text("model", graph.first(loader, _MODELS))
+        found.take("vae", loader.inputs.get("vae_name"))
     for node in reversed(walked):
-        _adapters(graph, node, found)
-
-
-def _adapters(graph: Graph, node: Node, found: Gathering[Any]) -> None:
-    rows = [value for value in node.inputs.values() if isinstance(value, dict) and "lora" in value]  # rgthree's
-    for row in rows:
-        graph.used.add(node.name)
-        if row.get("on", True) and row["lora"] != "None":
-            found.lora(row["lora"], row.get("strength", 1), row.get("strengthTwo"))
-    name = node.inputs.get("lora_name")
-    if isinstance(name, str):
-        graph.used.add(node.name)
-        if name != "None":
-            text = 0.0 if node.kind.endswith("ModelOnly") else graph.first(node, _TEXT_WEIGHTS)
-            weight = graph.first(node, _WEIGHTS)
-            found.lora(name, 1.0 if weight is None else weight, text)
+        for adapter in stacks.adapters(graph, node):
+            graph.used.add(node.name)
+            found.lora(*adapter)
 
 
 def _autoencoder(graph: Graph, reached: list[Node], found: Gathering[Any]) -> None:

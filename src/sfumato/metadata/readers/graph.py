@@ -142,12 +142,14 @@ class Graph:
         chosen = _chosen(inputs)
         pieces = sorted((name for name in inputs if _PIECE.fullmatch(name)), key=lambda name: (len(name), name))
         mark = next((inputs[name] for name in _MARKS if isinstance(inputs.get(name), str)), None)
+        if inputs.get("action") == "append":  # StringFunction
+            mark = ", " if inputs.get("tidy_tags") == "yes" else ""
         name = next((name for name in (*_TEXTS, option) if name in inputs), None)
         if chosen is not None:
             found = self.text(inputs.get(chosen), option, depth + 1)
         elif mark is not None and pieces:
             texts = [self.text(inputs[piece], option, depth + 1) for piece in pieces]
-            known = [text.words for text in texts if text.words is not None]
+            known = [text.words for text in texts if text.words or (text.words == "" and "action" not in inputs)]
             missing = tuple(dict.fromkeys(kind for text in texts for kind in text.missing))
             if sum(map(len, known)) + len(mark) * len(known) > _MOST_CHARACTERS:
                 return Text(None, (node.kind,))
