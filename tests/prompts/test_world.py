@@ -11,8 +11,11 @@ ATTRIBUTES = [
     {"kind": "portrait", "hair": "long hair", "split": "train"},
     {"kind": "portrait", "hair": "long hair", "split": "train"},
     {"kind": "emoji", "name": "red apple", "name_zh": "红苹果", "tags": "fruit", "split": "train"},
+    {"kind": "emoji", "name": "bus", "name_zh": "公交车", "tags": "travel", "split": "train"},
+    {"kind": "emoji", "name": "city at night", "name_zh": "城市夜景", "tags": "travel", "split": "train"},
 ]
 CAPTIONS = ["a portrait with long hair", "short hair, blue background", "red apples on white", "红苹果，蓝色背景"]
+CAPTIONS += ["a bus", "公交车", "a city at night", "城市夜景"]
 
 
 @pytest.fixture
@@ -21,24 +24,48 @@ def world() -> World:
 
 
 def test_words_are_latin_stems_and_pairs_of_han() -> None:
-    assert words("A pair of Apples, 红苹果 (best quality) 7!") == ["pair", "apple", "红苹", "苹果"]
+    said = words("A pair of Apples, 红苹果 (best quality) 7! Château's 8k")
+    assert said == ["pair", "apple", "château", "红苹", "苹果"]
 
 
 def test_the_most_frequent_values_come_first(world: World) -> None:
     assert world.about == {
         "portrait": {"hair": ("long hair", "short hair")},
-        "emoji": {"name": ("red apple",), "name_zh": ("红苹果",)},
+        "emoji": {
+            "name": ("red apple", "bus", "city at night"),
+            "name_zh": ("红苹果", "公交车", "城市夜景"),
+        },
     }
 
 
-@pytest.mark.parametrize("prompt", ["a red apple", "Portrait, long hair!", "红苹果", "", "of the", "apple by Rubens"])
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a red apple",
+        "Portrait, long hair!",
+        "红苹果",
+        "",
+        "of the",
+        "a bus",
+        "a city at night",
+        "8k, best <lora:x:1> (apples:1.2)",
+    ],
+)
 def test_no_advice_within_the_world(world: World, prompt: str) -> None:
     assert world.advice(prompt, "nano") is None
 
 
 @pytest.mark.parametrize(
     ("prompt", "named"),
-    [("the battle of Trafalgar", "'battle', 'trafalgar'"), ("火车站", "'火车', '车站'"), ("oil painting", "'oil'")],
+    [
+        ("the battle of Trafalgar", "'battle', 'trafalgar' and"),
+        ("apple by Rubens", "'rubens' and"),
+        ("a city bus", "'city bus' and"),
+        ("8k château Schloß", "'château', 'schloß' and"),
+        ("一位白发的火车站长，红苹果", "'白发', '火车站长' and"),
+        ("一辆城市公交车", "'城市公交车' and"),
+        ("red oil green painting 红车 a big house", "'oil', 'green', 'painting', 'big' ... and"),
+    ],
 )
 def test_advice_outside_of_it(world: World, prompt: str, named: str) -> None:
     advice = world.advice(prompt, "nano")
