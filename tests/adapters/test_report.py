@@ -134,6 +134,10 @@ def test_embeddings(tiny: Path, write: Write, capsys: Capture) -> None:
     assert (found["kind"], found["format"], found["ranks"]) == ("embedding", "A1111, safetensors", {"16": 3})
     assert found["strength"] == {"text_encoder": 2.0}
     assert found["verdict"] == "an embedding that fits tiny"
+    assert found["names"] == {"words": ["word"]}
+    several = str(write({"<a>": numbers(1, 16), "<b>": numbers(2, 16)}, "both"))
+    found = facts([several, "--model", str(tiny)], capsys, 0)
+    assert found["names"] == {"words": ["both", "<a>", "<b>"]}
     wide = str(write({"emb_params": numbers(1, 768)}, "wide"))
     assert facts([wide], capsys, 0)["family"] == "sd1"
     assert "768 wide" in facts([wide, "--model", str(tiny)], capsys, 2)["verdict"]

@@ -129,8 +129,9 @@ def _spellings(component: str, module: str, original: str | None) -> Iterable[st
         modules.append(own.removeprefix("text_model."))
     names = dict.fromkeys((*modules, theirs))
     flattened, dotted = FLATTENED.get(component, ()), DOTTED.get(component, ())
-    yield from (prefix + name.replace(".", "_") for prefix in flattened for name in names)
-    yield from (f"{prefix[:-1]}.{name}" for prefix in flattened for name in names)
+    flat = [name.replace(".", "_") for name in names]
+    yield from (prefix + name for prefix in flattened for name in flat)
+    yield from (f"{prefix[:-1]}.{name}" for prefix in flattened if prefix.startswith("lora_") for name in names)
     yield from (prefix + name for prefix in (f"{component}.", *dotted) for name in names)
     if component.startswith("text_encoder"):
         yield from (f"text_encoders.{prefix}{name}" for prefix in dotted for name in names)

@@ -78,17 +78,17 @@ _PEFT_METHODS = {
     "psoft": "PSOFT", "glora": "GLoRA", "ln_tuning": "LN tuning", "trainable_tokens": "trainable tokens",
 }  # fmt: skip
 """What the names of their parameters begin with, as far as they are for the networks of this field."""
+_PEFT = re.compile(rf"\.({'|'.join(_PEFT_METHODS)})_")
 
 FOREIGN: tuple[tuple[str, str], ...] = (
     (r"motion_modules\.|temporal_transformer\.", "a motion LoRA of AnimateDiff, for its motion module"),
     (
-        r"^(unet|text_encoder)[^.]*:\d+:(up|down)$",
+        r"^(unet|text_encoder)[^.\n]*:\d+:(up|down)$",
         "of cloneofsimo's lora, which numbers the modules; merge it with its tool",
     ),
     (r"^lora_controlnet$", "a Control-LoRA, a small ControlNet"),
     (r"^ip_adapter\.\d+\.to_[qkv]_lora\.|^ip_adapter\.\d+\.to_out_lora\.", "an IP-Adapter for faces"),
     (r"\.lora_E(\.|$)", "AdaLoRA of PEFT"),
-    *((rf"\.{begin}_", f"{name} of PEFT") for begin, name in _PEFT_METHODS.items()),
 )
 """Names of tensors by which a method is known that is not read, and what such a file is."""
 READ = "LoRA, LoCon, LoHa, LoKr, DoRA, IA3, OFT, GLoRA and whole differences"
@@ -169,7 +169,12 @@ def is_adapter(shapes: Shapes) -> bool:
 
 def foreign(names: Iterable[str]) -> str:
     """What a file of these tensors is when its method is not read here, else empty."""
-    return next((what for pattern, what in FOREIGN for name in names if re.search(pattern, name)), "")
+    lines = "\n".join(names)
+    for pattern, what in FOREIGN:
+        if re.search(pattern, lines, re.MULTILINE):
+            return what
+    method = _PEFT.search(lines)
+    return f"{_PEFT_METHODS[method[1]]} of PEFT" if method else ""
 
 
 def _ending(name: str) -> str | None:

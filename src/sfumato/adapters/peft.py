@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import regex
 from torch import Tensor
 
 from sfumato.adapters.kinds import MisfitError, Parts
@@ -53,6 +52,8 @@ class _Matcher:
         Raises:
             MisfitError: it is no regular expression, or it takes too long.
         """
+        import regex  # which takes as long to import as an adapter to read
+
         shown = repr(pattern if len(pattern) <= 80 else f"{pattern[:80]}...")
         if len(pattern) > LONGEST_PATTERN:
             raise MisfitError(f"the pattern {shown} of its configuration has {len(pattern)} characters")
@@ -92,7 +93,7 @@ class PeftConfig:
                     component, _, name = key.rpartition(".")
                     parts.setdefault(component, {})[name] = value
                 return cls(parts)
-            if _is_by_peft(file) and beside.is_file():
+            if beside.is_file() and _is_by_peft(file):
                 return cls({"": dict(json.loads(beside.read_text(encoding="utf-8")))})
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: its configuration is not as PEFT writes it ({error})") from error
@@ -196,5 +197,6 @@ class PeftConfig:
 def _is_by_peft(file: TensorFile) -> bool:
     if file.path.stem == "adapter_model":
         return True
-    weights = [path for path in file.path.parent.iterdir() if path.suffix.lower() in SUFFIXES]
-    return len(weights) == 1 and any(name.startswith(ROOT) for name in file.shapes)
+    if not any(name.startswith(ROOT) for name in file.shapes):
+        return False
+    return sum(path.suffix.lower() in SUFFIXES for path in file.path.parent.iterdir()) == 1

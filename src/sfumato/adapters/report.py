@@ -140,7 +140,7 @@ def _embedding(file: TensorFile, model: Model | None) -> AdapterReport:
         matched=matched,
         unmatched=None if matched is None else len(state) - matched,
         strength={part: float(rows.float().norm(dim=-1).mean()) for part, rows in embedding.vectors.items()},
-        names={"non_finite": bad},
+        names={"words": [*embedding.names, *embedding.rows], "non_finite": bad},
         fault=fault,
     )
 
