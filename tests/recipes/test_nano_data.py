@@ -16,6 +16,7 @@ pytest.importorskip("resvg_py")
 from recipes.nano.data import chinese_captions, english_captions, portraits, render
 from recipes.nano.data.captions import CHINESE_SHARE, caption, full_caption, whole_caption
 from recipes.nano.data.things import things
+from recipes.nano.data.views import VIEW_LOOKS
 from recipes.nano.data.words import BACKGROUNDS, STYLES
 
 COUNTS = dict.fromkeys(("avataaars", "voxel-art", "landscape"), 4)
@@ -119,7 +120,7 @@ class Here:
 
 
 def test_every_style_is_rendered_and_has_words() -> None:
-    assert set(render.COUNTS) == set(render.SOURCES)
+    assert {*render.COUNTS, *VIEW_LOOKS} == set(render.SOURCES)
     assert set(STYLES) == {*render.SOURCES, "emoji", "fluent-emoji"}
     assert {attributes["kind"] for style in render.SOURCES for attributes in drawn(style, 1)} == set(
         english_captions.ANY_STYLE

@@ -9,8 +9,9 @@ from .phrasing import STYLE_FIRST_SHARE, Attributes, Choose, Phrasing, plainest
 from .things import things
 from .words import STYLES
 from .words.scenes import CHINESE as SCENES
+from .words.views import CHINESE as VIEWS
 
-TABLE: Final[Mapping[str, tuple[str, ...]]] = {**SCENES, **WORDS}
+TABLE: Final[Mapping[str, tuple[str, ...]]] = {**VIEWS, **SCENES, **WORDS}
 
 ANY_STYLE: Final[Mapping[str, tuple[str, ...]]] = {
     "portrait": ("头像", "人像", "人物"),
@@ -18,6 +19,7 @@ ANY_STYLE: Final[Mapping[str, tuple[str, ...]]] = {
     "plant": ("植物", "盆栽"),
     "planet": ("星球", "行星"),
     "landscape": ("风景", "风景画"),
+    "scene": ("场景", "景色"),
 }
 PERSONS: Final[Mapping[str, tuple[str, ...]]] = {
     "": ("人",),
@@ -46,6 +48,7 @@ VERBS: Final[Mapping[str, tuple[str, ...]]] = {
     "clothing": ("穿着", "穿"),
     "facial_hair": ("留着", "有"),
 }
+WHEN: Final = frozenset({"time_of_day", "season", "weather"})
 ALONE: Final[Mapping[str, str]] = {
     "hair": "头发",
     "clothing": "衣服",
@@ -69,7 +72,11 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
     before: list[str] = []
     clauses: list[str] = []
     for key, (thing, colour) in things(attributes).items():
-        if key == "time_of_day":
+        if key == "place":
+            continue
+        if key in WHEN and attributes["kind"] == "scene" and rng.random() < 0.6:
+            before.append(f"{_phrase(key, thing, colour, rng.choice)}的")
+        elif key in WHEN:
             clauses.append(_phrase(key, thing, colour, rng.choice))
         elif thing is not None and thing in DOING and rng.random() < 0.7:
             before.insert(0, f"{DOING[thing]}的")
@@ -80,6 +87,8 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
     rng.shuffle(clauses)
     if attributes["kind"] == "portrait":
         subject = f"一个{''.join(before)}{CHINESE.person(attributes, rng)}"
+    elif "place" in attributes:
+        subject = f"{''.join(before)}{_word(attributes['place'], rng.choice)}"
     else:
         subject, style = f"一个{''.join(before)}{style or rng.choice(ANY_STYLE[attributes['kind']])}", ""
     if "background" in attributes:

@@ -154,9 +154,9 @@ def svg(emoji: Emoji, look: str) -> str:
     return f'<svg {space} viewBox="0 0 {view} {view}">{body}</svg>'
 
 
-def rasterise_rgba(svg: str, size: int) -> NDArray[np.uint8]:
-    """An SVG document as a picture of size x size x 4: colours multiplied by the last channel, the opacity."""
-    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size))
+def rasterise_rgba(svg: str, width: int, height: int | None = None) -> NDArray[np.uint8]:
+    """An SVG document as a picture of height x width x 4: colours multiplied by the last channel, the opacity."""
+    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=width, height=width if height is None else height))
     with Image.open(BytesIO(png)) as picture:
         return np.asarray(picture.convert("RGBA").convert("RGBa"))
 

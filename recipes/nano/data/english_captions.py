@@ -18,37 +18,62 @@ ANY_STYLE: Final[Mapping[str, tuple[str, ...]]] = {
     "plant": ("plant", "potted plant"),
     "planet": ("planet",),
     "landscape": ("landscape", "scenery"),
+    "scene": ("scene", "scenery", "view"),
 }
 
 # The first is the plain word, used in full captions.
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "afro": ("afro", "afro hair"),
+    "autumn": ("autumn", "fall"),
     "bald head": ("bald head", "no hair"),
+    "beach umbrella": ("beach umbrella", "parasol", "umbrella"),
+    "beach": ("beach", "seaside", "seashore"),
     "big smile": ("big smile", "smile"),
     "blonde": ("blonde", "blond"),
-    "bob hair": ("bob hair", "bob haircut", "bob"),
     "bob hair with bangs": ("bob hair with bangs", "bob with bangs"),
+    "bob hair": ("bob hair", "bob haircut", "bob"),
     "cap": ("cap", "baseball cap"),
+    "city skyline": ("city skyline", "city", "skyline"),
     "dark grey": ("dark grey", "dark gray"),
     "fancy moustache": ("fancy moustache", "curly moustache"),
+    "fish": ("fish", "fishes"),
+    "flat illustration": ("flat illustration", "flat vector illustration"),
     "full beard": ("full beard", "beard"),
+    "garden": ("garden", "flower garden"),
+    "gradient poster": ("gradient poster", "gradient illustration"),
     "grey": ("grey", "gray"),
+    "harbour": ("harbour", "harbor", "port"),
     "hoodie": ("hoodie", "hooded sweater"),
+    "hot air balloon": ("hot air balloon", "balloon"),
     "light grey": ("light grey", "light gray"),
     "long dreadlocks": ("long dreadlocks", "dreadlocks"),
     "long straight hair": ("long straight hair", "straight long hair", "long hair"),
     "long wavy hair": ("long wavy hair", "wavy long hair"),
+    "meadow": ("meadow", "field", "grassland"),
     "mohawk": ("mohawk", "mohawk hair"),
+    "mountain landscape": ("mountain landscape", "mountain scenery"),
     "moustache": ("moustache", "mustache"),
+    "outer space": ("outer space", "space"),
     "oval sunglasses": ("oval sunglasses", "sunglasses"),
+    "paper cut illustration": ("paper cut illustration", "papercut illustration", "paper cutout art"),
     "plaid shirt": ("plaid shirt", "checkered shirt"),
     "pompom winter hat": ("pompom winter hat", "winter hat", "hat"),
     "rectangular glasses": ("rectangular glasses", "glasses"),
     "round glasses": ("round glasses", "glasses"),
+    "rowing boat": ("rowing boat", "boat", "rowboat"),
+    "sailboat": ("sailboat", "sailing boat"),
+    "sea": ("sea", "ocean"),
     "serious mouth": ("serious mouth", "serious face"),
     "short curly hair": ("short curly hair", "curly short hair"),
+    "snowfall": ("snowfall", "falling snow"),
+    "snowy landscape": ("snowy landscape", "winter landscape", "snow landscape"),
+    "soft painting": ("soft painting", "painting", "painterly illustration"),
+    "starry sky": ("starry sky", "many stars"),
     "t-shirt": ("t-shirt", "shirt", "tee"),
+    "thunderstorm": ("thunderstorm", "storm", "lightning storm"),
     "turtleneck": ("turtleneck", "turtleneck sweater"),
+    "underwater world": ("underwater world", "underwater scene"),
+    "village": ("village", "small village"),
     "wide hat": ("wide hat", "hat"),
     "winking eye": ("winking eye", "wink"),
     "winter beanie": ("winter beanie", "beanie"),
@@ -100,6 +125,11 @@ BARE_NOUNS: Final = frozenset(
         "shrimp",
         "earth",
         "saturn",
+        "space",
+        "grassland",
+        "seaweed",
+        "water",
+        "scenery",
     }
 )
 """Nouns which take no article, besides plurals."""
@@ -112,12 +142,23 @@ PERSONS: Final[Mapping[str, tuple[str, ...]]] = {
     "woman": ("woman", "girl"),
 }
 DOERS: Final = ("eyes", "eyebrows", "mouth")
-TIMES: Final[Mapping[str, str]] = {
+WHEN: Final[Mapping[str, str]] = {
     "daytime": "in the daytime",
     "night": "at night",
     "sunrise": "at sunrise",
     "sunset": "at sunset",
+    "dusk": "at dusk",
+    "spring": "in spring",
+    "summer": "in summer",
+    "autumn": "in autumn",
+    "winter": "in winter",
+    "rain": "in the rain",
+    "thunderstorm": "in a thunderstorm",
+    "fog": "in the fog",
+    "snowfall": "in falling snow",
+    "cloudy": "on a cloudy day",
 }
+"""Hours, seasons and weather as a sentence says them."""
 WORN: Final = ("headwear", "clothing")
 
 
@@ -127,9 +168,12 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
     has: list[str] = []
     wears: list[str] = []
     does: list[str] = []
+    when: list[str] = []
     for key, (thing, colour) in things(attributes).items():
-        if key == "time_of_day" and thing is not None:
-            does.append(TIMES[thing])
+        if thing in WHEN:
+            (when if attributes["kind"] == "scene" else does).append(WHEN[thing])
+        elif key == "place":
+            continue
         elif thing is not None and thing in BEFORE and rng.random() < BEFORE_SHARE:
             before.insert(0 if key in DOERS else len(before), BEFORE[thing])
         elif key == "hair" and colour is not None and rng.random() < BEFORE_SHARE:
@@ -140,12 +184,14 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
             (wears if key in WORN else has).append(_with_article(_phrase(key, thing, colour, rng.choice)))
     rng.shuffle(has)
     rng.shuffle(wears)
-    style = STYLES[attributes["style"]] if attributes["style"] else ""
+    style = _word(STYLES[attributes["style"]], rng.choice) if attributes["style"] else ""
     if attributes["kind"] == "portrait":
         subject = ENGLISH.person(attributes, rng)
+    elif "place" in attributes:
+        subject = _word(attributes["place"], rng.choice)
     else:
         subject, style = style or rng.choice(ANY_STYLE[attributes["kind"]]), ""
-    subject = _with_article(" ".join([*before, subject]))
+    subject = " ".join([_with_article(" ".join([*before, subject])), *when])
     subject += f" with {_join(has)}" if has else ""
     parts = ([f"wearing {_join(wears)}"] if wears else []) + ([_join(does)] if does else [])
     rng.shuffle(parts)
@@ -211,7 +257,7 @@ ENGLISH: Final = Phrasing(
     comma=", ",
     any_style=ANY_STYLE,
     persons=PERSONS,
-    style=lambda style, choose: STYLES[style],
+    style=lambda style, choose: _word(STYLES[style], choose),
     phrase=_phrase,
     background=_background,
     sentence=_sentence,

@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from . import characters, emoji, portraits, scenes
+from . import characters, emoji, portraits, scenes, views
 from .words import BACKGROUNDS
 
 NICENESS = 5
-SOURCES: Final = {
+SOURCES: Final[Mapping[str, Callable[[str, Random], portraits.Portrait | views.View]]] = {
     **dict.fromkeys(portraits.PORTRAIT_STYLES, portraits.draw),
     **dict.fromkeys(characters.CHARACTER_STYLES, characters.draw),
     **dict.fromkeys(scenes.SCENE_STYLES, scenes.draw),
+    **dict.fromkeys(views.VIEW_LOOKS, views.draw),
 }
 """Style -> what draws it."""
 
@@ -87,7 +88,8 @@ def drawings(job: Job, placements: int, seed: int) -> Iterator[Drawing]:
     """A job's drawings. Each job has a generator of its own, so counts do not change the pictures."""
     if job.style in SOURCES:
         drawn = SOURCES[job.style](job.style, Random(f"{seed} {job.style} {job.index}"))
-        yield Drawing(portraits.svg(drawn), drawn.attributes)
+        painted = views.svg(drawn) if isinstance(drawn, views.View) else portraits.svg(drawn)
+        yield Drawing(painted, drawn.attributes)
         return
     each = emoji.load()[job.index]
     if job.style not in each.bodies:
@@ -242,11 +244,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a folder which does not exist yet")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the usual number of pictures of each style")
     parser.add_argument("--placements", type=int, default=EMOJI_PLACEMENTS, help="of each emoji; 0 needs no npm")
+    parser.add_argument("--views", type=int, default=0, help="painted scenes in each of the four looks; they come last")
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     counts, more = ({style: round(n * arguments.scale) for style, n in each.items()} for each in (COUNTS, MORE))
+    more |= dict.fromkeys(views.VIEW_LOOKS, arguments.views)
     failed = render(
         arguments.out,
         counts,

@@ -8,7 +8,7 @@ plants, planets and landscapes, whose choices hang together otherwise, are in `s
 from collections.abc import Mapping
 from typing import Final
 
-from . import adventurer, avataaars, big_smile, bottts, critters, micah, personas, scenes, toon_head, voxel_art
+from . import adventurer, avataaars, big_smile, bottts, critters, micah, personas, scenes, toon_head, views, voxel_art
 from .big_smile import PAINTED
 from .common import BACKGROUNDS, MORE_CLOTHES, MORE_HAIR, UNNAMED, Tables, Words
 from .toon_head import TOON_HAIR
@@ -49,6 +49,7 @@ STYLES: Final[Words] = {
     "landscape": "landscape illustration",
     "emoji": "emoji art",
     "fluent-emoji": "3d emoji",
+    **views.LOOKS,
 }
 
 _TABLES: Final[Mapping[str, Tables]] = {
@@ -71,7 +72,7 @@ VARIANTS: Final = {style: tables.variants for style, tables in _TABLES.items()}
 # style -> what is never drawn
 EXCLUDED: Final = {style: tables.excluded for style, tables in _TABLES.items()}
 # style -> combinations of (attribute, words) which no training picture shows
-HELD_OUT: Final = {**{style: tables.held_out for style, tables in _TABLES.items()}, **scenes.HELD_OUT}
+HELD_OUT: Final = {**{style: tables.held_out for style, tables in _TABLES.items()}, **scenes.HELD_OUT, **views.HELD_OUT}
 
 # kind -> backgrounds before which no training picture of the kind stands
 HELD_OUT_BACKGROUNDS: Final[Mapping[str, frozenset[str]]] = {
@@ -81,6 +82,7 @@ HELD_OUT_BACKGROUNDS: Final[Mapping[str, frozenset[str]]] = {
     "planet": frozenset({"purple", "brown"}),
     "landscape": frozenset({"light grey", "red"}),
     "emoji": frozenset({"peach", "blue"}),
+    views.KIND: frozenset(),  # has no plain background
 }
 
 # Variants which are worn instead of hair.
