@@ -1,9 +1,11 @@
 """Foreign, damaged and mismatched models: each is refused by one clear line that names the fault."""
 
 import json
+import os
 import pickle
 import shutil
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sfumato.checkpoints.catalogue import find
-from sfumato.checkpoints.folder import load_folder
+from sfumato.checkpoints.folder import load_folder, read_folder
+from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.checkpoints.tensors import read_header
 from sfumato.errors import CheckpointError, UnknownNameError
 
@@ -74,6 +77,18 @@ def pickled(folder: Path) -> None:
     (folder / "unet/diffusion_pytorch_model.bin").write_bytes(b"\x80\x02")
 
 
+def variants(folder: Path) -> None:
+    weights = (folder / UNET).read_bytes()
+    (folder / UNET).unlink()
+    for name in ("bf16", "int8"):
+        (folder / f"unet/diffusion_pytorch_model.{name}.safetensors").write_bytes(weights)
+
+
+def pipe(folder: Path) -> None:
+    (folder / "unet/config.json").unlink()
+    os.mkfifo(folder / "unet/config.json")
+
+
 def nan(state: dict[str, torch.Tensor]) -> None:
     state["conv_in.weight"][0, 0, 0, 0] = float("nan")
 
@@ -87,9 +102,11 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated": (truncate, "truncated"),
     "truncated header": (truncate_header, "truncated in its header"),
     "longer": (lengthen, "longer than its header says"),
-    "not safetensors": (not_safetensors, "not a safetensors file"),
-    "empty": (empty_file, "not a safetensors file"),
-    "pickled": (pickled, "pickled weights only"),
+    "not safetensors": (not_safetensors, "a bare pickle, from before torch 1.6"),
+    "empty": (empty_file, "is empty; download or copy it again"),
+    "pickled": (pickled, "a bare pickle, from before torch 1.6"),
+    "several variants": (variants, "has its weights as bf16, int8; keep one of these variants"),
+    "a pipe in place of a configuration": (pipe, "it is a pipe or a device"),
     "missing weights": (remove(UNET), "is missing; copy the whole model folder"),
     "missing part": (remove("vae/config.json"), "config.json is missing"),
     "missing index": (remove("model_index.json"), "model_index.json is missing"),
@@ -144,7 +161,10 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         "does not fit|different models",
     ),
     "no network": (change_json("unet/config.json", block_out_channels=[16, 24], norm_num_groups=7), "no network"),
-    "channels as text": (change_json("unet/config.json", block_out_channels="ab"), "describes no network"),
+    "channels as text": (
+        change_json("unet/config.json", block_out_channels="ab"),
+        "block_out_channels='ab' is not supported for UNet2DConditionModel, only a list",
+    ),
     "another activation": (change_json("text_encoder/config.json", hidden_act="relu"), "hidden_act='relu'"),
     "window too long": (change_json("tokenizer/tokenizer_config.json", model_max_length=77), "window of 77"),
     "unknown betas": (change_json("scheduler/scheduler_config.json", beta_schedule="sigmoid"), "sigmoid"),
@@ -245,3 +265,94 @@ def test_added_tokens_that_cannot_be(tokens: dict[str, Any], message: str, tiny:
     (folder / "tokenizer/added_tokens.json").write_text(json.dumps(tokens))
     with pytest.raises(CheckpointError, match=message):
         load(folder)
+
+
+WHOLE = "diffusion_pytorch_model.safetensors"
+
+
+def as_bin(folder: Path) -> None:
+    for file in folder.rglob("*.safetensors"):
+        stem = "pytorch_model" if file.name == "model.safetensors" else "diffusion_pytorch_model"
+        torch.save(load_file(file), file.with_name(f"{stem}.bin"))
+        file.unlink()
+
+
+def as_shards_of_bin(folder: Path) -> None:
+    file = folder / UNET
+    state = load_file(file)
+    file.unlink()
+    places = {name: f"part-{number % 2}.bin" for number, name in enumerate(state)}
+    for part in set(places.values()):
+        torch.save({name: state[name] for name in state if places[name] == part}, file.with_name(part))
+    index = file.with_name("diffusion_pytorch_model.bin.index.json")
+    index.write_text(json.dumps({"weight_map": places}))
+
+
+def as_variant(folder: Path) -> None:
+    for file in folder.rglob("*.safetensors"):
+        file.rename(file.with_name(f"{file.stem}.bf16.safetensors"))
+
+
+def as_another_pipeline(folder: Path) -> None:
+    change_json("model_index.json", _class_name="StableDiffusionPAGPipeline")(folder)
+
+
+@pytest.mark.parametrize("form", [as_bin, as_shards_of_bin, as_variant, as_another_pipeline])
+def test_other_forms_of_a_folder_are_the_same_model(form: Callable[[Path], None], tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    form(folder)
+    ours, same = read_folder(folder).state, read_folder(tiny).state
+    assert ours.keys() == same.keys()
+    assert all(torch.equal(ours[name], same[name]) for name in same)
+
+
+NO_WEIGHTS = {
+    "lfs": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+        "Git LFS.*git lfs pull",
+    ),
+    "html": (b"\n<!DOCTYPE html><html>Log in</html>", r"a web page \(HTML\)"),
+    "json": (b'{"error":"Unauthorized","message":"log in"}', "a text of JSON.*Unauthorized.*log in and download"),
+    "empty": (b"", "is empty"),
+    "zeros": (bytes(4096), "begins with zeros: a download that broke off"),
+    "gguf": (b"GGUF\x03\0\0\0" + bytes(100), "a GGUF file"),
+    "text": (b"just words", "is a text, not a model"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), r"is a picture \(PNG\)"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(50), "compressed with gzip; unpack it"),
+    "other": (b"\x01\x02\xff" * 30, "is not a safetensors file"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_WEIGHTS)
+@pytest.mark.parametrize("name", ["a.safetensors", "a.ckpt"])
+def test_a_file_of_no_weights_is_named(kind: str, name: str, tmp_path: Path) -> None:
+    content, message = NO_WEIGHTS[kind]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as error:
+        open_tensors(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+def test_an_archive_of_other_things(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.safetensors", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(CheckpointError, match="a zip archive of other things; unpack it"):
+        open_tensors(tmp_path / "a.safetensors")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.safetensors")
+    for look in (open_tensors, read_header):
+        with pytest.raises(CheckpointError, match="it is a pipe or a device, not a file"):
+            look(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="it is a folder"):
+        open_tensors(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [[2**70, 0], [True, True], "", [2**62, 2**62, 0], None, [1.0]])
+def test_shapes_that_cannot_be(shape: Any, tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CheckpointError, match="broken header"):
+        open_tensors(tmp_path / "a.safetensors")

@@ -1,13 +1,16 @@
 """Pickled checkpoints: what `torch.save` writes is read exactly; whatever else a pickle can do is refused, unrun."""
 
+import argparse
 import io
 import pickle
 import struct
 import zipfile
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 
@@ -51,6 +54,46 @@ def test_reads_a_module_with_its_versions(tmp_path: Path) -> None:
 def test_reads_an_embedding(tmp_path: Path) -> None:
     torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": torch.ones(2, 768)}}, tmp_path / "a.pt")
     assert read_pickle(tmp_path / "a.pt")["string_to_param.*"].shape == (2, 768)
+
+
+class ModelCheckpoint:
+    """As of a trainer: a key, and an object with a state."""
+
+    def __init__(self) -> None:
+        self.best = numpy.float64(0.25)
+        self.folder = Path("runs")
+
+
+def test_reads_the_weights_beside_a_trainer(tmp_path: Path) -> None:
+    state = {"w": torch.ones(2), "b": torch.zeros(1)}
+    trainer = {
+        "state_dict": state,
+        "callbacks": {ModelCheckpoint: {"current_score": numpy.float64(0.1), "seen": {1, 2}}},
+        "last": ModelCheckpoint(),
+        "arguments": argparse.Namespace(lr=numpy.float32(1e-4), precision=torch.float16, size=torch.Size([2])),
+        "counts": defaultdict(int, {"a": 1}),
+        "large": 2**3000,
+        "time": datetime(2022, 8, 22),
+    }
+    for protocol in (2, 4):
+        torch.save(trainer, tmp_path / "a.ckpt", pickle_protocol=protocol)
+        assert read_pickle(tmp_path / "a.ckpt").keys() == state.keys()
+
+
+def test_reads_modules_and_parameters_pickled_whole(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    torch.save(module, tmp_path / "a.pt")
+    read = read_pickle(tmp_path / "a.pt")
+    assert all(torch.equal(read[name], value) for name, value in module.state_dict().items())
+    assert read.keys() == module.state_dict().keys()
+    torch.save({"string_to_param": torch.nn.ParameterDict({"*": torch.ones(2, 8)})}, tmp_path / "b.pt")
+    assert read_pickle(tmp_path / "b.pt")["string_to_param.*"].shape == (2, 8)
+
+
+def test_tensors_of_another_kind_are_not_passed_over(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"w": torch.eye(3).to_sparse()}}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"the name .*_rebuild_sparse_tensor"):
+        read_pickle(tmp_path / "a.pt")
 
 
 # ------------------------------------------------------------------------------------------------------------- evil

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.training_utils import EMAModel
 from transformers import CLIPTokenizer
 
@@ -86,4 +86,18 @@ def test_a_distilled_unet_without_a_middle(form: str, sd1: Pair, tmp_path: Path)
     torch.manual_seed(2)
     config = {**pipeline.unet.config, "mid_block_type": None if form == "tiny" else "UNetMidBlock2D"}
     model = with_parts(pipeline, tmp_path, unet=UNet2DConditionModel(**config).eval())
+    measure.assert_same_picture(ours(tmp_path), painted(model))
+
+
+def test_a_tiny_autoencoder_as_the_folders_own(sd1: Pair, tmp_path: Path) -> None:
+    """The layout of SDXS-512."""
+    pipeline, _ = sd1
+    torch.manual_seed(3)
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8),
+        num_encoder_blocks=(1, 1, 1, 1),
+        num_decoder_blocks=(1, 1, 1, 1),
+    ).eval()
+    model = with_parts(pipeline, tmp_path, vae=vae)
     measure.assert_same_picture(ours(tmp_path), painted(model))

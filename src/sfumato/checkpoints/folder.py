@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ from torch import Tensor
 from sfumato.checkpoints.parts import TEXT_ENCODERS, Parts, assemble, check, sampling, second, skeleton
 from sfumato.checkpoints.rules import Ignore, Rename, Rule, check_finite, check_same, convert
 from sfumato.checkpoints.save import STEMS, T5
+from sfumato.checkpoints.sniff import check_regular
 from sfumato.checkpoints.tables import t5
-from sfumato.checkpoints.tensors import read_tensors
+from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import FAMILIES, Model
+from sfumato.families import Model
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.autoencoder_tiny import AutoencoderTinyConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.config import ModelConfig
 from sfumato.models.mmdit import MMDiTConfig
@@ -26,6 +30,8 @@ from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNetConfig
 from sfumato.runtime.digests import remembered_sha256
+
+log = logging.getLogger(__name__)
 
 TEXT_RULES: tuple[Rule, ...] = (
     Ignore(r"text_model\.embeddings\.position_ids$", "0, 1, 2 ...: a constant that old files carry"),
@@ -46,16 +52,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
 KINDS: dict[str, tuple[type[ModelConfig], ...]] = {
     "unet": (UNetConfig,),
     "transformer": (MMDiTConfig,),
-    "vae": (AutoencoderKLConfig, AutoencoderFoldConfig),
+    "vae": (AutoencoderKLConfig, AutoencoderFoldConfig, AutoencoderTinyConfig),
     **dict.fromkeys(TEXT_ENCODERS, (CLIPTextConfig, ProjectedCLIPTextConfig)),
     T5: (T5Config,),
 }
 """What a part may be; the first is meant where its configuration does not say."""
 
-PIPELINES = {f"{family.pipeline}Pipeline" for family in FAMILIES} | {
-    "StableDiffusionImg2ImgPipeline",
-    "LatentConsistencyModelImg2ImgPipeline",
-}
+PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
+"""How the names of diffusers' pipelines begin whose parts may be ours. The rest of a name (PAG, ControlNet ...) says
+what is done with the parts, which is the request's to say here; what is stored in another form says so itself."""
+BESIDE = frozenset({"safety_checker", "feature_extractor", "image_encoder", "scheduler", "unet", "transformer", "vae"})
+"""Parts that are known, or are never used."""
 
 
 def load_folder(folder: Path, *, dtype: torch.dtype, device: torch.device, allow_nonfinite: bool = False) -> Model:
@@ -100,8 +107,12 @@ def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = F
     pipeline = index.get("_class_name")
     if pipeline is None:
         raise CheckpointError(f"{folder / 'model_index.json'} names no pipeline; copy the whole model folder")
-    if pipeline not in PIPELINES:
-        raise CheckpointError(f"{folder} holds a {pipeline}; supported: {', '.join(sorted(PIPELINES))}")
+    if not str(pipeline).startswith(PIPELINES):
+        raise CheckpointError(f"{folder} holds a {pipeline}; supported: {'..., '.join(PIPELINES)}...")
+    parts_of_ours = {*BESIDE, *TEXT_ENCODERS, T5}
+    for name in index:
+        if _has(index, name) and name not in parts_of_ours and not name.startswith("tokenizer"):
+            log.warning("%s: its %s is left out; it is not loaded from here", folder, name[:60])
     texts = [name for name in TEXT_ENCODERS if _has(index, name)]
     if not texts:
         raise CheckpointError(f"{folder / 'model_index.json'} names no text encoder; copy the whole model folder")
@@ -119,7 +130,7 @@ def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = F
     for name, config in configs.items():
         tensors: dict[str, Tensor] = {}
         for file in weights_files(folder / name, _stem(name), halves=halves):
-            read = convert(read_tensors(file), RULES.get(name, ()))
+            read = convert(open_tensors(file).read(), RULES.get(name, ()))
             check_finite(read, str(file), allow=allow_nonfinite)
             if twice := sorted(tensors.keys() & read.keys()):
                 raise CheckpointError(f"{file} holds {twice[0]!r} and so does another shard; get a sound copy")
@@ -153,6 +164,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing, unreadable or not an object.
     """
     try:
+        check_regular(path)
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; a model is a whole diffusers folder") from None
@@ -179,24 +191,34 @@ def part_file(folder: Path) -> Path:
 
 
 def weights_files(folder: Path, stem: str, *, halves: bool = False) -> tuple[Path, ...]:
-    """The component's safetensors files, one or the shards that an index lists: the plain ones, or else the `fp16`
-    variant; the other way round if `halves` are preferred.
+    """The component's files of weights, one or the shards that an index lists: the plain ones, or else the `fp16`
+    variant, the other way round if `halves` are preferred; or else the only other variant. What is pickled (`.bin`) is
+    looked for after all safetensors.
 
     Raises:
-        CheckpointError: there is none, or a shard is missing; pickled weights are named as such.
+        CheckpointError: there is none, there are several variants to choose from, or a shard is missing.
     """
-    variants = (
-        (f"{stem}.safetensors", f"{stem}.safetensors.index.json"),
-        (f"{stem}.fp16.safetensors", f"{stem}.safetensors.index.fp16.json"),
-    )
-    for whole, index in reversed(variants) if halves else variants:
-        if (folder / whole).is_file():
-            return (folder / whole,)
-        if (folder / index).is_file():
-            return _shards(folder / index)
-    if any((folder / f"{other}.bin").is_file() for other in (stem, "pytorch_model", f"{stem}.fp16")):
-        raise CheckpointError(f"{folder} has pickled weights only; convert them to {stem}.safetensors")
+    order = ["fp16", ""] if halves else ["", "fp16"]
+    for start, ending in ((stem, "safetensors"), (stem, "bin"), ("pytorch_model", "bin")):
+        others = _variants(folder, start, ending)
+        for variant in [*order, *(others if len(others) == 1 else ())]:
+            dotted = f".{variant}" if variant else ""
+            whole, index = folder / f"{start}{dotted}.{ending}", folder / f"{start}.{ending}.index{dotted}.json"
+            if whole.is_file():
+                return (whole,)
+            if index.is_file():
+                return _shards(index)
+        if others:
+            raise CheckpointError(f"{folder} has its weights as {', '.join(others)}; keep one of these variants")
     raise CheckpointError(f"{folder / f'{stem}.safetensors'} is missing; copy the whole model folder")
+
+
+def _variants(folder: Path, stem: str, ending: str) -> list[str]:
+    """The variants that there are beside the plain files and `fp16`, as in `STEM.bf16.safetensors`."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    forms = (rf"{stem}\.(\w+)\.{ending}", rf"{stem}\.{ending}\.index\.(\w+)\.json")
+    found = {match[1] for name in names for form in forms if (match := re.fullmatch(form, name))}
+    return sorted(found - {"fp16"})
 
 
 def _shards(index: Path) -> tuple[Path, ...]:

@@ -75,9 +75,9 @@ class Parts:
         return cast("UNetConfig | MMDiTConfig", self.configs[self.denoiser])
 
     @property
-    def vae(self) -> AutoencoderKLConfig | AutoencoderFoldConfig:
+    def vae(self) -> AutoencoderKLConfig | AutoencoderFoldConfig | AutoencoderTinyConfig:
         """Of the autoencoder."""
-        return cast("AutoencoderKLConfig | AutoencoderFoldConfig", self.configs["vae"])
+        return cast("AutoencoderKLConfig | AutoencoderFoldConfig | AutoencoderTinyConfig", self.configs["vae"])
 
     @property
     def texts(self) -> dict[str, CLIPTextConfig]:
@@ -87,7 +87,8 @@ class Parts:
     @cached_property
     def family(self) -> Family:
         """Raises CheckpointError for parts that make no family."""
-        return family_of(self.network, self.texts, self.scheduler, self.vae.class_name, named=Path(self.source).stem)
+        kind = AutoencoderKLConfig if isinstance(self.vae, AutoencoderTinyConfig) else self.vae  # whose imitation it is
+        return family_of(self.network, self.texts, self.scheduler, kind.class_name, named=Path(self.source).stem)
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of one part, without its prefix."""
@@ -158,10 +159,27 @@ def check(parts: Parts) -> None:
             f"{source}: the U-Net reads tokens {network.cross_attention_dim} wide but the text encoders make "
             f"{width}; the parts are of different models"
         )
+    if isinstance(network, UNetConfig) and network.addition_embed_type is not None:
+        _check_label(parts, network)
     if parts.vae.latent_channels != network.out_channels:
         raise CheckpointError(
             f"{source}: the network paints {network.out_channels} channels but the autoencoder has "
             f"{parts.vae.latent_channels}; the parts are of different models"
+        )
+
+
+NUMBERS = (5, 6)
+"""Numbers that a U-Net of SDXL's form is told beside the pooled vector: sizes and crop, or sizes and a score."""
+
+
+def _check_label(parts: Parts, network: UNetConfig) -> None:
+    """The vector beside the time of SDXL's networks; see `Model.told_numbers`."""
+    told, each = network.projection_class_embeddings_input_dim, network.addition_time_embed_dim
+    pooled = list(parts.texts.values())[-1].projection_dim
+    if told is None or not each or told - pooled not in [count * each for count in NUMBERS]:
+        raise CheckpointError(
+            f"{parts.source}: the U-Net takes a label {told} wide, which is no pooled vector of {pooled} and 5 or 6 "
+            f"numbers of {each}; is it Stable unCLIP? That is not loaded here"
         )
 
 
@@ -202,7 +220,7 @@ def assemble(
     networks = {}
     for name, config in parts.configs.items():
         networks[name] = built(config, parts.part(name), f"{parts.source}: {name}", dtype=dtype, device=device)
-    autoencoder = cast("AutoencoderKL | AutoencoderFold", networks["vae"])
+    autoencoder = cast("AutoencoderKL | AutoencoderFold | AutoencoderTiny", networks["vae"])
     texts: dict[str, TextPart | T5Part] = {
         name: TextPart(parts.tokenizers[name], cast("CLIPTextEncoder", networks[name]), second(parts.texts))
         for name in parts.texts

@@ -2,8 +2,10 @@
 
 A pickle is a program for a stack machine; Python's machine imports what it is told and calls it. This one knows the
 instructions that `torch.save` writes (protocol 2 to 5) and a short list of names, each of which stands for data: a
-tensor, a storage, an ordered dictionary. Any other instruction or name ends the reading with a message that says which.
-Neither the `pickle` module nor `torch.load` takes part; `pickletools` only cuts the bytes into instructions.
+tensor, a storage, an ordered dictionary. Any other name stands for an inert object, as the state of a trainer beside
+the weights is made of them: nothing is imported, nothing called. A name that only an attack has (`os.system`), one
+that should have made a tensor, and any other instruction end the reading with a message that says which. Neither the
+`pickle` module nor `torch.load` takes part; `pickletools` only cuts the bytes into instructions.
 
 Container: a zip of stored (not compressed) entries, `NAME/data.pkl` and `NAME/data/KEY`, one a storage, as `torch.save`
 writes since 1.6. Sizes, duplicates, overlaps and checksums are checked, and tensors are mapped, not copied.
@@ -11,6 +13,7 @@ writes since 1.6. Sizes, duplicates, overlaps and checksums are checked, and ten
 
 import mmap
 import pickletools
+import re
 import struct
 import zipfile
 import zlib
@@ -47,6 +50,14 @@ class _Name:
     text: str
 
 
+class _Object:
+    """What a name that is not known here would have made: its name, and its attributes where they are data."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.attributes: dict[Any, Any] = {}
+
+
 @dataclass(frozen=True)
 class _Storage:
     key: str
@@ -54,25 +65,25 @@ class _Storage:
     count: int
 
 
-PARAMETERS = "torch.nn.modules.container ParameterDict"
-SETS = frozenset({"__builtin__ set", "builtins set"})
-
 ALLOWED = frozenset(
     [
-        PARAMETERS,
-        *SETS,
         "collections OrderedDict",
         "torch._utils _rebuild_tensor_v2",
         "torch._utils _rebuild_parameter",
         *(f"torch {name}" for name in STORAGES),
-        # The early Stable Diffusion files carry their trainer's state under this name; here it is only a key.
-        "pytorch_lightning.callbacks.model_checkpoint ModelCheckpoint",
     ]
 )
-
-
-class _Parameters(dict[Any, Any]):
-    """What a `ParameterDict` holds, which comes among its attributes. The first embeddings have one."""
+ATTACKS = re.compile(
+    r"(os|posix|nt|subprocess|sys|shutil|socket|runpy|importlib|imp|pkgutil|pickle|_pickle|dill|cloudpickle|marshal|ctypes"
+    r"|multiprocessing|webbrowser|pty|asyncio|code|codeop|timeit|pdb|bdb|commands|requests|urllib|http|ftplib|telnetlib"
+    r"|io|_io|operator|_operator|torch\.(hub|jit|package|serialization|utils\.cpp_extension))(\..*)? .*"
+    r"|(builtins|__builtin__) (eval|exec|execfile|compile|open|getattr|setattr|delattr|__import__|globals|locals|vars"
+    r"|input|breakpoint|apply|memoryview)(\..*)?",
+    re.DOTALL,
+)
+"""Names that no checkpoint has a use for. They could do nothing here; whoever sent the file should be known by them."""
+TENSORS = re.compile(r"torch\.?\S* (_?rebuild\w*|\w*Storage(\..*)?|\w*Tensor)", re.DOTALL)
+"""Names that make tensors; those that are not known here must not be passed over."""
 
 
 class _RefusedError(ValueError):
@@ -87,9 +98,11 @@ Kind = TypeVar("Kind")
 Rebuild = Callable[[_Storage, int, tuple[int, ...], tuple[int, ...]], Tensor]
 
 _PUSH: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_MAKE: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list}
+"""Sets are lists here: nothing in them is looked at."""
 _LITERAL = {
-    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-    "SHORT_BINBYTES", "BINBYTES",
+    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "SHORT_BINSTRING", "BINSTRING",
 }  # fmt: skip
 _TUPLE = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -131,22 +144,20 @@ class _Machine:
             stack.append(self.memo[argument])
         elif name == "MARK":
             stack.append(_Mark())
-        elif name == "EMPTY_DICT":
-            stack.append({})
-        elif name == "EMPTY_LIST":
-            stack.append([])
+        elif name in _MAKE:
+            stack.append(_MAKE[name]())
         elif name in _TUPLE:
             count = _TUPLE[name]
             stack[-count:] = [tuple(stack[-count:])]
         elif name == "TUPLE":
             group = self.group()
             stack.append(tuple(group))
-        elif name == "APPEND":
-            item = stack.pop()
-            _as(list, stack[-1]).append(item)
-        elif name == "APPENDS":
-            group = self.group()
-            _as(list, stack[-1]).extend(group)
+        elif name == "FROZENSET":
+            stack.append(self.group())
+        elif name in ("APPEND", "APPENDS", "ADDITEMS"):
+            items = [stack.pop()] if name == "APPEND" else self.group()
+            if not isinstance(stack[-1], _Object):
+                _as(list, stack[-1]).extend(items)
         elif name == "SETITEM":
             value, key = stack.pop(), stack.pop()
             _set(stack[-1], [key, value])
@@ -164,10 +175,11 @@ class _Machine:
             arguments, function = stack.pop(), stack.pop()
             stack.append(self.call(function, arguments))
         elif name == "BUILD":
-            attributes, built = stack.pop(), _as(dict, stack[-1])
-            if isinstance(built, _Parameters):
-                built.update(_as(dict, _as(dict, attributes).get("_parameters")))
-            # else those of an ordered dictionary (`_metadata` of a state dict): nothing for us
+            attributes = stack.pop()
+            if isinstance(stack[-1], _Object):
+                stack[-1].attributes |= attributes if isinstance(attributes, dict) else {}
+            else:  # those of an ordered dictionary (`_metadata` of a state dict): nothing for us
+                _as(dict, stack[-1])
         else:
             raise _RefusedError(f"the instruction {name}")
 
@@ -180,28 +192,32 @@ class _Machine:
 
     @staticmethod
     def named(text: str) -> _Name:
-        if text not in ALLOWED:
-            raise _RefusedError(f"the name {text.replace(' ', '.')[:120]!r}")
+        if ATTACKS.fullmatch(text) or (TENSORS.fullmatch(text) and text not in ALLOWED):
+            raise _refused_name(text)
         return _Name(text)
 
     def call(self, function: object, arguments: Any) -> object:
         """Make the few things that are made by a call."""
+        if isinstance(function, _Object):
+            return function
         name = function.text if isinstance(function, _Name) else f"a {type(function).__name__}"
+        if isinstance(function, _Name) and name not in ALLOWED:
+            return _Object(name)
         if name == "collections OrderedDict":
             made: dict[Any, Any] = {}
             for pair in arguments[0] if arguments else ():
                 _set(made, pair)
             return made
-        if name == PARAMETERS:
-            return _Parameters()
-        if name in SETS:  # of names that a module does not save
-            return ()
         if name == "torch._utils _rebuild_tensor_v2":
             storage, offset, size, stride, *_ = arguments
             return self.rebuild(_as(_Storage, storage), offset, size, stride)
         if name == "torch._utils _rebuild_parameter":
             return _as(Tensor, arguments[0])
         raise _RefusedError(f"a call of {name.replace(' ', '.')}")
+
+
+def _refused_name(text: str) -> _RefusedError:
+    return _RefusedError(f"the name {text.replace(' ', '.')[:120]!r}")
 
 
 def _as(kind: type[Kind], value: object) -> Kind:
@@ -212,9 +228,11 @@ def _as(kind: type[Kind], value: object) -> Kind:
 
 def _set(target: object, items: Sequence[Any]) -> None:
     """Keys and values in turn."""
+    if isinstance(target, _Object):
+        return
     into = _as(dict, target)
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, str | int | float | bool | _Name | type(None)):
+        if not isinstance(key, str | int | float | bool | bytes | tuple | _Name | _Object | type(None)):
             raise _RefusedError(f"a {type(key).__name__} as a key")
         into[key] = value
 
@@ -259,6 +277,8 @@ class _Archive:
         if any(end > begin for (_, end), (begin, _) in pairwise(spans)):
             raise _RefusedError("entries that overlap")
         programs = [name for name in self.entries if name == "data.pkl" or name.endswith("/data.pkl")]
+        if not programs:
+            raise _RefusedError("no data.pkl: it is a zip archive of other things; unpack it")
         if len(programs) != 1:
             raise _RefusedError(f"{len(programs)} programs (data.pkl) in place of one")
         self.root = programs[0].removesuffix("data.pkl")
@@ -355,18 +375,33 @@ def _rebuilder(archive: _Archive) -> Rebuild:
 
 
 def _tensors(content: object) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of nested dictionaries, names joined by dots."""
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+    """The tensors of nested dictionaries, names joined by dots; where there are none, those of lists too."""
+    if isinstance(content, _Name | _Object) and not isinstance(_inside(content), dict):
+        raise _refused_name(content.text if isinstance(content, _Name) else content.name)
+    if isinstance(content, dict) and isinstance(_inside(content.get("state_dict")), dict):
         content = content["state_dict"]
-    yield from _walk("", content, set())
+    found = dict(_walk("", content, set()))
+    yield from (found or dict(_walk("", content, set(), lists=True))).items()
 
 
-def _walk(name: str, content: object, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(content, Tensor):
-        yield name, content
-    elif isinstance(content, Mapping):
+def _inside(content: object) -> object:
+    """The dictionary of an object that is a module of torch (a `ParameterDict` among others), as its state is named."""
+    if not isinstance(content, _Object):
+        return content
+    tables = [content.attributes.get(kind) for kind in ("_parameters", "_buffers", "_modules")]
+    held = [table for table in tables if isinstance(table, dict)]
+    return {key: value for table in held for key, value in table.items()} if held else None
+
+
+def _walk(name: str, content: object, seen: set[int], *, lists: bool = False) -> Iterator[tuple[str, Tensor]]:
+    inside = _inside(content)
+    if lists and isinstance(inside, list | tuple):
+        content, inside = inside, dict(enumerate(inside))
+    if isinstance(inside, Tensor):
+        yield name, inside
+    elif isinstance(inside, Mapping):
         if id(content) in seen or name.count(".") > MAX_NESTING:  # shared tenfold at each depth it would never end
             raise _RefusedError("a dictionary inside itself or in two places")
         seen.add(id(content))
-        for key, value in content.items():
-            yield from _walk(f"{name}.{key}" if name else str(key), value, seen)
+        for key, value in inside.items():
+            yield from _walk(f"{name}.{key}" if name else str(key), value, seen, lists=lists)

@@ -37,6 +37,7 @@ LIBRARIES = {
     "UNet2DConditionModel": "diffusers",
     "SD3Transformer2DModel": "diffusers",
     "AutoencoderKL": "diffusers",
+    "AutoencoderTiny": "diffusers",
     "AutoencoderFold": "sfumato",
     "CLIPTextModel": "transformers",
     "CLIPTextModelWithProjection": "transformers",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sfumato.checkpoints.pickles import ZIP_MAGIC, is_old_pickle, read_pickle
 from sfumato.checkpoints.scaled import aside
+from sfumato.checkpoints.sniff import first_bytes
 from sfumato.checkpoints.tensors import read_header, read_tensors
 from sfumato.errors import CheckpointError
 
@@ -39,11 +40,7 @@ def open_tensors(path: Path) -> TensorFile:
         CheckpointError: missing, damaged, neither kind, a pickle with more in it than tensors, or weights in a form
             that is not known here.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(16)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}; check the path") from error
+    start = first_bytes(path)
     if start.startswith(ZIP_MAGIC) or is_old_pickle(start):
         state = read_pickle(path)
         return TensorFile(

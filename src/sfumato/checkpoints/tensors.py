@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sfumato.checkpoints.scaled import unscaled
+from sfumato.checkpoints.sniff import first_bytes, not_weights
 from sfumato.errors import CheckpointError
 
 TYPES = {
@@ -43,18 +44,17 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: not a safetensors file, truncated, or a header that does not describe the file's bytes.
     """
+    start = first_bytes(path)
+    length = int.from_bytes(start[:8], "little")
+    if not 2 <= length <= MAX_HEADER or start[8:9] != b"{":
+        raise not_weights(path, start)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            first = file.read(8)
-            length = int.from_bytes(first, "little")
-            if len(first) < 8 or not 2 <= length <= MAX_HEADER:
-                raise CheckpointError(f"{path} is not a safetensors file; give a .safetensors file")
+            file.seek(8)
             raw = file.read(length)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}; check the path") from error
-    if not raw.startswith(b"{"):
-        raise CheckpointError(f"{path} is not a safetensors file; give a .safetensors file")
     if len(raw) < length:
         raise CheckpointError(f"{path} is truncated in its header ({size} bytes); download or copy it again")
     try:
@@ -77,12 +77,16 @@ def _check_spans(entries: Mapping[str, Any]) -> int:
     for name, entry in sorted(entries.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
         begin, end = entry["data_offsets"]
         shape = entry["shape"]
+        if not isinstance(shape, list):
+            raise TypeError(f"{name!r} has no list of sizes for a shape")
         if len(name.encode()) > MAX_NAME or len(shape) > MAX_RANK:
             raise ValueError(f"{name[:60]!r} has a name or shape beyond the limits")
         if entry["dtype"] not in TYPES:
             raise ValueError(f"{name!r} has the unknown dtype {entry['dtype']!r}")
-        if any(not isinstance(n, int) or n < 0 for n in (*shape, begin, end)):
+        if any(type(n) is not int or n < 0 for n in (*shape, begin, end)):
             raise ValueError(f"{name!r} has a negative or fractional size")
+        if math.prod(max(n, 1) for n in shape) >= 2**62:
+            raise ValueError(f"{name!r} has a size beyond all memory")
         if begin != position or end - begin != math.prod(shape) * TYPES[entry["dtype"]].itemsize:
             raise ValueError(f"{name!r} spans {begin} to {end}, which does not fit its shape {shape}")
         position = end

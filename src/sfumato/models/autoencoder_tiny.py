@@ -41,6 +41,11 @@ class AutoencoderTinyConfig(ModelConfig):
         {"latent_magnitude", "latent_shift", "block_out_channels", "force_upcast"}
     )
 
+    @property
+    def factor(self) -> int:
+        """Pixels a side for one latent position."""
+        return int(2 ** (len(self.decoder_block_out_channels) - 1))
+
 
 class Block(nn.Module):
     """Three convolutions, residual."""
@@ -101,7 +106,7 @@ class AutoencoderTiny(nn.Module):
 
     @property
     def factor(self) -> int:
-        return int(2 ** (len(self.config.decoder_block_out_channels) - 1))
+        return self.config.factor
 
     @property
     def latent_channels(self) -> int:

@@ -1,0 +1,72 @@
+"""What a file is by its first bytes, where it holds no weights: a download that went wrong, or another kind of file."""
+
+import os
+import stat
+from pathlib import Path
+
+from sfumato.errors import CheckpointError, printable
+
+SNIFFED = 512
+"""Bytes that are looked at."""
+
+PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml")
+MAGIC: tuple[tuple[bytes, str], ...] = (
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "is a pointer of Git LFS, not the file itself; run git lfs pull beside it, or download the file",
+    ),
+    (b"GGUF", "is a GGUF file, whose quantised weights are not read here; get the model as .safetensors"),
+    (b"\x89HDF\r\n\x1a\n", "is an HDF5 file of Keras, which is not read here; get the model as .safetensors"),
+    (b"\x93NUMPY", "is an array of NumPy, not a model; get the model as .safetensors"),
+    (b"\x1f\x8b", "is compressed with gzip; unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it"),
+    (b"Rar!", "is a RAR archive; unpack it"),
+    (b"\x89PNG", "is a picture (PNG), not a model"),
+    (b"\xff\xd8\xff", "is a picture (JPEG), not a model"),
+    (b"RIFF", "is a picture or sound (RIFF), not a model"),
+    (b"%PDF", "is a PDF, not a model"),
+)
+
+
+def first_bytes(path: Path) -> bytes:
+    """The beginning of a regular file.
+
+    Raises:
+        CheckpointError: it cannot be read, or is a folder, a pipe or a device, which might never end.
+    """
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            return file.read(SNIFFED)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
+def check_regular(path: Path) -> None:
+    """Raises OSError for what is not there, and for a folder, a pipe or a device."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(0, "it is a folder" if path.is_dir() else "it is a pipe or a device, not a file", os.fspath(path))
+
+
+def not_weights(path: Path, start: bytes) -> CheckpointError:
+    """What is wrong with a file that is neither safetensors nor a pickle, and what to do."""
+    return CheckpointError(f"{path} {_kind(start)}")
+
+
+def _kind(start: bytes) -> str:
+    if not start:
+        return "is empty; download or copy it again"
+    if not any(start):
+        return "begins with zeros: a download that broke off; download it again"
+    for magic, words in MAGIC:
+        if start.startswith(magic):
+            return words
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.lower().startswith(PAGE):
+        return "is a web page (HTML), saved in place of the file; log in where it is offered and download it again"
+    if text[:1] in (b"{", b"[") and all(byte >= 0x20 or byte in b"\t\r\n" for byte in start):
+        said = printable(text[:80].decode("utf-8", "replace"))
+        return f"is a text of JSON, an answer in place of the file ({said!r}); log in and download it again"
+    if all(byte >= 0x20 or byte in b"\t\r\n" for byte in start):
+        return "is a text, not a model; give a .safetensors file"
+    return "is not a safetensors file; give a .safetensors file"
