@@ -321,6 +321,16 @@ def test_what_does_not_fit_is_an_error(name: str, base: Base, write: Write) -> N
         ({"lora_te2_a.lora_down.weight": (4, 4)}, "sdxl"),
         ({"lora_unet_joint_blocks_0_x_block_attn_qkv.lora_down.weight": (4, 4)}, "sd3"),
         ({"transformer.single_transformer_blocks.0.x.lora_A.weight": (4, 4)}, "flux"),
+        (
+            {
+                f"transformer.{name}.lora_A.weight": (4, 4)
+                for name in ("transformer_blocks.0.attn.add_q_proj", "single_transformer_blocks.0.attn.to_q")
+            },
+            "flux",
+        ),
+        ({"transformer.transformer_blocks.0.attn.add_q_proj.lora_A.weight": (4, 4)}, "sd3"),
+        ({"transformer.transformer_blocks.0.img_mlp.net.2.lora_A.weight": (4, 4)}, "qwen"),
+        ({"diffusion_model.blocks.0.cross_attn.k.lora_A.weight": (4, 4)}, "wan"),
         ({"unet.x.lora_A.weight": (4, 4)}, ""),
     ],
 )

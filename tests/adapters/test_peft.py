@@ -106,6 +106,19 @@ def test_a_pattern_that_never_ends_is_stopped(write: Write, monkeypatch: pytest.
     assert time.monotonic() - begun < 5
 
 
+def test_a_multitude_of_patterns_is_stopped(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is quick to match, and all of them are not."""
+    monkeypatch.setattr("sfumato.adapters.peft.MATCHING_SECONDS", 0.05)
+    patterns = {f"x{number}(a|b)*": 3 for number in range(20_000)}
+    begun = time.monotonic()
+    adapter = read_adapter(beside(write, {"r": 2, "lora_alpha": 2, "alpha_pattern": patterns}))
+    assert "takes too long to match" in adapter.faults[0]
+    assert time.monotonic() - begun < 5
+    path = beside(write, {"r": 2, "x": "." * 2**24})
+    with pytest.raises(CheckpointError, match="it has over 16 MiB"):
+        read_adapter(path)
+
+
 METHODS: dict[str, tuple[dict[str, Any], str]] = {
     "type": ({"peft_type": "VBLORA"}, "is VBLORA of PEFT; LoRA, "),
     "variant": ({"peft_type": "LORA", "use_qalora": True}, "is QALoRA of PEFT"),

@@ -322,11 +322,19 @@ _ARCHITECTURES = (
     ("stable-diffusion-v1", "sd1"),
     ("sd_v1", "sd1"),
     ("flux", "flux"),
+    ("chroma", "chroma"),
+    ("qwen", "qwen"),
+    ("wan", "wan"),
+    ("hunyuan", "hunyuan"),
+    ("lumina", "lumina"),
+    ("stable-cascade", "cascade"),
 )
 """Beginnings of what `modelspec.architecture` and `ss_base_model_version` say."""
 _MODULES = (
+    (r"double_blocks|single_blocks|single_transformer_blocks", "flux"),
+    (r"transformer_blocks[._]\d+[._](img|txt)_(mlp|mod)", "qwen"),
+    (r"(^|[._])blocks[._]\d+[._](cross|self)_attn[._]", "wan"),
     (r"joint_blocks|joint_transformer_blocks|attn2?[._]add_[qkv]_proj", "sd3"),
-    (r"double_blocks|single_transformer_blocks", "flux"),
     (r"^lora_te2_|^text_encoder_2\.", "sdxl"),
 )
 _CONTEXTS = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}

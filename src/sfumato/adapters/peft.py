@@ -38,6 +38,8 @@ REWRITING = ("pissa", "corda", "olora", "lora_ga", "loftq")
 """Beginnings of `init_lora_weights` with which PEFT changes the model's own weights, too, before it adds."""
 MATCHING_SECONDS = 5.0
 LONGEST_PATTERN = 2000
+LARGEST = 2**24
+"""Bytes of an `adapter_config.json`."""
 
 
 class _Matcher:
@@ -59,7 +61,9 @@ class _Matcher:
             raise MisfitError(f"the pattern {shown} of its configuration has {len(pattern)} characters")
         begun = time.monotonic()
         try:
-            return regex.fullmatch(pattern, name, timeout=max(self.left, 1e-3)) is not None
+            if self.left <= 0:
+                raise TimeoutError
+            return regex.fullmatch(pattern, name, timeout=self.left) is not None
         except TimeoutError as error:
             raise MisfitError(f"the pattern {shown} of its configuration takes too long to match") from error
         except (regex.error, RecursionError, OverflowError) as error:
@@ -94,6 +98,8 @@ class PeftConfig:
                     parts.setdefault(component, {})[name] = value
                 return cls(parts)
             if beside.is_file() and _is_by_peft(file):
+                if beside.stat().st_size > LARGEST:
+                    raise ValueError(f"it has over {LARGEST >> 20} MiB")
                 return cls({"": dict(json.loads(beside.read_text(encoding="utf-8")))})
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: its configuration is not as PEFT writes it ({error})") from error
