@@ -127,6 +127,11 @@ SAID = {
             ["Template: a {pier|lamp}", "Negative Template: fog, x"],
         ),
         (f"a pier.Negative prompt: fog.{SETTINGS}", {"prompt": "a pier.", "negative": "fog."}, []),
+        (
+            f"a pier, in: a fog, of the sea Negative prompt: {SETTINGS}",
+            {"prompt": "a pier, in: a fog, of the sea", "negative": ""},
+            [],
+        ),
         (f"a pier, dusk {SETTINGS}", {"prompt": "a pier, dusk", "negative": ""}, []),
         ("a pier\nNegative prompt: fog\n" + SETTINGS.replace(", ", " | "), {}, []),
         ("a pier\nNegative prompt: fog\n" + SETTINGS.replace("CFG scale", "cfg Scale"), {}, []),
@@ -168,7 +173,7 @@ SAID = {
             [],
         ),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_infotexts_as_others_write_them(infotext: str, other: dict[str, object], lost: list[str]) -> None:
     found = restored(parameters=infotext)

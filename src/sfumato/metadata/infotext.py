@@ -130,12 +130,12 @@ def _end_of_json(line: str, start: int, mark: str) -> int | None:
 
 def _start(line: str, fields: Mapping[str, str]) -> int:
     """Where the settings of a line begin: behind its prompts, if those stand on it too."""
-    key = next(iter(fields))
-    joined = key.endswith(" Steps") and "Steps" not in fields
-    if key == "Negative prompt" or joined or (key == "Steps" and not line.startswith(key)):
-        found = _STEPS.search(line)
-        return 0 if found is None else found.start()
-    return 0
+    steps = _STEPS.search(line)
+    if steps is None:
+        return 0
+    first = next(iter(fields))
+    joined = first == "Steps" or (first.endswith(" Steps") and "Steps" not in fields)
+    return steps.start() if joined or _NEGATIVE in line[: steps.start()] else 0
 
 
 def _after_settings(lines: Sequence[str]) -> dict[str, str]:

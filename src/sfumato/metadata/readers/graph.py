@@ -154,7 +154,7 @@ class Graph:
             if sum(map(len, known)) + len(mark) * len(known) > _MOST_CHARACTERS:
                 return Text(None, (node.kind,))
             found = Text(mark.join(known) if known else None, missing)
-        elif name is None or set(_WRITERS) & set(inputs) or (name != "populated_text" and self._is_made(node)):
+        elif name is None or set(_WRITERS) & set(inputs) or (name != "populated_text" and self._is_made(node, option)):
             return Text(None, (node.kind,))
         else:
             found = self.text(inputs[name], option, depth + 1)
@@ -163,9 +163,11 @@ class Graph:
         self.used.add(node.name)
         return found
 
-    def _is_made(self, node: Node) -> bool:
+    def _is_made(self, node: Node, option: str) -> bool:
         """Whether a text depends on more than texts: a picture, a model."""
-        return any(self.linked(value) is not None for name, value in node.inputs.items() if name not in _TEXTS)
+        return any(
+            self.linked(value) is not None for name, value in node.inputs.items() if name not in (*_TEXTS, option)
+        )
 
     def _following(self, node: Node) -> Iterator[Node]:
         return (following for value in node.inputs.values() if (following := self.linked(value)) is not None)
