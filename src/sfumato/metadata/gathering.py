@@ -10,14 +10,14 @@ from typing import Any, Generic, TypeVar, get_args
 from sfumato.choices import Sampler
 from sfumato.errors import RequestError, printable
 from sfumato.metadata import infotext, names
-from sfumato.requests import Lora, Txt2Img
+from sfumato.requests import Lora, Painting
 
 _MOST_LOST = 64
 _MOST_LORAS = 64  # of a request
 _PROMPTS = ("prompt", "negative")
 _OWN_VAE = (None, "None", "Automatic", "Default (model)", "Baked VAE")
 
-Kind = TypeVar("Kind", bound=Txt2Img)
+Kind = TypeVar("Kind", bound=Painting)
 
 
 class Gathering(Generic[Kind]):

@@ -9,30 +9,16 @@ from sfumato.metadata.carriers import PARAMETERS
 from sfumato.metadata.gathering import Gathering, brief
 from sfumato.metadata.infotext import Infotext
 from sfumato.metadata.readers.texts import Texts, is_object, parsed
+from sfumato.requests import shown
 
-FIELDS: Mapping[str, tuple[str, ...]] = {
-    "prompt_syntax": ("prompt syntax", "parser"),
-    "steps": ("steps",),
-    "sampler": ("sampler",),
-    "guidance": ("cfg scale",),
-    "guidance_rescale": ("guidance rescale", "cfg rescale"),
-    "guidance_method": ("guidance method",),
-    "guidance_low": ("guidance low",),
-    "guidance_high": ("guidance high",),
-    "dynamic_threshold": ("dynamic threshold",),
-    "pag": ("pag", "cfg true"),
-    "freeu": ("freeu",),
-    "eta": ("eta ddim", "eta"),
-    "ensd": ("ensd", "sampler eta delta"),
-    "numerics": ("numerics",),
-    "seed": ("seed",),
-    "size": ("size",),
-    "clip_skip": ("clip skip",),
-    "model": ("model",),
-    "vae": ("vae",),
+_ALSO: Mapping[str, tuple[str, ...]] = {
+    "prompt_syntax": ("parser",),
+    "guidance_rescale": ("cfg rescale",),
+    "pag": ("cfg true",),
+    "ensd": ("sampler eta delta",),
+    "eta": ("eta ddim",),
 }
-"""Ours to the keys that tools write for it, without regard to case; the first that is there counts."""
-
+"""Keys of others, SD.Next's most, for fields whose own label is that of the web UI; all without regard to case."""
 _SCHEDULES = ("schedule type", "scheduler", "sampler sigma", "sampler spacing")  # A1111's, Fooocus's, SD.Next's
 _USUAL = {"beta schedule alpha": "0.6", "beta schedule beta": "0.6", "operations": "txt2img"}
 _SILENT = (
@@ -53,14 +39,15 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
     keys = {key.lower(): key for key in info.fields}
     found.text("prompt", info.prompt)
     found.text("negative", info.negative)
-    sampler = fields.get("sampler", "")
-    for ours, labels in FIELDS.items():
+    found.take("size", fields.pop("size", None))
+    schedules = [fields.pop(label, None) for label in _SCHEDULES]
+    if names.read_sampler(fields.get("sampler", "")) == names.Named("ddim", None, "cfgpp"):
+        found.scaled("guidance", fields.pop("cfg scale", None), 1 / _CFGPP_RANGE)
+    for ours, field in found.kind.model_fields.items():
+        labels = (*_ALSO.get(ours, ()), shown(field).label.lower())
         values = [value for label in labels if (value := fields.pop(label, None)) is not None]
-        if values and ours == "guidance" and names.read_sampler(sampler) == names.Named("ddim", None, "cfgpp"):
-            found.scaled(ours, values[0], 1 / _CFGPP_RANGE)
-        elif values:
-            found.take(ours, values[0])
-    _schedule([fields.pop(label, None) for label in _SCHEDULES], found)
+        found.take(ours, values[0] if values else None)
+    _schedule(schedules, found)
     if (rng := fields.pop("rng", "GPU")) != "CPU":
         found.lose(f"RNG {brief(rng)}: the seed gives other noise here, where it is drawn on the CPU")
     _resources(fields.pop("civitai resources", None), found)
