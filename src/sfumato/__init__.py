@@ -3,31 +3,76 @@
 >>> import sfumato
 >>> sfumato.Studio().txt2img("a red apple, white background", seed=1).images[0]
 
-Importing the package is cheap: the engine is loaded when `Studio` is first touched.
+Importing the package is cheap: what is named here is imported when it is first touched, and the engine with `Studio`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sfumato.results import Result
+    from sfumato.errors import (
+        CheckpointError,
+        DivergedError,
+        OutputError,
+        RequestError,
+        SfumatoError,
+        TrainingError,
+        UnknownNameError,
+    )
+    from sfumato.requests import REQUESTS, Img2Img, Inpaint, Lora, Request, Source, Txt2Img, parse_request
+    from sfumato.results import Progress, Result
     from sfumato.studio import Studio
 
     __version__: str
 
-__all__ = ["Result", "Studio", "__version__"]
+_HOMES = {
+    "sfumato.studio": ("Studio",),
+    "sfumato.results": ("Progress", "Result"),
+    "sfumato.requests": ("REQUESTS", "Img2Img", "Inpaint", "Lora", "Request", "Source", "Txt2Img", "parse_request"),
+    "sfumato.errors": (
+        "CheckpointError",
+        "DivergedError",
+        "OutputError",
+        "RequestError",
+        "SfumatoError",
+        "TrainingError",
+        "UnknownNameError",
+    ),
+}
+
+__all__ = [
+    "REQUESTS",
+    "CheckpointError",
+    "DivergedError",
+    "Img2Img",
+    "Inpaint",
+    "Lora",
+    "OutputError",
+    "Progress",
+    "Request",
+    "RequestError",
+    "Result",
+    "SfumatoError",
+    "Source",
+    "Studio",
+    "TrainingError",
+    "Txt2Img",
+    "UnknownNameError",
+    "__version__",
+    "parse_request",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name == "Studio":
-        from sfumato.studio import Studio
-
-        return Studio
-    if name == "Result":
-        from sfumato.results import Result
-
-        return Result
     if name == "__version__":
         from importlib.metadata import version
 
         return version("sfumato")
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
     raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

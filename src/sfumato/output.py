@@ -87,6 +87,13 @@ def save_image(
     rewrite(path, encode(image, texts, format, quality))
 
 
+def format_of(path: str | Path, format: str | None = None) -> Format | None:
+    """The format of a file by its ending, or by Pillow's name of it; None: none of ours."""
+    if format is None:
+        return _SUFFIXES.get(Path(path).suffix.lower())
+    return next((known for known in get_args(Format) if known == format.lower()), None)
+
+
 def rewrite(path: Path, data: bytes) -> None:
     """Write a file's bytes atomically, through links.
 

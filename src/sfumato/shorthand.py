@@ -1,4 +1,4 @@
-"""`Studio`'s methods, a task each, typed as the fields of its request. Written by ``python -m docs.shorthand``."""
+"""`Studio`'s methods, a task each, typed as its request. Written by ``python -m docs.shorthand``."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack

@@ -11,6 +11,7 @@ from sfumato.diffusion.denoiser import Denoise
 from sfumato.errors import SfumatoError
 from sfumato.images import to_pil
 from sfumato.metadata.trace import Trace, digest
+from sfumato.pictures import Painted
 from sfumato.results import Progress, Result
 from sfumato.runtime.devices import rounding
 from sfumato.tasks.session import PRECISIONS, Session, same
@@ -69,7 +70,11 @@ def paint(session: Session, canvas: Canvas) -> Iterator[Progress | Result]:
         images = [picture for latent in x.split(1) for picture in _decoded(session, canvas, latent, checked=True)]
         clock.lap("decode")
         timings = {**clock.laps, "steps_per_second": steps / clock.laps["sample"] if clock.laps["sample"] else 0.0}
-        yield Result(images, session.request, list(seeds), timings, session.provenance, traces)
+        painted: list[Image.Image] = [
+            Painted.of(image, session.request.single(first + i), session.provenance, trace)
+            for i, (image, trace) in enumerate(zip(images, traces, strict=True))
+        ]
+        yield Result(painted, session.request, list(seeds), timings, session.provenance, traces)
         first += len(seeds)
 
 
