@@ -13,6 +13,7 @@ Sampler = Literal[
     "dpm_2_a",
     "lms",
     "dpmpp_2s_a",
+    "dpmpp_2s",
     "dpmpp_2m",
     "dpmpp_sde",
     "dpmpp_2m_sde",

@@ -6,7 +6,7 @@ configurations of `published`, so that a file without any can be read by the sha
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.samplers import Sampler
 from sfumato.diffusion.scalings import Parameterisation
-from sfumato.diffusion.schedules import GRIDS, Schedule
+from sfumato.diffusion.schedules import GRIDS, FlowSchedule, Schedule, align_your_steps
 from sfumato.errors import CheckpointError
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
@@ -77,6 +78,11 @@ class Family:
     def zero_empty(self) -> bool:
         """An empty prompt is a condition of zeros, not the encoding of no words."""
         return len(self.texts) > 1 and not isinstance(self.network, MMDiTConfig)
+
+    @property
+    def aligned(self) -> str:
+        """Whose levels of `ALIGNED` it takes."""
+        return "sdxl" if "text_encoder_2" in self.texts else "sd1"
 
     @property
     def turbo(self) -> bool:
@@ -287,12 +293,30 @@ class Sampling:
     """Its own noise levels: (schedule, steps) -> descending sigmas (steps + 1,)."""
     prior_scale: bool = True
     """Start at noise of the data's deviation at sigma_max; False: at sigma_max itself, as some schedulers do."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keywords of the model's own sampler, such as the order of its solver."""
+    aligned: str = "sd1"
+    """Whose levels of `ALIGNED` are its own."""
+    shift: Callable[[int], float] | None = None
+    """The shift of a picture of so many tokens, where it grows with the picture (Esser et al. 2024, section 5.3.2)."""
 
     def sigmas(self, steps: int, schedule: str | None) -> Float[Tensor, " steps+1"]:
         """The model's own grid, or the named one of `GRIDS`, which ends at 0."""
         if schedule is None:
             return self.grid(self.schedule, steps)
+        if schedule == "align_your_steps":
+            return align_your_steps(self.schedule, steps, model=self.aligned)
         return GRIDS[schedule](self.schedule, steps)
+
+    def solver(self, sampler: Sampler) -> Sampler:
+        """The sampler, as the model's scheduler has it where it is the model's own."""
+        return sampler.bound(**self.options) if sampler.name == self.sampler else sampler
+
+    def of_size(self, tokens: int) -> "Sampling":
+        """That of a picture of so many tokens."""
+        if self.shift is None:
+            return self
+        return replace(self, schedule=FlowSchedule(self.shift(tokens), self.schedule.num_timesteps))
 
     def start(self, noise: Float[Tensor, "b c h w"], sigma: Tensor) -> Float[Tensor, "b c h w"]:
         """The first x, of unit `noise`."""
@@ -301,7 +325,8 @@ class Sampling:
 
     def finish(self, x: Float[Tensor, "b c h w"], sigma: Tensor) -> Float[Tensor, "b c h w"]:
         """The latents that the autoencoder wants of the last x; a grid that ends above 0 leaves its noise in."""
-        return self.parameterisation.scaling(sigma).input * x
+        scaling = self.parameterisation.scaling
+        return scaling(sigma).input / scaling(torch.zeros_like(sigma)).input * x
 
 
 @dataclass(frozen=True)
@@ -359,6 +384,10 @@ class Model:
     def largest(self) -> int | None:
         """The longest side in pixels; None: any."""
         return self.grain * self.network.config.pos_embed_max_size if isinstance(self.network, MMDiT) else None
+
+    def sampling_of(self, width: int, height: int) -> Sampling:
+        """How a picture of so many pixels is sampled."""
+        return self.sampling.of_size((width // self.grain) * (height // self.grain))
 
     @property
     def task(self) -> str | None:

@@ -158,7 +158,9 @@ def test_grids_are_the_same(solver: str, levels: str, kind: Literal["linspace", 
 
 
 def test_aligned_levels_are_the_published() -> None:
-    assert list(ALIGNED[:-1]) == diffusers.schedulers.AysSchedules["StableDiffusionSigmas"][:-1]
+    tables = {"sd1": "StableDiffusion", "sdxl": "StableDiffusionXL", "svd": "StableDiffusionVideo"}
+    for model, name in tables.items():
+        assert list(ALIGNED[model][:-1]) == diffusers.schedulers.AysSchedules[f"{name}Sigmas"][:-1]
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])

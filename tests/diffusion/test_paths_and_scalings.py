@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sfumato.diffusion import (
     CLEAN,
+    EDM,
     EPSILON,
     FLOW,
     PARAMETERISATIONS,
@@ -18,6 +19,7 @@ from sfumato.diffusion import (
     Parameterisation,
     Path,
     V,
+    edm,
 )
 
 LEVELS = st.floats(0.01, 0.99)
@@ -92,6 +94,17 @@ def test_targets_are_what_the_names_say(sigma: float, seed: int) -> None:
     preserving = VARIANCE_PRESERVING.level(level)
     alpha = VARIANCE_PRESERVING.alpha(preserving)
     torch.testing.assert_close(V.target(clean, x, level), alpha * noise - preserving * clean)
+
+
+@given(sigma=st.floats(0.002, 100))
+def test_edm_of_unit_data_is_v_and_the_network_sees_unit_variance(sigma: float) -> None:
+    level = torch.tensor(sigma, dtype=torch.float64)
+    ours, v = edm(1.0, -1.0).scaling(level), V.scaling(level)
+    torch.testing.assert_close(torch.stack([ours.skip, ours.out, ours.input]), torch.stack([v.skip, v.out, v.input]))
+    half = EDM.scaling(level)
+    assert float(half.input) == pytest.approx((sigma**2 + 0.25) ** -0.5)
+    assert float(half.skip) == pytest.approx(0.25 / (sigma**2 + 0.25))
+    assert float(half.out) == pytest.approx(0.5 * sigma * (sigma**2 + 0.25) ** -0.5)
 
 
 @given(sigma=LEVELS, seed=st.integers(0, 99))

@@ -214,13 +214,16 @@ def test_evaluations(sampler: Sampler, path: Path) -> None:
     denoise, found = counted(TWO_HILLS.denoise(path))
     sigmas = grid(path, 10)
     noise = ImageNoise([1], SHAPE)
-    for _ in sampler(denoise, path.prior(noise(), sigmas[0]), sigmas, noise=noise, path=path):
-        pass
+    done = list(sampler(denoise, path.prior(noise(), sigmas[0]), sigmas, noise=noise, path=path))
     from_pure_noise = path is STRAIGHT
     halfway = -1 - from_pure_noise
     exceptions = {"heun": -1, "restart": -1, "plms": 1, "dpm_2": halfway, "dpm_2_a": halfway}
     exceptions |= {"dpmpp_sde": halfway, "dpmpp_2s_a": halfway}
-    if sampler.adaptive:
+    if sampler.adaptive:  # each step of its own, and each that it gave up; one for pure noise and one for the step to 0
+        single = 1 + from_pure_noise
+        tried, rest = divmod(len(found) - single, sampler.evaluations)
+        assert rest == 0
+        assert tried >= len(done) - single > 0
         return
     assert len(found) == 10 * sampler.evaluations + exceptions.get(sampler.name, 0)
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.diffusion import GRIDS, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
+from sfumato.diffusion import GRIDS, ContinuousSchedule, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
 from sfumato.diffusion.schedules import (
     ALIGNED,
     align_your_steps,
@@ -167,11 +167,46 @@ def test_polyexponential_is_a_power_in_the_logarithm() -> None:
     torch.testing.assert_close(ramp, torch.linspace(1, 0, 9, dtype=torch.float64), rtol=0, atol=2e-3)
 
 
-def test_aligned_steps_are_the_table_and_between() -> None:
-    assert align_your_steps(SD, 11).tolist() == pytest.approx([*ALIGNED, 0.0])
-    twice = align_your_steps(SD, 21)
-    assert twice[:-1:2].tolist() == pytest.approx(list(ALIGNED))
-    assert float(twice[1]) == pytest.approx((ALIGNED[0] * ALIGNED[1]) ** 0.5)
+@pytest.mark.parametrize("model", ALIGNED)
+def test_aligned_steps_are_the_table_and_between(model: str) -> None:
+    table = ALIGNED[model]
+    assert align_your_steps(SD, 11, model=model).tolist() == pytest.approx([*table, 0.0])
+    twice = align_your_steps(SD, 21, model=model)
+    assert twice[:-1:2].tolist() == pytest.approx(list(table))
+    assert float(twice[1]) == pytest.approx((table[0] * table[1]) ** 0.5)
+
+
+def test_a_schedule_up_to_the_levels_of_video_takes_its_aligned_steps() -> None:
+    assert align_your_steps(ContinuousSchedule(0.002, 700.0), 11).tolist() == pytest.approx([*ALIGNED["svd"], 0.0])
+
+
+def test_edm_labels_are_a_quarter_of_the_logarithm() -> None:
+    """Karras et al. 2022, table 1."""
+    schedule = ContinuousSchedule(0.002, 80.0)
+    sigma = torch.tensor([0.002, 1.0, 80.0])
+    torch.testing.assert_close(schedule.label(sigma), sigma.log() / 4)
+    torch.testing.assert_close(schedule.sigma(schedule.label(sigma)), sigma)
+    ends = schedule.level(torch.tensor([0.0, 999.0]))
+    assert ends.tolist() == pytest.approx([0.002, 80.0], rel=1e-4)
+
+
+def test_a_table_of_betas() -> None:
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    torch.testing.assert_close(DiscreteSchedule.of_betas(betas).sigmas, SD.sigmas)
+    for bad in (torch.tensor([0.1, 1.0]), torch.tensor([0.0, 0.1]), torch.tensor([[0.1]])):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            DiscreteSchedule.of_betas(bad)
+
+
+def test_pure_noise_may_be_another_number() -> None:
+    assert ZERO.ending_at(1e-8).sigma_max == pytest.approx(1e4, rel=1e-3)
+    assert ZERO.ending_at(0.5).sigma_max == pytest.approx(2**0.5 * float(ZERO.sigmas[-2]), rel=1e-3)
+    assert SD.ending_at(1e-6) is SD
+
+
+def test_lcm_counts_from_the_clean_end() -> None:
+    """diffusers' labels of 30 levels that were distilled: every 33rd of 1000, the noisiest 989."""
+    assert SD.label(lcm(SD, 3, trained=30)[:-1]).round().tolist() == [989, 659, 329]
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(10, 10), (20, 20), (30, 31), (7, 8), (50, 50)])

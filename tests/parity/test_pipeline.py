@@ -30,6 +30,7 @@ from diffusers.schedulers import scheduling_dpmsolver_sde
 from sfumato import Studio
 from sfumato.checkpoints.scheduler import CLASSES, read_scheduler
 from tests.parity import measure
+from tests.parity.halves import Halves
 
 pytestmark = pytest.mark.parity
 
@@ -66,25 +67,6 @@ SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
 APART = {("sd2", "dpmpp_2m-karras"), ("sd2", "pndm")}
 """Where we differ by choice (docs/decisions/0003): diffusers' DPM-Solver rounds the time label to a whole step on
 Karras grids, and its PNDM averages v-predictions as if they were noise. Label and noise are exact here."""
-
-
-class Halves:
-    """In place of the Brownian tree of DPM++ SDE, whose numbers are torchsde's: the pipeline's own draws, as ours.
-
-    It is asked for the noise of the first half of a step, and then for that of all of it, made of both halves.
-    """
-
-    def __init__(self, generator: torch.Generator, x: torch.Tensor, *ends_and_seed: object) -> None:
-        self.draw = partial(torch.randn, x.shape, generator=generator)
-        self.first: torch.Tensor | None = None
-
-    def __call__(self, sigma: torch.Tensor, sigma_next: torch.Tensor) -> torch.Tensor:
-        if self.first is None:
-            self.first = self.draw()
-            return self.first
-        kept = (sigma_next / sigma).sqrt()
-        whole, self.first = (kept * self.first + self.draw()) / (1 + kept**2).sqrt(), None
-        return whole
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES))

@@ -1,13 +1,15 @@
 """The two arithmetics, row by row as ``docs/numerics.md`` has them; the published rules are written out here."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from sfumato.diffusion import EPSILON, FLOW, BrownianNoise, DiscreteSchedule, FlowSchedule, ImageNoise, Spacing
-from sfumato.diffusion.schedules import karras, shifted, spaced
+from sfumato.diffusion import EPSILON, FLOW, BrownianNoise, DiscreteSchedule, FlowSchedule, ImageNoise, Orders, Spacing
+from sfumato.diffusion.schedules import ALIGNED, karras, shifted, spaced
 from sfumato.errors import RequestError
 from sfumato.families import Sampling
 from sfumato.requests import Txt2Img
@@ -22,9 +24,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "numerics.md"
 EXACT = {"prompt": "", "seed": 0, "batch": 1, "guidance": 1.0}
 
 
-def made(sampler: str, steps: int = 20, *, numerics: str = "a1111", **options: object) -> Plan:
+def made(
+    sampler: str, steps: int = 20, *, numerics: str = "a1111", sampling: Sampling = SAMPLING, **options: object
+) -> Plan:
     request = Txt2Img.build(**EXACT | {"sampler": sampler, "steps": steps, "numerics": numerics} | options)
-    return plan(SAMPLING, request)
+    return plan(sampling, request)
 
 
 def test_the_default_is_the_models_own() -> None:
@@ -162,9 +166,69 @@ def test_flow_models_have_the_one_arithmetic() -> None:
         plan(flow, request)
 
 
-def test_every_rule_has_its_row_on_the_page() -> None:
-    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-    assert len(rows) > 15
-    text = "\n".join(rows)
-    for word in ("first x", "between timesteps", "last level but one", "timestep 1", "ENSD", "DPM fast", "KL optimal"):
-        assert word in text
+def test_zero_terminal_snr() -> None:
+    """The web UI, ComfyUI and Forge put abar 4.897e-8 in its place, diffusers 2^-24."""
+    zero = replace(SAMPLING, schedule=DiscreteSchedule.from_betas(zero_terminal_snr=True))
+    for numerics, highest in (("a1111", 4518.7637), ("diffusers", 4096)):
+        way = made("euler", numerics=numerics, sampling=zero, schedule="karras")
+        assert way.schedule.sigma_max == pytest.approx(highest, rel=1e-6)
+        assert float(way.sigmas[0]) == pytest.approx(highest, rel=1e-6)
+
+
+@pytest.mark.parametrize("numerics", ["a1111", "diffusers"])
+def test_aligned_steps_are_those_of_the_family(numerics: str) -> None:
+    for family in ("sd1", "sdxl"):
+        sampling = replace(SAMPLING, aligned=family)
+        sigmas = made("euler", 11, numerics=numerics, sampling=sampling, schedule="align_your_steps").sigmas
+        assert sigmas.tolist() == pytest.approx([*ALIGNED[family], 0.0])
+
+
+def test_a_models_own_solver_is_of_its_own_sampler_and_numerics() -> None:
+    own = replace(SAMPLING, sampler="deis", options={"orders": Orders(1)})
+    row = made("deis", numerics="diffusers").sampler
+    assert made("deis", numerics="diffusers", sampling=own).sampler.function is not row.function
+    assert made("deis", numerics="a1111", sampling=own).sampler is row
+    assert made("euler", numerics="diffusers", sampling=own).sampler is made("euler", numerics="diffusers").sampler
+
+
+def test_labels_are_fractional() -> None:
+    way = made("euler", schedule="karras")
+    labels = way.schedule.label(way.sigmas[1:-2])
+    assert float((labels - labels.round()).abs().max()) > 0.1
+
+
+def test_computed_levels_span_the_table() -> None:
+    for name in ("karras", "exponential"):
+        sigmas = made("euler", schedule=name).sigmas
+        assert [float(sigmas[0]), float(sigmas[-2])] == pytest.approx([SD.sigma_max, SD.sigma_min])
+
+
+RULES: dict[str, Callable[..., None]] = {
+    "schedule left open": test_a_schedule_left_open_is_that_of_the_sampler,
+    "first x, k-diffusion's samplers": test_k_samplers_start_at_sigma_and_end_as_they_are,
+    "first x, DDIM, PLMS and UniPC": test_timestep_samplers_walk_down_to_timestep_1,
+    "levels between timesteps": test_levels_between_timesteps_are_logarithmic,
+    "labels of levels": test_labels_are_fractional,
+    "zero terminal SNR": test_zero_terminal_snr,
+    "Karras, exponential: ends": test_computed_levels_span_the_table,
+    "uniform grid": test_levels_between_timesteps_are_logarithmic,
+    "KL optimal": test_kl_optimal_and_beta_are_its_own,
+    "beta": test_kl_optimal_and_beta_are_its_own,
+    "last level but one": test_the_last_level_but_one_is_left_out,
+    "DDIM, PLMS: timesteps": test_timestep_samplers_walk_down_to_timestep_1,
+    "DDIM, PLMS: schedule asked for": test_timestep_samplers_walk_down_to_timestep_1,
+    "UniPC": test_unipc_is_even_in_time_down_to_the_lowest_level,
+    "DPM fast, DPM adaptive: end": test_dpm_solvers_end_at_the_lowest_level,
+    "DPM fast, DPM adaptive: eta": test_eta,
+    "eta of ancestral and SDE samplers; of DDIM": test_eta,
+    "noise of SDE samplers": test_noise,
+    "noise of steps after ENSD": test_noise,
+    "last x": test_k_samplers_start_at_sigma_and_end_as_they_are,
+}
+"""The rows of the page, and what holds each."""
+
+
+def test_every_row_of_the_page_is_held() -> None:
+    section = PAGE.read_text(encoding="utf-8").split("## Row by row")[1].split("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")]
+    assert rows[2:] == list(RULES)

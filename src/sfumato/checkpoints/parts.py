@@ -7,7 +7,7 @@ Tensors carry the model's own names below these.
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -246,7 +246,8 @@ def assemble(
 def sampling(parts: Parts) -> Sampling:
     """How the parts' scheduler samples. Raises as `read_scheduler`."""
     offset = None if second(parts.texts) else PIPELINE_OFFSET
-    return read_scheduler(parts.scheduler, f"{parts.source}: scheduler", offset=offset)
+    found = read_scheduler(parts.scheduler, f"{parts.source}: scheduler", offset=offset)
+    return replace(found, aligned=parts.family.aligned)
 
 
 def second(texts: Collection[str]) -> bool:

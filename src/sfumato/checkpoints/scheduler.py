@@ -1,125 +1,251 @@
-"""A diffusers `scheduler_config.json` as our `Sampling`: betas, prediction, spacing, offset, ends and sampler.
+"""A diffusers `scheduler_config.json` as our `Sampling`: levels, prediction, grid, ends, sampler and its solver.
 
-The classes differ in their defaults and in how they place timesteps; that is the table `CLASSES`. Changing the sampler
-in a request leaves all of this as it is.
+The classes differ in the keys that they take, in the defaults of these and in how they place timesteps: the table
+`CLASSES`. A key that the named class does not take changes nothing, as in diffusers, whose `from_config` leaves it out
+and whose `save_pretrained` writes it again. A key that it takes is followed, or refused where its value is not in
+`scheduler_keys.VALUES`. Changing the sampler in a request leaves all but the solver as it is.
 """
 
+import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
-from sfumato.diffusion.scalings import CLEAN, EPSILON, FLOW, PARAMETERISATIONS, Parameterisation, V
+from sfumato.checkpoints.scheduler_keys import (
+    AS_FLOW,
+    CLIPPED,
+    DEFAULTS,
+    DYNAMIC,
+    EDM_TABLE,
+    ENDS,
+    LEARNED,
+    SHAPED,
+    SOLVER,
+    SPACED,
+    TABLE,
+    THRESHOLD,
+    ZERO_SNR,
+    Settings,
+    check,
+)
+from sfumato.diffusion.samplers import Orders
+from sfumato.diffusion.scalings import FLOW, PARAMETERISATIONS, Parameterisation, V, edm
 from sfumato.diffusion.schedules import (
+    ContinuousSchedule,
     DiscreteSchedule,
     FlowSchedule,
     Schedule,
     Spacing,
-    exponential,
-    karras,
+    closed,
     lcm,
-    shifted,
-    spaced,
 )
+from sfumato.diffusion.spacing import beta_between, even, exponential_between, karras_between
 from sfumato.errors import CheckpointError
 from sfumato.families import Sampling
 
-Grid = Callable[[Schedule, int], Tensor]
+log = logging.getLogger(__name__)
+
+Shape = Callable[[float, float, int], Tensor]
+"""(high, low, steps) -> descending levels (steps,)."""
+Solver = tuple[str, dict[str, Any]]
+"""A name of `SAMPLERS`, and keywords of its function."""
+
+# ----------------------------------------------------------------------------------------------------- solvers
+
+
+def _dpm(settings: Settings, beyond: int) -> Solver:
+    algorithm = settings["algorithm_type"]
+    orders = Orders(
+        settings["solver_order"],
+        lowered=bool(settings["lower_order_final"]),
+        euler_at_final=bool(settings["euler_at_final"]),
+        beyond=beyond,
+    )
+    options = {"orders": orders, "curve": "exact" if settings["solver_type"] == "heun" else "midpoint"}
+    if algorithm == "sde-dpmsolver++":
+        return "dpmpp_2m_sde", options
+    return "dpmpp_2m", {**options, "on": "noise" if algorithm == "dpmsolver" else "clean"}
+
+
+def _single_step(settings: Settings, beyond: int) -> Solver:
+    if beyond:
+        raise ValueError("final_sigmas_type='sigma_min' goes with none of the computed levels; use 'zero'")
+    sde = settings["algorithm_type"] == "sde-dpmsolver++"
+    options = {
+        "orders": Orders(
+            settings["solver_order"],
+            lowered=bool(settings["lower_order_final"]) or settings["final_sigmas_type"] == "zero",
+        ),
+        "on": "noise" if settings["algorithm_type"] == "dpmsolver" else "clean",
+        "curve": "exact" if settings["solver_type"] == "heun" else "midpoint",
+    }
+    return "dpmpp_2s", {**options, "eta": 1.0} if sde else options
+
+
+def _unipc(settings: Settings, beyond: int) -> Solver:
+    return "unipc", {
+        "orders": Orders(
+            settings["solver_order"], lowered=bool(settings["lower_order_final"]), few=None, beyond=beyond
+        ),
+        "on": "clean" if settings["predict_x0"] else "noise",
+        "growing": settings["solver_type"] != "bh1",
+        "uncorrected": tuple(settings["disable_corrector"] or ()),
+    }
+
+
+def _deis(settings: Settings, beyond: int) -> Solver:
+    order = settings["solver_order"]
+    if order == 1:
+        return "euler", {}
+    orders = Orders(order, lowered=bool(settings["lower_order_final"]), beyond=beyond)
+    return ("deis" if order == 3 else "deis_2m"), {"orders": orders}
+
+
+# ----------------------------------------------------------------------------------------------------- classes
 
 
 @dataclass(frozen=True)
 class SchedulerClass:
     """How one diffusers scheduler reads its configuration."""
 
-    sampler: str
-    spacing: Literal["linspace", "leading", "trailing"] = "linspace"
-    """Its default `timestep_spacing`."""
+    sampler: str | Callable[[Settings, int], Solver]
+    """A name of `SAMPLERS`; or the solver of its settings, and of whether its grid's end counts as one more step."""
+    keys: frozenset[str]
+    """The parameters of its constructor."""
+    defaults: Settings = field(default_factory=dict)
+    """Those that are not in `scheduler_keys.DEFAULTS`."""
+    levels: Literal["table", "flow", "edm", "lcm"] = "table"
     interior: bool = False
     rounded: bool = False
     """See `Spacing`."""
     table_ends: bool = False
-    """Karras and exponential grids span the whole table rather than the spacing's own ends."""
+    """Karras, exponential and beta levels span the whole table rather than the spacing's own ends."""
     sigma_start: bool = False
     """Starts at noise * sigma_max unless the spacing is leading."""
-    ends_at_zero: bool = True
-    """The last step goes to sigma 0, and not to the lowest level of the table."""
-    ends_by: Literal["final_sigmas_type", "set_alpha_to_one"] | None = None
-    """The key of the configuration, where it has one, which says so instead."""
-    own_grid: Literal["lcm", "shifted"] | None = None
-    by_order: Mapping[int, str] = field(default_factory=dict)
-    """Its samplers of other orders than 2: `solver_order`."""
+    end: Literal["zero", "sigma_min"] = "zero"
+    """Where the last step goes, if no key of the configuration says it."""
+    repeats: bool = False
+    """An end above 0 is the last of computed levels, and not the lowest of the table."""
 
 
-MULTISTEP = SchedulerClass("dpmpp_2m", interior=True, rounded=True, table_ends=True, ends_by="final_sigmas_type")
+SD_BETAS = {"beta_start": 0.00085, "beta_end": 0.012}
+K_DIFFUSION = partial(SchedulerClass, keys=TABLE | SPACED | SHAPED, sigma_start=True)
+DDIM = SchedulerClass(
+    "ddim",
+    TABLE | SPACED | CLIPPED | THRESHOLD | ZERO_SNR | {"set_alpha_to_one"},
+    {"timestep_spacing": "leading", "set_alpha_to_one": True},
+    rounded=True,
+)
+DDPM = SchedulerClass(
+    "ddpm",
+    TABLE | SPACED | CLIPPED | THRESHOLD | ZERO_SNR | {"variance_type"},
+    {"timestep_spacing": "leading", "variance_type": "fixed_small"},
+    rounded=True,
+)
+MULTISTEP = SchedulerClass(
+    _dpm,
+    TABLE
+    | SPACED
+    | SHAPED
+    | SOLVER
+    | AS_FLOW
+    | LEARNED
+    | ENDS
+    | ZERO_SNR
+    | {"algorithm_type", "euler_at_final", "use_lu_lambdas"},
+    interior=True,
+    rounded=True,
+    table_ends=True,
+)
+DISTILLED = SchedulerClass(
+    "lcm",
+    DDIM.keys | {"original_inference_steps", "timestep_scaling"},
+    {**SD_BETAS, "beta_schedule": "scaled_linear", "timestep_spacing": "leading", "set_alpha_to_one": True},
+    levels="lcm",
+)
+FLOW_MATCH = SchedulerClass(
+    "euler", SHAPED | DYNAMIC | {"num_train_timesteps", "shift", "invert_sigmas", "shift_terminal"}, levels="flow"
+)
+EDM_KEYS = EDM_TABLE | ENDS | {"num_train_timesteps"}
+EDM_DEFAULTS = {"sigma_min": 0.002, "sigma_max": 80.0}
 
 CLASSES: dict[str, SchedulerClass] = {
-    "EulerDiscreteScheduler": SchedulerClass("euler", sigma_start=True, ends_by="final_sigmas_type"),
-    "EulerAncestralDiscreteScheduler": SchedulerClass("euler_a", sigma_start=True),
-    "HeunDiscreteScheduler": SchedulerClass("heun", sigma_start=True),
-    "KDPM2DiscreteScheduler": SchedulerClass("dpm_2", sigma_start=True),
-    "KDPM2AncestralDiscreteScheduler": SchedulerClass("dpm_2_a", sigma_start=True),
-    "LMSDiscreteScheduler": SchedulerClass("lms", sigma_start=True),
-    "DDPMScheduler": SchedulerClass("ddpm", "leading", rounded=True),
-    "DDIMScheduler": SchedulerClass("ddim", "leading", rounded=True, ends_by="set_alpha_to_one"),
-    "PNDMScheduler": SchedulerClass("plms", "leading", rounded=True, ends_at_zero=False, ends_by="set_alpha_to_one"),
-    "DPMSolverMultistepScheduler": MULTISTEP,
-    "UniPCMultistepScheduler": replace(MULTISTEP, sampler="unipc"),
-    "DEISMultistepScheduler": replace(
-        MULTISTEP, sampler="deis_2m", ends_at_zero=False, ends_by=None, by_order={1: "euler", 3: "deis"}
+    "EulerDiscreteScheduler": K_DIFFUSION(
+        "euler",
+        keys=TABLE
+        | SPACED
+        | SHAPED
+        | ZERO_SNR
+        | ENDS
+        | {"interpolation_type", "sigma_min", "sigma_max", "timestep_type"},
     ),
-    "DPMSolverSDEScheduler": SchedulerClass("dpmpp_sde", sigma_start=True),
-    "LCMScheduler": SchedulerClass("lcm", "leading", own_grid="lcm"),
-    "TCDScheduler": SchedulerClass("tcd", "leading", own_grid="lcm", ends_at_zero=False),
-    "FlowMatchEulerDiscreteScheduler": SchedulerClass("euler", own_grid="shifted"),
-    "FlowMatchHeunDiscreteScheduler": SchedulerClass("heun", own_grid="shifted"),
+    "EulerAncestralDiscreteScheduler": K_DIFFUSION("euler_a", keys=TABLE | SPACED | ZERO_SNR),
+    "HeunDiscreteScheduler": K_DIFFUSION("heun", keys=TABLE | SPACED | SHAPED | CLIPPED, defaults=SD_BETAS),
+    "KDPM2DiscreteScheduler": K_DIFFUSION("dpm_2", defaults=SD_BETAS),
+    "KDPM2AncestralDiscreteScheduler": K_DIFFUSION("dpm_2_a", defaults=SD_BETAS),
+    "LMSDiscreteScheduler": K_DIFFUSION("lms"),
+    "DPMSolverSDEScheduler": K_DIFFUSION(
+        "dpmpp_sde", keys=TABLE | SPACED | SHAPED | {"noise_sampler_seed"}, defaults=SD_BETAS
+    ),
+    "DDPMScheduler": DDPM,
+    "DDPMParallelScheduler": DDPM,
+    "DDIMScheduler": DDIM,
+    "DDIMParallelScheduler": DDIM,
+    "PNDMScheduler": SchedulerClass(
+        "plms",
+        TABLE | SPACED | {"set_alpha_to_one", "skip_prk_steps"},
+        {"timestep_spacing": "leading", "set_alpha_to_one": False, "skip_prk_steps": False},
+        rounded=True,
+    ),
+    "DPMSolverMultistepScheduler": MULTISTEP,
+    "DPMSolverSinglestepScheduler": replace(
+        MULTISTEP,
+        sampler=_single_step,
+        keys=MULTISTEP.keys - SPACED - ZERO_SNR - {"euler_at_final", "use_lu_lambdas"},
+        defaults={"lower_order_final": False},
+    ),
+    "UniPCMultistepScheduler": replace(
+        MULTISTEP,
+        sampler=_unipc,
+        keys=TABLE
+        | SPACED
+        | SHAPED
+        | SOLVER
+        | AS_FLOW
+        | ENDS
+        | ZERO_SNR
+        | {"predict_x0", "disable_corrector", "solver_p", "sigma_min", "sigma_max", "shift_terminal"},
+        defaults={"solver_type": "bh2"},
+        repeats=True,
+    ),
+    "DEISMultistepScheduler": replace(
+        MULTISTEP,
+        sampler=_deis,
+        keys=TABLE | SPACED | SHAPED | SOLVER | AS_FLOW | {"algorithm_type"},
+        end="sigma_min",
+        repeats=True,
+    ),
+    "LCMScheduler": DISTILLED,
+    "TCDScheduler": replace(DISTILLED, sampler="tcd", end="sigma_min"),
+    "FlowMatchEulerDiscreteScheduler": replace(FLOW_MATCH, keys=FLOW_MATCH.keys | {"stochastic_sampling"}),
+    "FlowMatchLCMScheduler": replace(
+        FLOW_MATCH, sampler="lcm", keys=FLOW_MATCH.keys | {"scale_factors", "upscale_mode"}
+    ),
+    "FlowMatchHeunDiscreteScheduler": replace(
+        FLOW_MATCH, sampler="heun", keys=frozenset({"num_train_timesteps", "shift"})
+    ),
+    "EDMEulerScheduler": SchedulerClass("euler", EDM_KEYS, EDM_DEFAULTS, levels="edm", repeats=True),
+    "EDMDPMSolverMultistepScheduler": SchedulerClass(
+        _dpm, EDM_KEYS | SOLVER | {"algorithm_type", "euler_at_final"}, EDM_DEFAULTS, levels="edm", repeats=True
+    ),
 }
 
-READ = frozenset(
-    {"beta_end", "beta_schedule", "beta_start", "final_sigmas_type", "interpolation_type", "num_train_timesteps"}
-    | {"original_inference_steps", "prediction_type", "rescale_betas_zero_snr", "set_alpha_to_one", "shift"}
-    | {"solver_order", "steps_offset", "timestep_spacing", "use_exponential_sigmas", "use_karras_sigmas"}
-)
-"""Keys that we follow."""
-
-FIXED: dict[str, tuple[Any, ...]] = {
-    "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "deis"),
-    "base_image_seq_len": (256,),
-    "base_shift": (0.5,),
-    "disable_corrector": ([],),
-    "euler_at_final": (False,),
-    "invert_sigmas": (False,),
-    "lambda_min_clipped": (float("-inf"), "-inf"),
-    "lower_order_final": (True,),
-    "max_image_seq_len": (4096,),
-    "max_shift": (1.15,),
-    "noise_sampler_seed": (None,),
-    "predict_x0": (True,),
-    "sigma_max": (None,),
-    "sigma_min": (None,),
-    "skip_prk_steps": (True,),
-    "solver_p": (None,),
-    "solver_type": ("midpoint", "bh2", "logrho"),
-    "stochastic_sampling": (False,),
-    "shift_terminal": (None,),
-    "thresholding": (False,),
-    "time_shift_type": ("exponential",),
-    "timestep_scaling": (10.0,),
-    "timestep_type": ("discrete",),
-    "trained_betas": (None,),
-    "use_beta_sigmas": (False, None),
-    "use_dynamic_shifting": (False, None),
-    "use_flow_sigmas": (False, None),
-    "use_lu_lambdas": (False, None),
-    "variance_type": (None, "fixed_small"),
-}
-"""Keys that change the picture, with the values that we implement."""
-
-IGNORED = frozenset(
-    # The pipeline switches clipping off for latents; the others act only where `FIXED` does not let us go.
-    {"clip_sample", "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift"}
-)
+KNOWN = frozenset[str]().union(*(kind.keys for kind in CLASSES.values()))
 
 PIPELINE_OFFSET = 1
 """`StableDiffusionPipeline` sets `steps_offset` to this whatever the file says; that of SDXL does not."""
@@ -137,83 +263,222 @@ def read_scheduler(
         CheckpointError: an unknown class, or a setting that we do not implement; the message names it.
     """
     name = config.get("_class_name")
-    if name not in CLASSES:
+    if not isinstance(name, str) or name not in CLASSES:
         raise CheckpointError(f"{source}: scheduler {name!r} is not supported; known: {', '.join(sorted(CLASSES))}")
-    for key, value in config.items():
-        if key in READ or key in IGNORED or key.startswith("_"):
-            continue
-        if key not in FIXED:
-            raise CheckpointError(f"{source}: unknown setting {key!r} of {name}; it might change the picture")
-        if value not in FIXED[key]:
-            known = " or ".join(repr(value) for value in FIXED[key])
-            raise CheckpointError(f"{source}: {key}={value!r} is not supported, only {known}")
-    if name == "PNDMScheduler" and "skip_prk_steps" not in config:
-        raise CheckpointError(f"{source}: PNDM with Runge-Kutta steps is not supported; set skip_prk_steps to true")
     kind = CLASSES[name]
-    total = config.get("num_train_timesteps", 1000)
-    if kind.own_grid == "shifted":
-        flow = FlowSchedule(shift=config.get("shift", 1.0), num_timesteps=total)
-        return Sampling(FLOW, flow, kind.sampler, shifted)
-
+    strange = [key for key in config if key not in KNOWN and not key.startswith("_")]
+    if strange:
+        log.warning("%s: %s: no scheduler has such a setting; ignored", source, ", ".join(map(repr, strange)))
+    settings = {key: {**DEFAULTS, **kind.defaults}[key] for key in kind.keys}
+    settings |= {key: value for key, value in config.items() if key in kind.keys}
+    for key, value in settings.items():
+        check(key, value, source)
+    if offset is not None and "steps_offset" in settings:
+        settings["steps_offset"] = offset
     try:
-        schedule = DiscreteSchedule.from_betas(
-            config.get("beta_schedule", "linear"),
-            config.get("beta_start", 0.0001),
-            config.get("beta_end", 0.02),
-            total,
-            zero_terminal_snr=config.get("rescale_betas_zero_snr", False),
-            log_interpolation=config.get("interpolation_type", "linear") == "log_linear",
-        )
+        return {"table": _of_table, "lcm": _of_table, "flow": _of_flow, "edm": _of_edm}[kind.levels](kind, settings)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{source}: {error}") from error
-    if offset is None and not isinstance(offset := config.get("steps_offset", 0), int):
-        raise CheckpointError(f"{source}: steps_offset={offset!r} is no whole number")
-    spacing = Spacing(config.get("timestep_spacing", kind.spacing), offset, kind.interior, kind.rounded)
-    end = kind.ends_at_zero if kind.ends_by is None else config.get(kind.ends_by, kind.ends_at_zero)
-    ends = None if kind.table_ends else spacing
-    grid: Grid
-    if kind.own_grid == "lcm":
-        grid = partial(lcm, trained=config.get("original_inference_steps", 50))
-    elif config.get("use_karras_sigmas"):
-        grid = partial(karras, spacing=ends)
-    elif config.get("use_exponential_sigmas"):
-        grid = partial(exponential, spacing=ends)
-    else:
-        grid = partial(spaced, spacing=spacing)
+
+
+# ------------------------------------------------------------------------------------------------------- grids
+
+
+@dataclass(frozen=True)
+class OwnGrid:
+    """The levels of a scheduler: (schedule, steps) -> descending sigmas."""
+
+    row: Callable[[Schedule, int], Tensor] | None
+    """Its levels above the end, or the ends of those that are computed; None: the ends of the table."""
+    shape: Shape | None = None
+    """Levels between two ends."""
+    high: float | None = None
+    low: float | None = None
+    """In place of the row's ends."""
+    above: float | None = None
+    """The last step goes here, or where the levels have come if that is not above; None: to 0."""
+
+    def __call__(self, schedule: Schedule, steps: int) -> Tensor:
+        row = None if self.row is None else self.row(schedule, steps)
+        if self.shape is not None:
+            ends = (schedule.sigma_max, schedule.sigma_min) if row is None else (float(row[0]), float(row[-1]))
+            row = self.shape(self.high or ends[0], self.low or ends[1], steps)
+        assert row is not None
+        if self.above is None:
+            return closed(row, 0.0)
+        # The step that diffusers takes from the end to itself changes nothing.
+        reached = len(row) > 1 and float(row[-1]) <= self.above * (1 + 1e-5)
+        return closed(row[:-1], float(row[-1])) if reached else closed(row, self.above)
+
+
+def _shape(settings: Settings) -> Shape | None:
+    shapes: dict[str, Shape] = {
+        "use_karras_sigmas": karras_between,
+        "use_lu_lambdas": exponential_between,
+        "use_exponential_sigmas": exponential_between,
+        "use_beta_sigmas": beta_between,
+    }
+    asked = [key for key in shapes if settings.get(key)]
+    if len([key for key in asked if key in SHAPED]) > 1:
+        raise ValueError(f"{' and '.join(asked)} cannot be followed at once; leave one true")
+    return shapes[asked[0]] if asked else None
+
+
+def _solver(kind: SchedulerClass, settings: Settings, beyond: bool) -> Solver:
+    if settings.get("algorithm_type") == "dpmsolver" and settings.get("final_sigmas_type", "") == "zero":
+        raise ValueError("algorithm_type='dpmsolver' cannot end at 0; set final_sigmas_type to 'sigma_min'")
+    return (kind.sampler, {}) if isinstance(kind.sampler, str) else kind.sampler(settings, int(beyond))
+
+
+def _of_table(kind: SchedulerClass, settings: Settings) -> Sampling:
+    if settings.get("use_flow_sigmas"):
+        return _flow_by_solver(kind, settings)
+    if settings["prediction_type"] == "flow_prediction":
+        raise ValueError("prediction_type='flow_prediction' goes with use_flow_sigmas alone, where the class has it")
+    if settings.get("use_dynamic_shifting") or settings.get("shift_terminal"):
+        raise ValueError("use_dynamic_shifting and shift_terminal go with use_flow_sigmas alone")
+    table = _table(settings)
+    schedule: Schedule = table
+    shape = _shape(settings)
+    low, high = settings.get("sigma_min"), settings.get("sigma_max")
+    whole_table = kind.table_ends
+    if settings.get("interpolation_type") == "log_linear":
+        if shape is None:
+            raise ValueError(
+                "interpolation_type='log_linear' gives levels whose timesteps are not theirs, but for Karras, "
+                "exponential or beta levels; set it to 'linear'"
+            )
+        whole_table = True
+    end = settings.get("final_sigmas_type", kind.end)
+    if kind.levels == "table" and "set_alpha_to_one" in settings:
+        end = "zero" if settings["set_alpha_to_one"] else "sigma_min"
+    above = None if end == "zero" else low if kind.repeats and shape is not None and low else table.sigma_min
+    kind_of_spacing = settings.get("timestep_spacing", "linspace")
+    spacing = Spacing(kind_of_spacing, settings.get("steps_offset", 0), kind.interior, kind.rounded)
+    row: Callable[[Schedule, int], Tensor] | None = partial(_spaced, spacing=spacing)
+    if kind.levels == "lcm":
+        row = partial(_lcm, trained=settings["original_inference_steps"])
+    elif shape is not None and whole_table:
+        row = None
+    beyond = above is not None and shape is not None and (low is None or low <= above)
+    sampler, options = _solver(kind, settings, beyond)
+    parameterisation = PARAMETERISATIONS[settings["prediction_type"]]
+    if settings.get("timestep_type") == "continuous" and parameterisation is V:
+        schedule = ContinuousSchedule(low or table.sigma_min, high or table.sigma_max, table.num_timesteps)
+        row = row and partial(_on_table, table, row)
     return Sampling(
-        _parameterisation(config, source),
+        parameterisation,
         schedule,
-        _sampler(kind, config, source),
-        grid if end in (True, "zero") else partial(_ending_above_zero, grid),
-        prior_scale=not (kind.sigma_start and spacing.kind != "leading"),
+        sampler,
+        OwnGrid(row, shape, high, low, above),
+        prior_scale=not (kind.sigma_start and kind_of_spacing != "leading"),
+        options=options,
     )
 
 
-def _sampler(kind: SchedulerClass, config: Mapping[str, Any], source: str) -> str:
-    by_order = {2: kind.sampler, **kind.by_order}
-    order = config.get("solver_order", 2)
-    if order not in tuple(by_order):
-        raise CheckpointError(
-            f"{source}: solver_order={order!r} is not supported, only {' or '.join(map(str, sorted(by_order)))}"
+def _table(settings: Settings) -> DiscreteSchedule:
+    zero = bool(settings.get("rescale_betas_zero_snr"))
+    if settings["trained_betas"] is not None:
+        betas = torch.tensor(settings["trained_betas"], dtype=torch.float64)
+        return DiscreteSchedule.of_betas(betas, zero_terminal_snr=zero)
+    numbers = (settings[key] for key in ("beta_schedule", "beta_start", "beta_end", "num_train_timesteps"))
+    return DiscreteSchedule.from_betas(*numbers, zero_terminal_snr=zero)
+
+
+def _on_table(
+    table: DiscreteSchedule, row: Callable[[Schedule, int], Tensor], schedule: Schedule, steps: int
+) -> Tensor:
+    """The levels of a table for a schedule with labels of its own."""
+    return row(table, steps)
+
+
+def _spaced(schedule: Schedule, steps: int, *, spacing: Spacing) -> Tensor:
+    return schedule.level(spacing.places(steps, schedule.num_timesteps))
+
+
+def _lcm(schedule: Schedule, steps: int, *, trained: int) -> Tensor:
+    return lcm(schedule, steps, trained=trained)[:-1]
+
+
+def _of_flow(kind: SchedulerClass, settings: Settings) -> Sampling:
+    dynamic = settings.get("use_dynamic_shifting")
+    total = settings["num_train_timesteps"]
+    schedule = FlowSchedule(1.0 if dynamic else settings["shift"], total)
+    row = partial(_flow_row, twice=not dynamic, terminal=settings.get("shift_terminal"))
+    sampler, options = _solver(kind, settings, beyond=False)
+    return Sampling(
+        FLOW,
+        schedule,
+        "lcm" if settings.get("stochastic_sampling") else sampler,
+        OwnGrid(row, _shape(settings)),
+        options=options,
+        shift=partial(_shift, settings) if dynamic else None,
+    )
+
+
+def _flow_row(schedule: Schedule, steps: int, *, twice: bool, terminal: float | None) -> Tensor:
+    """Even between the ends of the table, then shifted; the low end of a table that is shifted itself is so twice."""
+    assert isinstance(schedule, FlowSchedule)
+    low = schedule.sigma_min if twice else 1 / schedule.num_timesteps
+    return _down_to(schedule.shifted(even(1.0, low, steps)), terminal)
+
+
+def _down_to(levels: Tensor, terminal: float | None) -> Tensor:
+    """Stretched so that the last level is ``terminal``."""
+    return 1 - (1 - levels) * (1 - terminal) / (1 - levels[-1]) if terminal else levels
+
+
+def _shift(settings: Settings, tokens: int) -> float:
+    """That of a picture of so many tokens; ``max_shift`` is what the pipeline of SD 3 takes."""
+    low, high = settings.get("base_image_seq_len", 256), settings.get("max_image_seq_len", 4096)
+    least, most = settings.get("base_shift", 0.5), settings.get("max_shift", 1.16)
+    mu = float(least + (tokens - low) * (most - least) / (high - low))
+    return math.exp(mu) if settings["time_shift_type"] == "exponential" else mu
+
+
+def _flow_by_solver(kind: SchedulerClass, settings: Settings) -> Sampling:
+    """A flow model by one of the solvers that were made for tables of betas."""
+    if settings["prediction_type"] != "flow_prediction":
+        raise ValueError("use_flow_sigmas goes with prediction_type='flow_prediction' alone")
+    if _shape(settings) is not None or settings.get("final_sigmas_type", kind.end) != "zero":
+        raise ValueError("use_flow_sigmas goes with neither Karras, exponential or beta levels nor an end above 0")
+    if settings["time_shift_type"] != "exponential":
+        raise ValueError("time_shift_type='linear' is not supported with use_flow_sigmas, only 'exponential'")
+    total, dynamic = settings["num_train_timesteps"], settings["use_dynamic_shifting"]
+    row = partial(_solver_row, from_1=kind.sampler is _unipc, terminal=settings.get("shift_terminal"))
+    sampler, options = _solver(kind, settings, beyond=False)
+    return Sampling(
+        FLOW,
+        FlowSchedule(settings["flow_shift"], total),
+        sampler,
+        OwnGrid(row),
+        options=options,
+        shift=partial(_shift, settings) if dynamic else None,
+    )
+
+
+def _solver_row(schedule: Schedule, steps: int, *, from_1: bool, terminal: float | None) -> Tensor:
+    """Even levels but the last, then shifted: from 1 to 1 / T (UniPC), or from 1 - 1 / T to 0."""
+    # UniPC takes 1 - 1e-6 for 1.
+    assert isinstance(schedule, FlowSchedule)
+    low = 1 / schedule.num_timesteps
+    high, low = (1.0, low) if from_1 else (1.0 - low, 0.0)
+    levels = _down_to(schedule.shifted(even(high, low, steps + 1)[:-1]), terminal)
+    return levels.clamp(max=1 - 1e-6)
+
+
+def _of_edm(kind: SchedulerClass, settings: Settings) -> Sampling:
+    if settings["prediction_type"] not in ("epsilon", "v_prediction"):
+        raise ValueError(
+            f"prediction_type={settings['prediction_type']!r} is not supported, only epsilon or v_prediction"
         )
-    if kind.sampler == "dpmpp_2m" and config.get("algorithm_type") == "sde-dpmsolver++":
-        return "dpmpp_2m_sde"
-    return by_order[order]
-
-
-def _ending_above_zero(grid: Grid, schedule: Schedule, steps: int) -> Tensor:
-    """The grid with the schedule's lowest level in place of 0. A grid that reaches it ends there, a step earlier: the
-    step that other programs take from that level to itself changes nothing."""
-    sigmas = grid(schedule, steps)
-    if float(sigmas[-2]) <= schedule.sigma_min * (1 + 1e-5):
-        return sigmas[:-1]
-    sigmas[-1] = schedule.sigma_min
-    return sigmas
-
-
-def _parameterisation(config: Mapping[str, Any], source: str) -> Parameterisation:
-    known = {row.name: PARAMETERISATIONS[row.name] for row in (EPSILON, V, CLEAN)}
-    name = config.get("prediction_type", "epsilon")
-    if name not in known:
-        raise CheckpointError(f"{source}: prediction_type={name!r} is not supported, only {', '.join(known)}")
-    return known[name]
+    data = settings["sigma_data"]
+    parameterisation: Parameterisation = edm(data)
+    if settings["prediction_type"] == "v_prediction":
+        parameterisation = V if data == 1 else edm(data, -1.0)
+    schedule = ContinuousSchedule(settings["sigma_min"], settings["sigma_max"], settings["num_train_timesteps"])
+    shape = partial(karras_between, rho=settings["rho"])
+    above = None if settings["final_sigmas_type"] == "zero" else schedule.sigma_min
+    sampler, options = _solver(kind, settings, beyond=above is not None)
+    grid = OwnGrid(None, shape if settings["sigma_schedule"] == "karras" else exponential_between, above=above)
+    return Sampling(parameterisation, schedule, sampler, grid, options=options)

@@ -10,12 +10,13 @@ from .descent import Descent
 from .guidance import classifier_free, renoised
 from .noise import BrownianNoise, ImageNoise, NoiseSource
 from .path import PATHS, STRAIGHT, VARIANCE_EXPLODING, VARIANCE_PRESERVING, Path
-from .samplers import SAMPLERS, Sampler, Step
-from .scalings import CLEAN, EPSILON, FLOW, PARAMETERISATIONS, Parameterisation, Scaling, V
-from .schedules import GRIDS, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
+from .samplers import SAMPLERS, Orders, Sampler, Step
+from .scalings import CLEAN, EDM, EPSILON, FLOW, PARAMETERISATIONS, Parameterisation, Scaling, V, edm
+from .schedules import GRIDS, ContinuousSchedule, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
 
 __all__ = [
     "CLEAN",
+    "EDM",
     "EPSILON",
     "FLOW",
     "GRIDS",
@@ -27,6 +28,7 @@ __all__ = [
     "VARIANCE_PRESERVING",
     "BrownianNoise",
     "Conditioning",
+    "ContinuousSchedule",
     "Denoise",
     "Denoiser",
     "Descent",
@@ -36,6 +38,7 @@ __all__ = [
     "ImageNoise",
     "Network",
     "NoiseSource",
+    "Orders",
     "Parameterisation",
     "Path",
     "Sampler",
@@ -46,5 +49,6 @@ __all__ = [
     "V",
     "batch",
     "classifier_free",
+    "edm",
     "renoised",
 ]

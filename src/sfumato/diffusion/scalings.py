@@ -79,5 +79,21 @@ CLEAN = Parameterisation(
     lambda sigma: Scaling(skip=torch.zeros_like(sigma), out=torch.ones_like(sigma), input=_unit(sigma)),
 )
 
-PARAMETERISATIONS: dict[str, Parameterisation] = {row.name: row for row in (EPSILON, V, FLOW, CLEAN)}
-"""By the name which a diffusers scheduler config has as its ``prediction_type``; "flow" is ours."""
+
+def edm(data: float = 0.5, sign: float = 1.0) -> Parameterisation:
+    """The preconditioning of Karras et al. 2022 (table 1), for data of the deviation ``data``.
+
+    With the sign -1 it is v-prediction, and of unit data exactly `V`.
+    """
+
+    def scaling(sigma: Tensor) -> Scaling:
+        total = sigma**2 + data**2
+        return Scaling(skip=data**2 / total, out=sign * sigma * data * total.rsqrt(), input=total.rsqrt())
+
+    return Parameterisation("edm", VARIANCE_EXPLODING, scaling)
+
+
+EDM = edm()
+
+PARAMETERISATIONS: dict[str, Parameterisation] = {row.name: row for row in (EPSILON, V, FLOW, CLEAN, EDM)}
+"""By the name which a diffusers scheduler config has as its ``prediction_type``; "flow" and "edm" are ours."""

@@ -7,7 +7,7 @@ sampler.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, Protocol
 
@@ -16,12 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .spacing import Spacing as Spacing
-from .spacing import at_most, beta_quantiles
+from .spacing import at_most, beta_between, beta_quantiles, even, exponential_between, karras_between
 
 BetaKind = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
-
-MOST_STEPS = 10_000
-"""On grids which are computed, and not read from a table; float32 still tells such levels apart."""
 
 
 class Schedule(Protocol):
@@ -63,6 +60,8 @@ class DiscreteSchedule:
 
     sigmas: Float[Tensor, " t"] = field(repr=False)
     log_interpolation: bool = False
+    zero_terminal_snr: bool = False
+    """The last level stands for pure noise."""
 
     def __post_init__(self) -> None:
         if self.sigmas.ndim != 1 or len(self.sigmas) < 2:
@@ -94,12 +93,30 @@ class DiscreteSchedule:
                 infinite; or at half of the last but one, where other betas have that lower already.
             log_interpolation: see the class.
         """
-        signal = (1 - _betas(kind, beta_start, beta_end, num_timesteps)).cumprod(0)  # abar, in float64
+        betas = _betas(kind, beta_start, beta_end, num_timesteps)
+        return cls.of_betas(betas, zero_terminal_snr=zero_terminal_snr, log_interpolation=log_interpolation)
+
+    @classmethod
+    def of_betas(
+        cls, betas: Float[Tensor, " t"], *, zero_terminal_snr: bool = False, log_interpolation: bool = False
+    ) -> "DiscreteSchedule":
+        """The table of these betas, the first that of the cleanest level; see `from_betas`."""
+        if betas.ndim != 1 or not bool(((betas > 0) & (betas < 1)).all()):
+            raise ValueError("betas are a list of numbers between 0 and 1")
+        signal = (1 - betas.double()).cumprod(0)  # abar
         if zero_terminal_snr:
             root = signal.sqrt()
             signal = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
             signal[-1] = min(2.0**-24, float(signal[-2]) / 2)
-        return cls(((1 - signal) / signal).sqrt().float(), log_interpolation)
+        return cls(((1 - signal) / signal).sqrt().float(), log_interpolation, zero_terminal_snr)
+
+    def ending_at(self, signal: float) -> "DiscreteSchedule":
+        """With this abar in place of pure noise, where the table ends so; or half of the last but one."""
+        if not self.zero_terminal_snr:
+            return self
+        signal = min(signal, 0.5 / (1 + float(self.sigmas[-2]) ** 2))
+        last = self.sigmas.new_tensor([((1 - signal) / signal) ** 0.5])
+        return replace(self, sigmas=torch.cat([self.sigmas[:-1], last]))
 
     @property
     def num_timesteps(self) -> int:
@@ -191,6 +208,35 @@ class FlowSchedule:
         return self.shifted((index + 1) / self.num_timesteps)
 
 
+@dataclass(frozen=True)
+class ContinuousSchedule:
+    """All levels between two ends, labelled ``log(sigma) / 4``: EDM models (Karras et al. 2022, arXiv:2206.00364).
+
+    There is no table; `level` is even in log sigma, in ``num_timesteps`` places, as in ComfyUI.
+    """
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    num_timesteps: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ValueError(f"the levels of a schedule go up from above 0, not from {self.sigma_min} {self.sigma_max}")
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """The level of a label. Any shape."""
+        return (4 * t).exp()
+
+    def label(self, sigma: Tensor) -> Tensor:
+        """The label of a level: the inverse of `sigma`. Any shape."""
+        return sigma.log() / 4
+
+    def level(self, index: Tensor) -> Tensor:
+        """Even in log sigma."""
+        share = index / (self.num_timesteps - 1)
+        return (math.log(self.sigma_min) + share * math.log(self.sigma_max / self.sigma_min)).exp()
+
+
 # ------------------------------------------------------------------------------------------------- grids
 
 
@@ -202,7 +248,7 @@ def spaced(
     schedule: Schedule, steps: int, *, final: float = 0.0, spacing: Spacing = NATIVE
 ) -> Float[Tensor, " steps+1"]:
     """Levels at places of the table. The default is k-diffusion's ``get_sigmas``."""
-    return _closed(schedule.level(spacing.places(steps, schedule.num_timesteps)), final)
+    return closed(schedule.level(spacing.places(steps, schedule.num_timesteps)), final)
 
 
 def karras(
@@ -214,7 +260,7 @@ def karras(
     UniPC do not.
     """
     high, low = _ends(schedule, steps, spacing)
-    return _closed(_even(high ** (1 / rho), low ** (1 / rho), steps) ** rho, final)
+    return closed(karras_between(high, low, steps, rho), final)
 
 
 def exponential(
@@ -232,8 +278,7 @@ def polyexponential(
     A rho of 1, which is the default there as well, is `exponential`; above, more levels are low.
     """
     high, low = _ends(schedule, steps, spacing)
-    ramp = _even(1.0, 0.0, steps) ** rho
-    return _closed((math.log(low) + ramp * math.log(high / low)).exp(), final)
+    return closed(exponential_between(high, low, steps, rho), final)
 
 
 def beta(
@@ -246,38 +291,47 @@ def beta(
     """
     at_most(schedule.num_timesteps, steps)
     shares = 1 - torch.arange(steps, dtype=torch.float64) / steps
-    return _closed(schedule.level(beta_quantiles(shares, alpha, beta) * (schedule.num_timesteps - 1)), final)
+    return closed(schedule.level(beta_quantiles(shares, alpha, beta) * (schedule.num_timesteps - 1)), final)
 
 
 def beta_in_sigma(
     schedule: Schedule, steps: int, *, final: float = 0.0, alpha: float = 0.6, beta: float = 0.6
 ) -> Float[Tensor, " steps+1"]:
     """Quantiles of a beta distribution between the ends of the table, in sigma: AUTOMATIC1111's and diffusers'."""
-    low, high = schedule.sigma_min, schedule.sigma_max
-    return _closed(low + beta_quantiles(_even(1.0, 0.0, steps), alpha, beta) * (high - low), final)
+    return closed(beta_between(schedule.sigma_max, schedule.sigma_min, steps, alpha, beta), final)
 
 
 def kl_optimal(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
     """Even in the arc tangent of sigma, between the ends of the table (Sabour et al. 2024, arXiv:2404.14507)."""
-    return _closed(_even(math.atan(schedule.sigma_max), math.atan(schedule.sigma_min), steps).tan(), final)
+    return closed(even(math.atan(schedule.sigma_max), math.atan(schedule.sigma_min), steps).tan(), final)
 
 
-ALIGNED = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029)
-"""The levels that Sabour et al. 2024 found for Stable Diffusion 1.5."""
+ALIGNED: dict[str, tuple[float, ...]] = {
+    "sd1": (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029),
+    "sdxl": (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029),
+    "svd": (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002),
+}
+"""The levels that Sabour et al. 2024 found for Stable Diffusion 1.5, XL and Stable Video Diffusion."""
 
 
-def align_your_steps(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
-    """Levels optimised for Stable Diffusion 1.5, interpolated in log sigma (Sabour et al. 2024, arXiv:2404.14507).
+def align_your_steps(
+    schedule: Schedule, steps: int, *, final: float = 0.0, model: str = "sd1"
+) -> Float[Tensor, " steps+1"]:
+    """Levels optimised for a model, interpolated in log sigma (Sabour et al. 2024, arXiv:2404.14507).
+
+    Args:
+        model: of `ALIGNED`. A schedule that goes up to the levels of ``svd`` takes those.
 
     Raises:
         ValueError: the schedule is a `FlowSchedule`.
     """
     if isinstance(schedule, FlowSchedule):
         raise ValueError("the aligned grid is for Stable Diffusion's levels, not for flow schedules; use 'trailing'")
-    places = _even(0.0, len(ALIGNED) - 1.0, steps)
-    table = torch.tensor(ALIGNED, dtype=torch.float64).log()
-    low = places.floor().long().clamp(max=len(ALIGNED) - 2)
-    return _closed(table[low].lerp(table[low + 1], places - low).exp(), final)
+    aligned = ALIGNED["svd" if isinstance(schedule, ContinuousSchedule) and schedule.sigma_max >= 700 else model]
+    places = even(0.0, len(aligned) - 1.0, steps)
+    table = torch.tensor(aligned, dtype=torch.float64).log()
+    low = places.floor().long().clamp(max=len(aligned) - 2)
+    return closed(table[low].lerp(table[low + 1], places - low).exp(), final)
 
 
 def ddim_uniform(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " n"]:
@@ -289,7 +343,7 @@ def ddim_uniform(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float
     total = schedule.num_timesteps
     at_most(total, steps)
     places = torch.arange(1, total, total // steps, dtype=torch.float64) if steps > 1 else torch.tensor([total - 1.0])
-    return _closed(schedule.level(places.flip(0)), final)
+    return closed(schedule.level(places.flip(0)), final)
 
 
 def simple(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
@@ -297,18 +351,19 @@ def simple(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tenso
     total = schedule.num_timesteps
     at_most(total, steps)
     skipped = torch.arange(steps, dtype=torch.float64) * (total / steps)
-    return _closed(schedule.level(total - 1 - skipped.floor()), final)
+    return closed(schedule.level(total - 1 - skipped.floor()), final)
 
 
 def lcm(schedule: Schedule, steps: int, *, final: float = 0.0, trained: int = 50) -> Float[Tensor, " steps+1"]:
     """Levels at which a latent consistency model was distilled (Luo et al. 2023, arXiv:2310.04378).
 
-    There are ``trained`` of them, the trailing places of the table. Every (trained / steps)-th is taken, from
-    the noisy end, as by diffusers' LCMScheduler.
+    There are ``trained`` of them, every (T // trained)-th place of the table. Every (trained / steps)-th is taken,
+    from the noisy end, as by diffusers' LCMScheduler.
     """
+    at_most(schedule.num_timesteps, trained)
     at_most(trained, steps)
-    places = Spacing("trailing").places(trained, schedule.num_timesteps)
-    return _closed(schedule.level(places[torch.arange(steps) * trained // steps]), final)
+    places = torch.arange(trained, 0, -1, dtype=torch.float64) * (schedule.num_timesteps // trained) - 1
+    return closed(schedule.level(places[torch.arange(steps) * trained // steps]), final)
 
 
 def shifted(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tensor, " steps+1"]:
@@ -321,7 +376,7 @@ def shifted(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[Tens
     """
     if not isinstance(schedule, FlowSchedule):
         raise ValueError(f"the shifted grid is for flow schedules, not {type(schedule).__name__}; use 'trailing'")
-    return _closed(schedule.shifted(_even(schedule.sigma_max, schedule.sigma_min, steps)), final)
+    return closed(schedule.shifted(even(schedule.sigma_max, schedule.sigma_min, steps)), final)
 
 
 def _ends(schedule: Schedule, steps: int, spacing: Spacing | None) -> tuple[float, float]:
@@ -331,12 +386,7 @@ def _ends(schedule: Schedule, steps: int, spacing: Spacing | None) -> tuple[floa
     return float(levels[0]), float(levels[-1])
 
 
-def _even(high: float, low: float, steps: int) -> Tensor:
-    at_most(MOST_STEPS, steps)
-    return torch.linspace(high, low, steps, dtype=torch.float64)
-
-
-def _closed(levels: Tensor, final: float) -> Tensor:
+def closed(levels: Tensor, final: float) -> Tensor:
     """Append the final level, and refuse what does not descend: a step of no length would divide by 0."""
     sigmas = torch.cat([levels.float(), torch.tensor([final], dtype=torch.float32)])
     if not bool((sigmas.diff() < 0).all()):

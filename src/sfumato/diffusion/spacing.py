@@ -51,6 +51,31 @@ class Spacing:
         raise ValueError(f"unknown spacing {self.kind!r}; use 'linspace', 'leading' or 'trailing'")
 
 
+MOST_STEPS = 10_000
+"""On grids which are computed, and not read from a table; float32 still tells such levels apart."""
+
+
+def even(high: float, low: float, steps: int) -> Float[Tensor, " steps"]:
+    """Numbers at even distances, float64."""
+    at_most(MOST_STEPS, steps)
+    return torch.linspace(high, low, steps, dtype=torch.float64)
+
+
+def karras_between(high: float, low: float, steps: int, rho: float = 7.0) -> Float[Tensor, " steps"]:
+    """Even in ``sigma^(1/rho)`` (Karras et al. 2022, arXiv:2206.00364, eq. 5)."""
+    return even(high ** (1 / rho), low ** (1 / rho), steps) ** rho
+
+
+def exponential_between(high: float, low: float, steps: int, rho: float = 1.0) -> Float[Tensor, " steps"]:
+    """A power of an even ramp, in log sigma."""
+    return (math.log(low) + even(1.0, 0.0, steps) ** rho * math.log(high / low)).exp()
+
+
+def beta_between(high: float, low: float, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Float[Tensor, " steps"]:
+    """Even quantiles of a beta distribution (Lee et al. 2024, arXiv:2407.12173)."""
+    return low + beta_quantiles(even(1.0, 0.0, steps), alpha, beta) * (high - low)
+
+
 def at_most(most: int, steps: int) -> None:
     if not 1 <= steps <= most:
         raise ValueError(f"{steps} steps cannot be taken here; ask for 1 to {most}")

@@ -17,5 +17,5 @@ def img2img(applied: Applied, request: Img2Img, load: float = 0.0) -> Iterator[P
     takes_latents_alone(model, "img2img")
     exact, picture = open_picture(model, request)
     clean = model.encode_pixels(to_tensor(picture.padded))
-    session = prepare(applied, exact, load=load, strength=exact.strength)
+    session = prepare(applied, exact, picture.padded.size, load=load, strength=exact.strength)
     yield from paint(session, Canvas(picture.padded.size, clean, finish=picture.cropped))

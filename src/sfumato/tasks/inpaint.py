@@ -44,12 +44,13 @@ def inpaint(applied: Applied, request: Inpaint, load: float = 0.0) -> Iterator[P
         session = prepare(
             applied,
             exact,
+            picture.padded.size,
             load=load,
             strength=exact.strength,
             channels=torch.cat([where, model.encode_pixels(hidden)], dim=1),
         )
     else:
-        session = prepare(applied, exact, load=load, strength=exact.strength)
+        session = prepare(applied, exact, picture.padded.size, load=load, strength=exact.strength)
         constrain = partial(keep_outside, clean=clean, mask=where)
     finish = partial(pasted, picture, mask, exact.blur)
     yield from paint(session, Canvas(picture.padded.size, begin, constrain, finish))

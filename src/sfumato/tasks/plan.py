@@ -16,7 +16,6 @@ from sfumato.diffusion.noise import BrownianNoise, ImageNoise
 from sfumato.diffusion.path import Path
 from sfumato.diffusion.samplers import SAMPLERS, Sampler
 from sfumato.diffusion.schedules import (
-    GRIDS,
     DiscreteSchedule,
     Schedule,
     Spacing,
@@ -38,6 +37,8 @@ SHORT_OF_LAST = ("dpm_2", "dpm_2_a", "dpmpp_3m_sde")
 TO_LOWEST = ("dpm_fast", "dpm_adaptive")
 """It ends these at the lowest level, not at 0."""
 BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
+ZERO_SNR = 4.8973451890853435e-08
+"""What it has for a terminal signal-to-noise ratio of zero: abar of the last timestep."""
 
 
 @dataclass(frozen=True)
@@ -131,22 +132,25 @@ def plan(sampling: Sampling, request: Painting) -> Plan:
     try:
         if request.numerics == "a1111":
             return _a1111(own, sampling, request)
-        return replace(own, sigmas=sampling.sigmas(request.steps, request.schedule))
+        sigmas = sampling.sigmas(request.steps, request.schedule)
+        return replace(own, sampler=sampling.solver(sampler), sigmas=sigmas)
     except ValueError as error:
         raise RequestError(str(error)) from error
 
 
 def _a1111(own: Plan, sampling: Sampling, request: Painting) -> Plan:
     if not isinstance(sampling.schedule, DiscreteSchedule):
-        raise RequestError("numerics a1111 are for epsilon and v models, and this is a flow model; use diffusers")
+        raise RequestError(
+            "numerics a1111 are for models with a table of timesteps, not for flow models nor EDM; use diffusers"
+        )
     sampler, eta = own.sampler, own.eta
-    schedule = DiscreteSchedule(sampling.schedule.sigmas, log_interpolation=True)
+    schedule = replace(sampling.schedule.ending_at(ZERO_SNR), log_interpolation=True)
     if eta is None and sampler.eta is not None and sampler.name != "ddim":
         eta = 0.3 if sampler.distilled else 1.0
     timed = sampler.name in TIMED
     return replace(
         own,
-        sigmas=_levels(schedule, request, sampler),
+        sigmas=_levels(replace(sampling, schedule=schedule), schedule, request, sampler),
         schedule=schedule,
         eta=eta,
         start=own.path.prior if timed else lambda noise, sigma: noise * sigma.to(noise),
@@ -156,7 +160,7 @@ def _a1111(own: Plan, sampling: Sampling, request: Painting) -> Plan:
     )
 
 
-def _levels(schedule: DiscreteSchedule, request: Painting, sampler: Sampler) -> Tensor:
+def _levels(sampling: Sampling, schedule: DiscreteSchedule, request: Painting, sampler: Sampler) -> Tensor:
     steps, name = request.steps, request.schedule or automatic(request.sampler) or "normal"
     assert steps is not None
     if sampler.name in TO_LOWEST:
@@ -174,5 +178,5 @@ def _levels(schedule: DiscreteSchedule, request: Painting, sampler: Sampler) -> 
     elif name == "beta":
         sigmas = beta_in_sigma(schedule, steps)
     else:
-        sigmas = GRIDS[name](schedule, steps)
+        sigmas = sampling.sigmas(steps, name)
     return torch.cat([sigmas[:-2], sigmas[-1:]]) if short else sigmas

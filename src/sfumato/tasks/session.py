@@ -1,7 +1,7 @@
 """What painting needs, made of a model and an exact request: the plan, the guided denoiser, what is written down.
 
 resolve(model, request)                     what is left open is filled in
-prepare(model, request, size, applied)      -> Session
+prepare(applied, request, size)             -> Session
     plan(...).part(strength)                    before prompts, whose schedules count its steps
     encode_prompts(model, request, plan)        -> Prompts: conditions over the steps
     guided_denoiser(model, plan, prompts)       -> D(x, sigma) of the request
@@ -133,6 +133,7 @@ def takes_latents_alone(model: Model, task: str) -> None:
 def prepare(
     applied: Applied,
     request: Painting,
+    size: tuple[int, int],
     *,
     load: float = 0.0,
     strength: float = 1.0,
@@ -143,6 +144,7 @@ def prepare(
 
     Args:
         applied: the model, with the adapters that the request asks for.
+        size: width and height in pixels.
         load: seconds that loading took.
         strength: 0 to 1, the share of the descent that is run.
         channels: (1, c, h, w), what the network takes beside the latents.
@@ -155,7 +157,7 @@ def prepare(
     clock = Clock(model.device, load)
     if request.freeu or request.pag:
         model = model.sharing(next(iter(model.components)))  # which these change for the time of a call
-    how = plan(model.sampling, request).part(strength)
+    how = plan(model.sampling_of(*size), request).part(strength)
     prompts = encode_prompts(model, request, how, applied.words)
     if channels is not None:
         prompts = replace(

@@ -15,4 +15,5 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
     exact = resolve(applied.model, request)
     assert exact.width is not None
     assert exact.height is not None
-    yield from paint(prepare(applied, exact, load=load), Canvas((exact.width, exact.height)))
+    size = exact.width, exact.height
+    yield from paint(prepare(applied, exact, size, load=load), Canvas(size))

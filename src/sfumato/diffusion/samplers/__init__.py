@@ -17,7 +17,7 @@ A new sampler is a function, in the file of its family, and a row of `table`:
 `ancestral`    one D a step, and any share of fresh noise: Euler, Euler a, DDIM, DDPM, LCM, TCD
 `runge_kutta`  two evaluations a step: Heun, DPM2, DPM2 a, Restart
 `multistep`    the noise of the steps before, carried on: LMS, PLMS, DEIS
-`dpmpp`        D of the steps before, or of half way, carried on: DPM++ 2M, 3M, 2S a, SDE, UniPC
+`dpmpp`        D of the steps before, or of half way, carried on: DPM++ 2M, 3M, 2S, 2S a, SDE, UniPC
 `dpm_solver`   on levels of its own: DPM fast, DPM adaptive
 =============  =========================================================================================
 
@@ -34,14 +34,16 @@ from ..descent import Descent
 from ..step import Step
 from .ancestral import ddim, ddpm, euler, euler_a, lcm, tcd
 from .dpm_solver import dpm_adaptive, dpm_fast
-from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
+from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
 from .multistep import deis, deis_2m, lms, plms
+from .orders import Orders
 from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 from .table import SAMPLERS, Sampler, SamplerFunction
 
 __all__ = [
     "SAMPLERS",
     "Descent",
+    "Orders",
     "Sampler",
     "SamplerFunction",
     "Step",
@@ -55,6 +57,7 @@ __all__ = [
     "dpm_fast",
     "dpmpp_2m",
     "dpmpp_2m_sde",
+    "dpmpp_2s",
     "dpmpp_2s_a",
     "dpmpp_3m_sde",
     "dpmpp_sde",

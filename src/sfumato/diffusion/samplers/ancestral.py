@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..descent import Descent
-from ..schedules import Schedule
+from ..schedules import ContinuousSchedule, Schedule
 from ..step import Level, Step, level
 
 
@@ -47,12 +47,12 @@ def tcd(way: Descent, *, eta: float = 0.3, schedule: Schedule | None = None) -> 
     """Trajectory consistency sampling (Zheng et al. 2024, algorithm 4): to before the next time, and noise back.
 
     The step goes to ``1 - eta`` of the next time (the paper's gamma is eta), and noise is added up to it.
-    Time is the label of ``schedule``, cut to a whole one; sigma itself, if there is none. For networks which
-    were distilled for it; eta 0 is DDIM, and 1 nearly `lcm`.
+    Time is the label of ``schedule``, cut to a whole one; sigma itself, if there is no schedule of whole labels.
+    For networks which were distilled for it; eta 0 is DDIM, and 1 nearly `lcm`.
     """
 
     def earlier(then: Level) -> Level:
-        if schedule is None:
+        if schedule is None or isinstance(schedule, ContinuousSchedule):
             return level(way.path, (1 - eta) * then.tensor)
         label = ((1 - eta) * schedule.label(then.tensor) + 1e-3).floor()  # 998.9999 is 999
         return level(way.path, schedule.sigma(label).to(then.tensor))

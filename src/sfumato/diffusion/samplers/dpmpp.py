@@ -4,27 +4,53 @@ Each finds a better D, and puts it into the one step of `step`, with as much fre
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import Literal
 
 from torch import Tensor
 
 from ..descent import Descent
-from ..step import Step, Stride
+from ..step import Level, Step, Stride
 from .averages import averaging, mean, moments
+from .orders import Orders
 
 # ---------------------------------------------------------------------------------------------- multistep
 
+Points = list[tuple[float, Tensor]]
+"""Log SNR and what was found there, D or the noise e, the newest first."""
+On = Literal["clean", "noise"]
+Curve = Literal["midpoint", "exact"]
 
-def dpmpp_2m_sde(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
-    """SDE-DPM-Solver++(2M) (Lu et al. 2022), the midpoint form: `dpmpp_2m` with noise; eta 0 is that."""
+
+def dpm_multistep(
+    way: Descent,
+    *,
+    orders: Orders,
+    on: On = "clean",
+    curve: Curve = "midpoint",
+    eta: float = 0.0,
+) -> Iterator[Step]:
+    """DPM-Solver++ (``on`` D) and DPM-Solver (on the noise e, without an eta), multistep, of order 1 to 3.
+
+    Args:
+        orders: of the steps.
+        on: what is carried on as a polynomial in log SNR.
+        curve: with two points, the value in the middle of the step, or the exact mean (``heun`` in diffusers).
+        eta: the share of fresh noise; 1 is SDE-DPM-Solver++.
+    """
     x = way.x
-    before: tuple[Tensor, float] | None = None
+    found: Points = []
     for stride in way.strides():
-        clean = way.clean(x, stride.now)
+        now = stride.now
+        clean = better = way.clean(x, now)
+        if math.isfinite(now.log_snr):
+            found = [(now.log_snr, _value(on, now, x, clean)), *found[: orders.most - 1]]
+        if math.isfinite(stride.gain):
+            growth = (1 + eta) * stride.gain if on == "clean" else -stride.gain
+            better = _as_clean(on, now, x, _carried(found[: orders.of(stride)], stride.gain, growth, curve))
         kept = _kept(eta, stride.gain)
-        x = stride.remix(x, _midway(clean, stride.gain, before), kept, stride.fresh(way.noise, kept))
-        before = clean, stride.gain
+        x = stride.remix(x, better, kept, stride.fresh(way.noise, kept))
         yield stride.done(x, clean)
 
 
@@ -32,78 +58,124 @@ def _kept(eta: float, gain: float) -> float:
     return math.exp(-eta * gain) if eta else 1.0
 
 
-def dpmpp_2m(way: Descent) -> Iterator[Step]:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): D of this step and the last, carried on to mid-step."""
-    return dpmpp_2m_sde(way, eta=0.0)
+def _value(on: On, now: Level, x: Tensor, clean: Tensor) -> Tensor:
+    return clean if on == "clean" else now.noise(x, clean)
 
 
-def _midway(clean: Tensor, gain: float, before: tuple[Tensor, float] | None) -> Tensor:
-    """D in the middle of a step, on the line in log SNR through the last two; ``before`` is the last D and h.
+def _as_clean(on: On, now: Level, x: Tensor, value: Tensor) -> Tensor:
+    """D itself, or the D that with this mean of e mixes to the same x."""
+    return value if on == "clean" else (x - now.sigma * value) / now.alpha
 
-    Where there is no line it is D itself: at the start, after a start in pure noise, and for the step to 0.
+
+def _carried(points: Points, gain: float, growth: float, curve: Curve) -> Tensor:
+    """The mean over a step, weighted by ``e^(growth u)``, of what was found before it, carried on.
+
+    With the parabola ``D + d1 u + d2 u^2`` of the last three, u the share of the step, the published solver takes half
+    of d2, as if it were a second derivative. So do we; it costs the third order.
     """
-    if before is None or math.isinf(before[1]) or math.isinf(gain):
-        return clean
-    clean_before, gain_before = before
-    return clean + gain / (2 * gain_before) * (clean - clean_before)
+    (place, value), *earlier = points
+    if not earlier:
+        return value
+    places = [place, *(at for at, _ in earlier)]
+    r0 = (places[0] - places[1]) / gain
+    if len(earlier) == 1 and curve == "midpoint":
+        return value + 0.5 / r0 * (value - earlier[0][1])
+    _, mean_u, mean_uu = moments(growth, 3)
+    slope = (value - earlier[0][1]) / r0
+    if len(earlier) == 1:
+        return value + mean_u * slope
+    r1 = (places[1] - places[2]) / gain
+    bend = (slope - (earlier[0][1] - earlier[1][1]) / r1) / (r0 + r1)
+    return value + mean_u * (slope + r0 * bend) + mean_uu / 2 * bend
+
+
+TWO, THREE = Orders(2, lowered=False), Orders(3, lowered=False)
+TWO_AND_ONE = Orders(2)
+
+
+def dpmpp_2m_sde(way: Descent, *, eta: float = 1.0, orders: Orders = TWO, curve: Curve = "midpoint") -> Iterator[Step]:
+    """SDE-DPM-Solver++(2M) (Lu et al. 2022), the midpoint form: `dpmpp_2m` with noise; eta 0 is that."""
+    return dpm_multistep(way, orders=orders, curve=curve, eta=eta)
+
+
+def dpmpp_2m(way: Descent, *, orders: Orders = TWO, on: On = "clean", curve: Curve = "midpoint") -> Iterator[Step]:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): D of this step and the last, carried on to mid-step."""
+    return dpm_multistep(way, orders=orders, on=on, curve=curve)
 
 
 def dpmpp_3m_sde(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
-    """DPM-Solver++(3M) with noise (k-diffusion's ``dpmpp_3m_sde``; diffusers' ``solver_order=3``).
+    """DPM-Solver++(3M) with noise (k-diffusion's ``dpmpp_3m_sde``)."""
+    return dpm_multistep(way, orders=THREE, curve="exact", eta=eta)
 
-    With D on the parabola ``D + d1 u + d2 u^2`` of the last three, u the share of the step, the published
-    solver takes half of d2, as if it were a second derivative. So do we; it costs the third order.
+
+def unipc(
+    way: Descent,
+    *,
+    orders: Orders = TWO,
+    on: On = "clean",
+    growing: bool = True,
+    uncorrected: Collection[int] = (),
+) -> Iterator[Step]:
+    """UniPC (Zhao et al. 2023), of order 2 with B(h) = e^h - 1 as a default (``bh2`` in diffusers).
+
+    Once D is known at the end of a step, the step is done again with that D as one more point: the corrector, which
+    costs no evaluation. A step yields the prediction, not yet corrected.
+
+    Args:
+        orders: of the predictor's steps; the corrector's are by one higher.
+        on: what is a polynomial in log SNR, D or the noise e.
+        growing: B(h) is e^h - 1; False: h (``bh1``). It matters to order 2 of the predictor and 1 of the corrector.
+        uncorrected: places of the steps that are not done again.
     """
     x = way.x
-    earlier: list[tuple[Tensor, float]] = []  # D and h of the steps before, the newest first
+    found: Points = []
+    last: tuple[Stride, Tensor, Points] | None = None  # the last step, x at its start, and its points
     for stride in way.strides():
-        clean = way.clean(x, stride.now)
-        better = clean
-        if earlier and math.isfinite(stride.gain):
-            _, mean_u, mean_uu = moments((1 + eta) * stride.gain, 3)
-            last, r0 = earlier[0][0], earlier[0][1] / stride.gain
-            slope = (clean - last) / r0
-            if len(earlier) == 1:
-                better = clean + mean_u * slope
-            else:
-                r1 = earlier[1][1] / stride.gain
-                bend = (slope - (last - earlier[1][0]) / r1) / (r0 + r1)
-                better = clean + mean_u * (slope + r0 * bend) + mean_uu / 2 * bend
-        kept = _kept(eta, stride.gain)
-        x = stride.remix(x, better, kept, stride.fresh(way.noise, kept))
-        earlier = [(clean, stride.gain), *earlier[:1]] if math.isfinite(stride.gain) else []
+        now = stride.now
+        clean = better = way.clean(x, now)
+        value = _value(on, now, x, clean)
+        if last is not None and last[0].index not in uncorrected:
+            before, x_before, points = last
+            corrected = _throughout(points, value, before.gain, on, growing=growing)
+            x = before.remix(x_before, _as_clean(on, before.now, x_before, corrected))
+        found = [(now.log_snr, value), *(point for point in found[: orders.most - 1] if math.isfinite(point[0]))]
+        points = found[: orders.of(stride)]
+        last = stride, x, points
+        if math.isfinite(stride.gain):
+            better = _as_clean(on, now, x, _predicted(points, stride.gain, on, growing=growing))
+        x = stride.remix(x, better)
         yield stride.done(x, clean)
 
 
-def unipc(way: Descent) -> Iterator[Step]:
-    """UniPC-2 with B(h) = e^h - 1 (Zhao et al. 2023; ``bh2`` in diffusers).
+def _predicted(points: Points, gain: float, on: On, *, growing: bool) -> Tensor:
+    """The mean over a step, on the polynomial in log SNR through what was found before it."""
+    growth = gain if on == "clean" else -gain
+    places, values = _shares(points, gain)
+    if len(places) == 2:
+        return values[0] + _half(growth, growing=growing) / places[1] * (values[1] - values[0])
+    return mean(averaging(places, growth), values)
 
-    The predictor is `dpmpp_2m`. Once D is known at the end of a step, the step is done again with that D as a
-    third point: the corrector, which costs no evaluation. A step yields the prediction, not yet corrected.
+
+def _throughout(points: Points, ahead: Tensor, gain: float, on: On, *, growing: bool) -> Tensor:
+    """The mean over a step, on the polynomial in log SNR through what was found before it and at its end.
+
+    With two points it is the middle of both.
     """
-    x = way.x
-    earlier: tuple[Tensor, float] | None = None  # D and h of the step before the last
-    last: tuple[Stride, Tensor, Tensor] | None = None  # the last step, x at its start, and D there
-    for stride in way.strides():
-        clean = way.clean(x, stride.now)
-        if last is not None:
-            before, x_before, clean_before = last
-            x = before.remix(x_before, _throughout(clean_before, clean, before.gain, earlier))
-            earlier = clean_before, before.gain
-        last = stride, x, clean
-        x = stride.remix(x, _midway(clean, stride.gain, earlier))
-        yield stride.done(x, clean)
+    growth = gain if on == "clean" else -gain
+    if len(points) == 1 or math.isinf(gain):
+        return points[0][1] + _half(growth, growing=growing) * (ahead - points[0][1])
+    places, values = _shares(points, gain)
+    return mean(averaging([places[0], 1.0, *places[1:]], growth), [values[0], ahead, *values[1:]])
 
 
-def _throughout(clean: Tensor, ahead: Tensor, gain: float, before: tuple[Tensor, float] | None) -> Tensor:
-    """The mean of D over a step, on the parabola in log SNR through D before it, at its start and at its end.
+def _half(growth: float, *, growing: bool) -> float:
+    """Half of B(h) by e^h - 1."""
+    return 0.5 if growing or math.isinf(growth) else -growth / math.expm1(-growth) / 2
 
-    Without a third point it is the plain mean.
-    """
-    if before is None or math.isinf(before[1]) or math.isinf(gain):
-        return (clean + ahead) / 2
-    clean_before, gain_before = before
-    return mean(averaging([0.0, 1.0, -gain_before / gain], gain), [clean, ahead, clean_before])
+
+def _shares(points: Points, gain: float) -> tuple[list[float], list[Tensor]]:
+    """The points' places as shares of the step, from 0 down, and their values."""
+    return [(at - points[0][0]) / gain for at, _ in points], [value for _, value in points]
 
 
 # --------------------------------------------------------------------------------------------- single step
@@ -158,3 +230,68 @@ def _both_halves(first: Tensor | None, second: Tensor | None, kept: float) -> Te
     if first is None or second is None:
         return None
     return (kept * first + second) / math.sqrt(1 + kept**2)
+
+
+def dpmpp_2s(
+    way: Descent,
+    *,
+    orders: Orders = TWO_AND_ONE,
+    on: On = "clean",
+    curve: Curve = "midpoint",
+    eta: float = 0.0,
+) -> Iterator[Step]:
+    """DPM-Solver++(2S) on the grid's own levels (diffusers' ``DPMSolverSinglestepScheduler``).
+
+    Steps of orders 1, 2 (and 3) take turns: each starts anew where that of order 1 began, with the D of all levels from
+    there on. So there is one evaluation for each step of the grid, and half (a third) as many steps of full order.
+
+    Args:
+        orders: how many steps are a turn, and with ``lowered`` the last step is one of its own.
+        on: what is carried on, D or the noise e.
+        curve: the value in the middle, or the exact mean (``heun`` in diffusers).
+        eta: 1 tops up the noise of each turn anew, from where it began.
+    """
+    x = way.x
+    turn: list[tuple[Level, Tensor, Tensor]] = []  # level, x and D or e there, the oldest first
+    plan = way.strides()
+    for stride, order in zip(plan, turns(len(plan), orders), strict=True):
+        now = stride.now
+        clean = better = way.clean(x, now)
+        if order == 1 or math.isinf(turn[0][0].log_snr):
+            turn = []
+        turn = [*turn, (now, x, _value(on, now, x, clean))][-order:]
+        start, x_start, _ = turn[0]
+        whole = replace(stride, now=start)
+        if math.isfinite(whole.gain):
+            growth = (1 + eta) * whole.gain if on == "clean" else -whole.gain
+            shares = [(at.log_snr - start.log_snr) / whole.gain for at, _, _ in turn]
+            found = _turned(shares, [value for _, _, value in turn], growth, curve)
+            better = _as_clean(on, start, x_start, found)
+        kept = _kept(eta, whole.gain)
+        x = whole.remix(x_start, better, kept, whole.fresh(way.noise, kept))
+        yield stride.done(x, clean)
+
+
+def turns(steps: int, orders: Orders) -> list[int]:
+    """The order of each step; the last turn is cut short where it has to be, and with `Orders.lowered`."""
+    turn = list(range(1, orders.most + 1))
+    whole, rest = divmod(steps, orders.most)
+    if rest or not orders.lowered:
+        return turn * whole + turn[:rest]
+    return turn * (whole - 1) + [*turn[:-1], 1]
+
+
+def _turned(shares: list[float], values: list[Tensor], growth: float, curve: Curve) -> Tensor:
+    """The mean over a turn of what was found at its shares, the first of which is 0."""
+    first, *others = values
+    if not others:
+        return first
+    slopes = [(value - first) / share for value, share in zip(others, shares[1:], strict=True)]
+    _, mean_u, mean_uu = moments(growth, 3)
+    if len(slopes) == 1:
+        return first + (0.5 if curve == "midpoint" else mean_u) * slopes[0]
+    if curve == "midpoint":
+        return first + mean_u * slopes[1]
+    _, r1, r0 = shares
+    slope = (r0 * slopes[0] - r1 * slopes[1]) / (r0 - r1)
+    return first + mean_u * slope + mean_uu / 2 * (2 * (slopes[1] - slopes[0]) / (r0 - r1))

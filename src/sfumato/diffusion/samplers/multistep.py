@@ -11,6 +11,7 @@ from torch import Tensor
 from ..descent import Descent
 from ..step import Level, Step
 from .averages import averaging, mean
+from .orders import Orders
 
 
 def lms(way: Descent) -> Iterator[Step]:
@@ -55,7 +56,10 @@ def plms(way: Descent) -> Iterator[Step]:
         yield stride.done(x, clean)
 
 
-def deis(way: Descent, *, order: int = 3) -> Iterator[Step]:
+DEIS_3, DEIS_2 = Orders(3), Orders(2)
+
+
+def deis(way: Descent, *, orders: Orders = DEIS_3) -> Iterator[Step]:
     """DEIS (Zhang and Chen 2023, arXiv:2204.13902; ``logrho`` in diffusers), on as many points as its order.
 
     The noise e of the last three is a parabola in log SNR, and the step is exact for that. A start in pure
@@ -68,10 +72,9 @@ def deis(way: Descent, *, order: int = 3) -> Iterator[Step]:
         now = stride.now
         clean = better = way.clean(x, now)
         if math.isfinite(now.log_snr):
-            found = [(now, now.noise(x, clean)), *found[: order - 1]]
+            found = [(now, now.noise(x, clean)), *found[: orders.most - 1]]
         if math.isfinite(stride.gain):
-            left = stride.total - stride.index
-            levels, noises = zip(*(found[:left] if stride.total < FEW else found), strict=True)
+            levels, noises = zip(*found[: orders.of(stride)], strict=True)
             places = [(at.log_snr - now.log_snr) / stride.gain for at in levels]
             # The D which, with this mean of e, mixes to the same x.
             better = (x - now.sigma * mean(averaging(places, -stride.gain), noises)) / now.alpha
@@ -79,10 +82,6 @@ def deis(way: Descent, *, order: int = 3) -> Iterator[Step]:
         yield stride.done(x, clean)
 
 
-FEW = 15
-"""Below so many steps, the last ones of `deis` are of lower order; diffusers' bound."""
-
-
-def deis_2m(way: Descent) -> Iterator[Step]:
+def deis_2m(way: Descent, *, orders: Orders = DEIS_2) -> Iterator[Step]:
     """DEIS of order 2: diffusers' default."""
-    return deis(way, order=2)
+    return deis(way, orders=orders)

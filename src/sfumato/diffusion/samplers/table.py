@@ -1,7 +1,8 @@
 """The samplers which people can choose, as data."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from ..schedules import Schedule
 from ..step import Step
 from .ancestral import ddim, ddpm, euler, euler_a, lcm, tcd
 from .dpm_solver import dpm_adaptive, dpm_fast
-from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
+from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
 from .multistep import deis, deis_2m, lms, plms
 from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 
@@ -54,6 +55,10 @@ class Sampler:
     distilled: bool = False
     timed: bool = False
 
+    def bound(self, **options: Any) -> "Sampler":
+        """The same sampler with keywords of its function set, as a model's own scheduler may have it."""
+        return replace(self, function=partial(self.function, **options)) if options else self
+
     def __call__(
         self,
         denoise: Denoise,
@@ -84,6 +89,7 @@ SAMPLERS: tuple[Sampler, ...] = (
     Sampler("dpm_2_a", "DPM2 a", dpm_2_a, order=2, evaluations=2, stochastic=True, eta=1.0),
     Sampler("lms", "LMS", lms, order=2),
     Sampler("dpmpp_2s_a", "DPM++ 2S a", dpmpp_2s_a, order=2, evaluations=2, stochastic=True, eta=1.0),
+    Sampler("dpmpp_2s", "DPM++ 2S", dpmpp_2s, order=2),
     Sampler("dpmpp_2m", "DPM++ 2M", dpmpp_2m, order=2),
     Sampler("dpmpp_sde", "DPM++ SDE", dpmpp_sde, order=2, evaluations=2, stochastic=True, eta=1.0),
     Sampler("dpmpp_2m_sde", "DPM++ 2M SDE", dpmpp_2m_sde, order=2, stochastic=True, eta=1.0),
