@@ -419,3 +419,63 @@ def test_bench(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ran[0][ran[0].index("--steps") :][:2] == ["--steps", "4"]
     assert main(["bench", "txt2img"]) == 0
     assert "cold start to file" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------------- remarks about prompts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remark"),
+    [
+        (["a car, #ff0000 rocket"], "'#ff0000 rocket' is a comment and not painted"),
+        (["a {red|blue} fox"], "'{red|blue}' is painted as it stands; with --template"),
+        (["a __colour__ fox"], "'__colour__' is painted as it stands"),
+        (["a fox", "--negative", "{red|blue}"], "'{red|blue}' is painted as it stands"),
+        (
+            [" AND ".join("abcdefgh")],
+            "8 parts joined by AND: each step evaluates 9 conditions where a plain prompt has 2",
+        ),
+        (["a", "--negative", "b", "--guidance", "1"], "the negative prompt does nothing at guidance 1"),
+        (["a", "--negative", "b"], "the negative prompt does nothing at guidance 1"),
+    ],
+)
+def test_what_works_otherwise_than_it_looks_is_said(arguments: list[str], remark: str, capsys: Capture) -> None:
+    assert main(["txt2img", *arguments]) == 0
+    assert capsys.readouterr().err.count(remark) == 1
+    assert main(["txt2img", *arguments, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a fox {sleeping}, <lora_a__b__c>, snake__case__x"],
+        ["a # b", "--prompt-syntax", "comfy"],
+        ["{a|b}", "--template"],
+        ["a AND b", "--negative", "c", "--guidance", "1"],
+        ["a", "--negative", "b", "--guidance", "3"],
+        ["a", "--negative", "b", "--guidance", "1", "--guidance-method", "cfgpp"],
+    ],
+)
+def test_what_works_as_it_looks_needs_no_remark(arguments: list[str], capsys: Capture) -> None:
+    assert main(["txt2img", *arguments]) == 0
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["#ff0000 rocket"], "all of the prompt is a comment"),
+        (["-red rocket", "--steps", "1"], "a prompt that begins with a dash goes last, behind --"),
+        (["--", "-red rocket", "--steps", "1"], "behind -- stands the prompt alone, and options before it"),
+        (["a", "--negativ=a b"], "see sfumato --help"),
+    ],
+)
+def test_what_cannot_be_painted_has_a_remedy(arguments: list[str], remedy: str, capsys: Capture) -> None:
+    assert main(["txt2img", *arguments]) == 2
+    assert remedy in one_line(capsys)
+
+
+def test_a_prompt_may_begin_with_a_dash(capsys: Capture) -> None:
+    assert main(["txt2img", "--steps", "1", "--json", "--", "-red rocket"]) == 0
+    assert json.loads(capsys.readouterr().out)["request"]["prompt"] == "-red rocket"

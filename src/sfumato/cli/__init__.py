@@ -7,6 +7,7 @@ What a command needs is imported when it runs, so that help and bad input are an
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -63,9 +64,18 @@ def _dispatch(arguments: Sequence[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except usage_error as error:
-        complain(f"{error.format_message().rstrip('.')}; see sfumato --help")  # type: ignore[attr-defined]
+        complain(f"{error.format_message().rstrip('.')}; {_remedy(arguments)}")  # type: ignore[attr-defined]
         return BAD_INPUT
     return 0
+
+
+def _remedy(arguments: Sequence[str]) -> str:
+    """What to do about arguments that cannot be parsed."""
+    if "--" in arguments:
+        return "behind -- stands the prompt alone, and options before it"
+    if any(re.match(r"-(?!-[\w-]+=).*\s", argument) for argument in arguments):
+        return "a prompt that begins with a dash goes last, behind --"
+    return "see sfumato --help"
 
 
 def _refusal(error: OSError) -> str:

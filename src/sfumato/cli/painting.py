@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, get_args
 
 from sfumato.choices import Format, Precision
-from sfumato.cli import interrupts
+from sfumato.cli import interrupts, remarks
 from sfumato.cli.tasks import read_fields
 from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
@@ -59,8 +59,7 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
     mode = OutputMode(given["preview"], given["as_json"], given["quiet"])
     prompts = PromptOptions(given["template"], given["wildcards"], tuple(given["style"] or ()), given["styles"])
     request = prompts.put_into(build(kind, given))
-    if not request.prompt.strip():
-        raise RequestError('the prompt is empty; say what to paint (in Python, prompt="" paints without a prompt)')
+    remarks.require_words(request)
     require_model(request.model)
     requests = prompts.drawn(request)
     destination = Destination.parse(given["output"], format=_format(given["format"]), quality=given["quality"])
@@ -72,6 +71,8 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
         if len(set(paths)) < len(paths):
             raise RequestError(f"pictures of a template would overwrite each other at {paths[0]}; put {{seed}} into -o")
     machine = Machine.read(given)
+    if not mode.quiet:
+        remarks.before(request, template=prompts.template)
     start = time.perf_counter()
     files: list[Path] = []
 
@@ -92,6 +93,7 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
         if mode.preview:
             _show(results)
         _summarise(results, time.perf_counter() - start)
+        remarks.after(request, results[0].request)
         _advise(requests[0])
     if mode.as_json:
         rest = iter(files)

@@ -78,11 +78,16 @@ def parse(text: str, syntax: Syntax = "a1111", *, negative: bool = False) -> Pro
         case "novelai":
             return Prompt(syntax, (Part(emphasis.novelai(text)),), emphasis=mode)
         case "a1111":
-            text = _COMMENT.sub("", text)
+            text = uncommented(text)
             if negative:
                 return Prompt(syntax, (Part(read_script(text)),), emphasis=mode)
             networks = tuple(_network(found[1], found[2]) for found in _NETWORK.finditer(text))
             return Prompt(syntax, _parts(_NETWORK.sub("", text)), networks, mode)
+
+
+def uncommented(text: str) -> str:
+    """The text without A1111's comments, which go from # to the end of a line."""
+    return _COMMENT.sub("", text)
 
 
 def _parts(text: str) -> tuple[Part, ...]:
