@@ -64,9 +64,9 @@ def test_every_form_is_the_same_word(
     monkeypatch.setenv("SFUMATO_EMBEDDINGS", str(tmp_path))
     met = studio.txt2img("a fox, ugly", **OPTIONS)
     assert named[0].tobytes() == met[0].tobytes() != plain
-    assert [*met.embedding_hashes] == ["ugly"]
+    assert [*met.provenance.embedding_hashes] == ["ugly"]
     assert describe(met.request, met.provenance).fields["TI hashes"].startswith("ugly: ")
-    assert studio.txt2img("a fox, uglyish", **OPTIONS).embedding_hashes == {}
+    assert studio.txt2img("a fox, uglyish", **OPTIONS).provenance.embedding_hashes == {}
     assert is_as_kept(studio.load(), before)
 
 
@@ -76,8 +76,8 @@ def test_comfyui_calls_it_by_a_prefix(studio: Studio, tmp_path: Path, monkeypatc
     monkeypatch.setenv("SFUMATO_EMBEDDINGS", str(tmp_path))
     by_prefix = studio.txt2img("a fox, (embedding:x/Ugly.pt:1.0)", prompt_syntax="comfy", **OPTIONS)
     assert by_prefix[0].tobytes() == by_word[0].tobytes()
-    assert [*by_prefix.embedding_hashes] == ["ugly"]
-    assert studio.txt2img("a fox, ugly", prompt_syntax="comfy", **OPTIONS).embedding_hashes == {}
+    assert [*by_prefix.provenance.embedding_hashes] == ["ugly"]
+    assert studio.txt2img("a fox, ugly", prompt_syntax="comfy", **OPTIONS).provenance.embedding_hashes == {}
 
 
 def test_the_vectors_stand_where_the_word_stood(studio: Studio, tiny: Path, tmp_path: Path) -> None:

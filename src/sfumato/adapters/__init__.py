@@ -7,7 +7,7 @@
     weight_change(kind, parts, ...)    kinds.py        the mathematics of each kind   -> what is added to a weight
     turn_rows(weight, cayley(q))       rotations.py    that of orthogonal ones        -> the weight, turned
     fit(adapter, base)                 apply.py        pieces onto a model's tensors  -> Fitting, with what is wrong
-    changed(base, weighted)                apply.py        W + sum of weight * change     -> the tensors that change
+    changed(base, weighted)            apply.py        W + sum of weight * change     -> the tensors that change
     read_embedding(path)               embeddings.py   vectors of a word              -> Embedding
     open_small(path)                   pictures.py     ... which may be in a PNG      -> TensorFile
     apply(model, requested)            applied.py      onto a loaded model            -> Applied, which shares tensors
