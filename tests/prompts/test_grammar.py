@@ -147,6 +147,8 @@ def test_a_lone_prompt_has_no_weight_and_a_negative_one_no_parts() -> None:
         ("<lora:x:te=0.3>", Network("lora", "x", 0.3, 0.3)),
         ("<lyco:a b_1:-1:2:8>", Network("lora", "a b_1", -1.0, 2.0, 8)),
         ("<lora:x:dyn=4>", Network("lora", "x", 1.0, 1.0, 4)),
+        ("<lora:style/food/X:1>", Network("lora", "style/food/X")),
+        ("<lora:style\\food\\X.safetensors:0.5>", Network("lora", "style\\food\\X.safetensors", 0.5, 0.5)),
         ("<hypernet:y:0.5>", Network("hypernet", "y", 0.5, 0.5)),
     ],
 )

@@ -54,6 +54,30 @@ def test_ids_are_the_plain_texts_and_weights_follow_the_pieces(
     assert part.padded(chunks, 3) is chunks
 
 
+def test_parts_of_an_and_keep_their_weights(part: T5Part) -> None:
+    [wording] = timeline(parse('("a (b)0.5", "c").and(1, 3)', "compel"), 1)[0].readings[0].wordings
+    chunks = part.pack(wording)
+    assert torch.equal(chunks.ids, part.tokenizer(["a b c"]))
+    assert chunks.weights[0, :7].tolist() == [1, 1, 0.5, 0.5, 1, 1, 1]
+    assert chunks.scales[0, :7].tolist() == [1, 1, 1, 1, 3, 3, 1]
+    assert chunks.segments[0, :8].tolist() == [0, 0, 0, 0, 0, 0, -1, -1]
+
+
+def test_embeddings_are_none_of_t5s(part: T5Part) -> None:
+    [wording] = timeline(parse("a embedding:fox, b", "comfy"), 1)[0].readings[0].wordings
+    assert torch.equal(part.pack(wording).ids, part.tokenizer(["a , b"]))
+
+
+@torch.no_grad()
+def test_no_token_sees_a_masked_one(part: T5Part) -> None:
+    ids, others = part.tokenizer(["a b c"]), part.tokenizer(["a f c"])
+    mask = ids == others
+    assert int((~mask).sum()) == 1
+    seen, unseen = part.run(ids, 1, mask).tokens, part.run(others, 1, mask).tokens
+    torch.testing.assert_close(seen[mask], unseen[mask])
+    assert not torch.allclose(part.run(ids).tokens[mask], part.run(others).tokens[mask])
+
+
 @torch.no_grad()
 def test_run(part: T5Part) -> None:
     tokens, pooled = part.run(part.tokenizer(["a fox", "b"]), clip_skip=5)

@@ -42,8 +42,8 @@ class Chunks:
     """Of the token's piece; of begin, end and padding 1."""
     segments: Int[Tensor, "k n"]
     """The place of the token's segment in the wording; of begin, end and padding -1."""
-    scales: Float[Tensor, "k 1"]
-    """The weight of the segment, which counts for the whole window."""
+    scales: Float[Tensor, "k 1"] | Float[Tensor, "k n"]
+    """The weight of the segment, which counts for the whole window; in T5's, where it has none, for its words."""
 
     def __len__(self) -> int:
         return len(self.ids)

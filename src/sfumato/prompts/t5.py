@@ -35,18 +35,19 @@ class T5Part:
 
     def pack(self, wording: Wording, *, embeddings: Mapping[str, Sequence[int]] | None = None) -> Chunks:
         """One row of ids and the weight of each: that of the piece in which its last character stands."""
-        text, weights = "", []
+        text, weights, scales = "", [1.0], [1.0]
         for segment in wording.segments:
             for piece in segment.pieces:
                 said = CALLED.sub("", piece.text) if wording.packing == "words" else piece.text
                 text += said
-                weights += [piece.weight * segment.weight] * len(said)
-            text, weights = text + " ", [*weights, segment.weight]
-        room = self.tokenizer.length - 1
-        of_words = [weights[end - 1] for _, end in self.tokenizer.places(text)[:room]]
-        spare = self.tokenizer.length - len(of_words)
-        row, segments = [*of_words, *[1.0] * spare], [*[0] * len(of_words), *[-1] * spare]
-        return Chunks(self.tokenizer([text]), torch.tensor([row]), torch.tensor([segments]), torch.ones(1, 1))
+                weights += [piece.weight] * len(said)
+            text, weights = text + " ", [*weights, 1.0]
+            scales += [segment.weight] * (len(weights) - len(scales))
+        ends = [end for _, end in self.tokenizer.places(text)[: self.tokenizer.length - 1]]
+        spare = self.tokenizer.length - len(ends)
+        row, scale = ([of[end] for end in ends] + [1.0] * spare for of in (weights, scales))
+        segments = [0] * len(ends) + [-1] * spare
+        return Chunks(self.tokenizer([text]), torch.tensor([row]), torch.tensor([segments]), torch.tensor([scale]))
 
     def padded(self, chunks: Chunks, count: int) -> Chunks:
         """The row itself, however many windows CLIP reads."""
