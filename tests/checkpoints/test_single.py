@@ -275,7 +275,7 @@ def damage(name: str) -> Callable[[State], object]:
         ("shape", r"another shape, first 'model.diffusion_model.out.0.bias': \(3,\) for \(16,\)"),
         ("shape at the root", r"'model.diffusion_model.out.2.weight' has the shape \(\)"),
         ("width", "another shape, first"),
-        ("no autoencoder", "a U-Net without autoencoder or text encoder; give a Stable Diffusion"),
+        ("no autoencoder", "a U-Net without its autoencoder; give an autoencoder with --vae"),
         ("infinity", "1 tensors hold NaN or infinity, first 'unet.conv_out.bias'"),
         ("another family", "a checkpoint of SDXL; give a Stable Diffusion checkpoint"),
         ("tokens", "reads 50 tokens; CLIP has 49408"),

@@ -3,11 +3,8 @@
 from pathlib import Path
 from typing import cast
 
-from sfumato.checkpoints.folder import read_json
-from sfumato.checkpoints.parts import built, skeleton
-from sfumato.checkpoints.rules import check_finite, check_same
+from sfumato.checkpoints.parts import built
 from sfumato.checkpoints.single import read_vae
-from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.checkpoints.tiny import is_tiny, load_tiny
 from sfumato.errors import CheckpointError
 from sfumato.families import Autoencoder, Model
@@ -41,14 +38,7 @@ def load_vae(file: Path, model: Model, *, allow_nonfinite: bool = False) -> Auto
 
 
 def _load_kl(file: Path, model: Model, allow_nonfinite: bool) -> AutoencoderKL:
-    config = file.with_name("config.json")
-    if config.is_file() and any(name.startswith("encoder.down_blocks.") for name in open_tensors(file).shapes):
-        form = AutoencoderKLConfig.from_json(read_json(config), str(config))
-        state = open_tensors(file).read()
-        check_same(skeleton(form, str(config)), state, str(file))
-        check_finite(state, str(file), allow=allow_nonfinite)
-    else:
-        own = getattr(model.autoencoder, "config", None)
-        like = own if isinstance(own, AutoencoderKLConfig) else None
-        form, state = read_vae(file, like, allow_nonfinite=allow_nonfinite)
+    own = getattr(model.autoencoder, "config", None)
+    like = own if isinstance(own, AutoencoderKLConfig) else None
+    form, state = read_vae(file, like, allow_nonfinite=allow_nonfinite)
     return cast("AutoencoderKL", built(form, state, str(file), dtype=model.dtype, device=model.device))

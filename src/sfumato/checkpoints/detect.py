@@ -15,13 +15,17 @@ caller says; a tensor named `v_pred`; our metadata; `modelspec.prediction_type`;
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from torch import Tensor
+
 from sfumato.checkpoints.rules import Rule, Shapes
 from sfumato.checkpoints.save import T5
+from sfumato.checkpoints.scheduler import CLASSES
 from sfumato.checkpoints.shapes import (
     ShapesByName,
     linear_vae,
@@ -46,6 +50,7 @@ from sfumato.models.tokenizer import END
 from sfumato.models.unet import UNetConfig
 from sfumato.published import DDIM, EULER, KL
 
+TRANSFORMER = "a transformer of SD3 without its autoencoder or text encoders"
 Kind = Literal["checkpoint", "vae", "lora", "embedding", "controlnet", "unknown"]
 Prediction = Literal["epsilon", "v"]
 
@@ -55,16 +60,86 @@ T5_TOKENIZER = "sfumato.t5_tokenizer"
 """Key of T5's `tokenizer.json`, which nothing else in a file tells."""
 
 OTHERS: tuple[tuple[str, Kind, str], ...] = (
-    ("conditioner.embedders.", "checkpoint", "SDXL"),
-    ("joint_blocks.0.", "unknown", "a transformer of SD3 without its autoencoder or text encoders"),
-    ("model.diffusion_model.joint_blocks.", "unknown", "a transformer of SD3 without its autoencoder or text encoders"),
-    ("double_blocks.0.", "checkpoint", "FLUX"),
-    ("model.diffusion_model.double_blocks.", "checkpoint", "FLUX"),
-    ("model.diffusion_model.", "unknown", "a U-Net without autoencoder or text encoder"),
-    ("down_blocks.0.resnets.", "unknown", "a U-Net out of a diffusers folder"),
-    ("text_model.encoder.layers.", "unknown", "a text encoder out of a folder"),
+    (r"(noise_augmentor|embedder\.model)\.", "checkpoint", "Stable unCLIP"),
+    (r".*(motion_modules|temporal_transformer)\.", "unknown", "a motion module of AnimateDiff"),
+    (r"(image_proj(_model)?|ip_adapter)\.", "unknown", "an IP-Adapter"),
+    (r"(320|640|768|1024|1280)\.\d\.linear", "unknown", "a hypernetwork"),
+    (r".*(RDB1|rdb1|RRDB_trunk|residual_group|dense_block)\.?", "unknown", "an upscaler of pictures (ESRGAN or kin)"),
+    (r"(params(_ema)?\.)?(conv_first|body\.0|upsampler?\.0)\.", "unknown", "an upscaler of pictures"),
+    (r"(decoder_unet|embed_image)\.", "unknown", "a consistency decoder"),
+    (r"(conditioner|visual)\.(open_clip\.)?(transformer|visual)\.", "unknown", "an image encoder of CLIP"),
+    (r"(vision_model\.|visual\.transformer\.)", "unknown", "an image encoder of CLIP"),
+    (r"quantize\.embedding\.", "unknown", "a VQ autoencoder, which Stable Diffusion has none of"),
+    (r"conditioner\.embedders\.", "checkpoint", "SDXL"),
+    (r"(model\.diffusion_model\.)?joint_blocks\.", "unknown", TRANSFORMER),
+    (r"(model\.diffusion_model\.)?double_blocks\.", "checkpoint", "FLUX"),
+    (r"(model\.diffusion_model\.)?(adaln_single|blocks\.0\.scale_shift_table)", "checkpoint", "PixArt"),
+    (
+        r"(model\.diffusion_model\.)?(img_in|patch_embedding|cap_embedder|time_caption_embed)\.",
+        "unknown",
+        "a transformer of another family",
+    ),
+    (
+        r".*\.(absmax|quant_map|qweight|qzeros)$",
+        "unknown",
+        "quantised by bitsandbytes or GPTQ",
+    ),
+    (r"model\.diffusion_model\.", "unknown", "a U-Net without autoencoder or text encoder"),
+    (r"down_blocks\.0\.(resnets|attentions)\.", "unknown", "a U-Net out of a diffusers folder"),
+    (r"transformer_blocks\.0\.", "unknown", "a transformer out of a diffusers folder"),
+    (r"(text_model\.)?encoder\.layers\.", "unknown", "a text encoder out of a folder"),
+    (r"transformer\.resblocks\.", "unknown", "a text encoder of OpenCLIP"),
+    (r"encoder\.block\.0\.layer\.", "unknown", "a text encoder (T5)"),
 )
-"""What is known by a beginning of a name, but not loaded."""
+"""What is known by a name, as a regular expression from its beginning, but not loaded. The first that fits counts."""
+EARLY = 9
+"""So many of them are looked for before anything is taken for a part of a checkpoint, which it may resemble."""
+TINY = ("decoder.layers.0.weight", "taesd_decoder.1.weight", "1.weight")
+
+
+@dataclass(frozen=True)
+class EDM:
+    """A form of SDXL that is sampled as in Karras et al. 2022, by the tensor that marks it in a file."""
+
+    mark: str
+    title: str
+    scheduler: Mapping[str, Any]
+    ends: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the scheduler by the tensor that has their value."""
+    statistics: Mapping[str, str] = field(default_factory=dict)
+    """The autoencoder's numbers by channel, by the tensor that has them."""
+    scaling_factor: float | None = None
+
+
+EDMS: tuple[EDM, ...] = (
+    EDM(
+        "edm_vpred.sigma_max",
+        "CosXL",
+        {
+            "_class_name": "EDMEulerScheduler",
+            "prediction_type": "v_prediction",
+            "sigma_data": 1.0,
+            "sigma_schedule": "exponential",
+            "num_train_timesteps": 1000,
+        },
+        ends={"sigma_max": "edm_vpred.sigma_max", "sigma_min": "edm_vpred.sigma_min"},
+    ),
+    EDM(
+        "edm_mean",
+        "Playground v2.5",
+        {
+            "_class_name": "EDMDPMSolverMultistepScheduler",
+            "prediction_type": "epsilon",
+            "sigma_data": 0.5,
+            "sigma_min": 0.002,
+            "sigma_max": 80.0,
+            "sigma_schedule": "karras",
+            "num_train_timesteps": 1000,
+        },
+        statistics={"latents_mean": "edm_mean", "latents_std": "edm_std"},
+        scaling_factor=0.5,
+    ),
+)
 
 LORA = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w1_a", ".lokr_w1", "_lora.down.", ".dora_scale")
 CONTROLNET = ("control_model.", "input_hint_block.", "controlnet_cond_embedding.", "lllite_unet_", "adapter.body.")
@@ -77,6 +152,7 @@ NOT_IN_SHAPES: Mapping[type[ModelConfig], frozenset[str]] = {
     ),
     AutoencoderKLConfig: frozenset(
         {"sample_size", "norm_num_groups", "scaling_factor", "shift_factor", "force_upcast"}
+        | {"latents_mean", "latents_std"}
     ),
     CLIPTextConfig: frozenset(
         {"num_attention_heads", "hidden_act", "layer_norm_eps", "projection_dim"}
@@ -88,7 +164,17 @@ NOT_IN_SHAPES: Mapping[type[ModelConfig], frozenset[str]] = {
     MMDiTConfig: frozenset({"sample_size", "attention_head_dim", "num_attention_heads"}),
     T5Config: frozenset({"relative_attention_max_distance", "layer_norm_epsilon"}),
 }
-REAL = frozenset({"norm_eps", "layer_norm_eps", "layer_norm_epsilon", "scaling_factor", "shift_factor"})
+REAL = frozenset(
+    {
+        "norm_eps",
+        "layer_norm_eps",
+        "layer_norm_epsilon",
+        "scaling_factor",
+        "shift_factor",
+        "latents_mean",
+        "latents_std",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -121,12 +207,18 @@ class Detected:
 
 
 def detect(
-    shapes: Shapes, metadata: Mapping[str, str], source: str, *, prediction: Prediction | None = None
+    shapes: Shapes,
+    metadata: Mapping[str, str],
+    source: str,
+    *,
+    prediction: Prediction | None = None,
+    read: Callable[[], Mapping[str, Tensor]] | None = None,
 ) -> Detected:
     """Tell what a file of these tensors is.
 
     Args:
         prediction: overrides what the file says.
+        read: maps the tensors, of which a few say how the model is sampled.
 
     Raises:
         CheckpointError: a checkpoint or autoencoder whose shapes are of no possible network.
@@ -144,21 +236,30 @@ def detect(
         return Detected("embedding", "", "A1111" if "string_to_param.*" in names else "diffusers")
     if has(UNET + "joint_blocks.") and has(VAE) and all(has(sd3.FILES[part]) for part in sd3.CLIPS):
         return _sd3(ShapesByName(shapes, source), metadata)
+    if (other := _other(names, OTHERS[:EARLY])) is not None:
+        return other
     encoders = _encoders(shapes)
     if has(UNET + "input_blocks.") and has(VAE) and encoders:
-        return _checkpoint(ShapesByName(shapes, source), encoders, metadata, prediction)
+        return _checkpoint(ShapesByName(shapes, source), encoders, metadata, prediction, read)
+    if any(len(shapes.get(name, ())) == 4 for name in TINY):
+        return Detected("vae", "", "tiny")
     if has("encoder.", VAE) and has("decoder.", VAE) and not has(UNET):
         prefix = VAE if has(VAE) else ""
         if has(prefix + "encoder.down_blocks."):
             return Detected("vae", "", "diffusers")
-        read = ShapesByName(shapes, source)
-        config = _with(read_vae(read, prefix), _stated(metadata, source), "vae", source)
-        linear = linear_vae(read, prefix)
+        by_name = ShapesByName(shapes, source)
+        config = _with(read_vae(by_name, prefix), _stated(metadata, source), "vae", source)
+        linear = linear_vae(by_name, prefix)
         return Detected("vae", "", "LDM", vae=config, table=ldm_vae.table(config, prefix, linear=linear))
-    for start, kind, family in OTHERS:
-        if has(start):
+    return _other(names, OTHERS[EARLY:]) or Detected("unknown", "", "")
+
+
+def _other(names: Collection[str], table: Sequence[tuple[str, Kind, str]]) -> Detected | None:
+    """What a row of the table says of a file with these names."""
+    for pattern, kind, family in table:
+        if any(map(re.compile(pattern).match, names)):
             return Detected(kind, family, "")
-    return Detected("unknown", "", "")
+    return None
 
 
 def _encoders(shapes: Shapes) -> Mapping[str, str]:
@@ -170,7 +271,11 @@ def _encoders(shapes: Shapes) -> Mapping[str, str]:
 
 
 def _checkpoint(
-    shapes: ShapesByName, encoders: Mapping[str, str], metadata: Mapping[str, str], prediction: Prediction | None
+    shapes: ShapesByName,
+    encoders: Mapping[str, str],
+    metadata: Mapping[str, str],
+    prediction: Prediction | None,
+    read: Callable[[], Mapping[str, Tensor]] | None,
 ) -> Detected:
     source = shapes.source
     stated = _stated(metadata, source)
@@ -190,6 +295,8 @@ def _checkpoint(
     vae = _with(_like(row, read_vae(shapes, VAE)), stated, "vae", source)
     open_clip = any(config.hidden_act != "quick_gelu" for config in texts.values())
     scheduler = _scheduler(shapes, metadata, stated, row, open_clip=open_clip, prediction=prediction)
+    if (edm := next((each for each in EDMS if each.mark in shapes), None)) is not None and "scheduler" not in stated:
+        scheduler, vae = _edm(edm, vae, {} if read is None else read(), source)
     if row.network is not None:
         unet = replace(unet, sample_size=row.network.sample_size)
     if row.name in ("sd2", "custom") and open_clip and scheduler["prediction_type"] == "v_prediction":
@@ -212,6 +319,30 @@ def _checkpoint(
         )
     layout = Layout({"unet": unet, "vae": vae, **texts}, scheduler, padding, zero_empty, table)
     return Detected("checkpoint", family, "LDM", layout, table=table, warning=warning)
+
+
+def _edm(
+    edm: EDM, vae: AutoencoderKLConfig, tensors: Mapping[str, Tensor], source: str
+) -> tuple[dict[str, Any], AutoencoderKLConfig]:
+    """Scheduler and autoencoder of a form of SDXL that is marked as such."""
+    if edm.scheduler["_class_name"] not in CLASSES:
+        raise CheckpointError(
+            f"{source} is {edm.title}, whose sampling ({edm.scheduler['_class_name']}) is not known here"
+        )
+
+    def numbers(name: str) -> tuple[float, ...]:
+        if name not in tensors:
+            raise CheckpointError(f"{source} is marked as {edm.title} but lacks {name!r}; get a sound copy")
+        return tuple(map(float, tensors[name].flatten().tolist()))
+
+    scheduler = {**edm.scheduler, **{key: numbers(name)[0] for key, name in edm.ends.items()}}
+    stated: dict[str, Any] = {key: numbers(name) for key, name in edm.statistics.items()}
+    if any(len(values) != vae.latent_channels for values in stated.values()):
+        raise CheckpointError(
+            f"{source} is marked as {edm.title} but has not {vae.latent_channels} numbers for latents"
+        )
+    factor = vae.scaling_factor if edm.scaling_factor is None else edm.scaling_factor
+    return scheduler, replace(vae, **stated, scaling_factor=factor)
 
 
 def _sd3(shapes: ShapesByName, metadata: Mapping[str, str]) -> Detected:

@@ -47,7 +47,7 @@ def export(
 
     Args:
         prediction: what the network predicts, where the source does not say or says it wrongly.
-        vae: an autoencoder file to put in place of the model's own.
+        vae: an autoencoder file to put in place of the model's own, or where it has none.
         revise: changes the parts before they are written, as merging adapters does.
 
     Raises:
@@ -64,7 +64,7 @@ def export(
             kind = {"epsilon": "epsilon", "v": "v_prediction"}[prediction]
             parts = replace(parts, scheduler={**parts.scheduler, "prediction_type": kind})
     else:
-        parts = read_file(source, prediction=prediction)
+        parts = read_file(source, prediction=prediction, vae=vae)
     if vae is not None:
         parts = _with_vae(parts, vae)
     if revise is not None:

@@ -57,7 +57,7 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
     found = None
     try:
         file = complete(file)
-        found = detect(file.shapes, file.metadata, str(path), prediction=prediction)
+        found = detect(file.shapes, file.metadata, str(path), prediction=prediction, read=file.read)
         if found.table:
             fit = check_file(file, found)
             matched, ignored, fault = fit.matched, dict(fit.ignored), fit.report

@@ -77,7 +77,8 @@ ATTACKS = re.compile(
     r"(os|posix|nt|subprocess|sys|shutil|socket|runpy|importlib|imp|pkgutil|pickle|_pickle|dill|cloudpickle|marshal|ctypes"
     r"|multiprocessing|webbrowser|pty|asyncio|code|codeop|timeit|pdb|bdb|commands|requests|urllib|http|ftplib|telnetlib"
     r"|io|_io|operator|_operator|torch\.(hub|jit|package|serialization|utils\.cpp_extension))(\..*)? .*"
-    r"|(builtins|__builtin__) (?!(set|frozenset|slice|complex|bytearray|bytes|list|dict|tuple|range|object)$).*",
+    r"|(builtins|__builtin__) (?!(set|frozenset|slice|complex|bytearray|bytes|list|dict|tuple|range|xrange|object"
+    r"|int|long|float|str|unicode|bool)$).*",
     re.DOTALL,
 )
 """Names that no checkpoint has a use for. They could do nothing here; whoever sent the file should be known by them."""

@@ -2,6 +2,7 @@
 text encoders beside it."""
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -20,8 +21,9 @@ from sfumato.checkpoints.detect import (
     beyond_shapes,
     detect,
 )
+from sfumato.checkpoints.folder import AUTOENCODER_RULES, read_json
 from sfumato.checkpoints.parts import Parts, assemble, check, sampling, skeleton
-from sfumato.checkpoints.rules import Fit, Ignore, check_finite, compare, convert
+from sfumato.checkpoints.rules import Fit, Ignore, check_finite, check_same, compare, convert
 from sfumato.checkpoints.save import T5
 from sfumato.checkpoints.tables import sd3
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
@@ -47,6 +49,8 @@ def load_single(
     dtype: torch.dtype,
     device: torch.device,
     prediction: Prediction | None = None,
+    vae: Path | None = None,
+    text_encoders: Sequence[Path] = (),
     allow_nonfinite: bool = False,
 ) -> Model:
     """Load a checkpoint file (`.safetensors`, or `.ckpt` through our own reader).
@@ -56,6 +60,7 @@ def load_single(
 
     Args:
         prediction: what the network predicts; None: as `sfumato.checkpoints.detect` finds.
+        vae, text_encoders: files of parts that the checkpoint lacks, see `companions.complete`.
         allow_nonfinite: name NaN and infinity in weights, and load them.
 
     Raises:
@@ -63,18 +68,27 @@ def load_single(
     """
     with ThreadPoolExecutor(1) as beside:  # both read the whole file, on a core each
         digest = beside.submit(remembered_sha256, path)
-        parts = read_file(path, prediction=prediction, allow_nonfinite=allow_nonfinite)
+        parts = read_file(
+            path, prediction=prediction, vae=vae, text_encoders=text_encoders, allow_nonfinite=allow_nonfinite
+        )
         return assemble(parts, path, dtype=dtype, device=device, digest=digest.result)
 
 
-def read_file(path: Path, *, prediction: Prediction | None = None, allow_nonfinite: bool = False) -> Parts:
+def read_file(
+    path: Path,
+    *,
+    prediction: Prediction | None = None,
+    vae: Path | None = None,
+    text_encoders: Sequence[Path] = (),
+    allow_nonfinite: bool = False,
+) -> Parts:
     """The parts in a checkpoint of one file. Arguments as for `load_single`.
 
     Raises:
         CheckpointError: it is something else, of another family, does not fit or is not finite.
     """
-    file = complete(open_tensors(path))
-    found = detect(file.shapes, file.metadata, str(path), prediction=prediction)
+    file = complete(open_tensors(path), vae=vae, text_encoders=text_encoders)
+    found = detect(file.shapes, file.metadata, str(path), prediction=prediction, read=file.read)
     layout = found.layout
     if layout is None:
         raise CheckpointError(f"{path} is {describe(found)}; give a Stable Diffusion checkpoint")
@@ -127,7 +141,8 @@ def _without_t5(found: Detected, layout: Layout) -> Detected:
 def read_vae(
     path: Path, like: AutoencoderKLConfig | None = None, *, allow_nonfinite: bool = False
 ) -> tuple[AutoencoderKLConfig, dict[str, Tensor]]:
-    """An autoencoder in one file in the layout of latent-diffusion code, below `first_stage_model.` or bare.
+    """An autoencoder in one file: in the layout of latent-diffusion code, below `first_stage_model.` or bare, or in
+    that of diffusers with its `config.json` beside it.
 
     Args:
         like: has the numbers that shapes do not tell (SDXL's latents are scaled otherwise), unless the file's metadata
@@ -139,8 +154,18 @@ def read_vae(
     """
     file = open_tensors(path)
     found = detect(file.shapes, file.metadata, str(path))
+    config = path.with_name("config.json")
+    if (found.kind, found.format) == ("vae", "diffusers") and config.is_file():
+        form = AutoencoderKLConfig.from_json(read_json(config), str(config))
+        state = convert(file.read(), AUTOENCODER_RULES)
+        check_same(skeleton(form, str(config)), state, str(path))
+        check_finite(state, str(path), allow=allow_nonfinite)
+        return form, state
     if found.vae is None:
-        raise CheckpointError(f"{path} is {describe(found)}; give an autoencoder with encoder.down and decoder.up")
+        raise CheckpointError(
+            f"{path} is {describe(found)}; give an autoencoder with encoder.down and decoder.up, or one of diffusers "
+            "with its config.json beside it"
+        )
     if not (verdict := check_file(file, found)):
         raise CheckpointError(f"{path} does not fit: {verdict.report}")
     state = convert(file.read(), found.table)

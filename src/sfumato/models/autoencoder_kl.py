@@ -39,13 +39,15 @@ class AutoencoderKLConfig(ModelConfig):
     use_quant_conv: bool = True
     use_post_quant_conv: bool = True
     mid_block_add_attention: bool = True
+    latents_mean: tuple[float, ...] | None = None
+    """By channel, subtracted from latents of the autoencoder; with `latents_std` in Playground v2.5."""
+    latents_std: tuple[float, ...] | None = None
+    """By channel, what latents are divided by before they are scaled."""
     force_upcast: bool = False
     """Its activations do not fit float16; it computes in float32 instead."""
 
     fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "act_fn": ("silu",),
-        "latents_mean": (None,),
-        "latents_std": (None,),
     }
 
     @property
@@ -181,16 +183,27 @@ class AutoencoderKL(nn.Module):
         mean, logvar = moments.chunk(2, dim=1)
         return mean, torch.exp(0.5 * logvar.clamp(-30.0, 20.0))
 
+    def _statistics(self, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """What is subtracted from latents, and what they are divided by: of each channel, or one number."""
+        config = self.config
+
+        def by_channel(numbers: tuple[float, ...] | None, default: float) -> Tensor | float:
+            return default if numbers is None else like.new_tensor(numbers)[:, None, None]
+
+        return by_channel(config.latents_mean, config.shift_factor or 0.0), by_channel(config.latents_std, 1.0)
+
     def encode(
         self, pixels: Float[Tensor, "b 3 h w"], noise: Float[Tensor, "b c y x"] | None = None
     ) -> Float[Tensor, "b c y x"]:
         """Scaled latents: the posterior's mean, or a sample of it where `noise` (unit normal) is given."""
         mean, std = self.posterior(pixels)
         z = mean if noise is None else mean + std * noise
-        return (z - (self.config.shift_factor or 0.0)) * self.config.scaling_factor
+        shift, deviation = self._statistics(z)
+        return (z - shift) * self.config.scaling_factor / deviation
 
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pixels, nominally in [-1, 1] (not clamped)."""
         latents = latents.to(self.decoder.conv_in.weight.dtype)
-        z = latents / self.config.scaling_factor + (self.config.shift_factor or 0.0)
+        shift, deviation = self._statistics(latents)
+        z = latents * deviation / self.config.scaling_factor + shift
         return self.decoder(z if self.post_quant_conv is None else self.post_quant_conv(z))

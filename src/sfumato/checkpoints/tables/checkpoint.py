@@ -35,7 +35,7 @@ IGNORED = (
         r"|denoiser\.sigmas)$",
         "the noise schedule, a constant",
     ),
-    Ignore(r"(v_pred|ztsnr)$", "a mark that says how the model is sampled"),
+    Ignore(r"(v_pred|ztsnr|edm_vpred\.sigma_(max|min)|edm_mean|edm_std)$", "a mark that says how the model is sampled"),
 )
 
 

@@ -1,0 +1,149 @@
+"""Checkpoints that lack a part, with the files that have it: the same model as the whole."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sfumato.checkpoints.detect import detect
+from sfumato.checkpoints.export import export
+from sfumato.checkpoints.folder import read_folder
+from sfumato.checkpoints.inspect import inspect
+from sfumato.checkpoints.parts import Parts
+from sfumato.checkpoints.single import describe, read_file
+from sfumato.checkpoints.tensors import read_header
+from sfumato.errors import CheckpointError
+
+State = dict[str, Tensor]
+UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+
+
+@pytest.fixture(scope="module")
+def plain(single: Path, tmp_path_factory: pytest.TempPathFactory) -> State:
+    return load_file(single)
+
+
+@pytest.fixture(scope="module")
+def metadata(single: Path) -> dict[str, str]:
+    stated: dict[str, str] = read_header(single)["__metadata__"]
+    return stated
+
+
+def without_prefix(state: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def same(parts: Parts, state: State) -> bool:
+    return parts.state.keys() == state.keys() and all(torch.equal(parts.state[k], v) for k, v in state.items())
+
+
+def flattened(state: State) -> State:
+    """As `LitEma` names the average: the dots of the U-Net's names are gone."""
+    average = {f"model_ema.{name.removeprefix('model.').replace('.', '')}": value for name, value in state.items()}
+    return {**average, "model_ema.decay": torch.ones(()), "model_ema.num_updates": torch.ones((), dtype=torch.int32)}
+
+
+FORMS: dict[str, Callable[[State], State]] = {
+    "no autoencoder": lambda s: {k: v for k, v in s.items() if not k.startswith(VAE)},
+    "no text encoder": lambda s: {k: v for k, v in s.items() if not k.startswith(TEXT)},
+    "a U-Net under its prefix": lambda s: {k: v for k, v in s.items() if k.startswith(UNET)},
+    "a bare U-Net": lambda s: without_prefix(s, UNET),
+    "an average alone": lambda s: (
+        {k: v for k, v in s.items() if not k.startswith(UNET)}
+        | flattened({k: v for k, v in s.items() if k.startswith(UNET)})
+    ),
+}
+
+
+@pytest.mark.parametrize("given", ["given", "found beside it"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_whole_of_its_parts(
+    form: str, given: str, plain: State, metadata: dict[str, str], single: Path, tmp_path: Path
+) -> None:
+    file, vae, text = (tmp_path / f"{name}.safetensors" for name in ("net", "vae", "text"))
+    save_file(FORMS[form](plain), file, metadata=metadata)
+    save_file(without_prefix(plain, VAE), vae)
+    if given == "found beside it":
+        (tmp_path / "text_encoders").mkdir()
+        text = tmp_path / "text_encoders" / "clip_l.safetensors"
+    save_file(without_prefix(plain, TEXT), text)
+    parts = read_file(file, vae=vae, text_encoders=[text] if given == "given" else [])
+    assert same(parts, read_file(single).state)
+
+
+def test_an_autoencoder_out_of_a_folder(folder: Path, plain: State, metadata: dict[str, str], tmp_path: Path) -> None:
+    save_file(FORMS["no autoencoder"](plain), tmp_path / "net.safetensors", metadata=metadata)
+    vae = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    assert same(read_file(tmp_path / "net.safetensors", vae=vae), read_folder(folder).state)
+    whole = export(tmp_path / "net.safetensors", tmp_path / "whole.safetensors", vae=vae)
+    assert same(read_file(whole), read_folder(folder).state)
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("no autoencoder", "is a U-Net without its autoencoder; give an autoencoder with --vae"),
+        ("no text encoder", "is a U-Net without its text encoders, whose tokens are 16 wide; put"),
+        ("a bare U-Net", "is a U-Net without its autoencoder and text encoders"),
+    ],
+)
+def test_what_is_missing_is_said(form: str, message: str, plain: State, tmp_path: Path) -> None:
+    file = tmp_path / "net.safetensors"
+    save_file(FORMS[form](plain), file)
+    with pytest.raises(CheckpointError, match=message):
+        read_file(file)
+    assert re.search(message, inspect(file).verdict)
+
+
+def test_a_text_encoder_of_another_width(plain: State, tmp_path: Path) -> None:
+    save_file(FORMS["no text encoder"](plain), tmp_path / "net.safetensors")
+    text = {name: torch.zeros(49408, 24) if "token_embedding" in name else v for name, v in plain.items()}
+    save_file(without_prefix(text, TEXT), tmp_path / "text.safetensors")
+    with pytest.raises(CheckpointError, match="16 wide; those at hand make 24"):
+        read_file(tmp_path / "net.safetensors", text_encoders=[tmp_path / "text.safetensors"])
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["down_blocks.0.motion_modules.0.temporal_transformer.norm.weight"], "a motion module of AnimateDiff"),
+        (["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"], "an IP-Adapter"),
+        (["768.0.linear.0.weight"], "a hypernetwork"),
+        (["model.1.sub.0.RDB1.conv1.0.weight", "model.0.weight"], "an upscaler of pictures"),
+        (["params_ema.conv_first.weight", "params_ema.body.0.rdb1.conv1.weight"], "an upscaler of pictures"),
+        (["decoder_unet.down_blocks.0.resnets.0.conv1.weight"], "a consistency decoder"),
+        (["vision_model.encoder.layers.0.mlp.fc1.weight"], "an image encoder of CLIP"),
+        (["encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"], r"a text encoder \(T5\)"),
+        (["down_blocks.0.resnets.0.conv1.weight"], "a U-Net out of a diffusers folder"),
+        (["transformer_blocks.0.attn.to_q.weight"], "a transformer out of a diffusers folder"),
+        (["double_blocks.0.img_attn.qkv.weight"], "a checkpoint of FLUX"),
+        (["noise_augmentor.betas", UNET + "input_blocks.0.0.weight"], "a checkpoint of Stable unCLIP"),
+        (["some.layer.weight", "some.layer.weight.absmax"], "quantised by bitsandbytes"),
+        (["what.is.this"], "of no kind that is known here"),
+    ],
+)
+def test_networks_of_other_kinds_are_named(names: list[str], kind: str) -> None:
+    assert re.match(kind, describe(detect(dict.fromkeys(names, (4, 4)), {}, "a file")))
+
+
+def test_a_label_of_no_family_is_refused(single: Path, plain: State, metadata: dict[str, str], tmp_path: Path) -> None:
+    """The layout of Stable unCLIP without what only that has."""
+    label = {
+        f"{UNET}label_emb.0.0.weight": torch.zeros(64, 40),
+        f"{UNET}label_emb.0.0.bias": torch.zeros(64),
+        f"{UNET}label_emb.0.2.weight": torch.zeros(64, 64),
+        f"{UNET}label_emb.0.2.bias": torch.zeros(64),
+    }
+    save_file(plain | label, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(CheckpointError, match=r"takes a label 40 wide.*is it Stable unCLIP"):
+        read_file(tmp_path / "a.safetensors")
+
+
+def test_a_hypernetwork_is_known_by_its_lists(tmp_path: Path) -> None:
+    layer = {"linear.0.weight": torch.ones(2, 2), "linear.0.bias": torch.ones(2)}
+    torch.save({"step": 5, 768: (layer, dict(layer))}, tmp_path / "style.pt")
+    assert inspect(tmp_path / "style.pt").verdict.startswith("a hypernetwork")
