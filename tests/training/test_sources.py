@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 from sfumato.decoding import squared
 from sfumato.errors import TrainingError
 from sfumato.training import prepare as preparing
-from sfumato.training.data import Pictures, own_caption
+from sfumato.training.data import Pictures, captions_of, own_caption
 from sfumato.training.prepare import Intake, check, prepare
 from sfumato.training.shards import write_shards
 from sfumato.training.sources import candidates
@@ -538,12 +538,20 @@ def test_repeats_count_in_an_epoch(source: Path, tmp_path: Path) -> None:
 
 
 def test_own_captions() -> None:
-    rng = random.Random(0)
-    assert own_caption({"caption": ""}, rng) == ""
-    drawn = [own_caption({"captions": ["a", "b"]}, rng) for _ in range(50)]
-    assert set(drawn) == {"a", "b"}
-    with pytest.raises(TrainingError, match="no caption, only front"):
-        own_caption({"front": "red"}, rng)
+    assert own_caption({"caption": "a"}, random.Random(0)) == "a"
+    assert own_caption({"caption": ""}, random.Random(0)) == ""
+    drawn = {own_caption({"captions": ["a", "b"]}, random.Random(k)) for k in range(20)}
+    assert drawn == {"a", "b"}
+
+
+def test_a_picture_without_a_caption_is_found_before_the_first_step(source: Path) -> None:
+    layout(source, {"a.png": None, "b.png": None})
+    kept(source, Intake(size=SIZE, no_caption="empty"))
+    pictures = Pictures.for_training(source.parent / "out")
+    assert captions_of(pictures, None) is own_caption
+    del pictures.attributes[1]["caption"]  # type: ignore[attr-defined]
+    with pytest.raises(TrainingError, match=r"picture 1 of .* has no caption, only source, "):
+        captions_of(pictures, None)
 
 
 def test_nothing_is_left_of_a_stopped_import(source: Path, tmp_path: Path) -> None:

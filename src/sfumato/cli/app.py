@@ -214,18 +214,35 @@ def inspect(
         raise typer.Exit(code)
 
 
+def _config(context: typer.Context, value: Path | None) -> Path | None:
+    if value is None and context.params.get("init") is None:
+        raise typer.BadParameter("CONFIG.toml is missing; --init DATA writes a first one")
+    return value
+
+
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="what to train and how")],
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG.toml", help="what to train and how", callback=_config)
+    ] = None,
     run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="where; an unfinished run goes on")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option("--init", metavar="DATA", is_eager=True, help="write a first CONFIG.toml for prepared pictures"),
+    ] = None,
 ) -> None:
     """Train a model, or go on training it, and print the folder of the result."""
     from sfumato.cli.terminal import narrating
-    from sfumato.training.run import train as train_from
 
     with narrating():
-        folder = train_from(config, run)
-    print(folder)
+        if init is not None:
+            from sfumato.training.first import write_first
+
+            print(write_first(init, config))
+        elif config is not None:
+            from sfumato.training.run import train as train_from
+
+            print(train_from(config, run))
 
 
 @app.command()

@@ -120,7 +120,7 @@ class AutoencoderTask:
         if run.perceptual_weight and run.perceptual is None:
             raise TrainingError("perceptual_weight needs perceptual: the export of a trained classifier")
         self.run = run
-        self.pictures = Pictures(run.data)
+        self.pictures = Pictures.for_training(run.data)
         torch.manual_seed(run.loop.seed)
         self.model = _begin(run)
         self.known = self.model.latent_channels if run.start is None else autoencoder_form(run.start).latent_channels

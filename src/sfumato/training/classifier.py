@@ -135,7 +135,7 @@ class ClassifierTask:
 
     def __init__(self, run: ClassifierRun, folder: Path) -> None:
         self.run = run
-        self.pictures = Pictures(run.data)
+        self.pictures = Pictures.for_training(run.data)
         train = [self.pictures.attributes[i] for i in self.pictures.train.tolist()]
         self.questions = Questions(train, run.ignored)
         heads = self.questions.heads

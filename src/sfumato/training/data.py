@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -49,6 +50,21 @@ class Pictures:
             self.attributes: list[Attributes] = [json.loads(line) for line in lines]
         if len(self.attributes) != len(self.array):
             raise TrainingError(f"{folder}: {len(self.array)} pictures but {len(self.attributes)} attribute lines")
+
+    @classmethod
+    def for_training(cls, folder: Path) -> Self:
+        """The pictures of a folder that has both some to learn from and some to judge by.
+
+        Raises:
+            TrainingError: it has not; also as opening it raises.
+        """
+        pictures = cls(folder)
+        if not len(pictures.train) or "validation" not in {row.get("split") for row in pictures.attributes}:
+            raise TrainingError(
+                f"{folder} holds out no picture (split 'validation'), and training judges itself by such; make it with "
+                "sfumato data prepare of two pictures or more, and --validation above 0"
+            )
+        return pictures
 
     def __len__(self) -> int:
         return len(self.attributes)
@@ -117,21 +133,26 @@ def _advise(array: np.memmap, what: str, row: int | None = None) -> None:
 
 
 def own_caption(attributes: Attributes, rng: random.Random) -> str:
-    """The caption that a picture brings along, drawn when it has several.
+    """The caption that a picture brings along, drawn when it has several; `captions_of` sees to it that it has one."""
+    captions = attributes.get("captions")
+    return str(rng.choice(captions) if captions else attributes["caption"])
+
+
+def captions_of(pictures: Pictures, name: str | None) -> Caption:
+    """The captions that a training TOML names, or without a name the pictures' own.
 
     Raises:
-        TrainingError: it has none.
+        TrainingError: it names none that can be imported, or a picture has none of its own.
     """
-    if captions := attributes.get("captions"):
-        return str(rng.choice(captions))
-    if (caption := attributes.get("caption")) is None:
-        raise TrainingError(f"a picture has no caption, only {', '.join(attributes)}; set captions to module:function")
-    return str(caption)
-
-
-def import_caption(name: str | None) -> Caption:
-    """The captions that a training TOML names, or without a name the pictures' own."""
-    return own_caption if name is None else imported(name)
+    if name is not None:
+        return imported(name)
+    for number, attributes in enumerate(pictures.attributes):
+        if not attributes.get("captions") and attributes.get("caption") is None:
+            raise TrainingError(
+                f"picture {number} of {pictures.folder} has no caption, only {', '.join(attributes) or 'nothing'}; "
+                "give each one, or set captions to module:function"
+            )
+    return own_caption
 
 
 def imported(name: str) -> Any:
@@ -188,7 +209,8 @@ def cached(path: Path, count: int, make: Callable[[Int[Tensor, " b"]], Tensor], 
     when `path` is not there."""
     if not path.is_file():
         with whole_file(path) as file:  # not a map, which a full disk ends with a signal
-            for part in track(torch.arange(count).split(32), description=description):
+            screen = Console(stderr=True)
+            for part in track(torch.arange(count).split(32), description=description, console=screen):
                 with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                     made = make(part).half().contiguous().numpy()
                 if file.tell() == 0:

@@ -24,6 +24,7 @@ from sfumato.diffusion.noise import ImageNoise
 from sfumato.diffusion.samplers import Descent, euler
 from sfumato.diffusion.scalings import FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, Schedule
+from sfumato.errors import TrainingError
 from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
@@ -34,7 +35,7 @@ from sfumato.training.alignment import AlignmentConfig, Reader, Teacher, overhea
 from sfumato.training.augment import Augment
 from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
 from sfumato.training.checkpoint import take_over
-from sfumato.training.data import Order, Pictures, generator_for, import_caption, shares_of, taken
+from sfumato.training.data import Order, Pictures, captions_of, generator_for, shares_of, taken
 from sfumato.training.growth import joined, widened
 from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
@@ -65,6 +66,19 @@ class NetworkConfig(BaseModel):
     heads: tuple[int, ...] = (2, 4, 8)
     cross_attention: tuple[bool, ...] = (False, True, True)
     layers: int = Field(1, gt=0)
+
+    @model_validator(mode="after")
+    def _levels(self) -> Self:
+        counts = len(self.channels), len(self.heads), len(self.cross_attention)
+        if len(set(counts)) > 1 or not all(counts):
+            raise ValueError(
+                f"channels, heads and cross_attention have {counts[0]}, {counts[1]} and {counts[2]} entries; "
+                "give each an entry a level"
+            )
+        for channels, heads in zip(self.channels, self.heads, strict=True):
+            if heads < 1 or channels < 1 or channels % 32 or channels % heads:
+                raise ValueError(f"channels {channels} with {heads} heads must be a multiple of 32 and of its heads")
+        return self
 
 
 class DenoiserRun(BaseModel):
@@ -141,9 +155,10 @@ class DenoiserTask:
 
     def __init__(self, run: DenoiserRun, folder: Path) -> None:
         self.run = run
-        self.pictures = Pictures(run.data)
-        self.caption = import_caption(run.captions)
+        self.pictures = Pictures.for_training(run.data)
+        self.caption = captions_of(self.pictures, run.captions)
         self.autoencoder = load_autoencoder(run.autoencoder)
+        require_fit(self.pictures, self.autoencoder.factor, len(run.network.channels))
         self.views = [
             cached_latents(self.pictures, self.autoencoder, run.autoencoder, number, run.augment, run.loop.seed)
             for number in range(run.views)
@@ -176,7 +191,7 @@ class DenoiserTask:
             self.auxiliary = Auxiliary(self.pictures, run.auxiliary, self.autoencoder.latent_channels)
             self.content["auxiliary"] = self.auxiliary.digest
         whole = None if run.rehearsal is None else run.rehearsal.captions
-        self.whole_caption = self.caption if whole is None else import_caption(whole)
+        self.whole_caption = self.caption if whole is None else captions_of(self.pictures, whole)
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
             FlowSchedule(run.shift) if run.prediction == "flow" else DiscreteSchedule.from_betas(zero_terminal_snr=True)
@@ -324,6 +339,16 @@ class DenoiserTask:
         World.learn(self._corpus(), (self.pictures.attributes[i] for i in self.pictures.train.tolist())).write(folder)
         classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
         save_index(folder, classes, self.run.scheduler)
+
+
+def require_fit(pictures: Pictures, factor: int, levels: int) -> None:
+    """Refuse pictures whose latents, a `factor`-th of their size, cannot be halved between so many levels."""
+    step = factor * 2 ** (levels - 1)
+    if pictures.size % step:
+        raise TrainingError(
+            f"pictures of {pictures.size} px do not fit this autoencoder and U-Net, which need a multiple of {step}; "
+            f"prepare them again with --size {max(step, round(pictures.size / step) * step)}"
+        )
 
 
 def trust(sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

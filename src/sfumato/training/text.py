@@ -9,12 +9,12 @@ the same picture have the same answers, so both learn to mean the same.
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from sfumato.checkpoints.save import save_part
@@ -24,7 +24,7 @@ from sfumato.images import to_pil
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.training.checkpoint import take_over
-from sfumato.training.data import Attributes, Order, Pictures, generator_for, import_caption, shares_of
+from sfumato.training.data import Attributes, Order, Pictures, captions_of, generator_for, shares_of
 from sfumato.training.heads import Questions, error, rights
 from sfumato.training.loop import LoopConfig
 from sfumato.training.tokenizer import train_tokenizer
@@ -40,6 +40,12 @@ class TextConfig(BaseModel):
     width: int = Field(256, gt=0)
     layers: int = Field(3, gt=0)
     heads: int = Field(4, gt=0)
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} must be a multiple of heads={self.heads}")
+        return self
 
     def form(self, words: ClipTokenizer) -> CLIPTextConfig:
         """Of the text transformer for such a tokenizer."""
@@ -119,8 +125,8 @@ class TextTask:
 
     def __init__(self, run: TextRun, folder: Path) -> None:
         self.run = run
-        self.pictures = Pictures(run.data)
-        self.caption = import_caption(run.captions)
+        self.pictures = Pictures.for_training(run.data)
+        self.caption = captions_of(self.pictures, run.captions)
         self.questions = Questions([self.pictures.attributes[i] for i in self.pictures.train.tolist()], run.ignored)
         if not self.questions.heads:
             raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be read from captions")
