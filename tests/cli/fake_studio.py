@@ -83,7 +83,7 @@ class Studio:
 
     def painted(self, request: Txt2Img, seeds: list[int]) -> Result:
         timings = {"load": 0.1, "encode": 0.1, "sample": 0.3, "decode": 0.1, "steps_per_second": 10.0}
-        return Result(self.pictures(request, seeds), request, seeds, timings, Provenance("ab" * 32))
+        return Result(self.pictures(request, seeds), request, seeds, timings, Provenance("ab" * 32, torch="2.9.0"))
 
     def pictures(self, request: Txt2Img, seeds: list[int]) -> list[Image.Image]:
         return [self.picture(request, seed) for seed in seeds]
