@@ -238,6 +238,18 @@ def test_every_kind_of_png_text_is_read() -> None:
     assert read(data).texts == {"a": "é", "b": "two", "c": "三", "d": "四"}
 
 
+def test_a_damaged_exif_block_costs_no_other_text() -> None:
+    data = png(chunk(b"tEXt", b"prompt\0{}"), chunk(b"eXIf", b"garbage"))
+    assert read(data).texts == {"prompt": "{}"}
+    packet = jpeg(segment(0xE1, b"Exif\0\0garbage"), segment(0xE1, xmp.JPEG_HEADER + xmp.write({"sfumato": "{}"})))
+    assert read(packet).texts == {"sfumato": "{}"}
+
+
+def test_a_blank_comment_of_a_camera_hides_no_other() -> None:
+    exif_block = b"Exif\0\0" + tiff(b"ASCII\0\0\0" + b" " * 20)
+    assert read(encoded("jpeg", exif=exif_block, comment=STEPS.encode())).texts == {PARAMETERS: STEPS}
+
+
 def test_gif_has_a_comment() -> None:
     assert read(encoded("gif", comment=b"Steps: 1")).texts == {PARAMETERS: "Steps: 1"}
 

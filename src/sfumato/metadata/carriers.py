@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sfumato.errors import RequestError, printable
@@ -94,8 +95,8 @@ def read(data: bytes) -> Carried:
         info = image.info
         format = (image.format or "").lower()
         comment = info.get("comment")
-        blocks = [info.get(name) for name in ("exif", "xmp")]
-    found = _carried(format, *(block if isinstance(block, bytes) else None for block in blocks))
+        block, packet = (value if isinstance(value := info.get(name), bytes) else None for name in ("exif", "xmp"))
+    found = _carried(format, block, packet)
     return _with_comment(found, comment if isinstance(comment, bytes) else None)
 
 
@@ -239,8 +240,7 @@ def _line(error: Warning | Exception) -> str:
 def _read_png(data: bytes) -> Carried:
     texts, block = png.read(data, MAX_TEXT)
     packet = texts.pop(xmp.PNG_KEYWORD, "").encode("utf-8", "replace")
-    found = _carried("png", None if PARAMETERS in texts else block, packet)
-    return _or_hidden(Carried("png", {**found.texts, **texts}, found.generated), data)
+    return _or_hidden(_carried("png", None if PARAMETERS in texts else block, packet, texts), data)
 
 
 def _or_hidden(found: Carried, data: bytes) -> Carried:
@@ -257,9 +257,9 @@ def _or_hidden(found: Carried, data: bytes) -> Carried:
 
 def _with_comment(found: Carried, comment: bytes | None) -> Carried:
     """With the comment of a GIF or JPEG, if it is all the text there is."""
-    if comment is None or PARAMETERS in found.texts or len(comment) > MAX_TEXT:
+    if comment is None or found.texts.get(PARAMETERS, "").strip() or len(comment) > MAX_TEXT:
         return found
-    return replace(found, texts={PARAMETERS: encodings.decoded(comment).rstrip("\0"), **found.texts})
+    return replace(found, texts={**found.texts, PARAMETERS: encodings.decoded(comment).rstrip("\0")})
 
 
 def _put_png(data: bytes, texts: Mapping[str, str]) -> bytes:
@@ -279,25 +279,37 @@ def _avif(data: bytes) -> "Iterator[Image]":
         yield image
 
 
-def _carried(format: str, block: bytes | None, packet: bytes | None) -> Carried:
-    """The texts in EXIF and XMP."""
+def _carried(
+    format: str, block: bytes | None, packet: bytes | None, others: Mapping[str, str] = MappingProxyType({})
+) -> Carried:
+    """The texts in EXIF and XMP, and `others`, which count for more."""
     if max(len(block or b""), len(packet or b"")) > MAX_TEXT:
         raise RequestError(f"its texts are too long: over {MAX_TEXT} bytes")
     texts = {} if packet is None else xmp.read(packet)
     comment = None if packet is None else xmp.comment(packet)
     if comment is not None and encodings.is_settings(comment):
         texts.setdefault(PARAMETERS, comment)
-    if block:
-        tags = exif.read(block)
-        for name, text in tags.texts.items():  # ComfyUI's WebP: "prompt:{...}"
-            key, _, rest = text.partition(":")
-            if rest.lstrip().startswith("{") and re.fullmatch(r"\s*\w{1,32}\s*", key):
-                texts[key.strip().lower()] = rest
-            elif encodings.is_settings(text):
-                texts[name] = text
-        if tags.comment is not None:
-            texts[PARAMETERS] = tags.comment
-    return Carried(format, texts, packet is not None and xmp.says_generated(packet))
+    try:
+        texts |= _tagged(block)
+    except RequestError:
+        if not texts and not others:
+            raise
+    return Carried(format, {**texts, **others}, packet is not None and xmp.says_generated(packet))
+
+
+def _tagged(block: bytes | None) -> dict[str, str]:
+    """The texts in an EXIF block."""
+    tags = exif.Exif() if not block else exif.read(block)
+    texts: dict[str, str] = {}
+    for name, text in tags.texts.items():  # ComfyUI's WebP: "prompt:{...}"
+        key, _, rest = text.partition(":")
+        if rest.lstrip().startswith("{") and re.fullmatch(r"\s*\w{1,32}\s*", key):
+            texts[key.strip().lower()] = rest
+        elif encodings.is_settings(text):
+            texts[name] = text
+    if tags.comment is not None:
+        texts[PARAMETERS] = tags.comment
+    return texts
 
 
 def _blocks(
