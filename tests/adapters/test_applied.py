@@ -184,9 +184,9 @@ def test_merged_is_worn(
 
 
 def kept_under(studio: Studio, path: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    studio.txt2img("a fox", loras=[f"{path}:0.5:-1"], **OPTIONS)
-    for part, module in studio._load(None).components.items():
-        yield part, {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    applied = apply(studio.load(), Requested(files_of([Lora(name=str(path), weight=0.5, text_weight=-1.0)])))
+    for part, module in applied.model.components.items():
+        yield part, dict(module.state_dict())
 
 
 @pytest.mark.parametrize(
