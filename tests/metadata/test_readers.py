@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from sfumato.errors import RequestError
 from sfumato.metadata.carriers import Carried, put, read
+from sfumato.metadata.gathering import Gathering
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import Restored, restore
 from sfumato.output import texts_of
-from sfumato.requests import Txt2Img
+from sfumato.requests import Inpaint, Txt2Img
 from tests.metadata.pictures import encoded, exif_jpeg, hidden, node, options, restored, text_png, tiff
 
 # ------------------------------------------------------------------------------------------------------------- ours
@@ -189,6 +190,16 @@ def test_a_prompt_is_shown_whatever_it_breaks() -> None:
     assert (found.request.prompt, found.request.negative, found.request.steps) == ("", "ab", 20)
     assert found.unrestored[0].startswith("prompt has 99999 characters")
     assert found.unrestored[1:] == ("control characters of the negative: U+0080",)
+
+
+def test_values_are_gathered_for_any_request() -> None:
+    found = Gathering(Inpaint, image="a.png")
+    for name, value in {"strength": "0.5", "invert": "True", "blur": "3", "size": "512x520", "fill": "fog"}.items():
+        found.take(name, value)
+    request = found.request()
+    assert (request.strength, request.invert, request.blur, request.width, request.height) == (0.5, True, 3, 512, 520)
+    assert len(found.lost) == 1
+    assert found.lost[0].startswith("unknown fill 'fog'")
 
 
 def test_the_largest_seed_is_read() -> None:

@@ -83,7 +83,8 @@ class Gathering(Generic[Kind]):
             own(value)
             return
         accepted = set(_parts(self.kind.model_fields[name].annotation))
-        (self.whole if int in accepted else self.real if float in accepted else self.text)(name, value)
+        ways = {bool: self.flag, int: self.whole, float: self.real}
+        next((way for kind, way in ways.items() if kind in accepted), self.text)(name, value)
 
     def text(self, name: str, value: object) -> None:
         """A prompt or a name; None is none."""
@@ -94,6 +95,12 @@ class Gathering(Generic[Kind]):
                 self._take(name, value)
         elif value is not None:
             self.lose(f"{name} {brief(value)} is no text")
+
+    def flag(self, name: str, value: object) -> None:
+        """True or False, or their names; None is none."""
+        truth = {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
+        if truth is not None:
+            self._take(name, truth)
 
     def whole(self, name: str, value: object) -> None:
         """A whole number, or its digits."""
