@@ -8,10 +8,18 @@ from .chinese import WORDS
 from .phrasing import STYLE_FIRST_SHARE, Attributes, Choose, Phrasing, plainest
 from .things import things
 from .words import STYLES
+from .words.objects import CHINESE as SETTINGS
+from .words.objects import CHINESE_FACING
+from .words.objects import names as object_names
 from .words.scenes import CHINESE as SCENES
 from .words.views import CHINESE as VIEWS
 
-TABLE: Final[Mapping[str, tuple[str, ...]]] = {**VIEWS, **SCENES, **WORDS}
+TABLE: Final[Mapping[str, tuple[str, ...]]] = {
+    **{name: (chinese,) for name, chinese in object_names().items()},
+    **VIEWS,
+    **SCENES,
+    **WORDS,
+}
 
 ANY_STYLE: Final[Mapping[str, tuple[str, ...]]] = {
     "portrait": ("头像", "人像", "人物"),
@@ -100,22 +108,38 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
 
 def _emoji(attributes: Attributes, rng: Random) -> str:
     """A thing by its name, with or without its look, a tag and the background."""
-    name = attributes["name_zh"]
+    name = _sized(attributes, rng.choice)
     forms: tuple[str, ...] = (name, f"一个{name}", f"{name}表情符号")
     if attributes["style"]:
         style = _style(attributes["style"], rng.choice)
         forms = (f"{style}，{name}", f"{name}，{style}", f"{name}的{style}")
-    subject = CHINESE.tagged(rng.choices(forms, weights=(3, 2, 1))[0], name, attributes.get("tags_zh", ""), rng)
+    form = rng.choices(forms, weights=(3, 2, 1))[0]
+    subject = CHINESE.tagged(form, attributes["name_zh"], attributes.get("tags_zh", ""), rng)
+    setting = "".join(f"，{words}" for words in _setting(attributes, rng.choice))
     if "background" not in attributes:
-        return subject
+        return subject + setting
     background = _background(attributes["background"], rng.choice)
-    return f"{background}上的{subject}" if rng.random() < 0.25 else f"{subject}，{background}"
+    return (f"{background}上的{subject}" if rng.random() < 0.25 else f"{subject}，{background}") + setting
 
 
 def _full_emoji(attributes: Attributes) -> str:
     """Look, name and background."""
     background = _background(attributes["background"], plainest)
-    return f"{_style(attributes['style'], plainest)}，{attributes['name_zh']}，{background}"
+    said = [_style(attributes["style"], plainest), _sized(attributes, plainest), background]
+    return "，".join([*said, *_setting(attributes, plainest)])
+
+
+def _sized(attributes: Attributes, choose: Choose) -> str:
+    """A thing's name with its size, if that is known."""
+    return (
+        choose(SETTINGS[attributes["size"]]) + attributes["name_zh"] if "size" in attributes else attributes["name_zh"]
+    )
+
+
+def _setting(attributes: Attributes, choose: Choose) -> list[str]:
+    """Where a thing is in the picture and where it looks, as far as it is known."""
+    said = [choose(SETTINGS[attributes["position"]])] if "position" in attributes else []
+    return [*said, choose(CHINESE_FACING[attributes["facing"]])] if "facing" in attributes else said
 
 
 def _style(style: str, choose: Choose) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 import tomllib
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
@@ -58,6 +58,7 @@ class Placement:
     scale: float
     left: float
     top: float
+    mirrored: bool = field(default=False, repr=False)  # the split depends on the rest
 
 
 @cache
@@ -121,7 +122,7 @@ def fetch(packages: Path, package: str, version: str) -> Path:
 
 def place(emoji: Emoji, rng: Random, count: int) -> list[Placement]:
     """`count` placements, on different backgrounds while they last; none is a colour in the emoji's name."""
-    usable = [value for value, name in words.BACKGROUNDS.items() if not re.search(rf"\b{name}\b", emoji.name)]
+    usable = backgrounds_of(emoji)
     backgrounds = rng.sample(usable, min(count, len(usable)))
     backgrounds += rng.choices(usable, k=count - len(backgrounds))
     placements: list[Placement] = []
@@ -131,6 +132,11 @@ def place(emoji: Emoji, rng: Random, count: int) -> list[Placement]:
         left, top = (room * (1 + rng.uniform(-0.5, 0.5)) for _ in range(2))
         placements.append(Placement(background, scale, left, top))
     return placements
+
+
+def backgrounds_of(emoji: Emoji) -> list[str]:
+    """Those whose colour is not in the emoji's name."""
+    return [value for value, name in words.BACKGROUNDS.items() if not re.search(rf"\b{name}\b", emoji.name)]
 
 
 def held_out(name: str) -> str | None:
@@ -165,7 +171,8 @@ def composite(rgba: NDArray[np.uint8], placement: Placement, size: int) -> NDArr
     """A picture of `rasterise_rgba` set on its background: size x size x 3."""
     side = round(placement.scale * size)
     left, top = (min(round(edge * size), size - side) for edge in (placement.left, placement.top))
-    scaled = Image.fromarray(rgba, "RGBa").resize((side, side), Image.Resampling.LANCZOS)
+    drawn = np.ascontiguousarray(rgba[:, ::-1]) if placement.mirrored else rgba
+    scaled = Image.fromarray(drawn, "RGBa").resize((side, side), Image.Resampling.LANCZOS)
     pixels = np.asarray(scaled, dtype=np.float32)
     canvas = np.empty((size, size, 3), dtype=np.uint8)
     canvas[:] = ImageColor.getrgb(placement.background)

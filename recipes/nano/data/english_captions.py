@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
-from .phrasing import STYLE_FIRST_SHARE, Attributes, Choose, Phrasing
+from .phrasing import STYLE_FIRST_SHARE, Attributes, Choose, Phrasing, plainest
 from .things import things
 from .words import STYLES
+from .words.objects import ENGLISH as POSITIONS
 
 ALONE: Final[Mapping[str, str]] = {"clothing": "clothes", "terrain": "ground"}
 """What a colour stands before when its thing goes unmentioned, where the key itself is not the word."""
@@ -170,7 +171,7 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
     does: list[str] = []
     when: list[str] = []
     for key, (thing, colour) in things(attributes).items():
-        if thing in WHEN:
+        if thing is not None and thing in WHEN:
             (when if attributes["kind"] == "scene" else does).append(WHEN[thing])
         elif key == "place":
             continue
@@ -205,24 +206,38 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
 
 def _emoji(attributes: Attributes, rng: Random) -> str:
     """A thing by its name, with or without its look, a tag and the background."""
-    name = attributes["name"]
+    name = _sized(attributes)
     thing = _with_article(name)
     if attributes["style"]:
         style = STYLES[attributes["style"]]
         forms = (f"{style} of {thing}", f"{name}, {style}", f"{style} of {name}")
     else:
         forms = (thing, name, f"{name} emoji")
-    subject = ENGLISH.tagged(rng.choices(forms, weights=(3, 2, 1))[0], name, attributes.get("tags", ""), rng)
+    form = rng.choices(forms, weights=(3, 2, 1))[0]
+    subject = ENGLISH.tagged(form, attributes["name"], attributes.get("tags", ""), rng)
+    setting = "".join(f", {words}" for words in _setting(attributes, rng.choice))
     if "background" not in attributes:
-        return subject
+        return subject + setting
     background = _word(attributes["background"], rng.choice)
-    return subject + rng.choice((f" on {_with_article(background)} background", f", {background} background"))
+    return subject + rng.choice((f" on {_with_article(background)} background", f", {background} background")) + setting
 
 
 def _full_emoji(attributes: Attributes) -> str:
     """Look, name and background."""
-    thing = _with_article(attributes["name"])
-    return f"{STYLES[attributes['style']]} of {thing}, {attributes['background']} background"
+    thing = _with_article(_sized(attributes))
+    said = [f"{STYLES[attributes['style']]} of {thing}", f"{attributes['background']} background"]
+    return ", ".join([*said, *_setting(attributes, plainest)])
+
+
+def _sized(attributes: Attributes) -> str:
+    """A thing's name with its size, if that is known."""
+    return f"{attributes['size']} {attributes['name']}" if "size" in attributes else attributes["name"]
+
+
+def _setting(attributes: Attributes, choose: Choose) -> list[str]:
+    """Where a thing is in the picture and where it looks, as far as it is known."""
+    said = [choose(POSITIONS[attributes["position"]])] if "position" in attributes else []
+    return [*said, f"facing {attributes['facing']}"] if "facing" in attributes else said
 
 
 def _background(colour: str, choose: Choose) -> str:

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from . import characters, emoji, portraits, scenes, views
+from . import characters, emoji, objects, portraits, scenes, views
 from .words import BACKGROUNDS
+from .words.objects import names
 
 NICENESS = 5
 SOURCES: Final[Mapping[str, Callable[[str, Random], portraits.Portrait | views.View]]] = {
@@ -60,10 +61,15 @@ EMOJI_PLACEMENTS: Final = 6
 
 @dataclass(frozen=True)
 class Job:
-    """What is drawn together: a picture of a style, or all placements of an emoji in one look."""
+    """What is drawn together: a picture of a style, or all placements of an emoji in one look.
+
+    Attributes:
+        settings: if not 0, of so many settings of an object of the short list, or a view in which one stands.
+    """
 
     style: str
     index: int
+    settings: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,26 +81,49 @@ class Drawing:
     placement: emoji.Placement | None = None
 
 
-def jobs(counts: Mapping[str, int], placements: int, more: Mapping[str, int] | None = None) -> list[Job]:
-    """All jobs of the data set in its order: styles, emoji, and `more` of some of the styles."""
+def jobs(
+    counts: Mapping[str, int],
+    placements: int,
+    more: Mapping[str, int] | None = None,
+    *,
+    settings: int = 0,
+    staged: int = 0,
+) -> list[Job]:
+    """All jobs of the data set in its order: styles, emoji, and `more` of some of the styles; then `settings` of each
+    object in each look, and `staged` views in each look in which one stands."""
     drawn = [Job(style, index) for style, count in counts.items() for index in range(count)]
     if placements:
         drawn += [Job(look, index) for look in emoji.PICTURES for index in range(len(emoji.load()))]
     further = ((style, counts.get(style, 0), count) for style, count in (more or {}).items())
-    return drawn + [Job(style, index) for style, first, count in further for index in range(first, first + count)]
+    drawn += [Job(style, index) for style, first, count in further for index in range(first, first + count)]
+    if settings:
+        drawn += [Job(look, index, settings) for look in emoji.PICTURES for index in range(len(names()))]
+    return drawn + [Job(look, index, 1) for look in views.VIEW_LOOKS for index in range(staged)]
 
 
 def drawings(job: Job, placements: int, seed: int) -> Iterator[Drawing]:
     """A job's drawings. Each job has a generator of its own, so counts do not change the pictures."""
+    if job.settings and job.style in SOURCES:
+        rng = Random(f"{seed} staged {job.style} {job.index}")
+        thing = objects.load()[job.index % len(objects.load())]
+        staged = views.stage(job.style, thing.name, rng)
+        document = emoji.svg(thing, portraits.pick(rng, thing.bodies))
+        yield Drawing(views.svg(staged, standing=document), staged.attributes)
+        return
     if job.style in SOURCES:
         drawn = SOURCES[job.style](job.style, Random(f"{seed} {job.style} {job.index}"))
         painted = views.svg(drawn) if isinstance(drawn, views.View) else portraits.svg(drawn)
         yield Drawing(painted, drawn.attributes)
         return
-    each = emoji.load()[job.index]
+    each = (objects.load() if job.settings else emoji.load())[job.index]
     if job.style not in each.bodies:
         return
-    for placement in emoji.place(each, Random(f"{seed} {job.style} {each.name}"), placements):
+    if job.settings:
+        settings = objects.show(each, Random(f"{seed} object {job.style} {each.name}"), job.settings)
+    else:
+        placed = emoji.place(each, Random(f"{seed} {job.style} {each.name}"), placements)
+        settings = [objects.Setting(placement, {}) for placement in placed]
+    for setting in settings:
         attributes = {
             "kind": "emoji",
             "style": job.style,
@@ -103,10 +132,11 @@ def drawings(job: Job, placements: int, seed: int) -> Iterator[Drawing]:
             "tags": each.tags,
             "tags_zh": each.tags_zh,
             "group": each.group,
-            "background": BACKGROUNDS[placement.background],
-            "split": emoji.split(each, job.style, placement),
+            "background": BACKGROUNDS[setting.placement.background],
+            **setting.attributes,
+            "split": emoji.split(each, job.style, setting.placement),
         }
-        yield Drawing(emoji.svg(each, job.style), attributes, placement)
+        yield Drawing(emoji.svg(each, job.style), attributes, setting.placement)
 
 
 class Renderer:
@@ -194,6 +224,8 @@ def render(
     size: int,
     seed: int,
     more: Mapping[str, int] | None = None,
+    settings: int = 0,
+    staged: int = 0,
     processes: int = 1,
 ) -> int:
     """Write the data set into the folder `out`, which must not exist; returns how many drawings failed."""
@@ -203,8 +235,8 @@ def render(
     shutil.rmtree(partial_folder, ignore_errors=True)
     partial_folder.mkdir(parents=True)
 
-    todo = jobs(counts, placements, more)
-    planned = sum(1 if job.style in SOURCES else placements for job in todo)
+    todo = jobs(counts, placements, more, settings=settings, staged=staged)
+    planned = sum(1 if job.style in SOURCES else job.settings or placements for job in todo)
     pictures = open_memmap(partial_folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=(planned, size, size, 3))
     written = failed = 0
     painted = partial(paint, placements=placements, size=size, seed=seed)
@@ -245,6 +277,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the usual number of pictures of each style")
     parser.add_argument("--placements", type=int, default=EMOJI_PLACEMENTS, help="of each emoji; 0 needs no npm")
     parser.add_argument("--views", type=int, default=0, help="painted scenes in each of the four looks; they come last")
+    parser.add_argument("--objects", type=int, default=0, help="settings of each object of the short list in each look")
+    parser.add_argument("--staged", type=int, default=0, help="painted scenes in each look in which an object stands")
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
@@ -256,6 +290,8 @@ def main() -> None:
         counts,
         more=more,
         placements=arguments.placements,
+        settings=arguments.objects,
+        staged=arguments.staged,
         size=arguments.size,
         seed=arguments.seed,
         processes=arguments.processes,

@@ -6,7 +6,7 @@ Words and colours live in `words.views`.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final, cast
@@ -15,6 +15,7 @@ from ..portraits import VALIDATION_SHARE, held_out, pick
 from ..words.views import (
     AURORAS,
     COLORS_OF,
+    FRONT,
     GREY_SKIES,
     KIND,
     LIGHTS,
@@ -23,6 +24,7 @@ from ..words.views import (
     PLACES,
     RELIEFS,
     SKIES,
+    STAGES,
     SUN_OF,
     SUNS,
     WATERS,
@@ -31,7 +33,7 @@ from ..words.views import (
 from .ink import Air, Ink, Look
 from .places import compose
 
-__all__ = ["VIEW_LOOKS", "View", "draw", "svg"]
+__all__ = ["VIEW_LOOKS", "View", "air_of", "draw", "stage", "svg"]
 
 VIEW_LOOKS: Final = tuple(LOOKS)
 WEATHER_SHARE: Final = 0.3
@@ -56,9 +58,9 @@ class View:
     seed: int
 
 
-def draw(style: str, rng: Random) -> View:
-    """A random view in the look, its attributes noted and its split decided."""
-    name = pick(rng, PLACES)
+def draw(style: str, rng: Random, places: Iterable[str] = PLACES) -> View:
+    """A random view of one of the places in the look, its attributes noted and its split decided."""
+    name = pick(rng, places)
     place = PLACES[name]
     shown = {"kind": KIND, "style": style, "place": name}
     if place.times:
@@ -79,6 +81,14 @@ def draw(style: str, rng: Random) -> View:
     by_chance = rng.random() < VALIDATION_SHARE
     shown["split"] = "validation" if by_chance or held_out(shown) else "train"
     return View(style, shown, seed)
+
+
+def stage(style: str, thing: str, rng: Random) -> View:
+    """A random view in whose foreground the named object stands, and nothing else."""
+    view = draw(style, rng, STAGES)
+    taken = {key for attribute in FRONT for key in (attribute, f"{attribute}_color")}
+    shown = {key: words for key, words in view.attributes.items() if key not in taken}
+    return View(style, {**shown, "object": thing}, view.seed)
 
 
 def _draw_air(shown: dict[str, str], rng: Random) -> None:
@@ -183,8 +193,8 @@ def air_of(shown: Mapping[str, str]) -> Air:
     return Air(*sky, tint, shade, dark, min(0.97, haze + 0.25) if weather == "fog" else haze, glow)
 
 
-def svg(view: View, width: int = 256, height: int = 256) -> str:
-    """The view as an SVG document for a picture of this aspect."""
+def svg(view: View, width: int = 256, height: int = 256, *, standing: str = "") -> str:
+    """The view as an SVG document for a picture of this aspect, with its object, if any, which is a document too."""
     shorter = min(width, height)
     ink = Ink(
         cast(Look, view.style),
@@ -193,5 +203,5 @@ def svg(view: View, width: int = 256, height: int = 256) -> str:
         air_of(view.attributes),
         Random(view.seed),
     )
-    compose(ink, view.attributes)
+    compose(ink, view.attributes, standing)
     return ink.svg()

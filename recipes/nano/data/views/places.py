@@ -1,6 +1,7 @@
 """Which place is composed how."""
 
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Final
 
 from . import beyond, lands, shores, towns
@@ -30,8 +31,11 @@ PLACES: Final[Mapping[str, Callable[[Scene], None]]] = {
 }
 
 
-def compose(ink: Ink, shown: Mapping[str, str]) -> None:
-    """Draw the whole view."""
+def compose(ink: Ink, shown: Mapping[str, str], standing: str = "") -> None:
+    """Draw the whole view, and in front an object that is an SVG document of its own."""
     scene = Scene(ink, shown)
     PLACES[shown["place"]](scene)
+    spot = Random(ink.rng.getrandbits(32))  # so that the weather is the same with and without
+    if standing:
+        scene.stand(standing, spot)
     draw_weather(ink, shown.get("weather"))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Final
 
 from ..words.views import PAINTS, RELIEFS, WATERS
@@ -85,6 +86,14 @@ class Scene:
             self.ink.add(oval(x + 1.2 * size, y, 5.5 * size, 0.9 * size, "#10173a", 0.18))
         drawn = THINGS[name](self.ink, self.paint(attribute))
         self.ink.put(x, y, size, drawn, flip=self.ink.rng.random() < 0.5, turn=turn)
+
+    def stand(self, document: str, rng: Random) -> None:
+        """A square SVG document on the ground in front."""
+        side = rng.uniform(34, 46)
+        x, y = self.width * rng.uniform(0.36, 0.64), self.height - rng.uniform(5, 9)
+        self.ink.add(oval(x, y - 0.02 * side, 0.44 * side, 0.07 * side, "#10173a", 0.24))
+        box = f'x="{num(x - side / 2)}" y="{num(y - side)}" width="{num(side)}" height="{num(side)}"'
+        self.ink.add(document.replace("<svg ", f"<svg {box} ", 1))
 
     def afloat(self, attribute: str, x: float, y: float, size: float) -> None:
         """The same on water, with its image below it."""

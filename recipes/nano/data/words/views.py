@@ -358,6 +358,13 @@ PLACES: Final[Mapping[str, Place]] = {
     ),
 }
 
+STAGES: Final = (
+    "beach", "desert", "garden", "meadow", "mountain landscape", "rolling hills", "snowy landscape", "city skyline",
+)  # fmt: skip
+"""Places with open ground in front, where an object may stand."""
+FRONT: Final = ("prop", "animal", "vehicle", "river")
+"""What an object takes the place of."""
+
 HELD_OUT: Final[Mapping[str, tuple[frozenset[tuple[str, str]], ...]]] = {
     look: (
         frozenset({("vehicle", "sailboat"), ("vehicle_color", "purple")}),
