@@ -52,8 +52,11 @@ def whole_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def whole_folder(final: Path) -> Iterator[Path]:
+def whole_folder(final: Path, *, replace: bool = True) -> Iterator[Path]:
     """A folder to be filled that takes the name `final` (and the place of an older one) when it is complete and synced.
+
+    Args:
+        replace: when False, a folder in which there is something is not replaced, also if it was made meanwhile.
 
     Raises:
         OutputError: it cannot be written; an older folder is untouched then, and nothing else is left.
@@ -71,7 +74,7 @@ def whole_folder(final: Path) -> Iterator[Path]:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         _sync_folder(temporary)
-        if final.exists():
+        if replace and final.exists():
             shutil.rmtree(old, ignore_errors=True)
             final.rename(old)
             temporary.rename(final)

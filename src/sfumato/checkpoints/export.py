@@ -5,8 +5,6 @@ names nor shapes tell, so that a model of any size comes back as it was.
 """
 
 import json
-import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from sfumato.checkpoints.save import HASH, STEMS, T5, save_index, write_json, wr
 from sfumato.checkpoints.single import clip_tokenizer, read_file, read_vae
 from sfumato.checkpoints.tables import checkpoint, sd3
 from sfumato.errors import CheckpointError, OutputError
+from sfumato.files import cannot_write, whole_folder
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.unet import UNetConfig
 
@@ -73,9 +72,10 @@ def export(
         if target.suffix == ".safetensors":
             _write_file(parts, target, PRECISIONS[precision], title=source.stem)
         else:
-            _write_folder(parts, target, PRECISIONS[precision])
+            with whole_folder(target, replace=False) as folder:
+                _write_folder(parts, folder, PRECISIONS[precision])
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; nothing is left of it") from error
+        raise cannot_write(target, error) from error
     return target
 
 
@@ -140,25 +140,20 @@ def _architecture(parts: Parts, *, v: bool) -> str:
     return f"stable-diffusion-{name.replace('v2-512', 'v2-768-v') if v else name}"
 
 
-def _write_folder(parts: Parts, target: Path, dtype: torch.dtype | None) -> None:
-    temporary = target.with_name(f".{secrets.token_hex(6)}.tmp")
-    try:
-        for name, config in parts.configs.items():
-            (temporary / name).mkdir(parents=True)
-            write_json(temporary / name / "config.json", config.to_json())
-            file = temporary / name / f"{STEMS.get(name, 'diffusion_pytorch_model')}.safetensors"
-            write_tensors(file, parts.part(name), {"format": "pt"}, dtype)
-        for name, tokenizer in parts.tokenizers.items():
-            tokenizer.save(temporary / name.replace("text_encoder", "tokenizer"))
-        if parts.t5_tokenizer is not None:
-            parts.t5_tokenizer.save(temporary / "tokenizer_3")
-        save_index(
-            temporary,
-            {name: type(config) for name, config in parts.configs.items()},
-            parts.scheduler,
-            f"{parts.family.pipeline}Pipeline",
-            zero_empty=parts.zero_empty if second(parts.texts) and isinstance(parts.network, UNetConfig) else None,
-        )
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _write_folder(parts: Parts, folder: Path, dtype: torch.dtype | None) -> None:
+    for name, config in parts.configs.items():
+        (folder / name).mkdir()
+        write_json(folder / name / "config.json", config.to_json())
+        file = folder / name / f"{STEMS.get(name, 'diffusion_pytorch_model')}.safetensors"
+        write_tensors(file, parts.part(name), {"format": "pt"}, dtype)
+    for name, tokenizer in parts.tokenizers.items():
+        tokenizer.save(folder / name.replace("text_encoder", "tokenizer"))
+    if parts.t5_tokenizer is not None:
+        parts.t5_tokenizer.save(folder / "tokenizer_3")
+    save_index(
+        folder,
+        {name: type(config) for name, config in parts.configs.items()},
+        parts.scheduler,
+        f"{parts.family.pipeline}Pipeline",
+        zero_empty=parts.zero_empty if second(parts.texts) and isinstance(parts.network, UNetConfig) else None,
+    )

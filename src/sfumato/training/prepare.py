@@ -100,7 +100,7 @@ def prepare(source: Path, out: Path, options: Intake, *, track: Track = iter) ->
     if out.exists():
         raise TrainingError(f"{out} is there already; remove it or choose another folder")
     report = Report(unicode(str(source)), options.model_dump(mode="json"))
-    with whole_folder(out) as folder:
+    with whole_folder(out, replace=False) as folder:
         rows = []
         with (folder / "pictures.npy").open("wb") as file:
             start = _header(file, 0, options.size)

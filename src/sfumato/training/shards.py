@@ -28,7 +28,7 @@ def write_shards(pictures: Pictures, out: Path, *, per_shard: int = 1000) -> lis
     if per_shard < 1:
         raise TrainingError(f"{per_shard} pictures a shard must be at least 1")
     names = [f"{k:05d}.tar" for k in range(-(-len(pictures) // per_shard))]
-    with whole_folder(out) as folder:
+    with whole_folder(out, replace=False) as folder:
         for k, name in enumerate(names):
             with tarfile.open(folder / name, "w", format=tarfile.USTAR_FORMAT) as tar:
                 for index in range(k * per_shard, min((k + 1) * per_shard, len(pictures))):
