@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sfumato.adapters.applied import Applied, apply
@@ -11,6 +12,7 @@ from sfumato.adapters.folders import find as find_beside
 from sfumato.adapters.requested import File, requested
 from sfumato.checkpoints.autoencoders import load_vae
 from sfumato.checkpoints.catalogue import find
+from sfumato.checkpoints.companions import lacks_autoencoder
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Precision
@@ -58,7 +60,8 @@ class Studio(Shorthand):
         self.choice = choose(self.device, precision)
         self.allow_nonfinite = allow_nonfinite
         self._loading = threading.RLock()
-        self._model: tuple[Path, Model] | None = None
+        self._model: tuple[tuple[Path, Path | None], Model] | None = None
+        """By its path, and by that of the autoencoder which it has none of."""
         self._vae: tuple[Path, File, Model] | None = None
         self._applied: Applied | None = None
 
@@ -67,19 +70,24 @@ class Studio(Shorthand):
         dtype = str(self.choice.dtype).removeprefix("torch.")
         return f"<sfumato.Studio of {self.default} on {self.device}, {dtype}, {loaded}>"
 
-    def load(self, model: str | Path | None = None) -> Model:
+    def load(self, model: str | Path | None = None, *, vae: str | Path | None = None) -> Model:
         """The model by that name or path without adapters, loaded if it is not the one at hand.
+
+        Args:
+            vae: the autoencoder of a checkpoint that has none; a model's own stays in its place.
 
         Raises:
             UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
         """
         path = find(self.default if model is None else model)
+        own = vae is None or path.is_dir() or not lacks_autoencoder(path)
+        key = path, None if own or vae is None else find_beside("vae", str(vae))
         with self._loading:
-            if self._model is None or self._model[0] != path:
+            if self._model is None or self._model[0] != key:
                 self._model = self._vae = self._applied = None  # one at a time: memory is what machines lack
-                load = load_folder if path.is_dir() else load_single
+                load = load_folder if path.is_dir() else partial(load_single, vae=key[1])
                 loaded = load(path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
-                self._model = path, loaded
+                self._model = key, loaded
             return self._model[1]
 
     def events(self, request: Painting) -> Iterator[Progress | Result]:
@@ -125,7 +133,7 @@ class Studio(Shorthand):
 
     def _with_adapters(self, request: Painting) -> Applied:
         """The request's model, with its autoencoder and its adapters."""
-        model = self._decoding(self.load(request.model), request)
+        model = self._decoding(self.load(request.model, vae=request.vae), request)
         adapters = requested(request)
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:

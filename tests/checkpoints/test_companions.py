@@ -1,5 +1,6 @@
 """Checkpoints that lack a part, with the files that have it: the same model as the whole."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sfumato.checkpoints.detect import detect
+from sfumato import Studio
+from sfumato.checkpoints.detect import METADATA, detect
 from sfumato.checkpoints.export import export
 from sfumato.checkpoints.folder import read_folder
 from sfumato.checkpoints.inspect import inspect
@@ -147,3 +149,27 @@ def test_a_hypernetwork_is_known_by_its_lists(tmp_path: Path) -> None:
     layer = {"linear.0.weight": torch.ones(2, 2), "linear.0.bias": torch.ones(2)}
     torch.save({"step": 5, 768: (layer, dict(layer))}, tmp_path / "style.pt")
     assert inspect(tmp_path / "style.pt").verdict.startswith("a hypernetwork")
+
+
+def test_a_studio_paints_with_the_autoencoder_that_a_checkpoint_lacks(
+    plain: State, metadata: dict[str, str], single: Path, tmp_path: Path
+) -> None:
+    net, vae = tmp_path / "net.safetensors", tmp_path / "vae.safetensors"
+    save_file(FORMS["no autoencoder"](plain), net, metadata=metadata)
+    stated = json.dumps({"vae": json.loads(metadata[METADATA])["vae"]})
+    save_file(without_prefix(plain, VAE), vae, metadata={METADATA: stated})
+    studio = Studio(net, device="cpu", precision="fp32")
+    painted = studio.txt2img("a fox", steps=2, seed=1, vae=str(vae))[0]
+    whole = Studio(single, device="cpu", precision="fp32").txt2img("a fox", steps=2, seed=1)[0]
+    assert painted.tobytes() == whole.tobytes()
+    with pytest.raises(CheckpointError, match="without its autoencoder"):
+        studio.txt2img("a fox", steps=2, seed=1)
+
+
+def test_damaged_positions_are_said(plain: State, metadata: dict[str, str], tmp_path: Path) -> None:
+    name = f"{TEXT}text_model.embeddings.position_ids"
+    for number, places in enumerate((torch.arange(77), torch.arange(77).half() * 1.01)):
+        save_file(plain | {name: places[None].contiguous()}, tmp_path / "a.safetensors", metadata=metadata)
+        report = inspect(tmp_path / "a.safetensors")
+        assert (report.good, "position_ids" in report.verdict) == (True, bool(number))
+        (tmp_path / "a.safetensors").unlink()

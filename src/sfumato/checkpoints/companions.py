@@ -58,6 +58,12 @@ def complete(file: TensorFile, *, vae: Path | None = None, text_encoders: Sequen
     return _with_vae(file, vae) if vae_missing and vae is not None else file
 
 
+def lacks_autoencoder(path: Path) -> bool:
+    """Whether a file holds a denoising network without the autoencoder of its latents. Raises as `open_tensors`."""
+    file = _denoiser_by_its_names(open_tensors(path))
+    return _has(file, f"{UNET}joint_blocks.", f"{UNET}input_blocks.") and not _has(file, VAE)
+
+
 def _network(three: bool) -> str:
     return "transformer of SD3" if three else "U-Net"
 

@@ -1,9 +1,12 @@
 """What a file of weights is and whether it would load, as one report."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+
+from torch import Tensor
 
 from sfumato.checkpoints.companions import complete
 from sfumato.checkpoints.detect import Detected, Prediction, detect
@@ -66,7 +69,8 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
             read_scheduler(found.layout.scheduler, str(path))
     except CheckpointError as error:
         fault = str(error)
-    names["non_finite"] = non_finite(file.read())
+    state = file.read()
+    names["non_finite"] = non_finite(state)
     if not fault and names["non_finite"]:
         fault = f"{len(names['non_finite'])} tensors hold NaN or infinity, first {names['non_finite'][0]!r}"
     if found is None:
@@ -74,7 +78,8 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
     elif fault:
         verdict, good = f"{describe(found)} that does not load: {fault}", False
     elif found.table:
-        verdict, good = f"{describe(found)} that loads" + (f"; {found.warning}" if found.warning else ""), True
+        remarks = [found.warning, _damaged_places(state)]
+        verdict, good = "; ".join([f"{describe(found)} that loads", *filter(None, remarks)]), True
     else:
         verdict, good = f"{describe(found)}; it is not loaded from here", found.kind not in ("unknown", "checkpoint")
     return Report(
@@ -99,6 +104,14 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
         verdict=verdict,
         good=good,
     )
+
+
+def _damaged_places(state: Mapping[str, Tensor]) -> str:
+    """Merges at half precision round the numbers of CLIP's positions, which some programs then look up."""
+    for name, tensor in state.items():
+        if name.endswith("position_ids") and tensor.flatten().tolist() != list(range(tensor.numel())):
+            return f"{name!r} are not 0, 1, 2 ..., which changes nothing here but does in programs that read them"
+    return ""
 
 
 def _prediction(found: Detected | None) -> str | None:
