@@ -257,10 +257,11 @@ TO_K = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
 FOREIGN = {
     "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor"
     ".to_q_lora.down.weight": "a motion LoRA of AnimateDiff",
-    "unet:0:up": "of cloneofsimo's lora, which numbers the modules",
+    "unet:0:up": "a LoRA by cloneofsimo's tool",
     "lora_controlnet": "a Control-LoRA",
     "ip_adapter.0.to_q_lora.down.weight": "an IP-Adapter for faces",
     "base_model.model.mid_block.proj_in.boft_R": "BOFT of PEFT",
+    "lora_unet_mid_block_attentions_0_proj_in.oft_blocks": "BOFT of LyCORIS",
     "base_model.model.mid_block.proj_in.lora_E": "AdaLoRA of PEFT",
     "base_model.model.mid_block.proj_in.fourierft_spectrum": "FourierFT of PEFT",
 }
@@ -268,7 +269,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_methods_that_are_not_read_are_named(name: str, base: Base, write: Write) -> None:
-    path = write({name: torch.ones(2, 2)})
+    path = write({name: torch.ones(1, 2, 2, 2)})
     with pytest.raises(CheckpointError, match=f"is {re.escape(FOREIGN[name])}.*; LoRA, LoCon, .* are read here"):
         read_adapter(path)
 
@@ -296,6 +297,11 @@ BAD: dict[str, tuple[State, str]] = {
     "no blocks": (put(f"{TO_K}.oft_R.weight", torch.ones(6)), r"oft_R of the shape \(6,\) with 5 terms"),
     "bias": (put(f"{TO_K}.diff_b", numbers(32)), "change of a bias"),
     "no adapter": ({"unet.conv_in.weight": torch.ones(2)}, "is no LoRA or kin of it: it is "),
+    "a T2I-Adapter": ({"adapter.body.0.in_conv.weight": torch.ones(2)}, "it is a T2I-Adapter"),
+    "a motion module": (
+        {"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": torch.ones(2)},
+        "it is a motion module of AnimateDiff",
+    ),
     "a ControlNet": ({"control_model.x.weight": torch.ones(2)}, "is no LoRA or kin of it: it is a ControlNet"),
     "a bias": (put(f"{IN}.bias", torch.ones(2)), r"change of a bias of the shape \(2,\), but it has 32 numbers"),
     "a new weight": (put(f"{IN.replace('proj_in', 'proj_out')}.set_weight", torch.ones(32)), "a weight of the shape"),

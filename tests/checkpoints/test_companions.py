@@ -116,6 +116,8 @@ def test_a_text_encoder_of_another_width(plain: State, tmp_path: Path) -> None:
         (["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"], "an IP-Adapter"),
         (["768.0.linear.0.weight"], "a hypernetwork"),
         (["model.1.sub.0.RDB1.conv1.0.weight", "model.0.weight"], "an upscaler of pictures"),
+        (["conv_in.weight", "body.0.block1.weight", "body.1.in_conv.weight"], "a T2I-Adapter"),
+        (["adapter.conv_in.weight", "adapter.body.0.resnets.0.block1.weight"], "a T2I-Adapter"),
         (["params_ema.conv_first.weight", "params_ema.body.0.rdb1.conv1.weight"], "an upscaler of pictures"),
         (["decoder_unet.down_blocks.0.resnets.0.conv1.weight"], "a consistency decoder"),
         (["vision_model.encoder.layers.0.mlp.fc1.weight"], "an image encoder of CLIP"),

@@ -81,10 +81,10 @@ _PEFT_METHODS = {
 _PEFT = re.compile(rf"\.({'|'.join(_PEFT_METHODS)})_")
 
 FOREIGN: tuple[tuple[str, str], ...] = (
-    (r"motion_modules\.|temporal_transformer\.", "a motion LoRA of AnimateDiff, for its motion module"),
+    (r"(motion_modules|temporal_transformer)\..*lora", "a motion LoRA of AnimateDiff, for its motion module"),
     (
         r"^(unet|text_encoder)[^.\n]*:\d+:(up|down)$",
-        "of cloneofsimo's lora, which numbers the modules; merge it with its tool",
+        "a LoRA by cloneofsimo's tool, which numbers modules (its lora_add merges)",
     ),
     (r"^lora_controlnet$", "a Control-LoRA, a small ControlNet"),
     (r"^ip_adapter\.\d+\.to_[qkv]_lora\.|^ip_adapter\.\d+\.to_out_lora\.", "an IP-Adapter for faces"),
@@ -167,9 +167,11 @@ def is_adapter(shapes: Shapes) -> bool:
     return any(part not in ("alpha", "ia3", "set_bias") for part in parts) or bool(foreign(shapes))
 
 
-def foreign(names: Iterable[str]) -> str:
+def foreign(shapes: Shapes) -> str:
     """What a file of these tensors is when its method is not read here, else empty."""
-    lines = "\n".join(names)
+    if any(len(shape) == 4 and name.endswith(".oft_blocks") for name, shape in shapes.items()):
+        return "BOFT of LyCORIS"
+    lines = "\n".join(shapes)
     for pattern, what in FOREIGN:
         if re.search(pattern, lines, re.MULTILINE):
             return what

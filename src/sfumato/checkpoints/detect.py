@@ -64,6 +64,7 @@ OTHERS: tuple[tuple[str, Kind, str], ...] = (
     (r".*(motion_modules|temporal_transformer)\.", "unknown", "a motion module of AnimateDiff"),
     (r"(image_proj(_model)?|ip_adapter)\.", "unknown", "an IP-Adapter"),
     (r"(320|640|768|1024|1280)\.\d\.linear", "unknown", "a hypernetwork"),
+    (r"(adapter\.)?body\.\d+\.((resnets|body)\.\d+\.)?(block[12]|in_conv|down_conv)\.", "unknown", "a T2I-Adapter"),
     (r".*(RDB1|rdb1|RRDB_trunk|residual_group|dense_block)\.?", "unknown", "an upscaler of pictures (ESRGAN or kin)"),
     (r"(params(_ema)?\.)?(conv_first|body\.0|upsampler?\.0)\.", "unknown", "an upscaler of pictures"),
     (r"(decoder_unet|embed_image)\.", "unknown", "a consistency decoder"),
@@ -92,7 +93,7 @@ OTHERS: tuple[tuple[str, Kind, str], ...] = (
     (r"encoder\.block\.0\.layer\.", "unknown", "a text encoder (T5)"),
 )
 """What is known by a name, as a regular expression from its beginning, but not loaded. The first that fits counts."""
-EARLY = 9
+EARLY = 10
 """So many of them are looked for before anything is taken for a part of a checkpoint, which it may resemble."""
 TINY = ("decoder.layers.0.weight", "taesd_decoder.1.weight", "1.weight")
 
@@ -142,7 +143,7 @@ EDMS: tuple[EDM, ...] = (
 )
 
 LORA = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w1_a", ".lokr_w1", "_lora.down.", ".dora_scale")
-CONTROLNET = ("control_model.", "input_hint_block.", "controlnet_cond_embedding.", "lllite_unet_", "adapter.body.")
+CONTROLNET = ("control_model.", "input_hint_block.", "controlnet_cond_embedding.", "lllite_unet_")
 EMBEDDING = {"emb_params", "string_to_param.*", "clip_l", "clip_g"}
 
 NOT_IN_SHAPES: Mapping[type[ModelConfig], frozenset[str]] = {
