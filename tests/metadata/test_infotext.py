@@ -86,6 +86,11 @@ def test_others_settings() -> None:
         ("aa: 1, bb: 2, cc: 3", Infotext("", "", {"aa": "1", "bb": "2", "cc": "3"})),
         ("x\naa: 1, bb: , cc: 3,", Infotext("x", "", {"aa": "1", "bb": "", "cc": "3"})),
         ('x\naa: "1", bb: "2\\n3", cc: "4', Infotext("x", "", {"aa": "1", "bb": "2\n3", "cc": '"4'})),
+        ("x\naa: 1, bb: {}, cc: [1, 2]", Infotext("x", "", {"aa": "1", "bb": "{}", "cc": "[1, 2]"})),
+        (
+            'x\naa: {"b": "c, d: e"} , bb: [1, ff: 2',
+            Infotext("x", "", {"aa": '{"b": "c, d: e"}', "bb": "[1", "ff": "2"}),
+        ),
         ("x\naa: 1, bare, bb: 2, cc: 3", Infotext("x", "", {"aa": "1", "bb": "2", "cc": "3"})),
     ],
 )

@@ -20,7 +20,8 @@ from sfumato.errors import RequestError
 MAX_LENGTH = 2**20
 
 _NEGATIVE = "Negative prompt:"
-_KEY = re.compile(r"(\w[\w \-/]{1,79}):\s*")
+_KEY = re.compile(r"(\w[\w \-/]{1,79}):")
+_BLANKS = re.compile(r"\s*")
 _VALUES = {mark: re.compile(rf'("(?:\\.|[^\\"])++"|[^{mark}]*+)(?:[{mark}]|$)') for mark in ",|"}
 _STEPS = re.compile(r"\bSteps:\s*[0-9]")
 _TRAILING = re.compile(r"((?:Negative )?Template):\s*(.*)", re.DOTALL)
@@ -102,16 +103,19 @@ def _pairs(line: str, mark: str) -> list[tuple[str, str]]:
     """Keys and values with a mark between them; what is no pair is passed over."""
     found: list[tuple[str, str]] = []
     place = broken = 0
-    while (key := _KEY.search(line, place)) is not None:
-        end = None
-        if line[key.end() : key.end() + 1] in ("[", "{") and broken < _MOST_BROKEN:
-            end = _end_of_json(line, key.end(), mark)
+    last = line.rfind(":") + 1  # behind it is no key, which is slow to find out
+    while (key := _KEY.search(line, place, last)) is not None:
+        blanks = _BLANKS.match(line, key.end())
+        assert blanks is not None  # none at all is a match too
+        start, end = blanks.end(), None
+        if line[start : start + 1] in ("[", "{") and broken < _MOST_BROKEN:
+            end = _end_of_json(line, start, mark)
             broken += end is None
         if end is not None:
-            found.append((key[1].strip(), line[key.end() : end].strip()))
+            found.append((key[1].strip(), line[start:end].strip()))
             place = line.find(mark, end) + 1 or len(line)
         else:
-            value = _VALUES[mark].match(line, key.end())
+            value = _VALUES[mark].match(line, start)
             assert value is not None  # any text up to the mark or the end is one
             found.append((key[1].strip(), _unquoted(value[1].strip())))
             place = value.end()
