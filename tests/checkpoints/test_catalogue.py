@@ -135,3 +135,13 @@ def test_bad_files_of_folders(text: str | None, message: str, tmp_path: Path, mo
         available()
     assert "\n" not in str(caught.value)
     assert not Path("made").exists()
+
+
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    for name, content, message in (
+        ("model.gguf", b"GGUF" + bytes(20), "is a GGUF file"),
+        ("model.zipped", b"\x01\x02\xff", "is no model; give a folder or a"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=message):
+            find(tmp_path / name)

@@ -133,7 +133,15 @@ def listed(state: State) -> dict[str, str]:
     return {"_quantization_metadata": json.dumps({"layers": {"a": {"format": "nvfp4"}}})}
 
 
-@pytest.mark.parametrize("change", [blocks, two_scales, packed, both_names, rotated, unreadable, listed])
+def of_bitsandbytes(state: State) -> dict[str, str]:
+    state.pop("a.weight_scale")
+    state["a.weight.absmax"] = torch.ones(2)
+    return {}
+
+
+@pytest.mark.parametrize(
+    "change", [of_bitsandbytes, blocks, two_scales, packed, both_names, rotated, unreadable, listed]
+)
 def test_forms_that_a_scale_does_not_undo_are_refused(
     change: Callable[[State], dict[str, str]], tmp_path: Path
 ) -> None:

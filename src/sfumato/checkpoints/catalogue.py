@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sfumato.checkpoints import extra_paths, hub
 from sfumato.checkpoints.hub import INDEX, Address
+from sfumato.checkpoints.sniff import first_bytes, foreign
 from sfumato.errors import CheckpointError, UnknownNameError
 
 MAX_PATH = 4000
@@ -107,7 +108,8 @@ def find(model: str | Path) -> Path:
         return path
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise CheckpointError(f"{path} is no model; give a folder or a {SUFFIXES[0]} file")
+            what = foreign(first_bytes(path)) or f"is no model; give a folder or a {SUFFIXES[0]} file"
+            raise CheckpointError(f"{path} {what}")
         return path
     if (address := Address.parse(str(model))) is not None:
         return _pulled(address, [info.name for info in known])

@@ -80,11 +80,6 @@ OTHERS: tuple[tuple[str, Kind, str], ...] = (
         "unknown",
         "a transformer of another family",
     ),
-    (
-        r".*\.(absmax|quant_map|qweight|qzeros)$",
-        "unknown",
-        "quantised by bitsandbytes or GPTQ",
-    ),
     (r"model\.diffusion_model\.", "unknown", "a U-Net without autoencoder or text encoder"),
     (r"down_blocks\.0\.(resnets|attentions)\.", "unknown", "a U-Net out of a diffusers folder"),
     (r"transformer_blocks\.0\.", "unknown", "a transformer out of a diffusers folder"),

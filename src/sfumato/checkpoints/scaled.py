@@ -19,6 +19,8 @@ ONE_BYTE: Final = ("I8", "F8_E4M3", "F8_E5M2")
 SCALES: Final = ("weight_scale", "scale_weight")
 FURTHER: Final = ("weight_scale_2", "pre_quant_scale", "weight_zero_point")
 """Of forms that one scale does not undo."""
+BLOCKWISE: Final = ("absmax", "quant_map", "qweight", "qzeros")
+"""Of bitsandbytes and GPTQ, which have a scale for each block."""
 UNUSED: Final = ("input_scale", "scale_input")
 """Of activations, for arithmetic in one byte."""
 FORM: Final = "comfy_quant"
@@ -40,6 +42,8 @@ def find_scales(entries: Entries, source: str) -> dict[str, str]:
     found = {}
     for name in entries:
         layer, _, last = name.rpartition(".")
+        if last in BLOCKWISE:
+            raise _unknown(layer, source)
         weight = f"{layer}.weight"
         if last not in (*SCALES, *FURTHER) or weight not in entries:
             continue

@@ -50,10 +50,11 @@ def check_regular(path: Path) -> None:
 
 def not_weights(path: Path, start: bytes) -> CheckpointError:
     """What is wrong with a file that is neither safetensors nor a pickle, and what to do."""
-    return CheckpointError(f"{path} {_kind(start)}")
+    return CheckpointError(f"{path} {foreign(start) or 'is not a safetensors file; give a .safetensors file'}")
 
 
-def _kind(start: bytes) -> str:
+def foreign(start: bytes) -> str:
+    """What a file is that begins so, and what to do; empty where that is not known, as of files of weights."""
     if not start:
         return "is empty; download or copy it again"
     if not any(start):
@@ -69,4 +70,4 @@ def _kind(start: bytes) -> str:
         return f"is a text of JSON, an answer in place of the file ({said!r}); log in and download it again"
     if all(byte >= 0x20 or byte in b"\t\r\n" for byte in start):
         return "is a text, not a model; give a .safetensors file"
-    return "is not a safetensors file; give a .safetensors file"
+    return ""
