@@ -1,6 +1,9 @@
 """``sfumato data``: reports on stderr, results on stdout, one line for a fault."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +76,14 @@ def test_prepare_and_shards(mine: Path, capsys: Capture) -> None:
     assert main(["data", "prepare", "tars", "--out", "again", "--size", "32", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kept"] == 2
     assert Path("again/attributes.jsonl").read_text() == Path("data/attributes.jsonl").read_text()
+
+
+def test_a_path_is_printed_as_the_bytes_that_it_has(mine: Path) -> None:
+    out = os.fsdecode(b"caf\xe9")
+    command = [sys.executable, "-m", "sfumato", "data", "prepare", "mine", "--out", out, "--size", "32"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout == b"caf\xe9\n"
+    assert json.loads((Path(out) / "report.json").read_text(encoding="utf-8"))["kept"] == 2
 
 
 @pytest.mark.parametrize(

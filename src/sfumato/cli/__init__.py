@@ -6,6 +6,7 @@ Ctrl-C; 141 when the reader of our output went away; 1 with a traceback for a de
 What a command needs is imported when it runs, so that help and bad input are answered at once.
 """
 
+import io
 import os
 import re
 import sys
@@ -23,6 +24,8 @@ BAD_INPUT = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, by default the process's own, and return its exit code."""
     wait_briefly()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as the bytes that it has
     try:
         code = _dispatch(sys.argv[1:] if arguments is None else arguments)
         if sys.stdout is not None:
