@@ -190,6 +190,7 @@ without it (`eta=0`), and the last two compare the variance of the samples, with
 
 - Without noise, Euler a and DDIM are Euler: on both paths the three are one formula.
 - Without noise, DPM2 a is DPM2, DPM++ 2M SDE is DPM++ 2M, and DPM++ 2S a is DPM++ SDE. DDPM is Euler a.
+- LMS takes four points on the exploding path, and two on the straight one, where four diverge under guidance.
 - LMS and DEIS would have orders 4 and 3, but begin with a step of order 1; the error of that one step is left. DPM fast
   ends with one. Where such a step is short, as on the exploding path, it does not show as much. On the straight path
   the first two steps of DEIS are of order 1, and DEIS 2M comes to its order 2 late.

@@ -335,6 +335,16 @@ def test_dpmpp_sde_step_by_hand(path: Path, eta: float) -> None:
     torch.testing.assert_close(step.x, path.mix(torch.full_like(x, 0.5), e, sigmas[1]))
 
 
+@pytest.mark.parametrize("steps", [8, 12, 20])
+def test_lms_is_stable_under_guidance_on_the_straight_path(steps: int) -> None:
+    """D = -3x has the slope of a guidance of 4; x goes to 0 as sigma^4. With four points it ended above 6."""
+    sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    x = torch.ones(1, dtype=torch.float64)
+    for step in BY_NAME["lms"](lambda x, sigma: -3 * x, x, sigmas, path=STRAIGHT):
+        x = step.x
+    assert abs(float(x)) < 0.2
+
+
 def test_paths_of_one_process_agree() -> None:
     """The exploding and the preserving path differ by a scale of x, and so do samples in the exponential form."""
     exploding = torch.tensor([20.0, 5.0, 2.0, 0.7, 0.1], dtype=torch.float64)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from ..descent import Descent
+from ..path import STRAIGHT
 from ..step import Level, Step
 from .averages import averaging, mean
 from .orders import Orders
@@ -19,13 +20,16 @@ def lms(way: Descent) -> Iterator[Step]:
 
     D and e are polynomials in sigma, which are followed in the step to 0 as well: unlike that of other samplers,
     it does not return the last D. The start has a single point, and so an error of the second order.
+
+    On the straight path it takes the last two: with guidance four diverge there (docs/decisions/0024).
     """
     x = way.x
+    points = 2 if way.path is STRAIGHT else 4
     found: list[tuple[Level, Tensor, Tensor]] = []  # level, D and e there, the newest first
     for stride in way.strides():
         now, then = stride.now, stride.then
         clean = way.clean(x, now)
-        found = [(now, clean, now.noise(x, clean)), *found[:3]]
+        found = [(now, clean, now.noise(x, clean)), *found[: points - 1]]
         levels, cleans, noises = zip(*found, strict=True)
         weights = averaging([(at.sigma - now.sigma) / (then.sigma - now.sigma) for at in levels])
         x = stride.along(x, mean(weights, cleans), mean(weights, noises))
