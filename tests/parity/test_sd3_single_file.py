@@ -162,6 +162,24 @@ def test_text_encoders_in_files_of_their_own(made: Made, tmp_path: Path) -> None
     assert apart(paint(apart_file), paint(file)) <= 1
 
 
+def test_text_encoders_that_are_given(plain_sd3: Made, tmp_path: Path) -> None:
+    """In any order and under any names."""
+    _, folder, file = plain_sd3
+    apart_file = published_apart(file, tmp_path / "apart")
+    (tmp_path / "elsewhere").mkdir()
+    given = []
+    for number, encoder in enumerate(
+        sorted((tmp_path / "apart" / "text_encoders").glob("*.safetensors"), reverse=True)
+    ):
+        given.append(encoder.rename(tmp_path / "elsewhere" / f"{number}.safetensors"))
+    shutil.copytree(folder / "tokenizer_3", tmp_path / "apart" / "text_encoders" / "tokenizer_3")
+    theirs, ours = read_file(file).state, read_file(apart_file, text_encoders=given).state
+    assert theirs.keys() == ours.keys()
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
+    with pytest.raises(CheckpointError, match="without its text encoders"):
+        read_file(apart_file, text_encoders=given[:1])
+
+
 @pytest.mark.parametrize(("gone", "wanted"), [("clip_g", "put clip_g.safetensors beside"), ("clip", "and clip_g")])
 def test_text_encoders_that_are_nowhere(gone: str, wanted: str, plain_sd3: Made, tmp_path: Path) -> None:
     file = published_apart(plain_sd3[2], tmp_path / "apart")
