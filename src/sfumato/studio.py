@@ -80,7 +80,8 @@ class Studio(Shorthand):
             UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
         """
         path = find(self.default if model is None else model)
-        own = vae is None or path.is_dir() or not lacks_autoencoder(path)
+        held = self._model is not None and self._model[0] == (path, None)  # with an autoencoder of its own
+        own = vae is None or held or path.is_dir() or not lacks_autoencoder(path)
         key = path, None if own or vae is None else find_beside("vae", str(vae))
         with self._loading:
             if self._model is None or self._model[0] != key:
