@@ -55,10 +55,10 @@ def test_the_tiny_autoencoder_by_name(
     monkeypatch.setenv("SFUMATO_VAES", str(tmp_path / "vaes"))
     result = studio.txt2img("a red fox", steps=2, seed=1, vae="taesd")
     assert result[0].tobytes() != bytes_of(studio)
-    assert result.vae_hash == sha256(tmp_path / "vaes" / "taesd.safetensors")
+    assert result.provenance.vae_hash == sha256(tmp_path / "vaes" / "taesd.safetensors")
     [file] = result.save(tmp_path / "a.png")
     assert read_request(file).vae == "taesd"
-    assert read(file.read_bytes()).texts[PARAMETERS].count(f"VAE hash: {result.vae_hash[:10]}, VAE: taesd,") == 1
+    assert read(file.read_bytes()).texts[PARAMETERS].count(f"VAE hash: {result.provenance.vae_hash[:10]}, VAE: taesd,") == 1
 
 
 def test_what_does_not_fit(studio: Studio, tmp_path: Path) -> None:
