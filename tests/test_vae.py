@@ -11,8 +11,8 @@ from sfumato import Studio
 from sfumato.checkpoints.save import save_part
 from sfumato.errors import CheckpointError, UnknownNameError
 from sfumato.files import sha256
-from sfumato.metadata import infotext
 from sfumato.metadata.carriers import PARAMETERS, Carried, read
+from sfumato.metadata.describe import describe
 from sfumato.metadata.readers import restore
 from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
 from sfumato.output import read_request
@@ -58,7 +58,10 @@ def test_the_tiny_autoencoder_by_name(
     assert result.provenance.vae_hash == sha256(tmp_path / "vaes" / "taesd.safetensors")
     [file] = result.save(tmp_path / "a.png")
     assert read_request(file).vae == "taesd"
-    assert read(file.read_bytes()).texts[PARAMETERS].count(f"VAE hash: {result.provenance.vae_hash[:10]}, VAE: taesd,") == 1
+    assert (
+        read(file.read_bytes()).texts[PARAMETERS].count(f"VAE hash: {result.provenance.vae_hash[:10]}, VAE: taesd,")
+        == 1
+    )
 
 
 def test_what_does_not_fit(studio: Studio, tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ def test_a1111_says_it(said: str, name: str | None) -> None:
     restored = restore(Carried("png", {PARAMETERS: text}))
     assert restored.request.vae == name
     assert not any("VAE" in lost for lost in restored.unrestored)
-    assert infotext.describe(restored.request).fields.get("VAE") == name
+    assert describe(restored.request).fields.get("VAE") == name
 
 
 @pytest.mark.parametrize("kind", ["diffusers", "tiny"])

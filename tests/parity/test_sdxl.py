@@ -245,7 +245,7 @@ def test_what_is_told_changes_the_picture(tmp_path: Path) -> None:
     assert_same_picture(ours, theirs)
     plain = paint(folder, steps=3, guidance=3.0, negative=NEGATIVE)
     assert np.abs(ours - plain).max() > 4 / 255, "what is told must be loud enough to be tested"
-    with pytest.raises(RequestError, match="aesthetic is nothing that model is told"):
+    with pytest.raises(RequestError, match="model has no aesthetic conditioning"):
         paint(folder, aesthetic=6.0)
 
 
