@@ -21,6 +21,7 @@ from sfumato.checkpoints.inspect import inspect
 from sfumato.checkpoints.save import DTYPES, save_index, save_part, write_tensors
 from sfumato.checkpoints.single import load_single, read_file
 from sfumato.checkpoints.tensors import read_header
+from sfumato.checkpoints.yaml_beside import prediction_beside
 from sfumato.cli import main
 from sfumato.errors import CheckpointError, OutputError, RequestError
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
@@ -165,6 +166,36 @@ def test_modelspec(single: Path) -> None:
     data = raw[8 + int.from_bytes(raw[:8], "little") :]
     assert metadata["modelspec.hash_sha256"] == "0x" + hashlib.sha256(data).hexdigest()
     assert (len(raw) - len(data)) % 8 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "prediction", "warning"),
+    [
+        ("model:\n  params:\n    parameterization: v\n", "v_prediction", ""),
+        ("model:\n  params:\n    parameterization: eps\n", "epsilon", ""),
+        ("model:\n  params:\n    linear_start: 0.00085\n", "epsilon", ""),
+        ("model:\n  params:\n    parameterization: x0\n", "epsilon", "'x0', which is not known; known: v, eps"),
+        ("model: [\n", "epsilon", "is not read"),
+        ("- 1\n", "epsilon", ""),
+    ],
+)
+def test_the_configuration_beside_a_file_says_what_it_predicts(
+    single: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, prediction: str, warning: str
+) -> None:
+    file = tmp_path / "fluff.safetensors"
+    shutil.copyfile(single, file)
+    file.with_suffix(".yaml").write_text(text, encoding="utf-8")
+    assert load_single(file, dtype=torch.float32, device=CPU).sampling.parameterisation.name == prediction
+    assert inspect(file).prediction == prediction
+    assert warning in caplog.text
+    assert bool(warning) == bool(caplog.records)
+
+
+def test_a_configuration_that_contradicts_the_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "a.safetensors"
+    file.with_suffix(".yaml").write_text("model: {params: {parameterization: eps}}", encoding="utf-8")
+    assert prediction_beside(file, {"v_pred"}) is None
+    assert "itself predicts v" in caplog.text
 
 
 def test_prediction_can_be_said(single: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ come back exactly.
 or in the file's own name is taken for it; it sets defaults (steps, guidance, spacing) and no more.
 
 **Epsilon or v.** Whether a Stable Diffusion 2 model predicts noise or v is in none of its names. In order: what the
-caller says; a tensor named `v_pred`; our metadata; `modelspec.prediction_type`; `modelspec.architecture` ending in
-`-v`; and else epsilon, which is wrong for the plain 768-pixel files of 2.0 and 2.1 and is said as a warning.
+caller says, or the web UI's `NAME.yaml` beside the file; a tensor named `v_pred`; our metadata;
+`modelspec.prediction_type`; `modelspec.architecture` ending in `-v`; and else epsilon, which is wrong for the plain
+768-pixel files of 2.0 and 2.1 and is said as a warning.
 """
 
 import json

@@ -14,6 +14,7 @@ from sfumato.checkpoints.rules import non_finite
 from sfumato.checkpoints.scheduler import read_scheduler
 from sfumato.checkpoints.single import check_file, describe
 from sfumato.checkpoints.tensor_file import open_tensors
+from sfumato.checkpoints.yaml_beside import prediction_beside
 from sfumato.errors import CheckpointError
 
 NAMED = 5
@@ -60,6 +61,7 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
     found = None
     try:
         file = complete(file)
+        prediction = prediction or prediction_beside(path, file.shapes)
         found = detect(file.shapes, file.metadata, str(path), prediction=prediction, read=file.read)
         if found.table:
             fit = check_file(file, found)

@@ -27,6 +27,7 @@ from sfumato.checkpoints.rules import Fit, Ignore, check_finite, check_same, com
 from sfumato.checkpoints.save import T5
 from sfumato.checkpoints.tables import sd3
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
+from sfumato.checkpoints.yaml_beside import prediction_beside
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
@@ -59,7 +60,7 @@ def load_single(
     mapped and cast once to `dtype`; each part is built without memory first, and the fit is checked before any is read.
 
     Args:
-        prediction: what the network predicts; None: as `sfumato.checkpoints.detect` finds.
+        prediction: what the network predicts; None: as a `.yaml` beside it says, or `detect` finds.
         vae, text_encoders: files of parts that the checkpoint lacks, see `companions.complete`.
         allow_nonfinite: name NaN and infinity in weights, and load them.
 
@@ -88,6 +89,7 @@ def read_file(
         CheckpointError: it is something else, of another family, does not fit or is not finite.
     """
     file = complete(open_tensors(path), vae=vae, text_encoders=text_encoders)
+    prediction = prediction or prediction_beside(path, file.shapes)
     found = detect(file.shapes, file.metadata, str(path), prediction=prediction, read=file.read)
     layout = found.layout
     if layout is None:
