@@ -4,13 +4,16 @@ python -m docs.readme
 """
 
 from pathlib import Path
+from typing import Any
 
+from typer import Context
 from typer.main import get_command
 
 from sfumato.checkpoints.scheduler import CLASSES
 from sfumato.cli.app import app
 from sfumato.diffusion import GRIDS, SAMPLERS
 from sfumato.families import FAMILIES
+from sfumato.requests import REQUESTS
 from sfumato.training.run import TASKS
 
 README = Path(__file__).parents[1] / "README.md"
@@ -18,13 +21,15 @@ BEGIN, END = "<!-- works: written by docs/readme.py -->", "<!-- /works -->"
 
 
 def commands() -> list[tuple[str, str]]:
-    """Each command with the first line of its help."""
+    """Each command with the first line of its help: the tasks in their order, then the others by name."""
+    root: Any = get_command(app)
+    context = Context(root)
     found = []
-    for name, command in sorted(get_command(app).commands.items()):  # type: ignore[attr-defined]
-        for child in sorted(getattr(command, "commands", {}).values(), key=lambda c: c.name):
-            found.append((f"{name} {child.name}", child.help.splitlines()[0]))
-        if not hasattr(command, "commands"):
-            found.append((name, command.help.splitlines()[0]))
+    for name in sorted(root.list_commands(context), key=lambda n: (n not in REQUESTS, "" if n in REQUESTS else n)):
+        command = root.get_command(context, name)
+        children = getattr(command, "commands", None)
+        listed = [(name, command)] if children is None else [(f"{name} {n}", c) for n, c in sorted(children.items())]
+        found += [(words, each.help.splitlines()[0]) for words, each in listed]
     return found
 
 
