@@ -215,7 +215,9 @@ class Ink:
             mix(color, self.air.horizon, 0.28),
             mix(color, self.air.top, 0.2),
         )
-        count = max(1, int((right - left) * (bottom - top) / 72 / size**2 / len(shades)))
+        extent = (right - left) * (bottom - top) / size**2
+        shades = shades[::2] if extent < 1500 else shades
+        count = max(1, int(extent / 78 / len(shades)))
         for shade in shades:
             strokes = []
             for _ in range(count):

@@ -75,7 +75,8 @@ class Scene:
         blue = {"sunset": "#3b2f78", "sunrise": "#3f7cc0", "daytime": "#3a78b8"}.get(
             self.shown["time_of_day"], "#152a66"
         )
-        return mix(mix(air.top, air.middle, 0.45), blue, 0.45)
+        fresh = self.shown["place"] in {"river", "lake"}  # no path, so bluer than the sky
+        return mix(mix(air.top, air.middle, 0.45), blue, 0.66 if fresh else 0.45)
 
     def put(self, attribute: str, x: float, y: float, size: float, *, turn: float = 0.0, shadow: bool = True) -> None:
         """The thing that the attribute names, standing here; nothing if there is none."""

@@ -269,8 +269,8 @@ PLACES: Final[Mapping[str, Place]] = {
     "rolling hills": Place(
         seasons=True,
         slots={
-            "building": (0.5, ("windmill", "house", "castle")),
-            "plants": (0.5, ("leafy trees", "leafy tree")),
+            "building": (0.6, ("windmill", "house", "castle")),
+            "plants": (0.7, ("leafy trees", "leafy tree")),
             "animal": (0.25, ("sheep", "cow")),
             "path": (0.4, ("path",)),
             "vehicle": (0.2, ("hot air balloon",)),
