@@ -165,11 +165,14 @@ class Ink:
         mist: float = 0.5,
         toned: bool = True,
     ) -> str:
-        """Land from its upper edge, which runs from left to right, down to `bottom`; returns its outline.
+        """Land from its upper edge, which runs from left to right, down to `bottom`, or as far as may be seen; returns
+        its outline.
 
         `depth` is 0 near and 1 at the horizon; `mist` how far its foot fades into the air.
         """
-        bottom = self.height + 3 if bottom is None else bottom
+        if bottom is None:  # what nearer land hides is not painted
+            lowest = max(y for _, y in edge)
+            bottom = min(self.height + 3, lowest + (0.34 * self.height if depth >= 0.15 else self.height))
         top = curve(edge) if curved else line(edge)
         d = f"{top}L{num(edge[-1][0])} {num(bottom)}L{num(edge[0][0])} {num(bottom)}Z"
         shown = self.air.tone(color, depth) if toned else color
@@ -207,7 +210,7 @@ class Ink:
         left, top, right, bottom = area
         if bottom <= top or right <= left:
             return
-        shades = (
+        shades: tuple[str, ...] = (
             light(color, 0.16),
             light(color, 0.07),
             light(color, -0.1),
@@ -229,7 +232,8 @@ class Ink:
                     middle = tilt / 2 + bend
                     strokes.append(f"M{num(x)} {num(y)}q{num(length / 2)} {num(middle)} {num(length)} {num(tilt)}")
             if strokes:
-                self.line("".join(strokes), shade, self.rng.uniform(1.0, 2.3) * size, 0.36)
+                drawn = stroke("".join(strokes), shade, self.rng.uniform(1.1, 2.5) * size, 0.36)
+                self.add(drawn.replace("round", "butt", 1))  # flat ends, as a broad brush leaves, are painted faster
 
     def _edge(self, edge: Sequence[Point], color: str) -> None:
         """The ragged rim that a brush leaves."""

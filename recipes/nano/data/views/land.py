@@ -140,7 +140,6 @@ def far_hills(ink: Ink, base: float, color: str, height: float, count: int = 2) 
             swell(ink, base - height * (0.75 - 0.5 * k / count), height * 0.32, waves=1.2 + 0.3 * k),
             color,
             depth,
-            bottom=ink.height + 2,
         )
 
 
