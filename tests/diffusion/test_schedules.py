@@ -200,6 +200,8 @@ def test_a_table_of_betas() -> None:
 
 def test_pure_noise_may_be_another_number() -> None:
     assert ZERO.ending_at(1e-8).sigma_max == pytest.approx(1e4, rel=1e-3)
+    linear = DiscreteSchedule.from_betas("linear", 0.00085, 0.012, zero_terminal_snr=True)
+    assert linear.sigma_max == pytest.approx(4096)  # the last but one is 3991
     assert ZERO.ending_at(0.5).sigma_max == pytest.approx(2**0.5 * float(ZERO.sigmas[-2]), rel=1e-3)
     assert SD.ending_at(1e-6) is SD
 

@@ -107,14 +107,14 @@ class DiscreteSchedule:
         if zero_terminal_snr:
             root = signal.sqrt()
             signal = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
-            signal[-1] = min(2.0**-24, float(signal[-2]) / 2)
+            signal[-1] = _below(2.0**-24, float(signal[-2]))
         return cls(((1 - signal) / signal).sqrt().float(), log_interpolation, zero_terminal_snr)
 
     def ending_at(self, signal: float) -> "DiscreteSchedule":
         """With this abar in place of pure noise, where the table ends so; or half of the last but one."""
         if not self.zero_terminal_snr:
             return self
-        signal = min(signal, 0.5 / (1 + float(self.sigmas[-2]) ** 2))
+        signal = _below(signal, 1 / (1 + float(self.sigmas[-2]) ** 2))
         last = self.sigmas.new_tensor([((1 - signal) / signal) ** 0.5])
         return replace(self, sigmas=torch.cat([self.sigmas[:-1], last]))
 
@@ -153,6 +153,11 @@ class DiscreteSchedule:
     def _scale(self, sigma: Tensor) -> Tensor:
         """Sigma on the scale on which it is interpolated."""
         return sigma.log() if self.log_interpolation else sigma
+
+
+def _below(signal: float, last: float) -> float:
+    """An abar below the last one, or half of that."""
+    return signal if signal < last else last / 2
 
 
 def _betas(kind: BetaKind, start: float, end: float, count: int) -> Tensor:
