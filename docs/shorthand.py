@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from sfumato import choices
 from sfumato.cli.tasks import plain_type
-from sfumato.requests import REQUESTS, Edit, Lora, Painting, Request, Source, shown
+from sfumato.requests import REQUESTS, Edit, Lora, Masked, Painting, Request, Source, shown
 
 PAGE = Path(__file__).parents[1] / "src" / "sfumato" / "shorthand.py"
 
@@ -49,8 +49,8 @@ def written(field: FieldInfo) -> str:
         text = "Sequence[str | Lora]"
     elif get_args(kind) == (str, ...):
         text = "Sequence[str]"
-    elif get_args(kind) == (int, int):
-        text = "tuple[int, int]"
+    elif set(get_args(kind)) == {int}:
+        text = f"tuple[{', '.join(['int'] * len(get_args(kind)))}]"
     else:
         text = kind.__name__
     optional = field.default is None and not field.is_required()
@@ -96,7 +96,7 @@ def method(kind: type[Request]) -> str:
 
 def page() -> str:
     """The whole file, formatted."""
-    kinds = [Painting, Edit, *REQUESTS.values()]
+    kinds = [Painting, Edit, Masked, *REQUESTS.values()]
     shorthand = '\n\nclass Shorthand(Asking):\n    """All tasks as methods."""\n'
     text = HEAD + "".join(map(options, kinds)) + shorthand + "".join(map(method, REQUESTS.values()))
     ruff = [sys.executable, "-m", "ruff", "format", "-", "--stdin-filename", PAGE.name]

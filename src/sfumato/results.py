@@ -61,6 +61,7 @@ class Result:
             is loaded for a model at hand.
         provenance: what painted them: model, adapters, device, number format.
         traces: digests of each picture's steps, for `sfumato verify`.
+        measures: figures of merit by name, one for each picture, such as the ``seam`` of what was painted into another.
     """
 
     images: "list[Image]"
@@ -69,6 +70,7 @@ class Result:
     timings: Mapping[str, float]
     provenance: Provenance
     traces: Sequence[Trace] = ()
+    measures: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, batches: "Sequence[Result]") -> Self:
@@ -81,6 +83,7 @@ class Result:
             last.timings,
             last.provenance,
             [trace for each in batches for trace in each.traces],
+            {name: [value for each in batches for value in each.measures[name]] for name in last.measures},
         )
 
     @property

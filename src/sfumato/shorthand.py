@@ -59,6 +59,17 @@ class EditOptions(PaintingOptions, total=False):
     strength: float
 
 
+class MaskedOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Masked`."""
+
+    blur: int
+    grow: int
+    invert: bool
+    fill: Literal["original", "noise", "blur", "zeros"]
+    only_masked: bool
+    padding: int
+
+
 class Txt2ImgOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Txt2Img`."""
 
@@ -67,14 +78,11 @@ class Img2ImgOptions(EditOptions, total=False):
     """Options of requests of `sfumato.requests.Img2Img`."""
 
 
-class InpaintOptions(EditOptions, total=False):
+class InpaintOptions(MaskedOptions, total=False):
     """Options of requests of `sfumato.requests.Inpaint`."""
 
     mask: "Pictured | None"
-    blur: int
-    grow: int
-    invert: bool
-    fill: Literal["original", "noise", "blur", "zeros"]
+    box: tuple[int, int, int, int] | None
 
 
 class Shorthand(Asking):

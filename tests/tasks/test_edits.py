@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from PIL import Image
 from sfumato import Studio
 from sfumato.errors import RequestError
 from sfumato.images import to_pil, to_tensor
+from sfumato.metadata.describe import describe
 from sfumato.output import read_request
-from sfumato.requests import Img2Img
-from sfumato.tasks.inpaint import blurred, feathered, grown
+from sfumato.requests import Img2Img, Inpaint
+from sfumato.tasks.inpaint import around, blurred, feathered, grown, seam
 
 SEED = 3
 
@@ -179,6 +181,74 @@ def test_pictures_that_are_none(content: bytes, words: str, studio: Studio, tmp_
         studio.img2img(tmp_path / "none.png", "a fox")
     with pytest.raises(RequestError, match="no plain file"):
         studio.img2img(tmp_path, "a fox")
+
+
+def test_a_box_is_a_mask(studio: Studio, photo: Image.Image) -> None:
+    options = {"blur": 0, "strength": 0.6, "steps": 3, "seed": SEED}
+    boxed = studio.inpaint(photo, "a fox", box=(16, 16, 24, 24), **options)  # type: ignore[arg-type]
+    masked = studio.inpaint(photo, "a fox", mask=square(), **options)  # type: ignore[arg-type]
+    assert boxed[0].tobytes() == masked[0].tobytes()
+    assert Inpaint.from_json(boxed.request.to_json()).box == (16, 16, 24, 24)
+    assert describe(boxed.request).fields["Mask box"] == "16,16,24,24"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"box": "8,8,60,8"}, "reaches beyond the picture, which is 64x64"),
+        ({"box": "8,8,0,8"}, "width and height 1 or more"),
+        ({"box": "8,8,8"}, "left, top, width and height in pixels, for example"),
+        ({"box": (8, 8, 8, 8), "mask": square()}, "give one of them"),
+    ],
+)
+def test_boxes_that_are_none(options: dict[str, Any], words: str, studio: Studio, photo: Image.Image) -> None:
+    with pytest.raises(RequestError, match=words):
+        studio.inpaint(photo, "a fox", **options)
+
+
+def test_the_masked_part_alone_is_painted_at_the_size_of_the_model(studio: Studio, photo: Image.Image) -> None:
+    large = photo.resize((200, 120))
+    result = studio.inpaint(
+        large, "a fox", box=(100, 40, 30, 20), only_masked=True, padding=9, blur=4, steps=2, seed=SEED
+    )
+    changed = difference(result[0], large)
+    mask = Image.new("L", large.size)
+    mask.paste(255, (100, 40, 130, 60))
+    assert result[0].size == (200, 120)
+    assert (result.request.width, result.request.height) == (64, 64)
+    assert changed[np.asarray(feathered(mask, 4)) == 0].max() == 0
+    assert changed[np.asarray(mask) == 255].mean() > 5
+    fields = describe(result.request).fields
+    assert (fields["Inpaint area"], fields["Masked area padding"], fields["Size"]) == ("Only masked", "9", "64x64")
+    assert studio.run(result.request)[0].tobytes() == result[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("box", "padding", "shape", "region"),
+    [
+        ((20, 24, 36, 40), 8, (64, 64), (12, 16, 44, 48)),
+        ((20, 24, 36, 32), 0, (64, 64), (20, 20, 36, 36)),  # widened on both sides
+        ((20, 0, 36, 8), 0, (64, 64), (20, 0, 36, 16)),  # moved inside
+        ((0, 30, 100, 40), 0, (64, 64), (0, 0, 100, 64)),  # cut where the picture ends
+        ((20, 24, 36, 40), 0, (128, 64), (12, 24, 44, 40)),
+    ],
+)
+def test_surroundings_have_the_ratio_of_the_size(
+    box: tuple[int, int, int, int], padding: int, shape: tuple[int, int], region: tuple[int, int, int, int]
+) -> None:
+    mask = Image.new("L", (100, 64))
+    mask.paste(255, box)
+    assert around(mask, padding, shape) == region
+
+
+def test_the_seam_is_told(studio: Studio, photo: Image.Image) -> None:
+    result = studio.inpaint(photo, "a fox", mask=square(), steps=1, seed=SEED, count=2)
+    assert result.measures["seam"] == [seam(each, square()) for each in result]
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    assert seam(noise, square()) == pytest.approx(1, abs=0.15)
+    patched = noise.point(lambda value: value // 4)
+    patched.paste((255, 255, 255), (16, 16, 40, 40))
+    assert seam(patched, square()) > 5
 
 
 def test_masks_grow_and_fade_as_far_as_asked() -> None:

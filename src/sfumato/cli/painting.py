@@ -259,6 +259,9 @@ def _summarise(results: "Sequence[Result]", seconds: float) -> None:
     speed = results[0].timings.get("steps_per_second")
     steps = "" if speed is None else f", {speed:.1f} steps/s"
     told = f"seed {seeds[0]}" + (f" to {seeds[-1]}" if len(seeds) > 1 else "")
+    for name in results[0].measures:
+        values = [value for result in results for value in result.measures[name]]
+        told += f", {name} {' '.join(f'{value:.2f}' for value in values[:8])}{' ...' if len(values) > 8 else ''}"
     note(f"painted {len(seeds)} picture{'s' if len(seeds) > 1 else ''} in {seconds:.1f} s{steps}, {told}")
 
 
@@ -269,6 +272,7 @@ def _as_json(result: "Result", files: list[Path]) -> str:
             "seeds": list(result.seeds),
             "request": result.request.model_dump(),
             "timings": dict(result.timings),
+            "measures": {name: list(values) for name, values in result.measures.items()},
             "model_hash": result.provenance.model_hash,
             "device": result.provenance.device,
             "precision": result.provenance.precision,

@@ -20,7 +20,11 @@ ORDER = (
 LAST = ("Precision", "Device", "Torch", "Quality", "Lora hashes", "TI hashes", "Version")
 
 
-_LABELS: Mapping[str, Mapping[Any, str]] = {"sampler": SAMPLER_LABELS, "schedule": SCHEDULE_LABELS}
+_LABELS: Mapping[str, Mapping[Any, str]] = {
+    "sampler": SAMPLER_LABELS,
+    "schedule": SCHEDULE_LABELS,
+    "only_masked": {True: "Only masked"},
+}
 
 
 def describe(request: Painting, provenance: Provenance | None = None, *, quality: int | None = None) -> Infotext:
@@ -62,8 +66,10 @@ def _text(name: str, value: object) -> str:
             return (value.sha256 or "")[:HASH_DIGITS]
         case str() if name in ("model", "vae"):
             return model_name(value)
-        case str():
-            return _LABELS.get(name, {}).get(value, value)
+        case tuple():
+            return ",".join(map(str, value))
+        case str() | bool():
+            return _LABELS.get(name, {}).get(value, str(value))
     return str(value)
 
 

@@ -15,6 +15,7 @@ from sfumato.requests import Lora, Painting
 _MOST_LOST = 64
 _MOST_LORAS = 64  # of a request
 _PROMPTS = ("prompt", "negative")
+_TRUTH = {"true": True, "false": False, "only masked": True, "whole picture": False}
 _OWN_VAE = (None, "None", "Automatic", "Default (model)", "Baked VAE")
 
 Kind = TypeVar("Kind", bound=Painting)
@@ -98,7 +99,7 @@ class Gathering(Generic[Kind]):
 
     def flag(self, name: str, value: object) -> None:
         """True or False, or their names; None is none."""
-        truth = {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
+        truth = _TRUTH.get(value.strip().lower(), value) if isinstance(value, str) else value
         if truth is not None:
             self._take(name, truth)
 

@@ -2,7 +2,7 @@
 
     base.py      Request: strictness, errors of ours, JSON; Shown: how a field looks outside Python
     fields.py    kinds of values: prompts, sizes, LoRAs, pictures that a request begins from
-    painting.py  Painting: what all requests for pictures have; Edit: what begins from one
+    painting.py  Painting: what all requests for pictures have; Edit: what begins from one; Masked: of a part
     tasks.py     a class a task, and REQUESTS, over which command line, readers, service and tests iterate
 
 A value left None is the model's to choose; what ran is a request again, with every value filled in. What can be checked
@@ -12,7 +12,7 @@ without a model is checked here. Nothing here imports torch, numpy or Pillow.
 from sfumato.choices import Sampler, Schedule
 from sfumato.requests.base import MAX_JSON, Request, Shown, shown
 from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Lora, Pictured, Source, parse_size
-from sfumato.requests.painting import Edit, Painting, draw_seed
+from sfumato.requests.painting import Edit, Masked, Painting, draw_seed
 from sfumato.requests.tasks import REQUESTS, Img2Img, Inpaint, Txt2Img, parse_request
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Img2Img",
     "Inpaint",
     "Lora",
+    "Masked",
     "Painting",
     "Pictured",
     "Request",

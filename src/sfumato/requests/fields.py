@@ -40,6 +40,19 @@ def _pair(value: object) -> object:
     return tuple(value)
 
 
+def _box(value: object) -> object:
+    numbers = value
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*([0-9]{1,6})\s*,\s*([0-9]{1,6})\s*,\s*([0-9]{1,6})\s*,\s*([0-9]{1,6})\s*", value)
+        numbers = None if found is None else tuple(map(int, found.groups()))
+    if not isinstance(numbers, list | tuple) or [type(number) for number in numbers] != [int] * 4:
+        raise ValueError(f"is {brief(value)}; give left, top, width and height in pixels, for example 32,16,64,48")
+    left, top, width, height = numbers
+    if min(left, top) < 0 or min(width, height) < 1 or max(left + width, top + height) > MAX_SIDE:
+        raise ValueError(f"is {brief(value)}; left and top are 0 or more, width and height 1 or more")
+    return left, top, width, height
+
+
 def _few(value: object, example: str) -> tuple[object, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError(f'must be a list, for example ["{example}"]')
@@ -54,6 +67,7 @@ Sigma = Annotated[float, Field(ge=0, le=MAX_SIGMA, allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=16, le=8192, multiple_of=8)]
 Side = Annotated[int, Field(ge=1, le=8192)]
 Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
+Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, allow_inf_nan=False)]

@@ -4,7 +4,7 @@ The order of the fields is that of JSON stored in pictures, of ``--help`` and of
 """
 
 import secrets
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -162,6 +162,28 @@ class Edit(Painting):
     height: Annotated[Side | None, Shown("H")] = Field(None, description="in pixels; the picture's own when left out")
     strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
         0.75, description="how much of the noise to begin from: 0 keeps the picture, 1 forgets it"
+    )
+
+
+class Masked(Edit):
+    """Pictures of which a part is painted anew; every pixel outside of it stays."""
+
+    blur: Annotated[int, Shown("PIXELS", "Mask blur", always=True)] = Field(
+        4, ge=0, le=256, description="how far the mask's edge is feathered"
+    )
+    grow: Annotated[int, Shown("PIXELS", "Mask grow")] = Field(
+        0, ge=-512, le=512, description="how far the mask is grown, or shrunk below 0, before"
+    )
+    invert: Annotated[bool, Shown("", "Mask inverted")] = Field(False, description="paint outside of the mask instead")
+    fill: Annotated[Literal["original", "noise", "blur", "zeros"], Shown("F", "Masked content")] = Field(
+        "original", description="what the masked part begins from"
+    )
+    only_masked: Annotated[bool, Shown("", "Inpaint area")] = Field(
+        False,
+        description="paint the masked part and its surroundings alone, enlarged to the model's size, or to --size",
+    )
+    padding: Annotated[int, Shown("PIXELS", "Masked area padding")] = Field(
+        32, ge=0, le=1024, description="how far those surroundings reach"
     )
 
 

@@ -5,14 +5,14 @@ A new task is a class here, a row of `REQUESTS`, and ``tasks/<task>.py`` with a 
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
-from sfumato.requests.fields import Picture
-from sfumato.requests.painting import Edit, Painting
+from sfumato.requests.fields import Box, Picture
+from sfumato.requests.painting import Edit, Masked, Painting
 from sfumato.validation import brief
 
 
@@ -28,23 +28,22 @@ class Img2Img(Edit):
     task: Literal["img2img"] = "img2img"
 
 
-class Inpaint(Edit):
+class Inpaint(Masked):
     """Paint inside of a mask; every pixel outside of it stays."""
 
     task: Literal["inpaint"] = "inpaint"
     mask: Annotated[Picture | None, Shown("FILE", "Mask hash")] = Field(
         None, description="white where to paint; left out, the transparent part of IMAGE"
     )
-    blur: Annotated[int, Shown("PIXELS", "Mask blur", always=True)] = Field(
-        4, ge=0, le=256, description="how far the mask's edge is feathered"
+    box: Annotated[Box | None, Shown("X,Y,W,H", "Mask box")] = Field(
+        None, description="paint inside of a box instead: left, top, width and height in pixels"
     )
-    grow: Annotated[int, Shown("PIXELS", "Mask grow")] = Field(
-        0, ge=-512, le=512, description="how far the mask is grown, or shrunk below 0, before"
-    )
-    invert: Annotated[bool, Shown("", "Mask inverted")] = Field(False, description="paint outside of the mask instead")
-    fill: Annotated[Literal["original", "noise", "blur", "zeros"], Shown("F", "Masked content")] = Field(
-        "original", description="what the masked part begins from"
-    )
+
+    @model_validator(mode="after")
+    def _one_mask(self) -> Self:
+        if self.mask is not None and self.box is not None:
+            raise ValueError("mask and box both say where to paint; give one of them")
+        return self
 
 
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType({kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint)})

@@ -25,12 +25,14 @@ class Canvas:
         size: width and height in pixels, multiples of the model's grain.
         clean: latents to begin from, (1, c, h, w); None: noise alone.
         constrain: wraps D(x, sigma), to hold parts fast.
+        settle: the last touch on the latents, (b, c, h, w), whose grid may have ended above 0.
         finish: the last touch on each picture.
     """
 
     size: tuple[int, int]
     clean: Tensor | None = None
     constrain: Callable[[Denoise], Denoise] = same
+    settle: Callable[[Tensor], Tensor] = same
     finish: Callable[[Image.Image], Image.Image] = same
 
 
@@ -62,7 +64,7 @@ def paint(session: Session, canvas: Canvas) -> Iterator[Progress | Result]:
                 levels.append(step.sigma)
                 preview = _Preview(session, canvas, step.clean)
                 yield Progress(first, len(seeds), step.index, step.total, step.sigma, preview)
-            x = plan.finish(x, plan.sigmas[-1])
+            x = canvas.settle(plan.finish(x, plan.sigmas[-1]))
         elif canvas.clean is not None:
             x = canvas.clean.expand(len(seeds), *shape)
         clock.lap("sample")

@@ -57,27 +57,31 @@ def read(source: Source) -> Decoded:
 
 
 def open_picture(model: Model, request: Asked) -> tuple[Asked, Opened]:
-    """The exact request, and the picture that it begins from.
-
-    Raises:
-        RequestError: as `read` and `resolve`; a picture with a side too long to paint.
-    """
+    """The exact request, and the picture that it begins from. Raises as `read` and `fitted`."""
     known = request.changed(image=request.image.known())
     found = read(known.image)
-    image, alpha = found.image, found.alpha
-    size = (known.width or image.width, known.height or image.height)
+    return fitted(model, known, found.image, found.alpha)
+
+
+def fitted(model: Model, request: Asked, image: Image.Image, alpha: Image.Image | None = None) -> tuple[Asked, Opened]:
+    """The exact request, and a picture at the size that it asks for.
+
+    Raises:
+        RequestError: as `resolve`; a picture with a side too long to paint.
+    """
+    size = (request.width or image.width, request.height or image.height)
     if max(size) > MAX_SIDE:
         raise RequestError(
-            f"{known.image.name} is {size[0]}x{size[1]}, and sides of up to {MAX_SIDE} pixels are painted; "
+            f"{request.image.name} is {size[0]}x{size[1]}, and sides of up to {MAX_SIDE} pixels are painted; "
             "give --size to paint it smaller"
         )
-    exact = resolve(model, known, size)
+    exact = resolve(model, request, size)
     if size != image.size:
         image = image.resize(size, Image.Resampling.LANCZOS)
         alpha = None if alpha is None else alpha.resize(size, Image.Resampling.BILINEAR)
     padded = padded_to(image, model.grain)
     if padded is not image:
-        log.warning("%s is %dx%d; it is painted at %dx%d and cut back", known.image.name, *size, *padded.size)
+        log.warning("%s is %dx%d; it is painted at %dx%d and cut back", request.image.name, *size, *padded.size)
     return exact, Opened(image, padded, alpha)
 
 

@@ -1,0 +1,159 @@
+"""Pictures that begin from one: diffusers' pipelines of img2img and inpainting against ours, within 2/255.
+
+Both encode the mean of the autoencoder's distribution here; diffusers by itself draws a sample of it.
+"""
+
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusion3Img2ImgPipeline,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img as img2img
+from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_inpaint as inpaint
+from diffusers.pipelines.stable_diffusion_3 import pipeline_stable_diffusion_3_img2img as img2img_3
+from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_img2img as img2img_xl
+from PIL import Image
+
+from sfumato import Studio
+from tests.parity.conftest import with_parts
+from tests.parity.measure import assert_same_picture
+from tests.parity.sd3 import make_sd3
+from tests.parity.test_sdxl import make_base
+
+pytestmark = pytest.mark.parity
+
+PROMPT, NEGATIVE, SEED, SIZE = "a photograph of an astronaut riding a horse", "blurry", 7, 64
+SCHEDULERS: dict[str, Any] = {"euler": EulerDiscreteScheduler, "ddim": DDIMScheduler}
+BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
+
+
+@pytest.fixture(autouse=True)
+def _the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mean(found: Any, generator: object = None, sample_mode: str = "sample") -> torch.Tensor:
+        latents: torch.Tensor = found.latent_dist.mode()
+        return latents
+
+    modules: list[ModuleType] = [img2img, inpaint, img2img_3, img2img_xl]
+    for module in modules:
+        monkeypatch.setattr(module, "retrieve_latents", mean)
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    rows, columns = np.indices((SIZE, SIZE))
+    return Image.fromarray(np.stack([rows * 3, 255 - columns * 3, (rows + columns) * 7 % 256], -1).astype(np.uint8))
+
+
+def scheduled(pair: tuple[Any, Path], name: str, folder: Path) -> tuple[dict[str, Any], Path]:
+    """The parts of a pipeline and its folder, with a scheduler of that name."""
+    extra = {"set_alpha_to_one": False, "clip_sample": False} if name == "ddim" else {}
+    scheduler = SCHEDULERS[name](**BETAS, **extra)
+    shutil.copytree(pair[1], folder)
+    (folder / "scheduler" / "scheduler_config.json").unlink()
+    scheduler.save_config(folder / "scheduler")
+    return {**pair[0].components, "scheduler": scheduler}, folder
+
+
+def painted(pipeline: Any, **options: Any) -> np.ndarray:
+    """diffusers' picture, (h, w, 3) in [0, 1]."""
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        images = pipeline(
+            prompt=PROMPT,
+            negative_prompt=NEGATIVE,
+            num_inference_steps=8,
+            guidance_scale=5.0,
+            generator=generator,
+            **options,
+        ).images
+    return np.asarray(images[0], dtype=np.float32) / 255
+
+
+OURS: dict[str, Any] = {"negative": NEGATIVE, "steps": 8, "guidance": 5.0, "seed": SEED}
+
+
+def studio(folder: Path) -> Studio:
+    return Studio(folder, precision="fp32", device="cpu")
+
+
+@pytest.mark.parametrize("form", ["sd1", "sd2"])
+@pytest.mark.parametrize("name", list(SCHEDULERS))
+def test_img2img(name: str, form: str, photo: Image.Image, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    pair = request.getfixturevalue(form)
+    scheduled_as = {"prediction_type": "v_prediction"} if form == "sd2" else {}
+    parts, folder = scheduled(pair, name, tmp_path / "model")
+    if scheduled_as:
+        parts["scheduler"].register_to_config(**scheduled_as)
+        parts["scheduler"].save_config(folder / "scheduler")
+    pipeline = StableDiffusionImg2ImgPipeline(**parts, requires_safety_checker=False)
+    theirs = painted(pipeline, image=photo, strength=0.5)
+    assert_same_picture(studio(folder).img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
+
+
+def test_img2img_xl(photo: Image.Image, tmp_path: Path) -> None:
+    pipeline, folder = make_base(tmp_path)
+    theirs = painted(
+        StableDiffusionXLImg2ImgPipeline(**pipeline.components, add_watermarker=False), image=photo, strength=0.5
+    )
+    assert_same_picture(studio(folder).img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
+
+
+def test_img2img_3(photo: Image.Image, tmp_path: Path) -> None:
+    pipeline = make_sd3(tmp_path)
+    theirs = painted(
+        StableDiffusion3Img2ImgPipeline(**pipeline.components), image=photo, strength=0.5, width=SIZE, height=SIZE
+    )
+    assert_same_picture(studio(tmp_path / "model").img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
+
+
+@pytest.fixture(scope="module")
+def nine(sd1: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A network that takes the mask and the masked picture."""
+    torch.manual_seed(1)
+    make: Any = UNet2DConditionModel
+    network = make.from_config({**sd1[0].unet.config, "in_channels": 9}).eval()
+    folder = tmp_path_factory.mktemp("nine") / "model"
+    return with_parts(sd1[0], folder, unet=network), folder
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+@pytest.mark.parametrize("name", list(SCHEDULERS))
+@pytest.mark.parametrize("channels", ["sd1", "nine"])
+def test_inpaint(
+    channels: str, name: str, strength: float, photo: Image.Image, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    parts, folder = scheduled(request.getfixturevalue(channels), name, tmp_path / "model")
+    box = (16, 8, 24, 40)
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (16, 8, 40, 48))
+    pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+    theirs = painted(pipeline, image=photo, mask_image=mask, strength=strength, width=SIZE, height=SIZE)
+    inside = np.asarray(mask)[..., None] / 255
+    theirs = theirs * inside + np.asarray(photo, dtype=np.float32) / 255 * (1 - inside)
+    ours = studio(folder).inpaint(photo, PROMPT, box=box, blur=0, strength=strength, **OURS)[0]
+    assert_same_picture(ours, theirs.astype(np.float32))
+
+
+def test_inpaint_of_the_masked_part_alone(photo: Image.Image, sd1: tuple[Any, Path], tmp_path: Path) -> None:
+    parts, folder = scheduled(sd1, "euler", tmp_path / "model")
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (20, 24, 36, 40))
+    pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+    theirs = painted(pipeline, image=photo, mask_image=mask, strength=0.5, width=SIZE, height=SIZE, padding_mask_crop=8)
+    ours = studio(folder).inpaint(
+        photo, PROMPT, mask=mask, blur=0, strength=0.5, only_masked=True, padding=8, size=(SIZE, SIZE), **OURS
+    )[0]
+    assert_same_picture(ours, theirs)
