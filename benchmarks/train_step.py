@@ -33,7 +33,7 @@ from sfumato.runtime.memory import keep_freed_memory
 from sfumato.training.data import Order, generator_for
 from sfumato.training.loop import LoopConfig, State, enlist, gradients, networks_of
 from sfumato.training.objectives import denoising_error, uniform
-from sfumato.training.parallel import Crew
+from sfumato.training.parallel import WorkerPool
 
 CONTEXT = (64, 256)
 SAMPLES = 2048
@@ -131,7 +131,7 @@ def plain(config: UNetConfig, loop: LoopConfig, bf16: bool) -> Peer:
 class Ours:
     """One step of `training.loop`."""
 
-    def __init__(self, task: Fixed, loop: LoopConfig, networks: dict[str, nn.Module], crew: Crew) -> None:
+    def __init__(self, task: Fixed, loop: LoopConfig, networks: dict[str, nn.Module], crew: WorkerPool) -> None:
         self.loop, self.crew, self.state = loop, crew, State(networks, loop)
         self.state.spread(crew.map)
         self.share = partial(gradients, task, networks, loop)
@@ -177,7 +177,7 @@ def main() -> None:
     networks = networks_of(task, loop)
     keep_freed_memory()
     with (
-        Crew(list(task.model.parameters()), processes, partial(enlist, again, loop)) as crew,
+        WorkerPool(list(task.model.parameters()), processes, partial(enlist, again, loop)) as crew,
         elsewhere(partial(plain, config, loop, arguments.peer_bf16), threads) as peer,
     ):
         race({"sfumato": Ours(task, loop, networks, crew), "diffusers": peer}, arguments, threads)

@@ -1,7 +1,7 @@
 """A picture file of unknown origin as an upright 8-bit sRGB picture, and as a square of the training size.
 
-For data sets, and for the pictures that requests begin from. Nothing here is fatal: what cannot be used is an `Unfit`
-with a reason.
+For data sets, and for the pictures that requests begin from. Nothing here is fatal: what cannot be used is a
+`RejectedPicture` with a reason.
 """
 
 import math
@@ -40,7 +40,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 MAX_PIXELS = 100_000_000
 
 
-class Unfit(Exception):  # noqa: N818 - a verdict, not an error
+class RejectedPicture(Exception):  # noqa: N818 - a verdict, not an error
     """A picture that is left out."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -83,26 +83,26 @@ def decoded(data: Path | bytes, *, shortest: int = 1, max_pixels: int = MAX_PIXE
         max_pixels: width times height above which nothing is decoded.
 
     Raises:
-        Unfit: unreadable, truncated, too small or too large.
+        RejectedPicture: unreadable, truncated, too small or too large.
     """
     try:
         with Image.open(data if isinstance(data, Path) else BytesIO(data), formats=_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise Unfit("too large", f"{width}x{height}, more than {max_pixels} pixels")
+                raise RejectedPicture("too large", f"{width}x{height}, more than {max_pixels} pixels")
             if min(width, height) < shortest:
-                raise Unfit("too small", f"{width}x{height}, a side under {shortest}")
+                raise RejectedPicture("too small", f"{width}x{height}, a side under {shortest}")
             image.load()
             return _converted(image)
-    except Unfit:
+    except RejectedPicture:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
-        raise Unfit("too large", "more pixels than can be decoded") from error
+        raise RejectedPicture("too large", "more pixels than can be decoded") from error
     except UnidentifiedImageError as error:
-        raise Unfit("unreadable", "not a picture of a known format") from error
+        raise RejectedPicture("unreadable", "not a picture of a known format") from error
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         reason: Reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
-        raise Unfit(reason, " ".join(str(error).split())[:120]) from error
+        raise RejectedPicture(reason, " ".join(str(error).split())[:120]) from error
 
 
 def _converted(image: Image.Image) -> Decoded:

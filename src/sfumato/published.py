@@ -32,11 +32,11 @@ OPEN_CLIP_G = ProjectedCLIPTextConfig(
     pad_token_id=0,
 )
 
-ONE: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L}
-ONE_H: Mapping[str, CLIPTextConfig] = {"text_encoder": OPEN_CLIP_H}
-TWO: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L, "text_encoder_2": OPEN_CLIP_G}
-SECOND: Mapping[str, CLIPTextConfig] = {"text_encoder_2": OPEN_CLIP_G}
-THREE: Mapping[str, CLIPTextConfig] = {"text_encoder": ProjectedCLIPTextConfig(), "text_encoder_2": OPEN_CLIP_G}
+CLIP_L_ONLY: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L}
+CLIP_H_ONLY: Mapping[str, CLIPTextConfig] = {"text_encoder": OPEN_CLIP_H}
+CLIP_L_AND_G: Mapping[str, CLIPTextConfig] = {"text_encoder": CLIP_L, "text_encoder_2": OPEN_CLIP_G}
+CLIP_G_ONLY: Mapping[str, CLIPTextConfig] = {"text_encoder_2": OPEN_CLIP_G}
+CLIP_AND_T5: Mapping[str, CLIPTextConfig] = {"text_encoder": ProjectedCLIPTextConfig(), "text_encoder_2": OPEN_CLIP_G}
 
 SD1 = UNetConfig()
 SD2 = replace(SD1, attention_head_dim=(5, 10, 20, 20), cross_attention_dim=1024, use_linear_projection=True)
@@ -66,12 +66,12 @@ SDXL_REFINER = replace(
 SDXL_512 = replace(SDXL, sample_size=64)
 
 
-def taking(channels: int, unet: UNetConfig) -> UNetConfig:
+def with_channels(channels: int, unet: UNetConfig) -> UNetConfig:
     """The network with so many input channels."""
     return replace(unet, in_channels=channels)
 
 
-def guided(unet: UNetConfig) -> UNetConfig:
+def with_guidance_embedding(unet: UNetConfig) -> UNetConfig:
     """The network that takes the guidance scale in."""
     return replace(unet, time_cond_proj_dim=256)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sfumato.training.alignment import AlignmentConfig, Teacher, overheard
+from sfumato.training.alignment import AlignmentConfig, Teacher, captured_output
 from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
@@ -46,7 +46,7 @@ def test_features_are_standardised_and_kept(squares: Path, classifier: Path) -> 
 
 def test_only_what_is_returned_meanwhile_is_overheard() -> None:
     module = torch.nn.Identity()
-    with overheard(module) as heard:
+    with captured_output(module) as heard:
         module(torch.ones(1))
     module(torch.zeros(1))
     assert [float(x) for x in heard] == [1.0]

@@ -12,7 +12,7 @@ from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, load_classifier, noised
 from sfumato.training.data import Pictures, generator_for
-from sfumato.training.heads import UNCOUNTED, error, heads_of
+from sfumato.training.heads import IGNORE_INDEX, error, heads_of
 from sfumato.training.latents import load_autoencoder
 from sfumato.training.run import read_config, train
 
@@ -97,7 +97,7 @@ def test_a_map_a_stage_and_an_answer_a_head_at_any_size(size: tuple[int, int]) -
 def test_every_question_counts_once() -> None:
     """Of a head that three pictures are asked, three times; of one that none is asked, never."""
     answers = {name: torch.randn(3, 4, generator=generator_for(k)) for k, name in enumerate(("hair", "ring", "moon"))}
-    targets = {"hair": [0, 1, 2], "ring": [UNCOUNTED, 3, UNCOUNTED], "moon": [UNCOUNTED] * 3}
+    targets = {"hair": [0, 1, 2], "ring": [IGNORE_INDEX, 3, IGNORE_INDEX], "moon": [IGNORE_INDEX] * 3}
     found = error(answers, {name: torch.tensor(target) for name, target in targets.items()})
     asked = [(answers["hair"][k], k) for k in range(3)] + [(answers["ring"][1], 3)]
     surprises = torch.stack([row.logsumexp(0) - row[k] for row, k in asked])
@@ -140,10 +140,10 @@ def test_targets_are_uncounted_where_the_kind_lacks_the_attribute_or_the_word_is
     assert words == ("", "cap")
     targets = task._targets(torch.arange(40))["hat"].tolist()
     expected = [
-        UNCOUNTED if row["kind"] == "cold" else words.index(row.get("hat", "")) for row in rows if row is not rows[4]
+        IGNORE_INDEX if row["kind"] == "cold" else words.index(row.get("hat", "")) for row in rows if row is not rows[4]
     ]
     assert targets[:4] + targets[5:] == expected
-    assert targets[4] == UNCOUNTED
+    assert targets[4] == IGNORE_INDEX
 
 
 def test_a_box_of_pixels_is_their_mean() -> None:

@@ -19,12 +19,12 @@ from sfumato.decoding import squared
 from sfumato.errors import TrainingError
 from sfumato.training import prepare as preparing
 from sfumato.training.data import Pictures, captions_of, own_caption
-from sfumato.training.prepare import Intake, check, prepare
+from sfumato.training.prepare import PrepareConfig, check, prepare
 from sfumato.training.shards import write_shards
 from sfumato.training.sources import candidates
 
 SIZE = 32
-SMALL = Intake(size=SIZE, no_caption="empty", validation=0)
+SMALL = PrepareConfig(size=SIZE, no_caption="empty", validation=0)
 
 
 def picture(seed: int = 0, width: int = 48, height: int = 48) -> Image.Image:
@@ -39,7 +39,7 @@ def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes
     return data.getvalue()
 
 
-def kept(folder: Path, options: Intake = SMALL) -> tuple[np.ndarray, list[dict[str, object]], preparing.Report]:
+def kept(folder: Path, options: PrepareConfig = SMALL) -> tuple[np.ndarray, list[dict[str, object]], preparing.Report]:
     """What comes of a folder: pixels, attributes, report."""
     report = prepare(folder, folder.parent / "out", options)
     pictures = Pictures(folder.parent / "out")
@@ -117,9 +117,11 @@ def test_the_limits_are_options(source: Path) -> None:
     (source / "a.png").write_bytes(encoded(picture(0, 20, 40)))
     (source / "b.png").write_bytes(encoded(picture(1, 60, 60)))
     assert dict(kept(source)[2].changes) == {"enlarged": 1}
-    strict = check(source, Intake(size=SIZE, no_caption="empty", shortest=30))
+    strict = check(source, PrepareConfig(size=SIZE, no_caption="empty", shortest=30))
     assert dict(strict.reasons) == {"too small": 1}
-    assert dict(check(source, Intake(size=SIZE, no_caption="empty", max_pixels=1000)).reasons) == {"too large": 1}
+    assert dict(check(source, PrepareConfig(size=SIZE, no_caption="empty", max_pixels=1000)).reasons) == {
+        "too large": 1
+    }
 
 
 # ---------------------------------------------------------------------------------------------- what is done to a file
@@ -401,7 +403,7 @@ def test_what_is_no_file_and_no_open_folder_is_named(source: Path, monkeypatch: 
 @pytest.mark.parametrize(("lines", "captions"), [("each", ["a cat", "on a mat"]), ("join", "a cat on a mat")])
 def test_captions_of_several_lines(lines: str, captions: object, source: Path) -> None:
     layout(source, {"a.png": None, "a.txt": "a cat\n\non a mat\n", "b.png": None, "b.txt": "b\n"})
-    _, rows, report = kept(source, Intake.model_validate({"size": SIZE, "caption_lines": lines}))
+    _, rows, report = kept(source, PrepareConfig.model_validate({"size": SIZE, "caption_lines": lines}))
     assert rows[0].get("captions", rows[0].get("caption")) == captions
     assert report.several_lines == 1
 
@@ -409,7 +411,7 @@ def test_captions_of_several_lines(lines: str, captions: object, source: Path) -
 def test_pictures_of_one_caption_file_are_on_one_side(source: Path) -> None:
     for k in range(8):
         layout(source, {f"{k}.jpg": encoded(picture(k)), f"{k}.png": encoded(picture(10 + k)), f"{k}.txt": f"{k}"})
-    _, rows, report = kept(source, Intake(size=SIZE, validation=0.3))
+    _, rows, report = kept(source, PrepareConfig(size=SIZE, validation=0.3))
     sides = {row["caption"]: {r["split"] for r in rows if r["caption"] == row["caption"]} for row in rows}
     assert all(len(side) == 1 for side in sides.values())
     assert report.held_out == sum(row["split"] == "validation" for row in rows) == 6
@@ -418,7 +420,7 @@ def test_pictures_of_one_caption_file_are_on_one_side(source: Path) -> None:
 @pytest.mark.parametrize(("rule", "captions"), [("skip", None), ("empty", ""), ("name", "red fox 2")])
 def test_pictures_without_a_caption(rule: str, captions: str | None, source: Path) -> None:
     layout(source, {"red_fox-2.png": None, "with.png": None, "with.txt": "text"})
-    _, rows, report = kept(source, Intake.model_validate({"size": SIZE, "no_caption": rule}))
+    _, rows, report = kept(source, PrepareConfig.model_validate({"size": SIZE, "no_caption": rule}))
     assert dict(report.reasons) == ({"no caption": 1} if captions is None else {})
     assert [row["caption"] for row in rows] == [*([] if captions is None else [captions]), "text"]
 
@@ -427,14 +429,14 @@ def test_other_strings_and_splits_are_kept(source: Path) -> None:
     rows = [{"file_name": f"{k}.png", "text": "x", "kind": "fox", "width": 3} for k in range(3)]
     rows[1]["split"] = "validation"
     layout(source, {f"{k}.png": None for k in range(3)} | {"metadata.jsonl": "\n".join(map(json.dumps, rows))})
-    kept_rows = kept(source, Intake(size=SIZE))[1]
+    kept_rows = kept(source, PrepareConfig(size=SIZE))[1]
     assert [row["split"] for row in kept_rows] == ["train", "validation", "train"]
     assert all(row["kind"] == "fox" and "width" not in row for row in kept_rows)
 
 
 def test_the_folder_validation_is_held_out(source: Path) -> None:
     layout(source, {f"{folder}/{k}.png": None for folder in ("train", "validation") for k in range(3)})
-    rows = kept(source, Intake(size=SIZE, no_caption="empty", validation=0.9))[1]
+    rows = kept(source, PrepareConfig(size=SIZE, no_caption="empty", validation=0.9))[1]
     assert [row["split"] for row in rows] == ["train"] * 3 + ["validation"] * 3
 
 
@@ -494,12 +496,12 @@ def test_shards_come_back_to_the_bit(source: Path, tmp_path: Path) -> None:
         source,
         {"3_fox/a.png": None, "b.png": None, "b.txt": "one\ntwo", "c.png": None, "c.txt": "红色的狐狸", "d.png": None},
     )
-    prepare(source, tmp_path / "one", Intake(size=SIZE, no_caption="empty", validation=0.3))
+    prepare(source, tmp_path / "one", PrepareConfig(size=SIZE, no_caption="empty", validation=0.3))
     tars = write_shards(Pictures(tmp_path / "one"), tmp_path / "shards", per_shard=3)
     assert [path.name for path in tars] == ["00000.tar", "00001.tar"]
     with tarfile.open(tars[0]) as tar:
         assert [m.name for m in tar][:3] == ["000000000.png", "000000000.json", "000000000.txt"]
-    report = prepare(tmp_path / "shards", tmp_path / "two", Intake(size=SIZE, no_caption="empty"))
+    report = prepare(tmp_path / "shards", tmp_path / "two", PrepareConfig(size=SIZE, no_caption="empty"))
     assert (report.read, report.kept, report.reasons, report.changes) == (4, 4, {}, {})
     for name in ("pictures.npy", "attributes.jsonl"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
@@ -527,13 +529,13 @@ def test_the_result_depends_on_the_source_alone(source: Path, tmp_path: Path, mo
 )
 def test_held_out_share(count: int, share: float, held: int, source: Path) -> None:
     layout(source, {f"{k}.png": None for k in range(count)})
-    rows = kept(source, Intake(size=8, no_caption="empty", validation=share))[1]
+    rows = kept(source, PrepareConfig(size=8, no_caption="empty", validation=share))[1]
     assert sum(row["split"] == "validation" for row in rows) == held
 
 
 def test_repeats_count_in_an_epoch(source: Path, tmp_path: Path) -> None:
     layout(source, {"3_fox/a.png": None, "b.png": None, "b.txt": "b"})
-    prepare(source, tmp_path / "out", Intake(size=SIZE, validation=0))
+    prepare(source, tmp_path / "out", PrepareConfig(size=SIZE, validation=0))
     assert Pictures(tmp_path / "out").train.tolist() == [0, 0, 0, 1]
 
 
@@ -546,7 +548,7 @@ def test_own_captions() -> None:
 
 def test_a_picture_without_a_caption_is_found_before_the_first_step(source: Path) -> None:
     layout(source, {"a.png": None, "b.png": None})
-    kept(source, Intake(size=SIZE, no_caption="empty"))
+    kept(source, PrepareConfig(size=SIZE, no_caption="empty"))
     pictures = Pictures.for_training(source.parent / "out")
     assert captions_of(pictures, None) is own_caption
     del pictures.attributes[1]["caption"]  # type: ignore[attr-defined]
@@ -580,7 +582,7 @@ def test_impossible_sources(source: Path, tmp_path: Path) -> None:
 
 def test_training_reads_it(source: Path) -> None:
     layout(source, {f"{k}.png": None for k in range(4)})
-    prepare(source, source.parent / "out", Intake(size=SIZE, no_caption="name"))
+    prepare(source, source.parent / "out", PrepareConfig(size=SIZE, no_caption="name"))
     pictures = Pictures(source.parent / "out")
     assert pictures.pixels(pictures.validation).shape == (1, 3, SIZE, SIZE)
     assert torch.equal(pictures.train.sort().values, pictures.train)

@@ -12,7 +12,7 @@ from sfumato.cli.terminal import console, note
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sfumato.training.prepare import Intake, Report
+    from sfumato.training.prepare import PrepareConfig, Report
     from sfumato.training.sources import Candidate
 
 LISTED = 20  # pictures that are named in a report on the screen
@@ -57,15 +57,15 @@ def shards(folder: Path, out: Path, *, per_shard: int) -> None:
     print(*write_shards(Pictures(folder), out, per_shard=per_shard), sep="\n")
 
 
-def _intake(choices: dict[str, Any]) -> "Intake":
+def _intake(choices: dict[str, Any]) -> "PrepareConfig":
     """The options that are given, checked."""
-    from sfumato.training.prepare import Intake
+    from sfumato.training.prepare import PrepareConfig
     from sfumato.validation import explained
 
     try:
-        return Intake.model_validate({name: value for name, value in choices.items() if value is not None})
+        return PrepareConfig.model_validate({name: value for name, value in choices.items() if value is not None})
     except ValidationError as error:
-        raise explained(Intake, error)[0] from None
+        raise explained(PrepareConfig, error)[0] from None
 
 
 def _tracked(found: "Iterable[Candidate]") -> "Iterator[Candidate]":

@@ -24,7 +24,7 @@ INTAKE: dict[str, Any] = {
         str | None, typer.Option("--caption-lines", metavar="L", help="of a text file: a caption each, or join them")
     ],
 }
-"""Which pictures are brought in, and how: fields of `sfumato.training.prepare.Intake`."""
+"""Which pictures are brought in, and how: fields of `sfumato.training.prepare.PrepareConfig`."""
 
 
 @data.command("check")

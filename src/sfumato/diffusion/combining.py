@@ -1,6 +1,6 @@
 """How the estimate with the condition and the one without become one: plain numbers, no network.
 
-A `Combine` takes ``(told, without, scale, sigma)``; of any scale, equal estimates give themselves.
+A `Combine` takes ``(cond, uncond, scale, sigma)``; of any scale, equal estimates give themselves.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ Combine = Callable[[Tensor, Tensor, float, float], Tensor]
 
 
 def linear(
-    told: Float[Tensor, "b *rest"], without: Float[Tensor, "b *rest"], scale: float, sigma: float
+    cond: Float[Tensor, "b *rest"], uncond: Float[Tensor, "b *rest"], scale: float, sigma: float
 ) -> Float[Tensor, "b *rest"]:
     """On the line through both (Ho and Salimans 2022, arXiv:2207.12598, eq. 6)."""
-    return without + scale * (told - without)
+    return uncond + scale * (cond - uncond)
 
 
 def projected(*, parallel: float = 0.0, radius: float | None = None, momentum: float = 0.0) -> Combine:
     """Adaptive projected guidance (Sadat et al. 2024, arXiv:2410.02416, algorithm 1), which does not oversaturate.
 
-    ``D = told + (scale - 1) * change``, where of the change from ``without`` to ``told`` the part along
-    ``told``, which raises contrast and saturation, counts ``parallel``. Parallel 1, without the rest, is
+    ``D = cond + (scale - 1) * change``, where of the change from ``uncond`` to ``cond`` the part along
+    ``cond``, which raises contrast and saturation, counts ``parallel``. Parallel 1, without the rest, is
     `linear`.
 
     Args:
@@ -37,8 +37,8 @@ def projected(*, parallel: float = 0.0, radius: float | None = None, momentum: f
     """
     remembered: list[tuple[float, Tensor]] = []
 
-    def combine(told: Tensor, without: Tensor, scale: float, sigma: float) -> Tensor:
-        change = told - without
+    def combine(cond: Tensor, uncond: Tensor, scale: float, sigma: float) -> Tensor:
+        change = cond - uncond
         if momentum:
             if remembered and sigma <= remembered[0][0] and remembered[0][1].shape == change.shape:
                 change = change + momentum * remembered[0][1]
@@ -46,9 +46,9 @@ def projected(*, parallel: float = 0.0, radius: float | None = None, momentum: f
         if radius is not None:
             change = change * over((radius / _norm(change)).clamp(max=1), change)
         # In double precision: the two parts nearly cancel.
-        direction = told.double() / over(_norm(told.double()).clamp(min=1e-12), told)
+        direction = cond.double() / over(_norm(cond.double()).clamp(min=1e-12), cond)
         along = over((change * direction).flatten(1).sum(1), change) * direction
-        return told + (scale - 1) * (change + (parallel - 1) * along).to(told.dtype)
+        return cond + (scale - 1) * (change + (parallel - 1) * along).to(cond.dtype)
 
     return combine
 
@@ -68,10 +68,10 @@ def thresholded(share: float, *, combine: Combine = linear, bound: float | None 
     if not 0 < share < 1:
         raise ValueError(f"a threshold of {share} is no share of the values; give one in (0, 1), for example 0.995")
 
-    def clipped(told: Tensor, without: Tensor, scale: float, sigma: float) -> Tensor:
-        guided = combine(told, without, scale, sigma)
+    def clipped(cond: Tensor, uncond: Tensor, scale: float, sigma: float) -> Tensor:
+        guided = combine(cond, uncond, scale, sigma)
         top = guided.flatten(1).abs().quantile(share, dim=1)
-        limit = told.flatten(1).abs().quantile(share, dim=1) if bound is None else torch.full_like(top, bound)
+        limit = cond.flatten(1).abs().quantile(share, dim=1) if bound is None else torch.full_like(top, bound)
         most = over(top, guided)
         return torch.where(most > over(limit, guided), guided.clamp(-most, most) * over(limit / top, guided), guided)
 

@@ -1,4 +1,4 @@
-"""What a network is told besides the picture and the noise level: tokens, vectors, numbers, extra channels.
+"""What a network takes besides the picture and the noise level: tokens, vectors, numbers, extra channels.
 
 Tensors only: how a text becomes tokens is not known here.
 """
@@ -17,7 +17,7 @@ class Conditioning:
     """The condition of a batch; row i belongs to image i.
 
     ``mask`` is True where attention may look; None means everywhere. ``pooled`` is the vector which some
-    families add to the time embedding, and ``numbers`` are what SDXL is told beside it: sizes and the crop, in
+    families add to the time embedding, and ``numbers`` are what SDXL takes beside it: sizes and the crop, in
     pixels, and the refiner a score. ``guidance`` is the scale which networks with distilled guidance take in.
     ``channels`` are concatenated to the network's input, as inpainting networks want.
     """

@@ -64,19 +64,19 @@ def classifier_free(
     def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
         inside = low < float(sigma) <= high
         if negative is None or scale == 1 or not inside:
-            told = guided = denoiser(x, sigma, cond.expand(len(x)))
+            clean = guided = denoiser(x, sigma, cond.expand(len(x)))
         else:
             both = batch(negative.expand(len(x)), cond.expand(len(x)))
-            without, told = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
-            guided = combine(told, without, scale(float(sigma)) if callable(scale) else scale, float(sigma))
+            uncond, clean = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
+            guided = combine(clean, uncond, scale(float(sigma)) if callable(scale) else scale, float(sigma))
         if perturbed is not None and inside:
             worse, strength = perturbed
-            guided = guided + strength * (told - worse(x, sigma, cond.expand(len(x))))
-        if rescale == 0 or guided is told:
+            guided = guided + strength * (clean - worse(x, sigma, cond.expand(len(x))))
+        if rescale == 0 or guided is clean:
             return guided
         scaling = denoiser.parameterisation.scaling(sigma)
         output = scaling.output(x, guided)
-        ratio = _deviation(scaling.output(x, told)) / _deviation(output)
+        ratio = _deviation(scaling.output(x, clean)) / _deviation(output)
         return scaling.clean(x, output * over(rescale * ratio + (1 - rescale), x))
 
     return denoise
@@ -117,9 +117,9 @@ def composed(
 
     def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
         rows = batch(negative.expand(len(x)), *(cond.expand(len(x)) for cond, _ in parts))
-        without, *told = denoiser(torch.cat([x] * (len(parts) + 1)), sigma, rows).chunk(len(parts) + 1)
-        changes = (weight * (clean - without) for clean, (_, weight) in zip(told, parts, strict=True))
-        return without + scale * torch.stack(list(changes)).sum(0)
+        uncond, *cleans = denoiser(torch.cat([x] * (len(parts) + 1)), sigma, rows).chunk(len(parts) + 1)
+        changes = (weight * (clean - uncond) for clean, (_, weight) in zip(cleans, parts, strict=True))
+        return uncond + scale * torch.stack(list(changes)).sum(0)
 
     return denoise
 

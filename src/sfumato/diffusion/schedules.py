@@ -37,7 +37,7 @@ class Schedule(Protocol):
         """The highest level."""
 
     def label(self, sigma: Tensor) -> Tensor:
-        """What the network is told for sigma; any shape."""
+        """The network's label of sigma; any shape."""
 
     def sigma(self, t: Tensor) -> Tensor:
         """The level of a label; any shape."""

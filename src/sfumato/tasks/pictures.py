@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from sfumato.decoding import Decoded, Unfit, decoded
+from sfumato.decoding import Decoded, RejectedPicture, decoded
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.requests import Edit, Source
@@ -49,7 +49,7 @@ def read(source: Source) -> Decoded:
     data = source.read()
     try:
         found = decoded(data, max_pixels=MAX_PIXELS)
-    except Unfit as error:
+    except RejectedPicture as error:
         raise RequestError(f"{source.name} cannot be opened, {error}; give a sound PNG, JPEG or WebP") from None
     if "first frame" in found.changes:
         log.warning("%s is animated; its first frame is taken", source.name)

@@ -33,7 +33,7 @@ class AlignmentConfig(BaseModel):
     """Of the error on features of mean 0 and variance 1, beside the denoising error."""
 
 
-class Reader(nn.Sequential):
+class Projector(nn.Sequential):
     """An inner map of the denoiser, place by place, to the teacher's features. Trained beside it and left behind."""
 
     def __init__(self, channels: int, features: int) -> None:
@@ -72,7 +72,7 @@ class Teacher:
 
 
 @contextmanager
-def overheard(module: nn.Module) -> Iterator[list[Tensor]]:
+def captured_output(module: nn.Module) -> Iterator[list[Tensor]]:
     """Everything that the module returns meanwhile."""
     heard: list[Tensor] = []
     handle = module.register_forward_hook(lambda _module, _inputs, output: heard.append(output))

@@ -16,7 +16,7 @@ from torch import Tensor
 from sfumato.errors import TrainingError
 from sfumato.training.classifier import classifier_digest, load_classifier
 from sfumato.training.data import Pictures
-from sfumato.training.heads import Questions, error
+from sfumato.training.heads import AttributeTargets, error
 
 
 class AuxiliaryConfig(BaseModel):
@@ -39,7 +39,7 @@ class Auxiliary:
         self.digest = classifier_digest(config.classifier)
         form = self.classifier.config
         rows = [pictures.attributes[i] for i in pictures.train.tolist()]
-        self.questions = Questions(rows, {key for row in rows for key in row} - set(form.classes))
+        self.questions = AttributeTargets(rows, {key for row in rows for key in row} - set(form.classes))
         if self.questions.heads != form.heads:
             raise TrainingError(f"{config.classifier} has other words than {pictures.folder}; train it on this data")
 

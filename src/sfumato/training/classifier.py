@@ -25,7 +25,7 @@ from sfumato.training.augment import Augment
 from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Order, Pictures, generator_for, shares_of, taken
 from sfumato.training.growth import preceded
-from sfumato.training.heads import UNCOUNTED, Questions, error, rights
+from sfumato.training.heads import IGNORE_INDEX, AttributeTargets, accuracy, error
 from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
 
@@ -137,7 +137,7 @@ class ClassifierTask:
         self.run = run
         self.pictures = Pictures.for_training(run.data)
         train = [self.pictures.attributes[i] for i in self.pictures.train.tolist()]
-        self.questions = Questions(train, run.ignored)
+        self.questions = AttributeTargets(train, run.ignored)
         heads = self.questions.heads
         if not heads:
             raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be learned from it")
@@ -201,12 +201,12 @@ class ClassifierTask:
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The share of right answers of each head on held-out pictures as they are, and the heads' mean."""
         _, answers, targets = self._held_out(model)
-        return rights(answers, targets)
+        return accuracy(answers, targets)
 
     def sheet(self, model: nn.Module) -> Image.Image:
         """The held-out pictures of which most answers are wrong."""
         chosen, answers, targets = self._held_out(model)
-        wrong = [(answers[name].argmax(1) != target) & (target != UNCOUNTED) for name, target in targets.items()]
+        wrong = [(answers[name].argmax(1) != target) & (target != IGNORE_INDEX) for name, target in targets.items()]
         worst = torch.stack(wrong).sum(0).argsort(descending=True, stable=True)[:16]
         return contact_sheet([to_pil(x) for x in self.pictures.pixels(chosen[worst])])
 

@@ -31,7 +31,7 @@ from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.world import World
-from sfumato.training.alignment import AlignmentConfig, Reader, Teacher, overheard
+from sfumato.training.alignment import AlignmentConfig, Projector, Teacher, captured_output
 from sfumato.training.augment import Augment
 from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
 from sfumato.training.checkpoint import take_over
@@ -140,11 +140,11 @@ class DenoiserRun(BaseModel):
 class TextToImage(nn.Module):
     """What is trained: text encoder and U-Net, and perhaps who reads its coarsest map; one set of parameters."""
 
-    def __init__(self, text_encoder: CLIPTextEncoder, unet: UNet, reader: Reader | None = None) -> None:
+    def __init__(self, text_encoder: CLIPTextEncoder, unet: UNet, projector: Projector | None = None) -> None:
         super().__init__()
         self.text_encoder = text_encoder
         self.unet = unet
-        self.reader = reader
+        self.projector = projector
 
     def forward(self, x: Tensor, label: Tensor, ids: Tensor) -> Tensor:
         return self.unet(x, label, Conditioning(self.text_encoder(ids).tokens))
@@ -184,7 +184,7 @@ class DenoiserTask:
         if run.alignment is not None:
             side = self.latents.shape[-1] // 2 ** (len(run.network.channels) - 1)
             self.teacher = Teacher(self.pictures, run.alignment, side)
-            self.model.reader = Reader(run.network.channels[-1], self.teacher.channels)
+            self.model.projector = Projector(run.network.channels[-1], self.teacher.channels)
             self.content["teacher"] = self.teacher.digest
         self.auxiliary: Auxiliary | None = None
         if run.auxiliary is not None:
@@ -228,13 +228,13 @@ class DenoiserTask:
         sigma = self.draw(len(indices), rng)
         assert isinstance(model, TextToImage)
         assert model.unet.mid_block is not None
-        with overheard(model.unet.mid_block) as heard:
+        with captured_output(model.unet.mid_block) as heard:
             errors, estimates = self._denoised(model, self._batch(indices, rng), texts, sigma, rng)
         losses = {"denoising": errors.mean()}
         loss = losses["denoising"]
         if self.teacher is not None:
-            assert model.reader is not None
-            losses["unread"] = self.teacher.error(model.reader(heard[0]), indices)
+            assert model.projector is not None
+            losses["unread"] = self.teacher.error(model.projector(heard[0]), indices)
             loss = loss + self.teacher.weight * losses["unread"]
         if self.auxiliary is not None:
             told = torch.tensor([text != "" for text in texts])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato.training.data import Attributes
 
-UNCOUNTED = -100
+IGNORE_INDEX = -100
 """The target where a head has nothing to say of a picture; `cross_entropy` leaves it out."""
 
 
@@ -34,7 +34,7 @@ def kinds_with(attributes: Iterable[Attributes]) -> dict[str, set[str]]:
     return kinds
 
 
-class Questions:
+class AttributeTargets:
     """One head an attribute. It is asked only of kinds of pictures that have its attribute at all; among these a
     picture without it is ""."""
 
@@ -44,13 +44,13 @@ class Questions:
         self._places = {name: {word: k for k, word in enumerate(words)} for name, words in self.heads}
 
     def targets(self, rows: Sequence[Attributes]) -> dict[str, Int[Tensor, " b"]]:
-        """The right answers of each head, `UNCOUNTED` where there is none."""
+        """The right answers of each head, `IGNORE_INDEX` where there is none."""
         return {name: self._target(name, rows) for name, _ in self.heads}
 
     def _target(self, name: str, rows: Sequence[Attributes]) -> Int[Tensor, " b"]:
         place, having = self._places[name], self._kinds[name]
         return torch.tensor(
-            [place.get(row.get(name, ""), UNCOUNTED) if row["kind"] in having else UNCOUNTED for row in rows]
+            [place.get(row.get(name, ""), IGNORE_INDEX) if row["kind"] in having else IGNORE_INDEX for row in rows]
         )
 
 
@@ -63,19 +63,19 @@ def error(
     its attribute are many. `weights` scale what a picture's questions add, and are 1 without them."""
     losses = torch.stack(
         [
-            F.cross_entropy(answers[name].float(), target, ignore_index=UNCOUNTED, reduction="none")
+            F.cross_entropy(answers[name].float(), target, ignore_index=IGNORE_INDEX, reduction="none")
             for name, target in targets.items()
         ]
     )
     weighed = losses if weights is None else losses * weights
-    return weighed.sum() / sum(int((target != UNCOUNTED).sum()) for target in targets.values())
+    return weighed.sum() / sum(int((target != IGNORE_INDEX).sum()) for target in targets.values())
 
 
-def rights(answers: Mapping[str, Float[Tensor, "b k"]], targets: Mapping[str, Int[Tensor, " b"]]) -> dict[str, float]:
+def accuracy(answers: Mapping[str, Float[Tensor, "b k"]], targets: Mapping[str, Int[Tensor, " b"]]) -> dict[str, float]:
     """The share of right answers of each head that has targets, and the heads' "mean"."""
     found = {}
     for name, target in targets.items():
-        counted = target != UNCOUNTED
+        counted = target != IGNORE_INDEX
         if bool(counted.any()):
             found[name] = float((answers[name].argmax(1) == target)[counted].float().mean())
     return {"mean": sum(found.values()) / len(found), **found}

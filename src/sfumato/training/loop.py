@@ -38,7 +38,7 @@ from sfumato.training.checkpoint import (
 from sfumato.training.data import Order, generator_for
 from sfumato.training.ema import EMA
 from sfumato.training.optim import Muon, Spread, build_optimizers, rate
-from sfumato.training.parallel import Crew, Share
+from sfumato.training.parallel import Share, WorkerPool
 from sfumato.training.tracking import Tracker, plot, silent_threads
 
 EXTENDABLE = frozenset(
@@ -275,7 +275,7 @@ def fit(
         silent_threads(),
         closing(Tracker(run, config.wandb, state.step)) as tracker,
         _progress(console) as progress,
-        Crew(_trained(state.networks), config.processes, again and partial(enlist, again, config)) as crew,
+        WorkerPool(_trained(state.networks), config.processes, again and partial(enlist, again, config)) as crew,
     ):
         state.spread(crew.map)
         bar = progress.add_task(run.name, total=config.steps, completed=state.step, note="")

@@ -45,7 +45,7 @@ def views(parameters: Sequence[nn.Parameter], block: Tensor) -> Iterator[Tensor]
         start += p.numel()
 
 
-class Crew:
+class WorkerPool:
     """The other processes of a run; without any (`count` 1) it does nothing.
 
     `make` builds, in a fresh process, the networks (whose parameters come in the same order and strides) and the

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from sfumato.decoding import MAX_PIXELS, Change, Crop, Reason, Unfit, fingerprint, squared, upright
+from sfumato.decoding import MAX_PIXELS, Change, Crop, Reason, RejectedPicture, fingerprint, squared, upright
 from sfumato.errors import TrainingError
 from sfumato.files import whole_folder
 from sfumato.training.sources import Candidate, candidates, unicode
@@ -31,7 +31,7 @@ NEAR_COLOUR = 4.0  # of 255, mean difference at 8 x 8
 Track = Callable[[Iterable[Candidate]], Iterable[Candidate]]
 
 
-class Intake(BaseModel):
+class PrepareConfig(BaseModel):
     """How pictures are brought in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,7 +74,7 @@ class Report:
         return asdict(self) | ordered
 
 
-def check(source: Path, options: Intake, *, track: Track = iter) -> Report:
+def check(source: Path, options: PrepareConfig, *, track: Track = iter) -> Report:
     """What `prepare` would do.
 
     Raises:
@@ -87,7 +87,7 @@ def check(source: Path, options: Intake, *, track: Track = iter) -> Report:
     return report
 
 
-def prepare(source: Path, out: Path, options: Intake, *, track: Track = iter) -> Report:
+def prepare(source: Path, out: Path, options: PrepareConfig, *, track: Track = iter) -> Report:
     """Bring the pictures of `source` into the new folder `out`, which exists when it is complete or not at all.
 
     Args:
@@ -142,22 +142,24 @@ class _Square:
     changes: list[Change]
 
 
-def _usable(source: Path, options: Intake, report: Report, track: Track) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+def _usable(
+    source: Path, options: PrepareConfig, report: Report, track: Track
+) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """Attributes and pixels of each picture that is kept, in the source's order; the report is filled on the way."""
     seen: dict[bytes, str] = {}
     near = _Near()
     for candidate, verdict in _decoded(track(candidates(source)), options):
         report.read += 1
         try:
-            if isinstance(verdict, Unfit):
+            if isinstance(verdict, RejectedPicture):
                 raise verdict
             captions = _captions(candidate, options)
             if verdict.identity in seen:
-                raise Unfit("duplicate", f"of {seen[verdict.identity]}")
+                raise RejectedPicture("duplicate", f"of {seen[verdict.identity]}")
             seen[verdict.identity] = candidate.name
             if options.near_duplicates and (other := near.find_or_add(verdict, candidate.name)) is not None:
-                raise Unfit("near duplicate", f"of {other}")
-        except Unfit as unfit:
+                raise RejectedPicture("near duplicate", f"of {other}")
+        except RejectedPicture as unfit:
             report.reasons[unfit.reason] += 1
             report.left_out.append({"name": candidate.name, "reason": unfit.reason, "detail": unfit.detail})
             continue
@@ -168,7 +170,7 @@ def _usable(source: Path, options: Intake, report: Report, track: Track) -> Iter
         yield _row(candidate, captions, verdict.pixels), verdict.pixels
 
 
-def _captions(candidate: Candidate, options: Intake) -> tuple[str, ...]:
+def _captions(candidate: Candidate, options: PrepareConfig) -> tuple[str, ...]:
     """Its own, or what the options give in their place."""
     if candidate.lines and options.caption_lines == "join":
         return (" ".join(candidate.captions),)
@@ -176,7 +178,7 @@ def _captions(candidate: Candidate, options: Intake) -> tuple[str, ...]:
         return candidate.captions
     words = PurePosixPath(candidate.name).stem.replace("_", " ").replace("-", " ").split()
     if options.no_caption == "skip" or not words:
-        raise Unfit("no caption", "neither in a text file nor in metadata")
+        raise RejectedPicture("no caption", "neither in a text file nor in metadata")
     return (" ".join(words),)
 
 
@@ -215,9 +217,11 @@ def _deal(rows: list[dict[str, Any]], share: float) -> None:
             row["split"] = "validation" if chosen else "train"
 
 
-def _decoded(found: Iterable[Candidate], options: Intake) -> Iterator[tuple[Candidate, _Square | Unfit]]:
+def _decoded(
+    found: Iterable[Candidate], options: PrepareConfig
+) -> Iterator[tuple[Candidate, _Square | RejectedPicture]]:
     """Each candidate with its picture, in order; a few are decoded ahead, so few are in memory."""
-    waiting: deque[tuple[Candidate, Future[_Square | Unfit]]] = deque()
+    waiting: deque[tuple[Candidate, Future[_Square | RejectedPicture]]] = deque()
     with catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         simplefilter("ignore")  # Pillow's, about what the report counts
         try:
@@ -232,13 +236,13 @@ def _decoded(found: Iterable[Candidate], options: Intake) -> Iterator[tuple[Cand
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _square(data: Path | bytes | Unfit, options: Intake) -> _Square | Unfit:
-    if isinstance(data, Unfit):
+def _square(data: Path | bytes | RejectedPicture, options: PrepareConfig) -> _Square | RejectedPicture:
+    if isinstance(data, RejectedPicture):
         return data
     shortest = options.shortest if options.shortest is not None else options.size // 2
     try:
         image, changes = upright(data, shortest=shortest, max_pixels=options.max_pixels)
-    except Unfit as unfit:
+    except RejectedPicture as unfit:
         return unfit
     if min(image.size) < options.size:
         changes.append("enlarged")

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sfumato.decoding import Unfit
+from sfumato.decoding import RejectedPicture
 from sfumato.errors import TrainingError
 from sfumato.files import decoded
 
@@ -86,7 +86,7 @@ class Candidate:
     """
 
     name: str
-    data: Path | bytes | Unfit
+    data: Path | bytes | RejectedPicture
     captions: tuple[str, ...] = ()
     lines: bool = False
     repeats: int = 1
@@ -121,7 +121,7 @@ def _in_folder(source: Path) -> Iterator[Candidate]:
     listed: dict[str, dict[str, Any]] = {}
     for name in (n for n in names if PurePosixPath(n).name in ("metadata.jsonl", "metadata.csv")):
         for number, row in _rows(source / name):
-            if not isinstance(row, Unfit):
+            if not isinstance(row, RejectedPicture):
                 path = PurePosixPath(name).parent / str(row["file_name"]).replace("\\", "/")
                 listed[path.as_posix()] = row
             else:
@@ -136,7 +136,7 @@ def _in_folder(source: Path) -> Iterator[Candidate]:
             held_out = {"split": "validation"} if name.startswith("validation/") else {}
             yield _in_file(source / name, name, held_out | listed.pop(name, {}))
     for name in sorted(listed):
-        yield Candidate(name, Unfit("missing", "named in the metadata, but not there"))
+        yield Candidate(name, RejectedPicture("missing", "named in the metadata, but not there"))
 
 
 def _names(source: Path) -> tuple[list[str], list[Candidate]]:
@@ -157,7 +157,9 @@ def _names(source: Path) -> tuple[list[str], list[Candidate]]:
             inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         except OSError as error:
             name = folder.relative_to(source).as_posix()
-            closed.append(Candidate(f"{name}/", Unfit("unreadable", f"a folder that does not open: {error.strerror}")))
+            closed.append(
+                Candidate(f"{name}/", RejectedPicture("unreadable", f"a folder that does not open: {error.strerror}"))
+            )
             continue
         for path in inside:
             if not path.is_dir():
@@ -169,42 +171,46 @@ def _names(source: Path) -> tuple[list[str], list[Candidate]]:
     return sorted(names), closed
 
 
-def _passed_over(path: Path) -> Unfit | None:
+def _passed_over(path: Path) -> RejectedPicture | None:
     """Why a file is not read that looks like a picture; None for one that is read, or does not look like one."""
     name = path.name.lower()
     if not path.is_file():
         if not name.endswith((*PICTURES, *TARS)):
             return None
-        return Unfit("missing", "a link that leads nowhere") if path.is_symlink() else Unfit("unreadable", "no file")
+        return (
+            RejectedPicture("missing", "a link that leads nowhere")
+            if path.is_symlink()
+            else RejectedPicture("unreadable", "no file")
+        )
     if name.endswith((*PICTURES, *TARS, *CAPTIONS)):
         return None
     try:
         with path.open("rb") as file:
             return _foreign(name, file.read(HEAD))
     except OSError as error:
-        return Unfit("unreadable", str(error.strerror)) if name.endswith(sum(FOREIGN, ())) else None
+        return RejectedPicture("unreadable", str(error.strerror)) if name.endswith(sum(FOREIGN, ())) else None
 
 
-def _foreign(name: str, head: bytes) -> Unfit | None:
+def _foreign(name: str, head: bytes) -> RejectedPicture | None:
     """What is said of a file with a name that is not read, by the name or else by its first bytes."""
     for endings, fault in FOREIGN.items():
         if name.endswith(endings):
-            return Unfit("other format", fault)
+            return RejectedPicture("other format", fault)
     for kind, sign in SIGNS.items():
         if sign.match(head):
             ending = "." + name.partition(".")[2] if "." in name else "no ending"
-            return Unfit(
+            return RejectedPicture(
                 "other format", f"{kind} by its first bytes, but with {ending}; give it the ending of its kind"
             )
     return None
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | Unfit]]:
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | RejectedPicture]]:
     """Numbered rows of a metadata file that name a picture."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        yield 0, Unfit("bad metadata", f"cannot be read: {error}")
+        yield 0, RejectedPicture("bad metadata", f"cannot be read: {error}")
         return
     rows: Iterable[Any] = map(_parsed, text.split("\n"))
     if path.suffix == ".csv":
@@ -215,9 +221,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | Unfit]]:
             if isinstance(row, dict) and isinstance(row.get("file_name"), str):
                 yield number, row
             elif row is not None:
-                yield number, Unfit("bad metadata", "not an object with a file_name")
+                yield number, RejectedPicture("bad metadata", "not an object with a file_name")
     except csv.Error as error:
-        yield number + 1, Unfit("bad metadata", str(error))
+        yield number + 1, RejectedPicture("bad metadata", str(error))
 
 
 def _parsed(line: str) -> Any:
@@ -236,7 +242,7 @@ def _in_file(path: Path, name: str, row: dict[str, Any]) -> Candidate:
     try:
         beside = [p.read_bytes() for place in places for p in map(place.with_suffix, CAPTIONS) if p.is_file()]
     except OSError as error:
-        return Candidate(name, Unfit("bad caption", f"cannot be read: {error.strerror}"))
+        return Candidate(name, RejectedPicture("bad caption", f"cannot be read: {error.strerror}"))
     return _candidate(name, path, row, beside[0] if beside else None, repeats, concept)
 
 
@@ -249,10 +255,10 @@ def _candidate(
         try:
             captions = _captions(decoded(text.rstrip(b"\0")).splitlines())
         except UnicodeDecodeError:
-            return Candidate(name, Unfit("bad caption", "not UTF-8 text; save it as UTF-8"))
+            return Candidate(name, RejectedPicture("bad caption", "not UTF-8 text; save it as UTF-8"))
         lines = len(captions) > 1
     if (fault := next(filter(None, map(_fault, captions)), None)) is not None:
-        return Candidate(name, Unfit("bad caption", fault))
+        return Candidate(name, RejectedPicture("bad caption", fault))
     own = str(row.get("repeats", ""))
     if own.isascii() and own.isdigit() and 0 < int(own) <= MAX_REPEATS:
         repeats = int(own)
@@ -279,7 +285,7 @@ def _captions(value: object) -> tuple[str, ...]:
 
 def _in_tar(path: Path, name: str) -> Iterator[Candidate]:
     """Pictures of a WebDataset tar: successive files with one name up to its first dot belong together."""
-    group: dict[str, bytes | Unfit] = {}
+    group: dict[str, bytes | RejectedPicture] = {}
     current = ""
     try:
         with tarfile.open(path, "r|*") as tar:
@@ -301,14 +307,14 @@ def _in_tar(path: Path, name: str) -> Iterator[Candidate]:
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         yield from _grouped(f"{name}/{current}", group)
         reason = "truncated" if isinstance(error, EOFError) or "unexpected end" in str(error) else "unreadable"
-        yield Candidate(name, Unfit(reason, f"the tar breaks off: {error}"))  # type: ignore[arg-type]
+        yield Candidate(name, RejectedPicture(reason, f"the tar breaks off: {error}"))  # type: ignore[arg-type]
         return
     yield from _grouped(f"{name}/{current}", group)
 
 
-def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | Unfit:
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | RejectedPicture:
     if member.size > MAX_MEMBER:
-        return Unfit("too large", f"{member.size} bytes in a tar, more than {MAX_MEMBER}")
+        return RejectedPicture("too large", f"{member.size} bytes in a tar, more than {MAX_MEMBER}")
     file = tar.extractfile(member)
     assert file is not None  # it is a regular file
     return file.read()
@@ -320,18 +326,18 @@ def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read(HEAD)
 
 
-def _grouped(name: str, group: Mapping[str, bytes | Unfit]) -> Iterator[Candidate]:
+def _grouped(name: str, group: Mapping[str, bytes | RejectedPicture]) -> Iterator[Candidate]:
     """The pictures of one key, nearly always one."""
-    parts = {kind: data for kind, data in group.items() if not isinstance(data, Unfit)}
+    parts = {kind: data for kind, data in group.items() if not isinstance(data, RejectedPicture)}
     text = next((parts[kind] for kind in CAPTIONS if kind in parts), None)
     row = _parsed(parts.get(".json", b"{}").decode("utf-8", "replace"))
     for kind in (*PICTURES, *sorted(group.keys() - {*PICTURES, *CAPTIONS, ".json"})):
         if kind not in group:
             continue
         data = group[kind]
-        if isinstance(data, Unfit):
+        if isinstance(data, RejectedPicture):
             yield Candidate(name + kind, data)
         elif not isinstance(row, dict):
-            yield Candidate(name + kind, Unfit("bad metadata", "its .json is no JSON object"))
+            yield Candidate(name + kind, RejectedPicture("bad metadata", "its .json is no JSON object"))
         else:
             yield _candidate(name + kind, data, row, text)

@@ -25,7 +25,7 @@ from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Attributes, Order, Pictures, captions_of, generator_for, shares_of
-from sfumato.training.heads import Questions, error, rights
+from sfumato.training.heads import AttributeTargets, accuracy, error
 from sfumato.training.loop import LoopConfig
 from sfumato.training.tokenizer import train_tokenizer
 
@@ -127,7 +127,9 @@ class TextTask:
         self.run = run
         self.pictures = Pictures.for_training(run.data)
         self.caption = captions_of(self.pictures, run.captions)
-        self.questions = Questions([self.pictures.attributes[i] for i in self.pictures.train.tolist()], run.ignored)
+        self.questions = AttributeTargets(
+            [self.pictures.attributes[i] for i in self.pictures.train.tolist()], run.ignored
+        )
         if not self.questions.heads:
             raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be read from captions")
         self.tokenizer = kept_tokenizer(folder / "tokenizer", run.start, run.text, self._corpus)
@@ -166,7 +168,7 @@ class TextTask:
         parts = [model(part) for part in ids.split(128)]
         answers = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         targets = self.questions.targets(rows)
-        return {"loss": float(error(answers, targets)), **rights(answers, targets)}
+        return {"loss": float(error(answers, targets)), **accuracy(answers, targets)}
 
     @torch.no_grad()
     def sheet(self, model: nn.Module) -> Image.Image:

@@ -18,21 +18,21 @@ from ..noise import NoiseSource
 from ..step import Step, Stride, drawn, level_of
 
 
-def dpm_fast(way: Descent, *, eta: float = 0.0) -> Iterator[Step]:
+def dpm_fast(descent: Descent, *, eta: float = 0.0) -> Iterator[Step]:
     """DPM-Solver-fast (section 3.4; k-diffusion's ``dpm_fast``): one evaluation for each step of the grid.
 
     They are spent in steps of third order, and one of second and first at the end, all of equal length in log
     SNR; so there are about a third as many. An eta makes each go to below its end, and adds noise up to it.
     """
-    head, inner, tail = _parts(way)
-    x = way.x
+    head, inner, tail = _parts(descent)
+    x = descent.x
     orders = _orders(len(inner))
     total = len(head) + len(orders) + len(tail)
     for stride in head:
-        x, clean = way.stepped(x, stride, eta)
+        x, clean = descent.stepped(x, stride, eta)
         yield Step(0, total, stride.now.sigma, x, clean)
     if inner:
-        solver = _Solver(way, inner[0].now.tensor)
+        solver = _Solver(descent, inner[0].now.tensor)
         start, end = inner[0].now.log_snr, inner[-1].then.log_snr
         times = torch.linspace(start, end, len(orders) + 1, dtype=torch.float64).tolist()
         for i, order in enumerate(orders):
@@ -45,10 +45,10 @@ def dpm_fast(way: Descent, *, eta: float = 0.0) -> Iterator[Step]:
             else:
                 _, ahead = solver.second(y, times[i], low, found, r=1 / 3)
                 y = solver.third(y, times[i], low, found, ahead)
-            x = solver.closed(_topped_up(y, low, times[i + 1], way.noise), times[i + 1])
+            x = solver.closed(_topped_up(y, low, times[i + 1], descent.noise), times[i + 1])
             yield Step(len(head) + i, total, solver.sigma(times[i]), x, clean)
     for stride in tail:
-        x = way.clean(x, stride.now)
+        x = descent.clean(x, stride.now)
         yield Step(total - 1, total, stride.now.sigma, x, x)
 
 
@@ -63,22 +63,22 @@ RELATIVE, ABSOLUTE, FIRST_STEP, ACCEPTED, ORDER = 0.05, 0.0078, 0.05, 0.81, 3
 """k-diffusion's, with a controller that is integral alone."""
 
 
-def dpm_adaptive(way: Descent, *, eta: float = 0.0) -> Iterator[Step]:
+def dpm_adaptive(descent: Descent, *, eta: float = 0.0) -> Iterator[Step]:
     """DPM-Solver of orders 2 and 3, with steps as long as their difference allows (appendix C).
 
     The count of ``sigmas`` plays no part; the total of a `Step` is an estimate until the last one. Each step
     and each that was given up takes three evaluations. The length of a step is that of the image which needs
     the shortest, so that **an image depends on its batch**: run each alone.
     """
-    head, inner, tail = _parts(way)
-    x = way.x
+    head, inner, tail = _parts(descent)
+    x = descent.x
     index = 0
     for stride in head:
-        x, clean = way.stepped(x, stride, eta)
+        x, clean = descent.stepped(x, stride, eta)
         yield Step(0, 1 + bool(inner) + len(tail), stride.now.sigma, x, clean)
         index = 1
     if inner:
-        solver = _Solver(way, inner[0].now.tensor)
+        solver = _Solver(descent, inner[0].now.tensor)
         time, end = inner[0].now.log_snr, inner[-1].then.log_snr
         before, length = x / inner[0].now.alpha, FIRST_STEP
         while time < end - 1e-5:
@@ -94,18 +94,18 @@ def dpm_adaptive(way: Descent, *, eta: float = 0.0) -> Iterator[Step]:
             if factor < ACCEPTED:
                 continue
             before = rough
-            x = solver.closed(_topped_up(fine, low, target, way.noise), target)
+            x = solver.closed(_topped_up(fine, low, target, descent.noise), target)
             left = math.ceil(max(0.0, end - 1e-5 - target) / length)
             yield Step(index, index + 1 + left + len(tail), solver.sigma(time), x, clean)
             time, index = target, index + 1
     for stride in tail:
-        x = way.clean(x, stride.now)
+        x = descent.clean(x, stride.now)
         yield Step(index, index + 1, stride.now.sigma, x, x)
 
 
-def _parts(way: Descent) -> tuple[list[Stride], list[Stride], list[Stride]]:
+def _parts(descent: Descent) -> tuple[list[Stride], list[Stride], list[Stride]]:
     """The grid's steps from pure noise, between levels with a log SNR, and to 0."""
-    plan = way.strides()
+    plan = descent.strides()
     first = int(plan[0].now.alpha == 0)
     last = max(first, len(plan) - (plan[-1].then.sigma == 0))
     return plan[:first], plan[first:last], plan[last:]
@@ -126,20 +126,20 @@ def _topped_up(y: Tensor, low: float, target: float, noise: NoiseSource | None) 
 class _Solver:
     """Steps from one time to another, given the noise e found at the first (algorithms 1 and 2 of the paper)."""
 
-    way: Descent
+    descent: Descent
     like: Tensor
 
     def look(self, x: Tensor, time: float) -> tuple[Tensor, Tensor, Tensor]:
         """D, y and e at a time."""
-        at = level_of(self.way.path, math.exp(-time), self.like)
-        clean = self.way.clean(x, at)
+        at = level_of(self.descent.path, math.exp(-time), self.like)
+        clean = self.descent.clean(x, at)
         return clean, x / at.alpha, at.noise(x, clean)
 
     def closed(self, y: Tensor, time: float) -> Tensor:
-        return y * level_of(self.way.path, math.exp(-time), self.like).alpha
+        return y * level_of(self.descent.path, math.exp(-time), self.like).alpha
 
     def sigma(self, time: float) -> float:
-        return level_of(self.way.path, math.exp(-time), self.like).sigma
+        return level_of(self.descent.path, math.exp(-time), self.like).sigma
 
     def first(self, y: Tensor, start: float, end: float, found: Tensor) -> Tensor:
         return y - math.exp(-end) * math.expm1(end - start) * found

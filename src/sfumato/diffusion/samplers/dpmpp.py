@@ -24,7 +24,7 @@ Curve = Literal["midpoint", "exact"]
 
 
 def dpm_multistep(
-    way: Descent,
+    descent: Descent,
     *,
     orders: Orders,
     on: On = "clean",
@@ -39,18 +39,18 @@ def dpm_multistep(
         curve: with two points, the value in the middle of the step, or the exact mean (``heun`` in diffusers).
         eta: the share of fresh noise; 1 is SDE-DPM-Solver++.
     """
-    x = way.x
+    x = descent.x
     found: Points = []
-    for stride in way.strides():
+    for stride in descent.strides():
         now = stride.now
-        clean = better = way.clean(x, now)
+        clean = better = descent.clean(x, now)
         if math.isfinite(now.log_snr):
             found = [(now.log_snr, _value(on, now, x, clean)), *found[: orders.most - 1]]
         if math.isfinite(stride.gain):
             growth = (1 + eta) * stride.gain if on == "clean" else -stride.gain
             better = _as_clean(on, now, x, _carried(found[: orders.of(stride)], stride.gain, growth, curve))
         kept = _kept(eta, stride.gain)
-        x = stride.remix(x, better, kept, stride.fresh(way.noise, kept))
+        x = stride.remix(x, better, kept, stride.fresh(descent.noise, kept))
         yield stride.done(x, clean)
 
 
@@ -93,23 +93,25 @@ TWO, THREE = Orders(2, lowered=False), Orders(3, lowered=False)
 TWO_AND_ONE = Orders(2)
 
 
-def dpmpp_2m_sde(way: Descent, *, eta: float = 1.0, orders: Orders = TWO, curve: Curve = "midpoint") -> Iterator[Step]:
+def dpmpp_2m_sde(
+    descent: Descent, *, eta: float = 1.0, orders: Orders = TWO, curve: Curve = "midpoint"
+) -> Iterator[Step]:
     """SDE-DPM-Solver++(2M) (Lu et al. 2022), the midpoint form: `dpmpp_2m` with noise; eta 0 is that."""
-    return dpm_multistep(way, orders=orders, curve=curve, eta=eta)
+    return dpm_multistep(descent, orders=orders, curve=curve, eta=eta)
 
 
-def dpmpp_2m(way: Descent, *, orders: Orders = TWO, on: On = "clean", curve: Curve = "midpoint") -> Iterator[Step]:
+def dpmpp_2m(descent: Descent, *, orders: Orders = TWO, on: On = "clean", curve: Curve = "midpoint") -> Iterator[Step]:
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): D of this step and the last, carried on to mid-step."""
-    return dpm_multistep(way, orders=orders, on=on, curve=curve)
+    return dpm_multistep(descent, orders=orders, on=on, curve=curve)
 
 
-def dpmpp_3m_sde(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
+def dpmpp_3m_sde(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM-Solver++(3M) with noise (k-diffusion's ``dpmpp_3m_sde``)."""
-    return dpm_multistep(way, orders=THREE, curve="exact", eta=eta)
+    return dpm_multistep(descent, orders=THREE, curve="exact", eta=eta)
 
 
 def unipc(
-    way: Descent,
+    descent: Descent,
     *,
     orders: Orders = TWO,
     on: On = "clean",
@@ -127,12 +129,12 @@ def unipc(
         growing: B(h) is e^h - 1; False: h (``bh1``). It matters to order 2 of the predictor and 1 of the corrector.
         uncorrected: places of the steps that are not done again.
     """
-    x = way.x
+    x = descent.x
     found: Points = []
     last: tuple[Stride, Tensor, Points] | None = None  # the last step, x at its start, and its points
-    for stride in way.strides():
+    for stride in descent.strides():
         now = stride.now
-        clean = better = way.clean(x, now)
+        clean = better = descent.clean(x, now)
         value = _value(on, now, x, clean)
         if last is not None and last[0].index not in uncorrected:
             before, x_before, points = last
@@ -181,41 +183,41 @@ def _shares(points: Points, gain: float) -> tuple[list[float], list[Tensor]]:
 # --------------------------------------------------------------------------------------------- single step
 
 
-def dpmpp_2s_a(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
+def dpmpp_2s_a(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM-Solver++(2S) to below the next level, and noise up to it (k-diffusion's ``dpmpp_2s_ancestral``).
 
     D is found again half way to there, in log SNR. Two evaluations a step; one for the step to 0, and for a
     step from pure noise, which has no middle.
     """
-    x = way.x
-    for stride in way.strides():
-        clean = better = way.clean(x, stride.now)
+    x = descent.x
+    for stride in descent.strides():
+        clean = better = descent.clean(x, stride.now)
         kept = stride.kept(eta)
-        down = stride.down(way.path, kept)
+        down = stride.down(descent.path, kept)
         if math.isfinite(down.gain):
-            half = replace(stride, then=down.middle(way.path))
-            better = way.clean(half.remix(x, clean), half.then)
-        x = stride.remix(x, better, kept, stride.fresh(way.noise, kept))
+            half = replace(stride, then=down.middle(descent.path))
+            better = descent.clean(half.remix(x, clean), half.then)
+        x = stride.remix(x, better, kept, stride.fresh(descent.noise, kept))
         yield stride.done(x, clean)
 
 
-def dpmpp_sde(way: Descent, *, eta: float = 1.0) -> Iterator[Step]:
+def dpmpp_sde(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM-Solver++(2S) with noise (Lu et al. 2022, algorithm 1; k-diffusion's ``dpmpp_sde``).
 
     D is found again in the middle of the step, in log SNR. Two evaluations a step; one for the step to 0, and
     for a step from pure noise, which has no middle.
     """
-    x = way.x
-    for stride in way.strides():
-        clean = way.clean(x, stride.now)
+    x = descent.x
+    for stride in descent.strides():
+        clean = descent.clean(x, stride.now)
         if math.isinf(stride.gain):
             kept = 0.0 if eta else 1.0
-            x = stride.remix(x, clean, kept, stride.fresh(way.noise, kept))
+            x = stride.remix(x, clean, kept, stride.fresh(descent.noise, kept))
         else:
             kept = math.exp(-eta * stride.gain / 2)  # of the noise, by each half of the step
-            half = replace(stride, then=stride.middle(way.path))
-            first, second = half.fresh(way.noise, kept), replace(stride, now=half.then).fresh(way.noise, kept)
-            better = way.clean(half.remix(x, clean, kept, first), half.then)
+            half = replace(stride, then=stride.middle(descent.path))
+            first, second = half.fresh(descent.noise, kept), replace(stride, now=half.then).fresh(descent.noise, kept)
+            better = descent.clean(half.remix(x, clean, kept, first), half.then)
             x = stride.remix(x, better, kept**2, _both_halves(first, second, kept))
         yield stride.done(x, clean)
 
@@ -233,7 +235,7 @@ def _both_halves(first: Tensor | None, second: Tensor | None, kept: float) -> Te
 
 
 def dpmpp_2s(
-    way: Descent,
+    descent: Descent,
     *,
     orders: Orders = TWO_AND_ONE,
     on: On = "clean",
@@ -251,12 +253,12 @@ def dpmpp_2s(
         curve: the value in the middle, or the exact mean (``heun`` in diffusers).
         eta: 1 tops up the noise of each turn anew, from where it began.
     """
-    x = way.x
+    x = descent.x
     turn: list[tuple[Level, Tensor, Tensor]] = []  # level, x and D or e there, the oldest first
-    plan = way.strides()
+    plan = descent.strides()
     for stride, order in zip(plan, turns(len(plan), orders), strict=True):
         now = stride.now
-        clean = better = way.clean(x, now)
+        clean = better = descent.clean(x, now)
         if order == 1 or math.isinf(turn[0][0].log_snr):
             turn = []
         turn = [*turn, (now, x, _value(on, now, x, clean))][-order:]
@@ -268,7 +270,7 @@ def dpmpp_2s(
             found = _turned(shares, [value for _, _, value in turn], growth, curve)
             better = _as_clean(on, start, x_start, found)
         kept = _kept(eta, whole.gain)
-        x = whole.remix(x_start, better, kept, whole.fresh(way.noise, kept))
+        x = whole.remix(x_start, better, kept, whole.fresh(descent.noise, kept))
         yield stride.done(x, clean)
 
 

@@ -15,7 +15,7 @@ from .averages import averaging, mean
 from .orders import Orders
 
 
-def lms(way: Descent) -> Iterator[Step]:
+def lms(descent: Descent) -> Iterator[Step]:
     """Linear multistep (k-diffusion): Adams-Bashforth on the last four, with the weights for uneven steps.
 
     D and e are polynomials in sigma, which are followed in the step to 0 as well: unlike that of other samplers,
@@ -23,12 +23,12 @@ def lms(way: Descent) -> Iterator[Step]:
 
     On the straight path it takes the last two: with guidance four diverge there (docs/decisions/0024).
     """
-    x = way.x
-    points = 2 if way.path is STRAIGHT else 4
+    x = descent.x
+    points = 2 if descent.path is STRAIGHT else 4
     found: list[tuple[Level, Tensor, Tensor]] = []  # level, D and e there, the newest first
-    for stride in way.strides():
+    for stride in descent.strides():
         now, then = stride.now, stride.then
-        clean = way.clean(x, now)
+        clean = descent.clean(x, now)
         found = [(now, clean, now.noise(x, clean)), *found[: points - 1]]
         levels, cleans, noises = zip(*found, strict=True)
         weights = averaging([(at.sigma - now.sigma) / (then.sigma - now.sigma) for at in levels])
@@ -36,23 +36,23 @@ def lms(way: Descent) -> Iterator[Step]:
         yield stride.done(x, clean)
 
 
-def plms(way: Descent) -> Iterator[Step]:
+def plms(descent: Descent) -> Iterator[Step]:
     """Pseudo linear multistep (Liu et al. 2022; diffusers' PNDM with ``skip_prk_steps``): SD 1's default.
 
     Adams-Bashforth on the last four D and e, with the weights for even steps although steps in sigma are not
     even, which is why it has order 2 and not 4. The first step is Heun's: one evaluation more.
     """
-    x = way.x
+    x = descent.x
     found: list[tuple[Tensor, Tensor]] = []  # D and e, the newest first
-    for stride in way.strides():
+    for stride in descent.strides():
         now, then = stride.now, stride.then
-        clean = way.clean(x, now)
+        clean = descent.clean(x, now)
         found = [(clean, now.noise(x, clean)), *found[:3]]
         ahead = stride.remix(x, clean)
         if then.sigma > 0:
             terms, weights = found, averaging([-float(j) for j in range(len(found))])
             if stride.index == 0:
-                clean_ahead = way.clean(ahead, then)
+                clean_ahead = descent.clean(ahead, then)
                 terms, weights = [*found, (clean_ahead, then.noise(ahead, clean_ahead))], [1 / 2, 1 / 2]
             cleans, noises = zip(*terms, strict=True)
             ahead = stride.along(x, mean(weights, cleans), mean(weights, noises))
@@ -63,18 +63,18 @@ def plms(way: Descent) -> Iterator[Step]:
 DEIS_3, DEIS_2 = Orders(3), Orders(2)
 
 
-def deis(way: Descent, *, orders: Orders = DEIS_3) -> Iterator[Step]:
+def deis(descent: Descent, *, orders: Orders = DEIS_3) -> Iterator[Step]:
     """DEIS (Zhang and Chen 2023, arXiv:2204.13902; ``logrho`` in diffusers), on as many points as its order.
 
     The noise e of the last three is a parabola in log SNR, and the step is exact for that. A start in pure
     noise, which has none, does not count. Of less than 15 steps, the last but one takes two points, and the last
     one: they are long, and a parabola goes far astray.
     """
-    x = way.x
+    x = descent.x
     found: list[tuple[Level, Tensor]] = []  # level and e there, the newest first
-    for stride in way.strides():
+    for stride in descent.strides():
         now = stride.now
-        clean = better = way.clean(x, now)
+        clean = better = descent.clean(x, now)
         if math.isfinite(now.log_snr):
             found = [(now, now.noise(x, clean)), *found[: orders.most - 1]]
         if math.isfinite(stride.gain):
@@ -86,6 +86,6 @@ def deis(way: Descent, *, orders: Orders = DEIS_3) -> Iterator[Step]:
         yield stride.done(x, clean)
 
 
-def deis_2m(way: Descent, *, orders: Orders = DEIS_2) -> Iterator[Step]:
+def deis_2m(descent: Descent, *, orders: Orders = DEIS_2) -> Iterator[Step]:
     """DEIS of order 2: diffusers' default."""
-    return deis(way, orders=orders)
+    return deis(descent, orders=orders)
