@@ -498,15 +498,16 @@ class Model:
         is unseen here. So requests that change a network do not meet.
 
         Args:
-            names: of `components`.
+            names: of `components`, and "vae", the autoencoder.
         """
-        copies = {name: _sharing(self.components[name]) for name in names}
+        parts: dict[str, Any] = {**self.components, "vae": self.autoencoder}
+        copies: dict[str, Any] = {name: _sharing(parts[name]) for name in names}
         network = next((copy for copy in copies.values() if isinstance(copy, UNet | MMDiT)), self.network)
         texts: dict[str, TextPart | T5Part] = {}
         for name, part in self.texts.items():
             encoder: Any = copies.get(name, part.encoder)
             texts[name] = replace(part, encoder=encoder)
-        return replace(self, network=network, texts=texts)
+        return replace(self, network=network, texts=texts, autoencoder=copies.get("vae", self.autoencoder))
 
     @property
     def components(self) -> dict[str, nn.Module]:

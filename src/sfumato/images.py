@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,6 +37,49 @@ def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap
     for k, image in enumerate(images):
         sheet.paste(image, ((k % columns) * (width + gap), (k // columns) * (height + gap)))
     return sheet
+
+
+def repeated(image: Image.Image, axes: str, times: int = 3) -> Image.Image:
+    """A tile laid `times` in a row, in a column or both."""
+    columns, rows = (times if axes in (axis, "both") else 1 for axis in ("x", "y"))
+    sheet = Image.new(image.mode, (columns * image.width, rows * image.height))
+    for place in range(columns * rows):
+        sheet.paste(image, (place % columns * image.width, place // columns * image.height))
+    return sheet
+
+
+@dataclass(frozen=True)
+class Seam:
+    """How a tile meets its copy along an axis, in mean absolute differences of adjacent columns or rows, 0 to 255.
+
+    Attributes:
+        across: of the last and the first.
+        inside: the mean of all pairs within the tile.
+        most: the largest of them.
+    """
+
+    across: float
+    inside: float
+    most: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether the edges differ by no more than some neighbours within the tile do."""
+        return self.across <= self.most
+
+
+def seam(image: Image.Image, axis: Literal["x", "y"]) -> Seam:
+    """The seam between a tile and its copy on the right ("x") or below ("y").
+
+    Raises:
+        ValueError: the tile has a single column or row.
+    """
+    pixels = np.asarray(image.convert("RGB")).astype(np.float32)
+    lines = pixels.swapaxes(0, 1) if axis == "x" else pixels
+    if len(lines) < 2:
+        raise ValueError(f"a picture of {image.width}x{image.height} has no neighbours along {axis}")
+    within = np.abs(np.diff(lines, axis=0)).mean((1, 2))
+    return Seam(float(np.abs(lines[-1] - lines[0]).mean()), float(within.mean()), float(within.max()))
 
 
 def to_tensor(image: Image.Image) -> Float[Tensor, "1 3 h w"]:

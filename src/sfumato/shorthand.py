@@ -41,6 +41,7 @@ class PaintingOptions(Watching, total=False):
     numerics: Numerics
     width: int | None
     height: int | None
+    tileable: Literal["x", "y", "both"] | None
     prompt_syntax: Syntax
     clip_skip: int
     original_size: tuple[int, int] | None

@@ -25,6 +25,7 @@ from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
 from sfumato.shorthand import Shorthand
 from sfumato.tasks.table import runner
+from sfumato.tasks.tileable import with_tileable
 
 
 class Studio(Shorthand):
@@ -103,7 +104,7 @@ class Studio(Shorthand):
         """
         begun = time.perf_counter()
         with self._loading:
-            applied = self._with_adapters(request)
+            applied = with_tileable(self._with_adapters(request), request)
         yield from runner(request.task)(applied, request, time.perf_counter() - begun)
 
     def run(

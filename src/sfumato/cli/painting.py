@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 
 from sfumato.choices import Format, Precision
 from sfumato.cli import interrupts, remarks
@@ -93,6 +93,7 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
         if mode.preview:
             _show(results)
         _summarise(results, time.perf_counter() - start)
+        _say_seams(results)
         remarks.after(request, results[0].request)
         _advise(requests[0])
     if mode.as_json:
@@ -251,7 +252,32 @@ def _show(results: "Sequence[Result]") -> None:
     """Leave the finished pictures standing in the terminal, as a preview's last state."""
     screen = console()
     if screen.is_terminal:
-        screen.print(picture([image for result in results for image in result.images], screen))
+        from sfumato.images import repeated
+
+        images = [
+            repeated(image, result.request.tileable) if result.request.tileable else image
+            for result in results
+            for image in result.images
+        ]
+        screen.print(picture(images, screen))
+
+
+def _say_seams(results: "Sequence[Result]") -> None:
+    """Whether what should be laid in tiles meets without a seam."""
+    axes: tuple[Literal["x", "y"], ...] = ("x", "y")
+    for result in results:
+        for axis in axes:
+            if result.request.tileable not in (axis, "both"):
+                continue
+            from sfumato.images import seam
+
+            for image, number in zip(result.images, result.seeds, strict=True):
+                found = seam(image, axis)
+                verdict = "no seam" if found.passes else "a seam shows"
+                note(
+                    f"seed {number}, {axis}: {verdict}; the edges differ by {found.across:.1f} of 255, neighbours "
+                    f"inside by {found.inside:.1f} and at most {found.most:.1f}"
+                )
 
 
 def _summarise(results: "Sequence[Result]", seconds: float) -> None:

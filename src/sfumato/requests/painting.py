@@ -98,6 +98,9 @@ class Painting(Request):
     )
     width: Annotated[Pixels | None, Shown("W")] = Field(None, description="in pixels")
     height: Annotated[Pixels | None, Shown("H")] = Field(None, description="in pixels")
+    tileable: Annotated[Literal["x", "y", "both"] | None, Shown("AXES", "Tileable")] = Field(
+        None, description="paint what can be laid in tiles without a seam, side by side (x) or one above another (y)"
+    )
     prompt_syntax: Annotated[Syntax, Shown("P", "Prompt syntax")] = Field(
         "a1111", description="how weights and the like are written in prompts"
     )

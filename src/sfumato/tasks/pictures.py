@@ -80,6 +80,11 @@ def fitted(model: Model, request: Asked, image: Image.Image, alpha: Image.Image 
         image = image.resize(size, Image.Resampling.LANCZOS)
         alpha = None if alpha is None else alpha.resize(size, Image.Resampling.BILINEAR)
     padded = padded_to(image, model.grain)
+    if padded is not image and request.tileable:
+        raise RequestError(
+            f"{request.image.name} is {size[0]}x{size[1]}, and what is cut back to that has seams; for --tileable give "
+            f"--size {padded.width}x{padded.height}"
+        )
     if padded is not image:
         log.warning("%s is %dx%d; it is painted at %dx%d and cut back", request.image.name, *size, *padded.size)
     return exact, Opened(image, padded, alpha)
