@@ -402,7 +402,7 @@ def test_train_prints_the_folder_of_the_result(capsys: Capture) -> None:
 
 
 def test_bench(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sfumato.runtime import bench
+    from sfumato.cli import bench
 
     ran: list[list[str]] = []
 

@@ -73,10 +73,10 @@ def bench_txt2img(
     *, model: str | None, steps: int | None, size: str | None, repeat: int, device: str, precision: str, as_json: bool
 ) -> None:
     """Cold start, a step, pictures a second, peak memory."""
+    from sfumato.cli import bench
     from sfumato.cli.painting import build, check_precision, require_model
     from sfumato.errors import RequestError
     from sfumato.requests import Txt2Img
-    from sfumato.runtime import bench
     from sfumato.runtime.devices import choose_device
     from sfumato.runtime.precision import cpu_name
 
@@ -121,9 +121,9 @@ def bench_txt2img(
 def bench_load(*, model: str | None, repeat: int, device: str, precision: str, as_json: bool) -> None:
     """Seconds until a model can paint, and peak memory."""
     from sfumato.checkpoints.catalogue import find
+    from sfumato.cli import bench
     from sfumato.cli.painting import check_precision
     from sfumato.errors import OutputError, RequestError
-    from sfumato.runtime import bench
     from sfumato.runtime.devices import choose_device
 
     if not 1 <= repeat <= 100:

@@ -1,6 +1,6 @@
-"""``python -m sfumato.runtime.loading MODEL DEVICE PRECISION``: load a model once, and say in JSON what it took.
+"""``python -m sfumato.cli.loading MODEL DEVICE PRECISION``: load a model once, and say in JSON what it took.
 
-For `sfumato.runtime.bench`, which gives each load a process of its own.
+For `sfumato.cli.bench`, which gives each load a process of its own.
 """
 
 import json

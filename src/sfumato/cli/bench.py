@@ -83,7 +83,7 @@ def load(path: Path, *, device: str = "auto", precision: str = "auto", repeat: i
         SfumatoError: when one fails; its last line says why.
     """
     files = [path] if path.is_file() else list(path.rglob("*.safetensors"))
-    command = [sys.executable, "-m", "sfumato.runtime.loading", str(path), device, precision]
+    command = [sys.executable, "-m", "sfumato.cli.loading", str(path), device, precision]
     ready, loads, cpu, peaks = [], [], [], []
     for _ in range(1 + repeat):
         started = time.time()

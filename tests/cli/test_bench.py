@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from sfumato.cli import bench
 from sfumato.errors import SfumatoError
 from sfumato.metadata.provenance import Provenance
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
-from sfumato.runtime import bench
 
 
 def test_a_cold_run_is_a_process_with_a_time_and_a_peak() -> None:
