@@ -123,3 +123,26 @@ def test_an_object_stands_in_a_view(look: str) -> None:
         changed = np.abs(drawn - without).max(axis=-1) > 8
         assert changed[40:].mean() > 0.05
         assert not changed[:20].any()
+
+
+def test_a_look_held_out_is_held_out_in_settings_and_in_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    things = tuple(made_up(name) for name in list(names())[:80])
+    monkeypatch.setattr(objects, "load", lambda: things)
+    held_out = {thing.name: emoji.held_out(thing.name) for thing in things}
+    assert set(held_out.values()) == {None, *emoji.PICTURES}
+    for index, thing in enumerate(things):
+        for look in emoji.PICTURES:
+            for drawing in render.drawings(render.Job(look, index, 2), 0, 0):
+                assert drawing.attributes["name"] == thing.name
+                assert drawing.placement is not None
+                if look == held_out[thing.name]:
+                    assert drawing.attributes["split"] == "validation"
+    thing = next(each for each in things if held_out[each.name] == "emoji")
+    bodies = {look: (f'<g id="{look}"/>{ARROW}', 32) for look in emoji.PICTURES}
+    one = emoji.Emoji(thing.name, thing.name_zh, "", "", "", bodies)
+    monkeypatch.setattr(objects, "load", lambda: (one,))
+    drawn = [drawing for k in range(12) for drawing in render.drawings(render.Job("flat", k, 1), 0, 0)]
+    held = [drawing for drawing in drawn if '<g id="emoji"/>' in drawing.svg]
+    assert 0 < len(held) < len(drawn)
+    assert all(drawing.attributes["object"] == one.name for drawing in drawn)
+    assert all(drawing.attributes["split"] == "validation" for drawing in held)

@@ -107,8 +107,11 @@ def drawings(job: Job, placements: int, seed: int) -> Iterator[Drawing]:
         rng = Random(f"{seed} staged {job.style} {job.index}")
         thing = objects.load()[job.index % len(objects.load())]
         staged = views.stage(job.style, thing.name, rng)
-        document = emoji.svg(thing, portraits.pick(rng, thing.bodies))
-        yield Drawing(views.svg(staged, standing=document), staged.attributes)
+        look = portraits.pick(rng, thing.bodies)
+        shown = staged.attributes
+        if look == emoji.held_out(thing.name):
+            shown = {**shown, "split": "validation"}
+        yield Drawing(views.svg(staged, standing=emoji.svg(thing, look)), shown)
         return
     if job.style in SOURCES:
         drawn = SOURCES[job.style](job.style, Random(f"{seed} {job.style} {job.index}"))
