@@ -30,7 +30,7 @@ from ..words.views import (
     WATERS,
     WEATHER_SKIES,
 )
-from .ink import Air, Ink, Look
+from .ink import SUBMERGED, Air, Ink, Look
 from .places import compose
 
 __all__ = ["VIEW_LOOKS", "View", "air_of", "draw", "stage", "svg"]
@@ -181,7 +181,7 @@ def air_of(shown: Mapping[str, str]) -> Air:
     if shown["place"] == "outer space":
         return Air(*SKIES["night"][shown["sky_color"]], "#ffffff", "#0a1236", 0.05, 0, "#ffffff")
     if "time_of_day" not in shown:
-        return Air("#bfeef2", "#7fd0dc", "#5fb8cc", "#ffffff", "#0f2a55", 0.05, 0.4, "#ffffff")
+        return Air("#bfeef2", "#7fd0dc", "#5fb8cc", "#ffffff", "#0f2a55", 0.05, 0.4, SUBMERGED)
     tint, shade, dark, haze, glow = LIGHTS[time]
     weather = shown.get("weather", "")
     grey = time == "daytime" and weather in WEATHER_SKIES

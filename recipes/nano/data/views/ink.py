@@ -16,6 +16,9 @@ from PIL import ImageColor
 Look = Literal["flat", "papercut", "poster", "painterly"]
 Point = tuple[float, float]
 
+SUBMERGED: Final = "#eaffff"
+"""The light under water, which tells things that they are there."""
+
 LIFT: Final = ((3.4, 0.09), (1.3, 0.15))
 """Width and opacity of the strokes that are a paper's shadow."""
 

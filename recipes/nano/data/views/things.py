@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from .ink import Ink, box, disc, light, mix, num, oval, ovals, shape, stroke
+from .ink import SUBMERGED, Ink, box, disc, light, mix, num, oval, ovals, shape, stroke
 
 Thing = Callable[[Ink, str], str]
 
@@ -530,8 +530,9 @@ def swan(ink: Ink, color: str) -> str:
 
 
 def whale(ink: Ink, color: str) -> str:
+    spout = "M-5.6 -7.4Q-6 -10.6 -8.4 -11M-5.6 -7.4Q-5.2 -10.6 -2.8 -11M-5.6 -7.6V-10"
     return (
-        stroke("M-5.6 -7.4Q-6 -10.6 -8.4 -11M-5.6 -7.4Q-5.2 -10.6 -2.8 -11M-5.6 -7.6V-10", "#e6f4ff", 0.8, 0.9)
+        (stroke(spout, "#e6f4ff", 0.8, 0.9) if ink.air.glow != SUBMERGED else "")
         + shape(
             "M-12 0Q-12.4 -7 -5.6 -7Q2 -7 5.4 -3Q7.6 -1.2 9.4 -4Q6.4 -7.4 7.4 -9Q9.4 -8.4 10.6 -6.4"
             "Q12 -8.2 14 -8Q13.6 -5.6 11.4 -4.4Q9.8 1.4 3.6 1.8H-8Q-11.6 1.8 -12 0Z",

@@ -260,8 +260,8 @@ PLACES: Final[Mapping[str, Place]] = {
         seasons=True,
         slots={
             "flowers": (0.75, ("flowers",)),
-            "plants": (0.4, ("leafy tree", "leafy trees")),
-            "animal": (0.4, ("sheep", "cow", "butterfly")),
+            "plants": (0.55, ("leafy tree", "leafy trees")),
+            "animal": (0.5, ("sheep", "cow", "butterfly")),
             "vehicle": (0.2, ("hot air balloon",)),
             "birds": (0.2, ("birds",)),
         },
@@ -280,8 +280,8 @@ PLACES: Final[Mapping[str, Place]] = {
         weathers=("cloudy",),
         relief=("dunes",),
         slots={
-            "plants": (0.5, ("cacti",)),
-            "animal": (0.35, ("camel",)),
+            "plants": (0.65, ("cacti",)),
+            "animal": (0.45, ("camel",)),
             "building": (0.25, ("pyramids",)),
             "prop": (0.2, ("tent", "campfire")),
         },
