@@ -26,6 +26,7 @@ from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder, ProjectedCLIPTextConfig
 from sfumato.models.config import ModelConfig
+from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.mmdit import MMDiT, MMDiTConfig
 from sfumato.models.t5 import T5Config, T5Encoder
 from sfumato.models.t5_tokenizer import T5Tokenizer
@@ -40,6 +41,7 @@ TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
 NETWORKS: Mapping[type[ModelConfig], Callable[[Any], nn.Module]] = {
     UNetConfig: UNet,
+    ControlNetConfig: ControlNet,
     MMDiTConfig: MMDiT,
     AutoencoderKLConfig: AutoencoderKL,
     AutoencoderFoldConfig: AutoencoderFold,

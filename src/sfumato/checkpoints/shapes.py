@@ -11,6 +11,7 @@ from sfumato.checkpoints.tables import open_clip_text
 from sfumato.errors import CheckpointError
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
+from sfumato.models.controlnet import ControlNetConfig
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.t5 import T5Config
 from sfumato.models.unet import CROSS_MID, UNetConfig
@@ -46,6 +47,13 @@ class ShapesByName:
         while pattern.format(number) in self.shapes:
             number += 1
         return number
+
+    def every(self, pattern: str, step: int, begin: int = 0) -> list[str]:
+        """The names that `pattern` makes of `begin`, `begin + step` ... as long as they are there."""
+        names: list[str] = []
+        while (name := pattern.format(begin + step * len(names))) in self.shapes:
+            names.append(name)
+        return names
 
     def fail(self, why: str) -> CheckpointError:
         """To be raised."""
@@ -148,6 +156,90 @@ def _middle(shapes: ShapesByName, prefix: str, *, attends: bool) -> str | None:
     if attends:
         return CROSS_MID
     return "UNetMidBlock2D" if f"{prefix}middle_block.0.in_layers.2.weight" in shapes else None
+
+
+def read_ldm_controlnet(shapes: ShapesByName, prefix: str) -> ControlNetConfig:
+    """Of a ControlNet as its authors name it; of the convolutions that see the picture every second widens."""
+    widths, down = _way_down(shapes, prefix)
+    hints = shapes.every(prefix + "input_hint_block.{}.weight", 4)
+    return _controlnet(
+        shapes,
+        widths,
+        down,
+        middle=shapes.count(prefix + "middle_block.1.transformer_blocks.{}.attn2.to_k.weight"),
+        first=f"{prefix}input_blocks.0.0.weight",
+        told=f"{prefix}label_emb.0.0.weight",
+        hints=hints,
+    )
+
+
+def read_controlnet(shapes: ShapesByName) -> ControlNetConfig:
+    """Of a ControlNet as diffusers names it."""
+    start = "down_blocks.{}."
+    levels = range(shapes.count(start + "resnets.0.conv1.weight"))
+    widths = [shapes.axis(start.format(level) + "resnets.0.conv1.weight", 0) for level in levels]
+    down = [
+        [
+            shapes.count(f"{start.format(level)}attentions.{i}.transformer_blocks.{{}}.attn2.to_k.weight")
+            for i in range(shapes.count(start.format(level) + "resnets.{}.conv1.weight"))
+        ]
+        for level in levels
+    ]
+    if not widths:
+        raise shapes.fail("it has no first level")
+    hint = "controlnet_cond_embedding."
+    wide = shapes.every(hint + "blocks.{}.weight", 2, begin=1)
+    return _controlnet(
+        shapes,
+        widths,
+        down,
+        middle=shapes.count("mid_block.attentions.0.transformer_blocks.{}.attn2.to_k.weight"),
+        first="conv_in.weight",
+        told="add_embedding.linear_1.weight",
+        hints=[f"{hint}conv_in.weight", *wide],
+    )
+
+
+def _controlnet(
+    shapes: ShapesByName,
+    widths: list[int],
+    down: list[list[int]],
+    *,
+    middle: int,
+    first: str,
+    told: str,
+    hints: list[str],
+) -> ControlNetConfig:
+    """The configuration of a ControlNet whose levels have these widths and depths of transformers.
+
+    Args:
+        middle: the depth of the transformer in the middle, 0 for none.
+        first, told, hints: names of the first convolution, of the first layer for what SDXL is told, and of the
+            convolutions that see the picture, one a width.
+    """
+    depths = [_depth(shapes, level) for level in down]
+    layers = [len(level) for level in down]
+    attention = next((name for name in shapes.shapes if name.endswith(KEYS)), KEYS)
+    linear = shapes.rank(attention.partition("transformer_blocks.")[0] + "proj_in.weight") == 2
+    filled = [*depths[:-1], depths[-1] or middle]
+    if not hints:
+        raise shapes.fail("it sees no picture")
+    return ControlNetConfig(
+        in_channels=shapes.axis(first, 1),
+        block_out_channels=tuple(widths),
+        down_block_types=tuple("DownBlock2D" if there is None else "CrossAttnDownBlock2D" for there in depths),
+        mid_block_type=CROSS_MID if middle else "UNetMidBlock2D",
+        layers_per_block=layers[0] if len(set(layers)) == 1 else tuple(layers),
+        transformer_layers_per_block=tuple(level or 1 for level in filled),
+        attention_head_dim=tuple(max(1, width // 64) for width in widths) if linear else 8,
+        cross_attention_dim=shapes.axis(attention, 1),
+        use_linear_projection=linear,
+        addition_embed_type="text_time" if told in shapes else None,
+        addition_time_embed_dim=256 if told in shapes else None,
+        projection_class_embeddings_input_dim=shapes.axis(told, 1) if told in shapes else None,
+        conditioning_channels=shapes.axis(hints[0], 1),
+        conditioning_embedding_out_channels=tuple(shapes.axis(name, 0) for name in hints),
+    )
 
 
 def read_vae(shapes: ShapesByName, prefix: str) -> AutoencoderKLConfig:

@@ -147,26 +147,24 @@ def _each(value: int | tuple[int | tuple[int, ...], ...], level: int, count: int
     return own
 
 
-def _check(config: UNetConfig) -> None:
+DOWN = ("down_block_types", "layers_per_block", "transformer_layers_per_block", "attention_head_dim")
+UP = ("up_block_types", "reverse_transformer_layers_per_block")
+"""What a configuration gives by level, for the way down and for the way up."""
+
+
+def _check(config: UNetConfig, keys: tuple[str, ...]) -> None:
     """Whether what is given by level is given for each.
 
     Raises:
         ValueError: it is not, or a block is of a kind that is not known here.
     """
     levels = len(config.block_out_channels)
-    for key in (
-        *KINDS,
-        "layers_per_block",
-        "transformer_layers_per_block",
-        "reverse_transformer_layers_per_block",
-        "attention_head_dim",
-    ):
+    for key in keys:
         value = getattr(config, key)
         if isinstance(value, tuple) and len(value) != levels:
             raise ValueError(f"{key} has {len(value)} values for {levels} levels")
-    for key, known in KINDS.items():
-        if unknown := [kind for kind in getattr(config, key) if kind not in known]:
-            raise ValueError(f"a {unknown[0]!r} in {key}, only {' or '.join(known)}")
+        if key in KINDS and (unknown := [kind for kind in value if kind not in KINDS[key]]):
+            raise ValueError(f"a {unknown[0]!r} in {key}, only {' or '.join(KINDS[key])}")
 
 
 GUIDANCE_UNIT = 1000.0
@@ -227,12 +225,43 @@ class MidBlock(nn.Module):
         return x
 
 
-class UNet(nn.Module):
-    """F(x, label, cond): noisy latents, time label and text to the raw prediction."""
+@dataclass(frozen=True)
+class Residuals:
+    """What is added inside of a U-Net, as ControlNets and T2I-Adapters steer it; each may be broadcast.
+
+    Attributes:
+        skips: to the skips, in the order in which the way down lays them; none, or one for each.
+        mid: to what the middle gives.
+        levels: to what each level gives on the way down, where it then goes on and is a skip too.
+    """
+
+    skips: tuple[Tensor, ...] = ()
+    mid: Tensor | None = None
+    levels: tuple[Tensor, ...] = ()
+
+    def __add__(self, other: "Residuals") -> "Residuals":
+        """Both; where either has nothing it is the other."""
+        mids = [mid for mid in (self.mid, other.mid) if mid is not None]
+        return Residuals(
+            _sums(self.skips, other.skips),
+            sum(mids[1:], start=mids[0]) if mids else None,
+            _sums(self.levels, other.levels),
+        )
+
+
+def _sums(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(a + b for a, b in zip(ours, theirs, strict=True)) if ours and theirs else ours or theirs
+
+
+NO_RESIDUALS = Residuals()
+
+
+class WayDown(nn.Module):
+    """The first half of a U-Net: what is told in numbers, the way down, the middle."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        _check(config)
+        _check(config, DOWN)
         self.config = config
         widths = config.block_out_channels
         time = 4 * widths[0]
@@ -242,65 +271,51 @@ class UNet(nn.Module):
         self.add_embedding = None if told is None else TimestepEmbedding(told, time)
 
         self.down_blocks = nn.ModuleList()
-        skips = [widths[0]]  # the widths that the way up will find, in the order they are laid down
+        self.skips = [widths[0]]
+        """The widths of the skips, in the order in which they are laid."""
         width = widths[0]
         for i, kind in enumerate(config.down_block_types):
             layers, depths = config.layers(i), config.down_depths(i) if kind.startswith("CrossAttn") else ()
             level = Level(config, i, [width] + [widths[i]] * (layers - 1), widths[i], depths)
             width = widths[i]
-            skips += [width] * layers
+            self.skips += [width] * layers
             if i < len(widths) - 1:
                 level.downsamplers.append(Downsample(width))
-                skips.append(width)
+                self.skips.append(width)
             self.down_blocks.append(level)
 
         self.mid_block = None if config.mid_block_type is None else MidBlock(config)
 
-        self.up_blocks = nn.ModuleList()
-        for position, kind in enumerate(config.up_block_types):
-            i = len(widths) - 1 - position
-            widths_in = []
-            for _ in range(config.layers(i) + 1):
-                widths_in.append(width + skips.pop())
-                width = widths[i]
-            depths = config.up_depths(i) if kind.startswith("CrossAttn") else ()
-            level = Level(config, i, widths_in, width, depths)
-            if i > 0:
-                level.upsamplers.append(Upsample(width))
-            self.up_blocks.append(level)
+    def down(
+        self, x: Tensor, time: Tensor, tokens: Tensor, residuals: tuple[Tensor, ...] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What the middle gives, and the skips.
 
-        self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], eps=config.norm_eps)
-        self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
-
-    def forward(
-        self, x: Float[Tensor, "b c h w"], label: Float[Tensor, " b"], cond: Conditioning
-    ) -> Float[Tensor, "b k h w"]:
-        """`label` is the time label in training steps, 0 to 999, fractions allowed."""
-        tokens = cond.tokens
-        if cond.channels is not None:
-            x = torch.cat([x, cond.channels.to(x)], dim=1)
-        if self.config.center_input_sample:
-            x = 2 * x - 1.0
-        time = self._time(label, cond, x.dtype)
-        x = self.conv_in(x)
+        Args:
+            x: what `conv_in` gives.
+            residuals: of the levels, see `Residuals`; one more is the middle's.
+        """
         skips = [x]
-        for level in cast("list[Level]", self.down_blocks):
+        for position, level in enumerate(cast("list[Level]", self.down_blocks)):
             for i in range(len(level.resnets)):
                 x = level.layer(i, x, time, tokens)
                 skips.append(x)
+            # Where diffusers adds it: in levels with attention before their downsampling, in others behind it.
+            before = bool(level.attentions)
+            if before and position < len(residuals):
+                x = skips[-1] = x + residuals[position]
             for downsample in level.downsamplers:
                 x = downsample(x)
                 skips.append(x)
+            if not before and position < len(residuals):
+                x = skips[-1] = x + residuals[position]
         if self.mid_block is not None:
             x = self.mid_block(x, time, tokens)
-        for level in cast("list[Level]", self.up_blocks):
-            for i in range(len(level.resnets)):
-                x = level.layer(i, torch.cat([x, skips.pop()], dim=1), time, tokens)
-            for upsample in level.upsamplers:
-                x = upsample(x, size=(skips[-1].shape[2], skips[-1].shape[3]))
-        return self.conv_out(F.silu(self.conv_norm_out(x)))
+        if len(residuals) > len(self.down_blocks):
+            x = x + residuals[-1]
+        return x, skips
 
-    def _time(self, label: Tensor, cond: Conditioning, dtype: torch.dtype) -> Float[Tensor, "b t"]:
+    def time(self, label: Tensor, cond: Conditioning, dtype: torch.dtype) -> Float[Tensor, "b t"]:
         """The time embedding, and in it what else is told in vectors and numbers."""
         config = self.config
 
@@ -319,3 +334,54 @@ class UNet(nn.Module):
         assert config.addition_time_embed_dim is not None
         numbers = embedded(cond.numbers.flatten(), config.addition_time_embed_dim).reshape(len(cond), -1)
         return time + self.add_embedding(torch.cat([cond.pooled.to(dtype), numbers], dim=-1))
+
+
+class UNet(WayDown):
+    """F(x, label, cond): noisy latents, time label and text to the raw prediction."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__(config)
+        _check(config, UP)
+        widths, skips = config.block_out_channels, list(self.skips)
+        width = widths[-1]
+        self.up_blocks = nn.ModuleList()
+        for position, kind in enumerate(config.up_block_types):
+            i = len(widths) - 1 - position
+            widths_in = []
+            for _ in range(config.layers(i) + 1):
+                widths_in.append(width + skips.pop())
+                width = widths[i]
+            depths = config.up_depths(i) if kind.startswith("CrossAttn") else ()
+            level = Level(config, i, widths_in, width, depths)
+            if i > 0:
+                level.upsamplers.append(Upsample(width))
+            self.up_blocks.append(level)
+
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, widths[0], eps=config.norm_eps)
+        self.conv_out = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        label: Float[Tensor, " b"],
+        cond: Conditioning,
+        residuals: Residuals = NO_RESIDUALS,
+    ) -> Float[Tensor, "b k h w"]:
+        """`label` is the time label in training steps, 0 to 999, fractions allowed."""
+        tokens = cond.tokens
+        if cond.channels is not None:
+            x = torch.cat([x, cond.channels.to(x)], dim=1)
+        if self.config.center_input_sample:
+            x = 2 * x - 1.0
+        time = self.time(label, cond, x.dtype)
+        x, skips = self.down(self.conv_in(x), time, tokens, residuals.levels)
+        if residuals.skips:
+            skips = [skip + more for skip, more in zip(skips, residuals.skips, strict=True)]
+        if residuals.mid is not None:
+            x = x + residuals.mid
+        for level in cast("list[Level]", self.up_blocks):
+            for i in range(len(level.resnets)):
+                x = level.layer(i, torch.cat([x, skips.pop()], dim=1), time, tokens)
+            for upsample in level.upsamplers:
+                x = upsample(x, size=(skips[-1].shape[2], skips[-1].shape[3]))
+        return self.conv_out(F.silu(self.conv_norm_out(x)))

@@ -1,0 +1,144 @@
+"""ControlNets against diffusers': the network, from every layout, and whole pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import ControlNetModel, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import save_file
+
+from sfumato.checkpoints.controls import load_control, read_control
+from sfumato.checkpoints.folder import load_folder
+from sfumato.checkpoints.rules import revert
+from sfumato.checkpoints.tables import ldm_controlnet
+from sfumato.diffusion import Conditioning
+from sfumato.errors import CheckpointError
+from sfumato.families import Model
+from sfumato.models.controlnet import ControlNet
+from sfumato.models.unet import UNet
+from tests.parity.measure import assert_close
+
+pytestmark = pytest.mark.parity
+
+Pair = tuple[StableDiffusionPipeline, Path]
+
+
+def make_control(unet: UNet2DConditionModel, folder: Path, seed: int = 1, **options: Any) -> ControlNetModel:
+    """A ControlNet for a U-Net, none of whose weights are zero, saved."""
+    torch.manual_seed(seed)
+    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 24, 32))
+    if options:
+        control = ControlNetModel.from_config({**control.config, **options})
+    for parameter in control.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    control.eval().save_pretrained(folder)
+    return control
+
+
+def loaded(folder: Path) -> Model:
+    return load_folder(folder, dtype=torch.float32, device=torch.device("cpu"))
+
+
+def inputs(width: int = 32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(3)
+    return torch.randn(2, 4, 16, 24), torch.tensor([500.0, 20.0]), torch.randn(2, 77, width), torch.rand(1, 3, 128, 192)
+
+
+@pytest.mark.parametrize("guess", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"global_pool_conditions": True, "controlnet_conditioning_channel_order": "bgr"}]
+)
+@torch.no_grad()
+def test_residuals_and_the_unet_with_them(sd1: Pair, tmp_path: Path, guess: bool, options: dict[str, Any]) -> None:
+    unet = vars(sd1[0])["unet"]
+    theirs_net = make_control(unet, tmp_path, **options)
+    model = loaded(sd1[1])
+    ours_net = load_control(tmp_path / "diffusion_pytorch_model.safetensors", model)
+    x, label, tokens, picture = inputs()
+    down, mid = theirs_net(
+        x, label, tokens, picture.expand(2, -1, -1, -1), conditioning_scale=0.7, guess_mode=guess, return_dict=False
+    )
+    cond = Conditioning(tokens)
+    ours = ours_net(x, label, cond, ours_net.embedded(picture), weight=0.7, guess=guess)
+    assert len(ours.skips) == len(down)
+    for one, other in zip((*ours.skips, ours.mid), (*down, mid), strict=True):
+        assert_close(one, other)
+    theirs = unet(
+        x, label, tokens, down_block_additional_residuals=down, mid_block_additional_residual=mid, return_dict=False
+    )[0]
+    assert isinstance(model.network, UNet)
+    assert_close(model.network(x, label, cond, ours), theirs)
+    assert not torch.allclose(model.network(x, label, cond), theirs, rtol=1e-2)
+
+
+@pytest.mark.parametrize("prefix", ["control_model.", ""])
+@pytest.mark.parametrize("linear", [False, True])
+@torch.no_grad()
+def test_the_authors_layout_and_shapes_alone(prefix: str, linear: bool, sd1: Pair, sd2: Pair, tmp_path: Path) -> None:
+    pipeline, folder = sd2 if linear else sd1
+    unet = vars(pipeline)["unet"]
+    heads = {"attention_head_dim": (1, 1, 1) if linear else 8}
+    theirs = make_control(unet, tmp_path / "diffusers", **heads)
+    model = loaded(folder)
+    whole = load_control(tmp_path / "diffusers" / "diffusion_pytorch_model.safetensors", model)
+    x, label, tokens, picture = inputs()
+    cond = Conditioning(tokens)
+    expected = whole(x, label, cond, whole.embedded(picture))
+    assert expected.mid is not None
+    assert_close(expected.mid, theirs(x, label, tokens, picture.expand(2, -1, -1, -1), return_dict=False)[1])
+    named = revert(dict(theirs.state_dict()), ldm_controlnet.table(whole.config, prefix))
+    beside = {"model.diffusion_model.out.2.bias": torch.zeros(4)} if prefix else {}
+    assert any(name.endswith("input_hint_block.14.weight") for name in named)
+    for name, state in (("authors", {**named, **beside}), ("alone", dict(theirs.state_dict()))):
+        file = tmp_path / f"{name}.safetensors"
+        save_file({key: value.contiguous() for key, value in state.items()}, file)
+        control = load_control(file, model)
+        assert isinstance(control, ControlNet)
+        found = control(x, label, cond, control.embedded(picture))
+        for one, other in zip((*found.skips, found.mid), (*expected.skips, expected.mid), strict=True):
+            torch.testing.assert_close(one, other)
+
+
+@torch.no_grad()
+def test_sdxl(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs_unet = UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=(2, 4),
+        transformer_layers_per_block=(1, 2),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=32 + 6 * 8,
+    ).eval()
+    theirs = make_control(theirs_unet, tmp_path)
+    config, state = read_control(tmp_path / "diffusion_pytorch_model.safetensors")
+    ours = ControlNet(config)
+    ours.load_state_dict(state)
+    x, label, tokens, picture = inputs()
+    pooled, numbers = torch.randn(2, 32), torch.tensor([[64.0, 64, 0, 0, 64, 64]] * 2)
+    told = {"text_embeds": pooled, "time_ids": numbers}
+    down, mid = theirs(x, label, tokens, picture.expand(2, -1, -1, -1), added_cond_kwargs=told, return_dict=False)
+    found = ours(x, label, Conditioning(tokens, pooled=pooled, numbers=numbers), ours.embedded(picture))
+    for one, other in zip((*found.skips, found.mid), (*down, mid), strict=True):
+        assert_close(one, other)
+
+
+@torch.no_grad()
+def test_what_does_not_fit(sd1: Pair, sd2: Pair, tmp_path: Path) -> None:
+    unet = vars(sd1[0])["unet"]
+    wide = UNet2DConditionModel.from_config({**unet.config, "cross_attention_dim": 48})
+    make_control(wide, tmp_path / "wide")
+    with pytest.raises(CheckpointError, match=r"tokens of width 48, and model .* has 32; give one made for"):
+        load_control(tmp_path / "wide" / "diffusion_pytorch_model.safetensors", loaded(sd1[1]))
+    with pytest.raises(CheckpointError, match="is no ControlNet; give one with"):
+        load_control(sd1[1] / "unet" / "diffusion_pytorch_model.safetensors", loaded(sd1[1]))
+    save_file({"lllite_unet_input.down.0.weight": torch.zeros(1)}, tmp_path / "lite.safetensors")
+    with pytest.raises(CheckpointError, match="a ControlNet-LLLite, which is not loaded here"):
+        load_control(tmp_path / "lite.safetensors", loaded(sd1[1]))
