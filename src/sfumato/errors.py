@@ -12,7 +12,8 @@ Every one of them ends the command line with exit code 2 (DivergedError: 3) and 
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 JOINERS = frozenset("\u200c\u200d")
 """Characters of format that words and emoji need, and that do nothing to others."""
@@ -34,13 +35,28 @@ class RequestError(SfumatoError):
 
 
 class UnknownNameError(RequestError):
-    """`name` is not one of `known`; the message offers the nearest names, or all when few are known."""
+    """`name` is not one of `known`; the message offers the nearest names, or all when none is near.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-        offer = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
-        super().__init__(f"unknown {kind} {name!r}; {offer}")
+    Args:
+        meant: other words for known names, which are not offered themselves.
+        otherwise: what else could be done.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        meant: Mapping[str, str] = MappingProxyType({}),
+        otherwise: str = "",
+    ) -> None:
+        names = sorted({*known, *meant})
+        found = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+        near = dict.fromkeys(meant.get(each, each) for each in found)
+        own = [each for each in names if each not in meant]
+        offer = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(own) or 'none'}"
+        super().__init__(f"unknown {kind} {name!r}; {offer}{otherwise and f'; {otherwise}'}")
 
 
 class CheckpointError(SfumatoError):

@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,10 +37,15 @@ def write_atomic(path: Path, data: bytes, *, replace: bool = True) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
-    """A file to be written that takes the name `path` when it is complete and synced; see `write_atomic`."""
+    """A file to be written that takes the name `path` when it is complete and synced, and who may read and write a file
+    that it replaces may do so with it; see `write_atomic`."""
     temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
+    mode = _mode_of(path) if replace else None
     try:
-        with _created(temporary) as file:
+        with _created(temporary, 0o666 if mode is None else mode & 0o666) as file:
+            if mode is not None:
+                with contextlib.suppress(OSError):  # some file systems have no modes
+                    temporary.chmod(mode)  # what the process's umask has taken away
             yield file
             _sync(file)
         if replace:
@@ -164,9 +170,17 @@ def probe(folder: Path, size: int = 65536) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _created(path: Path) -> BinaryIO:
+def _mode_of(path: Path) -> int | None:
+    """The permissions of a file; None where there is none."""
+    try:
+        return path.stat().st_mode & 0o777
+    except OSError:
+        return None
+
+
+def _created(path: Path, mode: int = 0o666) -> BinaryIO:
     """A new file, open to be written."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     return open(descriptor, "wb")  # noqa: PTH123 - a descriptor has no Path
 
 
@@ -211,6 +225,23 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+
+def check_regular(path: Path) -> None:
+    """Raises OSError for what is not there, and for a folder, a pipe or a device, which might never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(0, "it is a folder" if path.is_dir() else "it is a pipe or a device, not a file", os.fspath(path))
+
+
+def read_regular(path: Path, limit: int | None = None) -> bytes:
+    """The bytes of a file, at most `limit` of them.
+
+    Raises:
+        OSError: it cannot be read, or is a folder, a pipe or a device.
+    """
+    check_regular(path)
+    with path.open("rb") as file:
+        return file.read() if limit is None else file.read(limit)
 
 
 def decoded(data: bytes) -> str:

@@ -208,13 +208,17 @@ class Destination:
             OutputError: folder not writable or full, a name that is taken by a folder or device, or is too long.
             RequestError: a request too long for the file format to carry, or AVIF where Pillow lacks it.
         """
+        self.check_format(request)
+        paths = self.paths(request)
+        for path in {paths[0], paths[-1]}:
+            check_writable(path)
+
+    def check_format(self, request: Painting) -> None:
+        """Raises RequestError for a request too long for the file format to carry, or AVIF where Pillow lacks it."""
         if self.format == "jpeg":
             carriers.check_jpeg(texts_of(request), spare=_FILLED_IN)
         if self.format == "avif":
             carriers.check_avif()
-        paths = self.paths(request)
-        for path in {paths[0], paths[-1]}:
-            check_writable(path)
 
     def save(
         self,
@@ -242,7 +246,7 @@ class Destination:
         paths = self.paths(request, first)[: len(images)]
         written: list[Path] = []
         for i, (picture, path) in enumerate(zip(pictures, paths, strict=True)):
-            data = self._encode(*picture, provenance)
+            data = self.encode(*picture, provenance)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written.append(self._write(path, data, request))
@@ -265,7 +269,8 @@ class Destination:
             except FileExistsError:  # another process took the number
                 path = path.with_name(self._numbered(_last_number(path.parent) + 1, request))
 
-    def _encode(self, image: "Image", one: Painting, trace: Trace | None, provenance: Provenance | None) -> bytes:
+    def encode(self, image: "Image", one: Painting, trace: Trace | None, provenance: Provenance | None) -> bytes:
+        """The bytes of the file of one picture, `one` being its own request."""
         texts = texts_of(one, provenance, trace=trace, quality=self.quality)
         if self.format == "jpeg" and not carriers.fits_jpeg(texts):
             texts = texts_of(one, provenance, quality=self.quality)
@@ -276,7 +281,7 @@ class Destination:
         try:
             folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
             for picture in pictures:
-                data = self._encode(*picture, provenance)
+                data = self.encode(*picture, provenance)
                 write_atomic(folder / f"{picture[1].seed}{_SUFFIX_OF[self.format]}", data)
         except OSError as error:
             return f"the temporary folder failed too ({_reason(error)}): repaint with --seed {pictures[0][1].seed}"
@@ -320,8 +325,10 @@ def _check_pattern(pattern: str, known: Sequence[str]) -> None:
 
 
 def _with_format(text: str, format: Format | None) -> tuple[str, Format]:
-    """The name and the format agree, by an ending that is added where there is none."""
+    """The name and the format agree, by an ending that is added where there is none (but not to a device's name)."""
     suffix = Path(text).suffix
+    if not suffix and os.path.exists(text) and not os.path.isfile(text):  # noqa: PTH110, PTH113 - as above
+        return text, format if format is not None else "png"
     named = _SUFFIXES.get(suffix.lower())
     if named is not None and format is not None and named != format:
         raise RequestError(f"output {text!r} ends in {suffix!r}, but the format is {format}; make them agree")

@@ -185,6 +185,8 @@ BAD = [
     ["txt2img", "a", "--styles", "styles.csv"],
     ["txt2img", "a", "--template", "--wildcards", "nowhere"],
     ["txt2img", "a", "--crop", "1"],
+    ["img2img", "nowhere.png", "a"],
+    ["img2img", ".", "a"],
     ["txt2img", "a", "-o"],
     ["models", "nanno"],
     ["doctor", "--device", "gpu"],
@@ -210,6 +212,88 @@ def test_bad_input_is_one_line_and_exit_2(
     assert main(arguments) == 2
     assert len(one_line(capsys)) < 400
     assert list(Path.cwd().iterdir()) == []
+
+
+REMEDIES = [
+    ("txt2img a cute monster", 'put the words of the prompt in quotes, as in "a red apple"'),
+    ("txt2img a --stepz 4", "see sfumato txt2img --help"),
+    ("paint", "unknown command 'paint'; did you mean txt2img"),
+    ("txt2imgg a", "unknown command 'txt2imgg'; did you mean txt2img"),
+    ("img2image", "unknown command 'img2image'; did you mean img2img"),
+    ("xyzzy", "unknown command 'xyzzy'; known: bench, convert, data, "),
+    ("convert nano", "where to write is missing; sfumato convert IN OUT"),
+    ("convert nano a -o b", "OUT is said twice, 'a' and -o 'b'; leave out one"),
+    ("txt2img a -o /dev/null", "cannot write '/dev/null': it exists and is not a plain file"),
+    ("txt2img a -o - -n 2", "stdout has room for one picture, not 2"),
+    ("txt2img a -o - --json", "leave out one"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), REMEDIES)
+def test_a_complaint_says_what_to_do(line: str, said: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Studio, "run", lambda *_: pytest.fail("it was found too late"))
+    assert main(line.split()) == 2
+    shown = one_line(capsys)
+    assert said in shown
+    assert not {"paint", "draw", "ls"} & set(shown.partition(";")[2].replace(",", "").split())
+
+
+@pytest.mark.parametrize("line", ["help", "help txt2img", "help bench load"])
+def test_help_is_a_command_as_well(line: str, capsys: Capture) -> None:
+    assert main(line.split()) == 0
+    asked = capsys.readouterr().out
+    assert main([*line.split()[1:], "--help"]) == 0
+    assert asked == capsys.readouterr().out
+
+
+def test_a_picture_goes_to_stdout(tmp_path: Path) -> None:
+    def painted(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+        line = [sys.executable, FAKE, "txt2img", "a", "--seed", "3", *arguments]
+        return subprocess.run(
+            line, cwd=tmp_path, capture_output=True, env={**os.environ, "FAKE_NOISE": "1"}, check=True
+        )
+
+    assert painted("-o", "a.png").stdout == b"a.png\n"
+    process = painted("-o", "-")
+    assert process.stdout == (tmp_path / "a.png").read_bytes()
+    assert b"a library talks on stdout" in process.stderr
+    assert painted("-o", "-", "--format", "webp").stdout.startswith(b"RIFF")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the modes of POSIX")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o644])
+def test_a_file_that_is_replaced_keeps_its_mode(mode: int) -> None:
+    file = Path("a.png")
+    file.touch()
+    file.chmod(mode)
+    Path("link.png").symlink_to(file)
+    assert main(["txt2img", "a", "-o", "link.png"]) == 0
+    assert file.stat().st_size > 0
+    assert file.stat().st_mode & 0o777 == mode
+    assert Path("link.png").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "meta read pipe.png",
+        "replay pipe.png",
+        "inspect pipe.safetensors",
+        "img2img pipe.png a",
+        "inpaint pipe.png a --mask pipe.png",
+        "txt2img a --style x --styles pipe.csv",
+        "txt2img __pipe__ --template --wildcards .",
+    ],
+)
+def test_pipes_are_no_inputs(line: str, command: Command, tmp_path: Path) -> None:
+    for name in ("pipe.png", "pipe.safetensors", "pipe.csv", "pipe.txt"):
+        os.mkfifo(tmp_path / name)
+    process = command(*line.split())  # which would wait for ever, were it to open one
+    assert process.returncode == 2
+    assert "pipe" in process.stderr
+    assert process.stderr.count("\n") == 1
 
 
 def test_a_full_disk_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError, RequestError
+from sfumato.files import read_regular
 from sfumato.metadata import carriers, png
 
 TEXT = "sd-ti-embedding"
@@ -44,8 +45,7 @@ def open_small(path: Path) -> TensorFile:
 
 def _is_picture(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return file.read(len(png.SIGNATURE)) == png.SIGNATURE
+        return read_regular(path, len(png.SIGNATURE)) == png.SIGNATURE
     except OSError:
         return False
 

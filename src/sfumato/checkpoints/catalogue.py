@@ -23,6 +23,9 @@ LISTED = (".safetensors", ".ckpt")
 """Endings of files that are listed; the others hold all sorts of things."""
 
 
+_OTHERWISE = "a path of a folder or file serves too, and sfumato pull ORG/NAME fetches a model of the Hub"
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """A model that can be asked for by `name`."""
@@ -115,7 +118,7 @@ def find(model: str | Path) -> Path:
         return _pulled(address, [info.name for info in known])
     if os.sep in str(model) or str(model).startswith(".") or path.suffix.lower() in SUFFIXES:
         raise CheckpointError(f"there is no folder or file {path}; give a model's name, folder or file")
-    raise UnknownNameError("model", str(model), [info.name for info in known])
+    raise UnknownNameError("model", str(model), [info.name for info in known], otherwise=_OTHERWISE)
 
 
 def _pulled(address: Address, known: list[str]) -> Path:

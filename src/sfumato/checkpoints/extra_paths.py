@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sfumato.errors import CheckpointError
+from sfumato.files import read_regular
 
 VARIABLE = "SFUMATO_EXTRA_MODEL_PATHS"
 MAX_BYTES = 2**20
@@ -39,8 +40,7 @@ def _listed(file: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
     import yaml
 
     try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_BYTES + 1)
+        text = read_regular(file, MAX_BYTES + 1)
         sections = yaml.safe_load(text) if len(text) <= MAX_BYTES else None
     except OSError as error:
         raise CheckpointError(f"{VARIABLE}: cannot read {file}: {error.strerror}; correct or unset it") from error

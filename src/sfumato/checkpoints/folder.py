@@ -14,11 +14,11 @@ from torch import Tensor
 from sfumato.checkpoints.parts import TEXT_ENCODERS, Parts, assemble, check, sampling, second, skeleton
 from sfumato.checkpoints.rules import Ignore, Rename, Rule, check_finite, check_same, convert
 from sfumato.checkpoints.save import STEMS, T5
-from sfumato.checkpoints.sniff import check_regular
 from sfumato.checkpoints.tables import t5
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
+from sfumato.files import read_regular
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTinyConfig
@@ -164,8 +164,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing, unreadable or not an object.
     """
     try:
-        check_regular(path)
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_regular(path).decode("utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; a model is a whole diffusers folder") from None
     except OSError as error:

@@ -1,10 +1,9 @@
 """What a file is by its first bytes, where it holds no weights: a download that went wrong, or another kind of file."""
 
-import os
-import stat
 from pathlib import Path
 
 from sfumato.errors import CheckpointError, printable
+from sfumato.files import read_regular
 
 SNIFFED = 512
 """Bytes that are looked at."""
@@ -35,17 +34,9 @@ def first_bytes(path: Path) -> bytes:
         CheckpointError: it cannot be read, or is a folder, a pipe or a device, which might never end.
     """
     try:
-        check_regular(path)
-        with path.open("rb") as file:
-            return file.read(SNIFFED)
+        return read_regular(path, SNIFFED)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}; check the path") from error
-
-
-def check_regular(path: Path) -> None:
-    """Raises OSError for what is not there, and for a folder, a pipe or a device."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(0, "it is a folder" if path.is_dir() else "it is a pipe or a device, not a file", os.fspath(path))
 
 
 def not_weights(path: Path, start: bytes) -> CheckpointError:

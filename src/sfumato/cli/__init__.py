@@ -60,6 +60,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
     # ClickException: typer brings its own copy of click and exports only the leaf.
     usage_error: type[Exception] = typer.BadParameter.__mro__[2]
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     command = typer.main.get_command(app)
     try:
         with command.make_context("sfumato", list(arguments)) as context:
@@ -67,18 +69,24 @@ def _dispatch(arguments: Sequence[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except usage_error as error:
-        complain(f"{error.format_message().rstrip('.')}; {_remedy(arguments)}")  # type: ignore[attr-defined]
+        said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        complain(f"{said}; {_remedy(arguments, said)}")
         return BAD_INPUT
     return 0
 
 
-def _remedy(arguments: Sequence[str]) -> str:
-    """What to do about arguments that cannot be parsed."""
+def _remedy(arguments: Sequence[str], said: str) -> str:
+    """What to do about arguments that cannot be parsed, of which `said` is what the framework says."""
     if "--" in arguments:
         return "behind -- stands the prompt alone, and options before it"
     if any(re.match(r"-(?!-[\w-]+=).*\s", argument) for argument in arguments):
         return "a prompt that begins with a dash goes last, behind --"
-    return "see sfumato --help"
+    from sfumato.requests import REQUESTS
+
+    command = next(iter(arguments), "")
+    if command in REQUESTS and "extra argument" in said:
+        return 'put the words of the prompt in quotes, as in "a red apple"'
+    return f"see sfumato {command} --help" if command in REQUESTS else "see sfumato --help"
 
 
 def _refusal(error: OSError) -> str:

@@ -21,6 +21,7 @@ from sfumato.cli.options import (
     real,
     whole,
 )
+from sfumato.errors import UnknownNameError
 
 
 class _Tasks(TyperGroup):
@@ -34,6 +35,20 @@ class _Tasks(TyperGroup):
     def get_command(self, context: Any, name: str) -> Any:
         declared = super().get_command(context, name)
         return _task(name) if declared is None else declared
+
+    def resolve_command(self, context: Any, args: list[str]) -> Any:
+        if not args[0].startswith("-") and self.get_command(context, args[0]) is None:
+            raise UnknownNameError("command", args[0][:64], self.list_commands(context), meant=_ELSEWHERE)
+        return super().resolve_command(context, args)
+
+
+_ELSEWHERE = dict.fromkeys(("paint", "draw", "generate", "text2img", "text2image", "txt2image"), "txt2img") | {
+    **dict.fromkeys(("image2image", "img2image", "edit"), "img2img"),
+    **dict.fromkeys(("download", "fetch"), "pull"),
+    **dict.fromkeys(("list", "ls"), "models"),
+    **dict.fromkeys(("info", "check"), "inspect"),
+}
+"""What commands are called by other programs."""
 
 
 def _task(name: str) -> Any:
@@ -185,7 +200,10 @@ def verify(
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="a model's name, folder or file")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="NAME.safetensors, or else a folder to make")],
+    target: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="NAME.safetensors, or else a folder to make")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT", help="the same as an option")] = None,
     precision: Annotated[str, typer.Option(metavar="P", help="keep, fp32, fp16, bf16")] = "keep",
     prediction: Annotated[str | None, typer.Option(metavar="P", help="epsilon, v; when IN does not say")] = None,
     vae: Annotated[Path | None, typer.Option(metavar="FILE", help="an autoencoder in place of its own")] = None,
@@ -196,7 +214,9 @@ def convert(
     """Write a model as one file or as a diffusers folder, and print its path."""
     from sfumato.cli import weights
 
-    weights.convert(source, target, precision=precision, prediction=prediction, vae=vae, loras=lora or [])
+    weights.convert(
+        source, weights.one_place(target, output), precision=precision, prediction=prediction, vae=vae, loras=lora or []
+    )
 
 
 @app.command()

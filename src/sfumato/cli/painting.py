@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
@@ -17,11 +17,15 @@ from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.files import decoded
 from sfumato.metadata import names
+from sfumato.metadata.provenance import Provenance
+from sfumato.metadata.trace import Trace
 from sfumato.output import Destination
-from sfumato.requests import Painting, Request, draw_seed
+from sfumato.requests import Painting, Request, Source, draw_seed
 from sfumato.results import ignore
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from sfumato.results import Progress, Result
 
 _MAX_PROMPT_BYTES = 4 * 8192 + 4096  # more cannot become a legal prompt, and stdin may be endless
@@ -61,8 +65,12 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
     request = prompts.put_into(build(kind, given))
     remarks.require_words(request)
     require_model(request.model)
+    require_pictures(request)
     requests = prompts.drawn(request)
-    destination = Destination.parse(given["output"], format=_format(given["format"]), quality=given["quality"])
+    place = Stdout if given["output"] == "-" else Destination
+    destination = place.parse(given["output"], format=_format(given["format"]), quality=given["quality"])
+    if isinstance(destination, Stdout):
+        destination.check_alone(requests, mode)
     for each in requests:
         require_adapters(each)
         destination.check(each)
@@ -99,8 +107,43 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
     if mode.as_json:
         rest = iter(files)
         print("\n".join(_as_json(each, list(islice(rest, len(each)))) for each in results))
-    else:
+    elif files:
         print("\n".join(map(str, files)))
+
+
+@dataclass(frozen=True)
+class Stdout(Destination):
+    """The bytes of one picture on stdout."""
+
+    stream: IO[bytes] = field(default_factory=lambda: sys.stdout.buffer)
+    """Remembered, since stdout is another while painting."""
+
+    def check_alone(self, requests: Sequence[Painting], mode: OutputMode) -> None:
+        """Raises RequestError for more than one picture, for a report beside it, and for a terminal."""
+        count = sum(request.count for request in requests)
+        if count > 1:
+            raise RequestError(f"stdout has room for one picture, not {count}; give -o a folder/ for several")
+        if mode.as_json:
+            raise RequestError("stdout is the picture's with -o -, and the report's with --json; leave out one")
+        if self.stream.isatty():
+            raise RequestError("stdout is a terminal, which shows no files; send the bytes on: -o - > picture.png")
+
+    def check(self, request: Painting) -> None:
+        """As `Destination.check`, without a file."""
+        self.check_format(request)
+
+    def save(
+        self,
+        images: "Sequence[Image]",
+        request: Painting,
+        provenance: Provenance | None = None,
+        traces: Sequence[Trace] = (),
+        *,
+        first: int = 0,
+    ) -> list[Path]:
+        """Write the picture; no path leads to it."""
+        self.stream.write(self.encode(images[0], request.single(first), traces[0] if traces else None, provenance))
+        return []
 
 
 @dataclass(frozen=True)
@@ -176,6 +219,13 @@ def require_model(name: str) -> None:
     from sfumato.checkpoints.catalogue import find
 
     find(name)
+
+
+def require_pictures(request: Painting) -> None:
+    """Refuse pictures to begin from that cannot be read, likewise."""
+    for name in type(request).model_fields:
+        if isinstance(source := getattr(request, name), Source):
+            source.read()
 
 
 def require_adapters(request: Painting) -> None:

@@ -34,8 +34,8 @@ SAVING: dict[str, Any] = {
             "-o",
             "--output",
             metavar="FILE|PATTERN",
-            help="a file (replaced if it is there), a folder/ or a pattern of {seed} {index} {model} {prompt}; "
-            "default outputs/",
+            help="a file (replaced if it is there), a folder/, a pattern of {seed} {index} {model} {prompt}, or - for "
+            "stdout; default outputs/",
         ),
     ],
     "format": Annotated[str | None, typer.Option("--format", metavar="F", help=one_of(Format))],

@@ -41,6 +41,20 @@ def convert(
         print(export(path, target, precision=stored, prediction=predicts, vae=vae, revise=revise))
 
 
+def one_place(argument: Path | None, option: Path | None) -> Path:
+    """Where to write, which is said in one of two ways.
+
+    Raises:
+        RequestError: in neither, or in both.
+    """
+    place = option if argument is None else argument
+    if place is None:
+        raise RequestError("where to write is missing; sfumato convert IN OUT, with OUT a NAME.safetensors or a folder")
+    if None not in (argument, option):
+        raise RequestError(f"OUT is said twice, {str(argument)!r} and -o {str(option)!r}; leave out one")
+    return place
+
+
 def inspect(path: Path, *, prediction: str | None, model: str | None, as_json: bool) -> int:
     """Print what a file is; 0 when it is sound and of a known kind, else 2."""
     report = _examined(path, prediction, model)

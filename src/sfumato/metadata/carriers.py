@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sfumato.errors import RequestError, printable
+from sfumato.files import read_regular
 from sfumato.metadata import encodings, exif, jpeg, png, stealth, webp, xmp
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def load(path: Path) -> bytes:
         RequestError: there is no such file, or it is over 512 MiB.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+        data = read_regular(path, MAX_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RequestError(f"cannot read {str(path)!r}: {reason}; give a picture's file") from None

@@ -53,6 +53,10 @@ def chunks(data: bytes) -> Iterator[Chunk]:
         place = end
 
 
+class _TooLongError(Exception):
+    """A text is longer than what is left of the budget."""
+
+
 def read(data: bytes, budget: int) -> tuple[dict[str, str], bytes | None]:
     """Texts by keyword, the last of equal ones, and the EXIF block.
 
@@ -63,7 +67,7 @@ def read(data: bytes, budget: int) -> tuple[dict[str, str], bytes | None]:
         RequestError: a damaged text, or too much text.
     """
     texts: dict[str, str] = {}
-    exif = None
+    exif, left = None, budget
     for chunk in chunks(data):
         if chunk.kind not in _TEXTS and chunk.kind != b"eXIf":
             continue
@@ -73,10 +77,13 @@ def read(data: bytes, budget: int) -> tuple[dict[str, str], bytes | None]:
         if chunk.kind == b"eXIf":
             exif = content
             continue
-        if len(content) > budget:
-            raise RequestError(f"its texts are too long: over {budget} bytes")
-        keyword, text = _text(chunk.kind, content, budget)
-        budget -= len(text)
+        try:
+            if len(content) > left:
+                raise _TooLongError
+            keyword, text = _text(chunk.kind, content, left)
+        except _TooLongError:
+            raise RequestError(f"its texts are too long: over {budget} bytes together, when unpacked") from None
+        left -= len(text)
         texts[keyword] = text
     return texts, exif
 
@@ -136,7 +143,7 @@ def _inflated(data: bytes, budget: int) -> bytes:
     except zlib.error:
         raise RequestError("a compressed PNG text is damaged") from None
     if len(text) > budget:
-        raise RequestError(f"its texts are too long: over {budget} bytes when unpacked")
+        raise _TooLongError
     if not stream.eof:
         raise RequestError("a compressed PNG text ends too early")
     return text

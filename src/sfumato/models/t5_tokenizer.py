@@ -16,6 +16,7 @@ from tokenizers.models import Unigram
 from torch import Tensor
 
 from sfumato.errors import CheckpointError
+from sfumato.files import read_regular
 
 END, PADDING, UNKNOWN = "</s>", "<pad>", "<unk>"
 EXTRA = 100
@@ -41,7 +42,7 @@ class T5Tokenizer:
             if (folder / "tokenizer.json").is_file():
                 serialised = (folder / "tokenizer.json").read_text(encoding="utf-8")
             else:
-                serialised = _unigram((folder / "spiece.model").read_bytes()).to_str()
+                serialised = _unigram(read_regular(folder / "spiece.model")).to_str()
         except FileNotFoundError:
             raise CheckpointError(
                 f"{folder} has neither tokenizer.json nor spiece.model; copy the whole model folder"

@@ -22,6 +22,7 @@ from tokenizers.models import BPE
 from torch import Tensor
 
 from sfumato.errors import CheckpointError
+from sfumato.files import read_regular
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -83,8 +84,8 @@ class ClipTokenizer:
         try:
             fast = _json_or_empty(folder / "tokenizer.json")
             if (folder / "vocab.json").is_file() or not fast:
-                vocabulary = dict(json.loads((folder / "vocab.json").read_text(encoding="utf-8")))
-                lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+                vocabulary = dict(json.loads(read_regular(folder / "vocab.json")))
+                lines = read_regular(folder / "merges.txt").decode("utf-8").replace("\r\n", "\n").split("\n")
                 pairs = [line.split() for line in lines if line and not line.startswith("#version")]
             else:
                 vocabulary = dict(fast["model"]["vocab"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.errors import RequestError, UnknownNameError
-from sfumato.files import decoded
+from sfumato.files import decoded, read_regular
 from sfumato.prompts.reading import brief
 
 MAX_LENGTH = 100_000
@@ -28,7 +28,7 @@ def read_styles(path: Path) -> dict[str, Style]:
         RequestError: the file cannot be read or is no such table.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO(decoded(path.read_bytes()), newline="")))
+        rows = list(csv.DictReader(io.StringIO(decoded(read_regular(path)), newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RequestError(f"cannot read the styles of {path}: {error}; give a CSV file in UTF-8") from None
     if rows and not {"name", "prompt"} <= rows[0].keys():

@@ -30,7 +30,7 @@ from dynamicprompts.wildcards.collection import WildcardCollection, WildcardText
 from dynamicprompts.wildcards.values import WildcardValues
 
 from sfumato.errors import RequestError, UnknownNameError
-from sfumato.files import decoded
+from sfumato.files import decoded, read_regular
 from sfumato.prompts.reading import brief
 
 MAX_LENGTH = 8192
@@ -146,7 +146,7 @@ class _TextFile(WildcardTextFile):
 
     def get_values(self) -> list[str]:
         try:
-            text = decoded(self.path.read_bytes())
+            text = decoded(read_regular(self.path))
         except UnicodeDecodeError as error:
             raise RequestError(
                 f"the wildcards of {self.path} are not UTF-8 at byte {error.start} (CP1252, GBK and UTF-16 without a "

@@ -14,6 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
 
+from sfumato.files import read_regular
+
 FILE: Final = "world.json"
 FEW: Final = 20
 """An attribute with more values than this, mostly different from picture to picture, is no knowledge."""
@@ -90,7 +92,7 @@ class World:
     def read(cls, folder: Path) -> Self | None:
         """Of the model in a folder; None when it has none or it cannot be read."""
         try:
-            data = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            data = json.loads(read_regular(folder / FILE))
             about = {kind: {key: tuple(v) for key, v in keys.items()} for kind, keys in data["about"].items()}
             return cls(tuple(data["known"]), about)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

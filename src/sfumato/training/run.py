@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from sfumato.errors import TrainingError, UnknownNameError
-from sfumato.files import FULL, cannot_write, held
+from sfumato.files import FULL, cannot_write, held, read_regular
 from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
 from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
@@ -45,7 +45,7 @@ def read_config(path: Path) -> Run:
         UnknownNameError: an unknown task.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = tomllib.loads(read_regular(path).decode("utf-8"))
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

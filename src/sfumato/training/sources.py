@@ -31,7 +31,7 @@ from typing import Any
 
 from sfumato.decoding import RejectedPicture
 from sfumato.errors import TrainingError
-from sfumato.files import decoded
+from sfumato.files import decoded, read_regular
 
 PICTURES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
@@ -208,7 +208,7 @@ def _foreign(name: str, head: bytes) -> RejectedPicture | None:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | RejectedPicture]]:
     """Numbered rows of a metadata file that name a picture."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         yield 0, RejectedPicture("bad metadata", f"cannot be read: {error}")
         return
