@@ -5,11 +5,10 @@ configurations of `published`, so that a file without any can be read by the sha
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -21,11 +20,14 @@ from sfumato.diffusion.samplers import Sampler
 from sfumato.diffusion.scalings import Parameterisation
 from sfumato.diffusion.schedules import GRIDS, FlowSchedule, Schedule, align_your_steps
 from sfumato.errors import CheckpointError
+from sfumato.models import tiles
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.circular import is_circular
 from sfumato.models.clip import CLIPTextConfig
 from sfumato.models.mmdit import SD35_LARGE, SD35_MEDIUM, MMDiT, MMDiTConfig
 from sfumato.models.unet import UNet, UNetConfig
+from sfumato.nn.sharing import sharing
 from sfumato.prompts.encode import Join, TextPart, joined
 from sfumato.prompts.t5 import T5Part, stacked
 from sfumato.published import (
@@ -470,6 +472,12 @@ class Sampling:
         return scaling(sigma).input / scaling(torch.zeros_like(sigma)).input * x
 
 
+TILE = 1024
+"""Pixels a side of what the autoencoder is given at once of a large picture, without the margin around it."""
+LARGE = 2 * TILE**2
+"""Pixels of a picture above which it is given tiles: the whole is quicker, and takes memory with the area."""
+
+
 @dataclass(frozen=True)
 class Model:
     """All parts of one model, ready to paint."""
@@ -501,7 +509,7 @@ class Model:
             names: of `components`, and "vae", the autoencoder.
         """
         parts: dict[str, Any] = {**self.components, "vae": self.autoencoder}
-        copies: dict[str, Any] = {name: _sharing(parts[name]) for name in names}
+        copies: dict[str, Any] = {name: sharing(parts[name]) for name in names}
         network = next((copy for copy in copies.values() if isinstance(copy, UNet | MMDiT)), self.network)
         texts: dict[str, TextPart | T5Part] = {}
         for name, part in self.texts.items():
@@ -577,14 +585,17 @@ class Model:
     def encode_pixels(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c y x"]:
         """Latents in float32, of pixels in [-1, 1]; the mean of the autoencoder's distribution."""
         pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        if self._by_tiles(pixels.shape[-2] * pixels.shape[-1]):
+            return tiles.encode(cast("nn.Module", self.autoencoder), pixels, TILE // self.autoencoder.factor).float()
         return self.autoencoder.encode(pixels).float()
 
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pixels in float32, nominally in [-1, 1]."""
+        factor = self.autoencoder.factor
+        if self._by_tiles(latents.shape[-2] * latents.shape[-1] * factor**2):
+            return tiles.decode(cast("nn.Module", self.autoencoder), latents.to(self.dtype), TILE // factor).float()
         return self.autoencoder.decode(latents.to(self.dtype)).float()
 
-
-def _sharing(module: nn.Module) -> nn.Module:
-    """A copy of the modules, with the very tensors."""
-    tensors = (*module.parameters(), *module.buffers())
-    return deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    def _by_tiles(self, pixels: int) -> bool:
+        """Whether so large a picture goes through the autoencoder in tiles; those that wrap around need it whole."""
+        return pixels > LARGE and not is_circular(cast("nn.Module", self.autoencoder))

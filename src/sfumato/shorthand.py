@@ -42,6 +42,8 @@ class PaintingOptions(Watching, total=False):
     width: int | None
     height: int | None
     tileable: Literal["x", "y", "both"] | None
+    tile: int | None
+    overlap: int
     prompt_syntax: Syntax
     clip_skip: int
     original_size: tuple[int, int] | None

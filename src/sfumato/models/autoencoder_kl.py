@@ -124,11 +124,19 @@ class Encoder(nn.Module):
         self.conv_norm_out = GroupNorm(groups, widths[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def shrunk(self, x: Tensor) -> Tensor:
+        """What is done at all sizes down to the latents': it looks at the neighbourhood alone, but for its norms."""
         x = self.conv_in(x)
         for level in self.down_blocks:
             x = level(x)
+        return x
+
+    def finished(self, x: Tensor) -> Tensor:
+        """The rest, at the latents' size."""
         return self.conv_out(F.silu(self.conv_norm_out(self.mid_block(x))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.finished(self.shrunk(x))
 
 
 class Decoder(nn.Module):
@@ -148,11 +156,18 @@ class Decoder(nn.Module):
         self.conv_norm_out = GroupNorm(groups, widths[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[-1], config.out_channels, 3, padding=1)
 
-    def forward(self, z: Tensor) -> Tensor:
-        x = self.mid_block(self.conv_in(z))
+    def middle(self, z: Tensor) -> Tensor:
+        """What is done at the latents' size."""
+        return self.mid_block(self.conv_in(z))
+
+    def grown(self, x: Tensor) -> Tensor:
+        """The rest: it looks at the neighbourhood alone, but for its norms."""
         for level in self.up_blocks:
             x = level(x)
         return self.conv_out(F.silu(self.conv_norm_out(x)))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.grown(self.middle(z))
 
 
 class AutoencoderKL(nn.Module):
@@ -177,10 +192,11 @@ class AutoencoderKL(nn.Module):
 
     def posterior(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b c y x"]]:
         """Mean and standard deviation of q(z | pixels), before scaling."""
-        moments = self.encoder(pixels.to(self.encoder.conv_in.weight.dtype))
-        if self.quant_conv is not None:
-            moments = self.quant_conv(moments)
-        mean, logvar = moments.chunk(2, dim=1)
+        return self.moments(self.encoder(pixels.to(self.encoder.conv_in.weight.dtype)))
+
+    def moments(self, encoded: Float[Tensor, "b k y x"]) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b c y x"]]:
+        """Mean and standard deviation, of what the encoder says."""
+        mean, logvar = (encoded if self.quant_conv is None else self.quant_conv(encoded)).chunk(2, dim=1)
         return mean, torch.exp(0.5 * logvar.clamp(-30.0, 20.0))
 
     def _statistics(self, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
@@ -197,13 +213,20 @@ class AutoencoderKL(nn.Module):
     ) -> Float[Tensor, "b c y x"]:
         """Scaled latents: the posterior's mean, or a sample of it where `noise` (unit normal) is given."""
         mean, std = self.posterior(pixels)
-        z = mean if noise is None else mean + std * noise
+        return self.scaled(mean if noise is None else mean + std * noise)
+
+    def scaled(self, z: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        """Latents in the denoiser's units, of the encoder's."""
         shift, deviation = self._statistics(z)
         return (z - shift) * self.config.scaling_factor / deviation
 
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pixels, nominally in [-1, 1] (not clamped)."""
+        return self.decoder(self.unscaled(latents))
+
+    def unscaled(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        """What the decoder takes, of latents in the denoiser's units."""
         latents = latents.to(self.decoder.conv_in.weight.dtype)
         shift, deviation = self._statistics(latents)
         z = latents * deviation / self.config.scaling_factor + shift
-        return self.decoder(z if self.post_quant_conv is None else self.post_quant_conv(z))
+        return z if self.post_quant_conv is None else self.post_quant_conv(z)

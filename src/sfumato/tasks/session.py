@@ -19,6 +19,7 @@ from torch import Tensor
 from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoise, Denoiser
+from sfumato.diffusion.tiles import tiled
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.metadata.provenance import Provenance
@@ -116,8 +117,11 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
         if size is None and pixels % grain:
             near = max(grain, round(pixels / grain) * grain)
             raise RequestError(f"{name} is {pixels}; {model.name} paints multiples of {grain}, for example {near}")
-        if model.largest is not None and pixels > model.largest:
-            raise RequestError(f"{name} is {pixels}; {model.name} paints up to {model.largest}")
+        at_once = min(pixels, request.tile or pixels)
+        if model.largest is not None and at_once > model.largest:
+            raise RequestError(f"{name} is {pixels}; {model.name} paints up to {model.largest} at once; use --tile")
+    if exact.tile is not None and exact.tile % model.grain:
+        raise RequestError(f"tile is {exact.tile}; {model.name} paints multiples of {model.grain}")
     depth = min(part.depth for part in model.texts.values())
     if exact.clip_skip > depth:
         raise RequestError(f"clip_skip is {exact.clip_skip}; the text encoder of {model.name} has {depth} layers")
@@ -157,7 +161,8 @@ def prepare(
     clock = Clock(model.device, load)
     if request.freeu or request.pag:
         model = model.sharing(next(iter(model.components)))  # which these change for the time of a call
-    how = plan(model.sampling_of(*size), request).part(strength)
+    at_once = size if request.tile is None else (min(size[0], request.tile), min(size[1], request.tile))
+    how = plan(model.sampling_of(*at_once), request).part(strength)
     prompts = encode_prompts(model, request, how, applied.words)
     if channels is not None:
         prompts = replace(
@@ -165,6 +170,13 @@ def prepare(
             conditions=[[replace(cond, channels=channels) for cond in conds] for conds in prompts.conditions],
         )
     denoise = guided_denoiser(model, request, how, prompts, wrap)
+    if request.tile is not None and at_once != size:
+        if channels is not None or wrap is not same:
+            raise RequestError(f"tile is {request.tile}, and this network takes in the whole picture; leave it out")
+        factor = model.autoencoder.factor
+        sides = at_once[1] // factor, at_once[0] // factor
+        step = model.grain // factor
+        denoise = tiled(denoise, sides, min(request.overlap // factor, min(sides) - step), step=step)
     provenance = Provenance(
         model.hash,
         PRECISIONS[model.dtype],

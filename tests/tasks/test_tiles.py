@@ -1,0 +1,120 @@
+"""Large pictures by tiles: no seam, the memory of a tile, and an autoencoder that does what it does on the whole."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from sfumato import Studio
+from sfumato.diffusion.tiles import starts, tiled, window
+from sfumato.errors import RequestError
+from sfumato.models import tiles
+from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
+from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
+from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
+
+SIGMA = torch.tensor(2.0)
+
+
+@pytest.fixture(scope="module")
+def studio(tiny: Path) -> Studio:
+    return Studio(tiny, device="cpu", precision="fp32")
+
+
+def drawn(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 31), (40, 17), (5, 64)])
+def test_a_pointwise_denoiser_is_left_as_it_is(height: int, width: int) -> None:
+    seen = []
+
+    def pointwise(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.append(tuple(x.shape[-2:]))
+        return torch.tanh(x) / (1 + sigma)
+
+    x = drawn(2, 4, height, width)
+    found = tiled(pointwise, (8, 8), 3)(x, SIGMA)
+    assert torch.allclose(found, torch.tanh(x) / 3, atol=1e-6)
+    assert max(seen) <= (8, 8)  # nothing larger than a tile is ever given to the network
+
+
+def test_tiles_cover_everything_and_overlap() -> None:
+    for length, tile, overlap, step in [
+        (64, 16, 4, 1),
+        (17, 16, 4, 1),
+        (100, 16, 8, 2),
+        (16, 16, 4, 1),
+        (10, 16, 4, 1),
+    ]:
+        places = starts(length, tile, overlap, step=step)
+        assert places[0] == 0
+        assert places[-1] == max(length - tile, 0)
+        assert all(place % step == 0 for place in places)
+        assert all(0 < b - a <= tile - overlap + step - 1 for a, b in pairwise(places))
+
+
+def test_weights_fall_smoothly_and_stay_above_zero() -> None:
+    weight = window(16, 5)
+    assert weight.min() > 0
+    assert weight[7] == 1
+    assert torch.equal(weight, weight.flip(0))
+    assert weight.diff().abs().max() < 0.3
+
+
+def autoencoders() -> list[nn.Module]:
+    torch.manual_seed(0)
+    kl = AutoencoderKL(AutoencoderKLConfig(block_out_channels=(8, 16, 16, 16), layers_per_block=1, norm_num_groups=8))
+    fold = AutoencoderFold(AutoencoderFoldConfig(latent_channels=4, channels=(8, 16, 16)))
+    tiny = AutoencoderTiny(
+        AutoencoderTinyConfig(encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4)
+    )
+    return [module.eval() for module in (kl, fold, tiny)]
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@torch.inference_mode()
+def test_the_autoencoder_does_what_it_does_on_the_whole(kind: int) -> None:
+    network = autoencoders()[kind]
+    factor = cast("int", network.factor)
+    latents = drawn(1, 4, 44, 30)
+    whole = network.decode(latents)  # type: ignore[operator]
+    half = torch.cat([latents[..., :15] * 0.2, latents[..., 15:] * 2], -1)  # tiles whose own statistics differ much
+    for z, expected in ((latents, whole), (half, network.decode(half))):  # type: ignore[operator]
+        assert (tiles.decode(network, z, 16) - expected).abs().max() <= 2 / 255 / 2
+    pixels = drawn(1, 3, 44 * factor, 30 * factor).clamp(-1, 1)
+    pixels[..., : 15 * factor] *= 0.1
+    assert torch.allclose(tiles.encode(network, pixels, 16), network.encode(pixels), atol=2e-3)  # type: ignore[operator]
+
+
+@torch.inference_mode()
+def test_a_tile_alone_would_differ() -> None:
+    """What sharing the norms' statistics is for."""
+    kl = cast("AutoencoderKL", autoencoders()[0])
+    z = torch.cat([drawn(1, 4, 30, 15) * 0.2, drawn(1, 4, 30, 15) * 2], -1)
+    assert (kl.decode(z)[..., :40] - kl.decode(z[..., :15])[..., :40]).abs().max() > 0.05
+
+
+def test_painting_by_tiles_of_the_whole_is_painting(studio: Studio) -> None:
+    whole = studio.txt2img("a fox", seed=1, steps=2)[0].tobytes()
+    assert studio.txt2img("a fox", seed=1, steps=2, tile=64, overlap=16)[0].tobytes() == whole
+    assert studio.txt2img("a fox", seed=1, steps=2, tile=512)[0].tobytes() == whole
+
+
+def test_any_size_is_painted_by_tiles(studio: Studio) -> None:
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 133, 3), np.uint8))
+    result = studio.img2img(photo, "a fox", seed=1, steps=2, tile=64, overlap=16, strength=0.5)
+    assert result[0].size == (133, 90)
+    assert result.request.tile == 64
+
+
+def test_tiles_that_make_no_sense_are_refused(studio: Studio) -> None:
+    with pytest.raises(RequestError, match="overlap 64 must be below the tile's 64; use 16"):
+        studio.txt2img("a fox", tile=64)
+    with pytest.raises(RequestError, match="tile and tileable do not go together"):
+        studio.txt2img("a fox", tile=64, overlap=16, tileable="x")
