@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Sampler, Schedule, Syntax
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Sampler, Schedule, Syntax
 from sfumato.requests import Lora, Pictured
 from sfumato.results import Progress, Result
 

@@ -183,3 +183,8 @@ def test_networks_that_are_not_there_are_refused_by_name(studio: Studio) -> None
 
 def test_empty_prompt_paints(studio: Studio) -> None:
     assert len(studio.txt2img("", steps=1)) == 1
+
+
+def test_a_folder_says_itself_what_it_predicts(studio: Studio) -> None:
+    with pytest.raises(RequestError, match="is a folder, whose prediction"):
+        studio.txt2img("a fox", prediction="v")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Sampler, Schedule, Syntax
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Sampler, Schedule, Syntax
 from sfumato.requests import Lora, Pictured
 from sfumato.results import Progress, Result
 
@@ -22,6 +22,8 @@ class PaintingOptions(Watching, total=False):
     negative: str
     model: str
     vae: str | None
+    prediction: Prediction | None
+    text_encoders: Sequence[str]
     seed: int | None
     count: int
     batch: int | None

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.companions import lacks_autoencoder
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
-from sfumato.choices import Precision
+from sfumato.choices import Precision, Prediction
+from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.requests import Painting
 from sfumato.results import Progress, Result, ignore
@@ -26,6 +27,17 @@ from sfumato.runtime.precision import choose
 from sfumato.shorthand import Shorthand
 from sfumato.tasks.table import runner
 from sfumato.tasks.tileable import with_tileable
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a loaded model was loaded from."""
+
+    path: Path
+    text_encoders: tuple[Path, ...] = ()
+    prediction: Prediction | None = None
+    vae: Path | None = None
+    """Of a checkpoint that has none of its own."""
 
 
 class Studio(Shorthand):
@@ -61,8 +73,7 @@ class Studio(Shorthand):
         self.choice = choose(self.device, precision)
         self.allow_nonfinite = allow_nonfinite
         self._loading = threading.RLock()
-        self._model: tuple[tuple[Path, Path | None], Model] | None = None
-        """By its path, and by that of the autoencoder which it has none of."""
+        self._model: tuple[_Asked, Model] | None = None
         self._vae: tuple[Path, File, Model] | None = None
         self._applied: Applied | None = None
 
@@ -71,26 +82,44 @@ class Studio(Shorthand):
         dtype = str(self.choice.dtype).removeprefix("torch.")
         return f"<sfumato.Studio of {self.default} on {self.device}, {dtype}, {loaded}>"
 
-    def load(self, model: str | Path | None = None, *, vae: str | Path | None = None) -> Model:
+    def load(
+        self,
+        model: str | Path | None = None,
+        *,
+        vae: str | Path | None = None,
+        text_encoders: Sequence[str | Path] = (),
+        prediction: Prediction | None = None,
+    ) -> Model:
         """The model by that name or path without adapters, loaded if it is not the one at hand.
 
         Args:
             vae: the autoencoder of a checkpoint that has none; a model's own stays in its place.
+            text_encoders: files of those that a checkpoint lacks.
+            prediction: what the network of a checkpoint file predicts; by default as the file says.
 
         Raises:
             UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
+            RequestError: a folder is to be completed, or predicts what its scheduler does not say.
         """
         path = find(self.default if model is None else model)
-        held = self._model is not None and self._model[0] == (path, None)  # with an autoencoder of its own
-        own = vae is None or held or path.is_dir() or not lacks_autoencoder(path)
-        key = path, None if own or vae is None else find_beside("vae", str(vae))
+        if path.is_dir() and (text_encoders or prediction):
+            what = "prediction" if prediction else "text encoders"
+            raise RequestError(f"{path} is a folder, whose {what} are its own; leave them out, or give a single file")
+        asked = _Asked(path, tuple(Path(each) for each in text_encoders), prediction)
         with self._loading:
-            if self._model is None or self._model[0] != key:
+            held = None if self._model is None else self._model[0]
+            if held != asked:  # which is one with an autoencoder of its own
+                asked = replace(asked, vae=_missing(path, vae))
+            if self._model is None or held != asked:
                 self._model = self._vae = self._applied = None  # one at a time: memory is what machines lack
-                load = load_folder if path.is_dir() else partial(load_single, vae=key[1])
-                loaded = load(path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
-                self._model = key, loaded
+                self._model = asked, self._read(asked)
             return self._model[1]
+
+    def _read(self, asked: "_Asked") -> Model:
+        load = load_folder
+        if not asked.path.is_dir():
+            load = partial(load_single, vae=asked.vae, text_encoders=asked.text_encoders, prediction=asked.prediction)
+        return load(asked.path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
 
     def events(self, request: Painting) -> Iterator[Progress | Result]:
         """Carry out a request: a `Progress` after each step, a `Result` after each batch. Leaving the loop cancels.
@@ -135,7 +164,10 @@ class Studio(Shorthand):
 
     def _with_adapters(self, request: Painting) -> Applied:
         """The request's model, with its autoencoder and its adapters."""
-        model = self._decoding(self.load(request.model, vae=request.vae), request)
+        loaded = self.load(
+            request.model, vae=request.vae, text_encoders=request.text_encoders, prediction=request.prediction
+        )
+        model = self._decoding(loaded, request)
         adapters = requested(request)
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
@@ -152,3 +184,10 @@ class Studio(Shorthand):
             vae = load_vae(file.path, model, allow_nonfinite=self.allow_nonfinite)
             self._vae = model.path, file, replace(model, autoencoder=vae, vae_hash=digest)
         return self._vae[2]
+
+
+def _missing(path: Path, vae: str | Path | None) -> Path | None:
+    """The file of an autoencoder that a checkpoint lacks; None where it has its own, or none is given."""
+    if vae is None or path.is_dir() or not lacks_autoencoder(path):
+        return None
+    return find_beside("vae", str(vae))

@@ -413,3 +413,13 @@ def test_every_kind_of_number_is_written(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors", state, {})
     read = load_file(tmp_path / "a.safetensors")
     assert {k: (v.dtype, v.shape) for k, v in read.items()} == {k: (v.dtype, v.shape) for k, v in state.items()}
+
+
+def test_what_a_file_predicts_may_be_told_to_the_studio(single: Path) -> None:
+    """It is a part of the request, so that the picture is painted again alike."""
+    studio = Studio(single, device="cpu", precision="fp32")
+    size = 32
+    told = studio.txt2img("a fox", seed=1, steps=2, prediction="v", width=size, height=size)
+    plain = studio.txt2img("a fox", seed=1, steps=2, width=size, height=size)
+    assert told[0].tobytes() != plain[0].tobytes()
+    assert studio.run(told.request)[0].tobytes() == told[0].tobytes()

@@ -62,7 +62,7 @@ def test_every_option_reaches_the_request(capsys: Capture) -> None:
         "--prompt-syntax comfy --json --lora ink.safetensors:0.5:2 --lora ink.safetensors --embedding cat.pt "
         "--guidance-method apg --guidance-low 0.1 --guidance-high 8 --dynamic-threshold 0.9 --pag 2 --freeu 1 "
         "--eta 0.5 --ensd 7 --numerics a1111 --original-size 640x480 --target-size 512x384 --crop 8x0 "
-        "--aesthetic 6.5 --negative-aesthetic 2 --vae soft.safetensors"
+        "--aesthetic 6.5 --negative-aesthetic 2 --vae soft.safetensors --prediction v --text-encoder clip_l.safetensors"
     )
     for name in ("ink.safetensors", "cat.pt", "soft.safetensors"):
         Path(name).write_bytes(b"")
@@ -70,6 +70,7 @@ def test_every_option_reaches_the_request(capsys: Capture) -> None:
     answer = json.loads(capsys.readouterr().out)
     assert answer["request"] == {
         **{"task": "txt2img", "prompt": "a", "negative": "fog", "model": "micro", "vae": "soft.safetensors"},
+        **{"tileable": None, "prediction": "v", "text_encoders": ["clip_l.safetensors"]},
         **{"seed": 0, "count": 2, "batch": 2},
         **{"steps": 2, "sampler": "heun", "schedule": "karras", "guidance": 0.0, "guidance_rescale": 0.5},
         **{"guidance_method": "apg", "guidance_low": 0.1, "guidance_high": 8.0, "dynamic_threshold": 0.9, "pag": 2.0},

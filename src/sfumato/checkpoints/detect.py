@@ -40,6 +40,7 @@ from sfumato.checkpoints.shapes import (
 )
 from sfumato.checkpoints.tables import checkpoint, ldm_vae, sd3
 from sfumato.checkpoints.tables.checkpoint import ENCODERS, OPEN_CLIP, UNET, VAE
+from sfumato.choices import Prediction
 from sfumato.errors import CheckpointError
 from sfumato.families import Family, family_of
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
@@ -53,7 +54,6 @@ from sfumato.published import DDIM, EULER, KL
 
 TRANSFORMER = "a transformer of SD3 without its autoencoder or text encoders"
 Kind = Literal["checkpoint", "vae", "lora", "embedding", "controlnet", "unknown"]
-Prediction = Literal["epsilon", "v"]
 
 METADATA = "sfumato.parts"
 """Key of our own metadata: JSON of what names and shapes do not tell."""

@@ -12,13 +12,14 @@ from typing import Literal
 
 import torch
 
-from sfumato.checkpoints.detect import METADATA, T5_TOKENIZER, Prediction, beyond_shapes
+from sfumato.checkpoints.detect import METADATA, T5_TOKENIZER, beyond_shapes
 from sfumato.checkpoints.folder import read_folder
 from sfumato.checkpoints.parts import Parts, native_size, second
 from sfumato.checkpoints.rules import Rule, revert
 from sfumato.checkpoints.save import HASH, STEMS, T5, save_index, write_json, write_tensors
 from sfumato.checkpoints.single import clip_tokenizer, read_file, read_vae
 from sfumato.checkpoints.tables import checkpoint, sd3
+from sfumato.choices import Prediction
 from sfumato.errors import CheckpointError, OutputError
 from sfumato.files import cannot_write, whole_folder
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig

@@ -9,12 +9,13 @@ from pathlib import Path
 from torch import Tensor
 
 from sfumato.checkpoints.companions import complete
-from sfumato.checkpoints.detect import Detected, Prediction, detect
+from sfumato.checkpoints.detect import Detected, detect
 from sfumato.checkpoints.rules import non_finite
 from sfumato.checkpoints.scheduler import read_scheduler
 from sfumato.checkpoints.single import check_file, describe
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.checkpoints.yaml_beside import prediction_beside
+from sfumato.choices import Prediction
 from sfumato.errors import CheckpointError
 
 NAMED = 5

@@ -17,7 +17,6 @@ from sfumato.checkpoints.detect import (
     T5_TOKENIZER,
     Detected,
     Layout,
-    Prediction,
     beyond_shapes,
     detect,
 )
@@ -28,6 +27,7 @@ from sfumato.checkpoints.save import T5
 from sfumato.checkpoints.tables import sd3
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.checkpoints.yaml_beside import prediction_beside
+from sfumato.choices import Prediction
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
+from sfumato.choices import Prediction
 from sfumato.cli.reports import columns
 from sfumato.cli.terminal import narrating
 from sfumato.errors import RequestError, UnknownNameError, printable
@@ -30,7 +31,6 @@ def convert(
     adapters = files_of(Lora.parse(text) for text in loras)
     with narrating():
         from sfumato.adapters.merge import merge
-        from sfumato.checkpoints.detect import Prediction
         from sfumato.checkpoints.export import StoredPrecision, export
 
         stored: StoredPrecision = _one_of("precision", precision, get_args(StoredPrecision))
@@ -76,7 +76,6 @@ def _examined(path: Path, prediction: str | None, model: str | None) -> "Report 
 
     folder = None if model is None else find(model)
     from sfumato.adapters.report import examine, is_small
-    from sfumato.checkpoints.detect import Prediction
     from sfumato.checkpoints.inspect import inspect
 
     predicts: Prediction | None = (

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sfumato.choices import GuidanceMethod, Numerics, Sampler, Schedule, Syntax
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Sampler, Schedule, Syntax
 from sfumato.errors import RequestError
 from sfumato.requests.base import Request, Shown
 from sfumato.requests.fields import (
@@ -45,6 +45,12 @@ class Painting(Request):
     )
     vae: Annotated[Name | None, Shown("NAME|PATH", "VAE")] = Field(
         None, description="an autoencoder in place of the model's: a name in SFUMATO_VAES, or the path of its file"
+    )
+    prediction: Annotated[Prediction | None, Shown("P", "Prediction")] = Field(
+        None, description="what the network of a file predicts, where it does not say"
+    )
+    text_encoders: Annotated[FileNames, Shown("FILE", flags=("--text-encoder",))] = Field(
+        (), description="a text encoder that the file of the model lacks"
     )
     seed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "Seed")] = Field(
         None, description="seed of the first picture; drawn when left out"
