@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownNameError,
     )
-    from sfumato.requests import REQUESTS, Img2Img, Inpaint, Lora, Request, Source, Txt2Img, parse_request
+    from sfumato.requests import REQUESTS, Img2Img, Inpaint, Lora, Outpaint, Request, Source, Txt2Img, parse_request
     from sfumato.results import Progress, Result
     from sfumato.studio import Studio
 
@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "sfumato.studio": ("Studio",),
     "sfumato.results": ("Progress", "Result"),
-    "sfumato.requests": ("REQUESTS", "Img2Img", "Inpaint", "Lora", "Request", "Source", "Txt2Img", "parse_request"),
+    "sfumato.requests": (
+        "REQUESTS",
+        "Img2Img",
+        "Inpaint",
+        "Lora",
+        "Outpaint",
+        "Request",
+        "Source",
+        "Txt2Img",
+        "parse_request",
+    ),
     "sfumato.errors": (
         "CheckpointError",
         "DivergedError",
@@ -47,6 +57,7 @@ __all__ = [
     "Img2Img",
     "Inpaint",
     "Lora",
+    "Outpaint",
     "OutputError",
     "Progress",
     "Request",

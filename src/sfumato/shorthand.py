@@ -90,6 +90,16 @@ class InpaintOptions(MaskedOptions, total=False):
     box: tuple[int, int, int, int] | None
 
 
+class OutpaintOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Outpaint`."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+    overlap: int
+
+
 class Shorthand(Asking):
     """All tasks as methods."""
 
@@ -104,3 +114,7 @@ class Shorthand(Asking):
     def inpaint(self, image: Pictured, prompt: str, **options: Unpack[InpaintOptions]) -> Result:
         """Paint inside of a mask; every pixel outside of it stays."""
         return self._ask("inpaint", image=image, prompt=prompt, **options)
+
+    def outpaint(self, image: Pictured, prompt: str, **options: Unpack[OutpaintOptions]) -> Result:
+        """Paint on beyond the edges of a picture; what is larger than the model paints at once is painted in rounds."""
+        return self._ask("outpaint", image=image, prompt=prompt, **options)

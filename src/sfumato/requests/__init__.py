@@ -13,7 +13,7 @@ from sfumato.choices import Sampler, Schedule
 from sfumato.requests.base import MAX_JSON, Request, Shown, shown
 from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Lora, Pictured, Source, parse_size
 from sfumato.requests.painting import Edit, Masked, Painting, draw_seed
-from sfumato.requests.tasks import REQUESTS, Img2Img, Inpaint, Txt2Img, parse_request
+from sfumato.requests.tasks import REQUESTS, Img2Img, Inpaint, Outpaint, Txt2Img, parse_request
 
 __all__ = [
     "MAX_JSON",
@@ -25,6 +25,7 @@ __all__ = [
     "Inpaint",
     "Lora",
     "Masked",
+    "Outpaint",
     "Painting",
     "Pictured",
     "Request",

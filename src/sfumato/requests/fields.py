@@ -66,6 +66,7 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(_
 Sigma = Annotated[float, Field(ge=0, le=MAX_SIGMA, allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=16, le=8192, multiple_of=8)]
 Side = Annotated[int, Field(ge=1, le=8192)]
+Margin = Annotated[int, Field(ge=0, le=4096)]
 Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
 Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

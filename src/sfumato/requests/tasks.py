@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
-from sfumato.requests.fields import Box, Picture
+from sfumato.requests.fields import Box, Margin, Picture, Share
 from sfumato.requests.painting import Edit, Masked, Painting
 from sfumato.validation import brief
 
@@ -46,7 +46,31 @@ class Inpaint(Masked):
         return self
 
 
-REQUESTS: Mapping[str, type[Request]] = MappingProxyType({kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint)})
+class Outpaint(Edit):
+    """Paint on beyond the edges of a picture; what is larger than the model paints at once is painted in rounds."""
+
+    task: Literal["outpaint"] = "outpaint"
+    left: Annotated[Margin, Shown("PIXELS", "Outpaint left")] = Field(0, description="how far to the left")
+    right: Annotated[Margin, Shown("PIXELS", "Outpaint right")] = Field(0, description="how far to the right")
+    top: Annotated[Margin, Shown("PIXELS", "Outpaint top")] = Field(0, description="how far upwards")
+    bottom: Annotated[Margin, Shown("PIXELS", "Outpaint bottom")] = Field(0, description="how far downwards")
+    overlap: Annotated[int, Shown("PIXELS", "Outpaint overlap")] = Field(
+        16, ge=0, le=256, description="how far the new part fades into the picture"
+    )
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        1.0, description="how much of the noise to begin from; below 1 the edge's colours show through"
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not any((self.left, self.right, self.top, self.bottom)):
+            raise ValueError("left, right, top and bottom are all 0; give one of them, for example 64")
+        return self
+
+
+REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
+    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint)}
+)
 """All tasks: by name, the class of its request."""
 
 
