@@ -75,6 +75,13 @@ class Family:
     """`modelspec.architecture`, after `stable-diffusion-` and but for what it predicts."""
     steps: int
     guidance: float
+    reach: float = 1.5
+    """How many times longer or shorter than in training a picture's side may be."""
+
+    @property
+    def many_shapes(self) -> bool:
+        """Trained on pictures of one area and of many shapes (Podell et al. 2023, arXiv:2307.01952, section 2.3)."""
+        return "text_encoder_2" in self.texts and not self.turbo
 
     @property
     def zero_empty(self) -> bool:
@@ -139,6 +146,7 @@ FAMILIES: tuple[Family, ...] = (
         architecture="nano",
         steps=24,
         guidance=4.0,
+        reach=1.125,
     ),
     Family(
         name="sd1",

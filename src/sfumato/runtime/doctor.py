@@ -1,14 +1,13 @@
 """What this machine is and what would be used on it: the first thing to ask for when something is slow or wrong."""
 
-import contextlib
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 
 from sfumato.errors import SfumatoError, UnknownNameError
 from sfumato.runtime import precision
 from sfumato.runtime.devices import choose_device
+from sfumato.runtime.memory import container_limit
 
 Section = dict[str, object]
 
@@ -63,16 +62,7 @@ def _memory() -> Section:
     import psutil
 
     memory = psutil.virtual_memory()
-    return {"total_bytes": memory.total, "available_bytes": memory.available, "limit_bytes": _container_limit()}
-
-
-def _container_limit() -> int | None:
-    """What a container may use, where it says so (cgroup 2, then 1)."""
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number and no limit
-            limit = int(Path(path).read_text())
-            return limit if limit < 2**60 else None
-    return None
+    return {"total_bytes": memory.total, "available_bytes": memory.available, "limit_bytes": container_limit()}
 
 
 def _torch() -> Section:

@@ -4,15 +4,34 @@ glibc gives large freed blocks back to the kernel at once, which zeroes each pag
 30,000 pages and a tenth of the time in a training step of nano (docs/decisions/0010-freed-memory.md).
 """
 
+import contextlib
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 """Of `mallopt`, from malloc.h."""
 KEPT = {MMAP_THRESHOLD: 1 << 30, TRIM_THRESHOLD: (1 << 31) - 1, TOP_PAD: 1 << 26}
 CHOSEN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
 """Environment variables by which a user has chosen otherwise."""
+
+
+def available_memory() -> int:
+    """Bytes that a process can still have without swapping, as far as a container lets it."""
+    import psutil
+
+    free, limit = int(psutil.virtual_memory().available), container_limit()
+    return free if limit is None else min(free, limit)
+
+
+def container_limit() -> int | None:
+    """What a container may use, where it says so (cgroup 2, then 1)."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number and no limit
+            limit = int(Path(path).read_text())
+            return limit if limit < 2**60 else None
+    return None
 
 
 def keep_freed_memory() -> bool:

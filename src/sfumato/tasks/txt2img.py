@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sfumato.adapters.applied import Applied
 from sfumato.requests import Txt2Img
 from sfumato.results import Progress, Result
+from sfumato.tasks.forecast import foretell, remark_size
 from sfumato.tasks.paint import Canvas, paint
 from sfumato.tasks.session import prepare, resolve, takes_latents_alone
 
@@ -16,4 +17,7 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
     assert exact.width is not None
     assert exact.height is not None
     size = exact.width, exact.height
-    yield from paint(prepare(applied, exact, size, load=load), Canvas(size))
+    remark_size(applied.model, size)
+    session = prepare(applied, exact, size, load=load)
+    foretell(session, size)
+    yield from paint(session, Canvas(size))
