@@ -1,6 +1,7 @@
 """A whole evaluation of a model that paints what it likes, by a classifier of seconds."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sfumato.checkpoints.save import save_part
 from sfumato.cli import main
@@ -167,6 +169,18 @@ def test_paintings_are_kept(studio: Studio, tmp_path: Path) -> None:
     paint(studio, request, tmp_path)
     paint(studio, request.changed(steps=3), tmp_path)
     assert len(studio.asked) == 3  # type: ignore[attr-defined]
+
+
+def test_another_text_encoder_paints_anew(studio: Studio, tiny: Path, tmp_path: Path) -> None:
+    """The hash of a model is its denoiser's, which stays where language is taught."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    request = Plan().request(str(folder), "a red square on green", 1)
+    paint(studio, request, tmp_path)
+    file = folder / "text_encoder" / "model.safetensors"
+    save_file({name: tensor * 2 for name, tensor in load_file(file).items()}, file)
+    paint(studio, request, tmp_path)
+    assert len(studio.asked) == 2  # type: ignore[attr-defined]
 
 
 def test_options_go_into_requests() -> None:

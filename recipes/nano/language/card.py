@@ -3,8 +3,10 @@
 
     python -m recipes.nano.language.card nano --out docs/natural-prompts.md
     python -m recipes.nano.language.card runs/nano/language/export --part dev --out dev.md
+    python -m recipes.nano.language.card runs/nano/language/export --part recipe --out recipe.md
 
-Beside the page come its figures in JSON and a sheet of every tenth prompt.
+Beside the page come its figures in JSON and a sheet of every tenth prompt. The part "recipe" is captions in the
+recipe's own words, drawn at random, to see whether what was known is still known.
 """
 
 import argparse
@@ -12,11 +14,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import torch
 from PIL import Image
 
+from recipes.nano.data.captions import full_caption
+from recipes.nano.language.wordings import SHARES, drawn
 from sfumato import Studio
 from sfumato.evaluation.card import CELL
 from sfumato.evaluation.evaluate import Plan, digest, paint
@@ -86,6 +91,19 @@ def prompts(part: str) -> list[Prompt]:
     return [prompt for prompt in (Prompt(**json.loads(line)) for line in lines) if prompt.part == part]
 
 
+def captions(heads: Mapping[str, Sequence[str]], per_kind: int = 4) -> list[Prompt]:
+    """Captions of the recipe that say everything, of things five times as many, which are one answer each."""
+    rng, found = Random(0), []
+    for language in ("en", "zh"):
+        for kind in SHARES:
+            for _ in range(per_kind * (5 if kind == "emoji" else 1)):
+                told = drawn(kind, rng)
+                seen = {name: [word] for name, word in told.items() if word in heads.get(name, ()) and name != "style"}
+                topic = "thing" if kind == "emoji" else kind
+                found.append(Prompt("recipe", language, topic, full_caption(told, language), seen))
+    return found
+
+
 @torch.inference_mode()
 def judged(classifier: PictureClassifier, asked: Sequence[Prompt], pictures: Sequence[Picture]) -> list[Score]:
     """A score for each picture of each prompt, all of one size."""
@@ -148,7 +166,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--part", choices=("dev", "card"), default="card")
+    parser.add_argument("--part", choices=("dev", "card", "recipe"), default="card")
     parser.add_argument("--seeds", type=int, default=1, help="pictures of each prompt: seeds 0, 1 ...")
     parser.add_argument("--steps", type=int, help="as the model is sampled, without it")
     parser.add_argument("--out", type=Path, required=True, help="the page, ending in .md")
@@ -158,7 +176,9 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     options = {} if arguments.steps is None else {"steps": arguments.steps}
     plan, scores, shown, told = Plan(seeds=arguments.seeds, options=options), [], [], []
-    for number, prompt in enumerate(prompts(arguments.part)):
+    recipe = arguments.part == "recipe"
+    asked = captions(classifier.config.classes) if recipe else prompts(arguments.part)
+    for number, prompt in enumerate(asked):
         images = paint(studio, plan.request(studio.default, prompt.prompt, plan.seeds), arguments.work)
         scores += judged(classifier, [prompt] * plan.seeds, [np.asarray(image) for image in images])
         if number % SHOWN == 0:

@@ -103,7 +103,7 @@ def _asked() -> frozenset[str]:
 def _pair(rng: Random) -> tuple[str, str]:
     kind = rng.choices(list(SHARES), weights=list(SHARES.values()))[0]
     if rng.random() < KEPT_SHARE:
-        kept = caption(_drawn(kind, rng), rng)
+        kept = caption(drawn(kind, rng), rng)
         return kept, kept
     language: Language = "zh" if rng.random() < CHINESE_SHARE else "en"
     meaning = MEANINGS[kind](rng)
@@ -132,7 +132,7 @@ def _names() -> list[tuple[str, str]]:
     return list(zip(about["name"], about["name_zh"], strict=True))
 
 
-def _drawn(kind: str, rng: Random) -> dict[str, str]:
+def drawn(kind: str, rng: Random) -> dict[str, str]:
     """All attributes of a picture of the recipe, as it might be drawn."""
     if kind == "emoji":
         name, chinese = rng.choice(_names())
@@ -222,7 +222,7 @@ def _some(attributes: Attributes, rng: Random, count: int) -> dict[str, str]:
 
 def _alone(kind: str, rng: Random) -> Meaning:
     """A creature, a planet or a plant, of a style that its noun says."""
-    all_ = _drawn(kind, rng)
+    all_ = drawn(kind, rng)
     style = all_["style"]
     said = _some({k: v for k, v in all_.items() if k not in ("kind", "style")}, rng, rng.choice((1, 2, 2, 3, 3, 4)))
     for key in ("body_color", "planet_color", "plant"):
@@ -234,7 +234,7 @@ def _alone(kind: str, rng: Random) -> Meaning:
 
 
 def _landscape(rng: Random) -> Meaning:
-    all_ = _drawn("landscape", rng)
+    all_ = drawn("landscape", rng)
     shares = {"terrain": 0.96, "time_of_day": 0.7, "sky_color": 0.25, "sun": 0.3, "moon": 0.4, "water": 0.7}
     said = {key: all_[key] for key, share in shares.items() if key in all_ and rng.random() < share}
     if not said.keys() & {"terrain", "time_of_day"}:

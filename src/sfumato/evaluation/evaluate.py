@@ -20,9 +20,11 @@ from sfumato.evaluation.distances import diversity, frechet, neighbours
 from sfumato.evaluation.judge import Picture, Verdict, judge, pixel_distance
 from sfumato.evaluation.plan import OBJECT, Case, choose
 from sfumato.evaluation.report import RENDER, Attribute, Report, Row, Whole
+from sfumato.families import Model
 from sfumato.files import write_atomic
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.requests import Txt2Img
+from sfumato.runtime.digests import remembered_sha256
 from sfumato.studio import Studio
 from sfumato.training.data import Attributes, Pictures
 
@@ -134,7 +136,7 @@ def asked(classifier: PictureClassifier) -> list[str]:
 def paint(studio: Studio, request: Txt2Img, work: Path) -> list[Image.Image]:
     """The request's pictures, from `work` where they are there already."""
     model = studio.load(request.model)
-    key = sha256(f"{model.hash} {model.dtype} {request.to_json()}".encode()).hexdigest()[:24]
+    key = sha256(f"{_weights(model)} {model.dtype} {request.to_json()}".encode()).hexdigest()[:24]
     files = [work / f"{key}-{k}.png" for k in range(request.count)]
     if not all(file.is_file() for file in files):
         for file, image in zip(files, studio.run(request), strict=True):
@@ -142,6 +144,12 @@ def paint(studio: Studio, request: Txt2Img, work: Path) -> list[Image.Image]:
             image.save(buffer, "PNG")
             write_atomic(file, buffer.getvalue())
     return [Image.open(file).convert("RGB") for file in files]
+
+
+def _weights(model: Model) -> str:
+    """Digests of all that a model is made of: its own hash says nothing of its text encoder."""
+    files = sorted(model.path.rglob("*.safetensors")) if model.path.is_dir() else [model.path]
+    return " ".join(map(remembered_sha256, files))
 
 
 def digest(classifier: PictureClassifier) -> str:
