@@ -23,11 +23,12 @@ from PIL import Image
 from recipes.nano.data.captions import full_caption
 from recipes.nano.language.wordings import SHARES, drawn
 from sfumato import Studio
+from sfumato.checkpoints.folder import part_file
 from sfumato.evaluation.card import CELL
 from sfumato.evaluation.evaluate import Plan, digest, paint
 from sfumato.evaluation.judge import Picture, tensor_of
 from sfumato.evaluation.report import table
-from sfumato.files import write_atomic
+from sfumato.files import sha256, write_atomic
 from sfumato.images import PAGE, contact_sheet
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.training.classifier import load_classifier
@@ -184,8 +185,17 @@ def main() -> None:
         if number % SHOWN == 0:
             shown += [image.resize((CELL, CELL), Image.Resampling.BOX) for image in images]
             told.append(f"{len(told) + 1}. {prompt.prompt}")
-    found, settings = rows(scores), {"model": studio.default, "model_hash": studio.load().hash,
-        "classifier": digest(classifier), "seeds": plan.seeds, "precision": str(studio.choice.dtype)}  # fmt: skip
+    found, model = rows(scores), studio.load()
+    settings = {
+        "model": studio.default,
+        "model_hash": model.hash,
+        "text_encoder": sha256(part_file(model.path / "text_encoder"))[:12],
+        "classifier": digest(classifier),
+        "part": arguments.part,
+        "seeds": plan.seeds,
+        **options,
+        "precision": str(studio.choice.dtype).removeprefix("torch."),
+    }
     page, sheet = arguments.out, arguments.out.with_suffix(".jpg")
     page.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(shown, plan.seeds).save(sheet, **PAGE)
