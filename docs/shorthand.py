@@ -11,8 +11,8 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sfumato import choices
-from sfumato.cli.tasks import plain_type
 from sfumato.requests import REQUESTS, Edit, Lora, Masked, Painting, Request, Source, shown
+from sfumato.requests.written import plain_type
 
 PAGE = Path(__file__).parents[1] / "src" / "sfumato" / "shorthand.py"
 

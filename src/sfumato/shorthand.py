@@ -97,7 +97,6 @@ class OutpaintOptions(EditOptions, total=False):
     right: int
     top: int
     bottom: int
-    overlap: int
 
 
 class Shorthand(Asking):

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from sfumato.cli.data_app import data
+from sfumato.cli.many_app import many
 from sfumato.cli.meta_app import meta
 from sfumato.cli.options import (
     Device,
@@ -53,14 +54,10 @@ _ELSEWHERE = dict.fromkeys(("paint", "draw", "generate", "text2img", "text2image
 
 def _task(name: str) -> Any:
     from sfumato.cli import painting
-    from sfumato.cli.tasks import command_of
+    from sfumato.cli.tasks import task_command
     from sfumato.requests import REQUESTS
 
-    if name not in REQUESTS:
-        return None
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name)(command_of(REQUESTS[name], painting.run))
-    return typer.main.get_command(alone)
+    return task_command(name, painting.run) if name in REQUESTS else None
 
 
 app = typer.Typer(
@@ -76,6 +73,7 @@ bench = typer.Typer(help="Measure speed and memory.", rich_markup_mode=None)
 app.add_typer(bench, name="bench")
 app.add_typer(meta, name="meta")
 app.add_typer(data, name="data")
+app.add_typer(many)
 
 
 def _version(wanted: bool) -> None:

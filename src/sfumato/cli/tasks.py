@@ -1,16 +1,17 @@
 """A task's command, made of its request: each field is an argument or an option, beside those that all tasks share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from sfumato.choices import Format
 from sfumato.cli.options import Device, Json, Numbers, Quiet, Size, one_of, real, whole
-from sfumato.requests import Request, parse_size, shown
+from sfumato.errors import UnknownNameError
+from sfumato.requests import REQUESTS, Request, parse_size, shown
+from sfumato.requests.written import plain_type
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -122,13 +123,23 @@ def read_fields(kind: type[Request], given: Mapping[str, object]) -> dict[str, o
     return found
 
 
-def plain_type(field: "FieldInfo") -> Any:
-    """The type of a field without None and constraints: int, a Literal, ``tuple[int, int]`` ..."""
-    kind = field.annotation
-    while True:
-        if get_origin(kind) is Annotated:
-            kind = get_args(kind)[0]
-        elif get_origin(kind) in (Union, UnionType):
-            (kind,) = (part for part in get_args(kind) if part is not type(None))
-        else:
-            return kind
+def task_command(name: str, run: Callable[..., None]) -> Any:
+    """The command of a task of `REQUESTS`, as click has it. See `command_of`."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name)(command_of(REQUESTS[name], run))
+    return typer.main.get_command(alone)
+
+
+def parsed(words: Sequence[str]) -> tuple[type[Request], Mapping[str, Any]]:
+    """The kind of request and the options that the words of a task's command are; nothing is run.
+
+    Raises:
+        UnknownNameError: the first is no task.
+    """
+    found: list[tuple[type[Request], Mapping[str, Any]]] = []
+    if words[0] not in REQUESTS:
+        raise UnknownNameError("task", words[0][:64], REQUESTS)
+    command = task_command(words[0], lambda kind, given: found.append((kind, given)))
+    with command.make_context(words[0], list(words[1:])) as context:
+        command.invoke(context)
+    return found[0]

@@ -1,0 +1,199 @@
+"""Many requests from a file, painted one after the other; what is done is written down, so that a run can go on.
+
+>>> for line in paint(studio, read_batch(Path("prompts.txt"), {"steps": "8"}), Path("outputs/foxes")):
+...     print(line)
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.errors import OutputError, RequestError, SfumatoError
+from sfumato.files import cannot_write, decoded
+from sfumato.grid import Painter
+from sfumato.metadata.names import understood
+from sfumato.output import Destination
+from sfumato.requests import REQUESTS, Painting, Source
+from sfumato.requests.base import read_object
+from sfumato.requests.written import read_values
+
+if TYPE_CHECKING:
+    from sfumato.results import Progress
+
+SIDECAR = "batch.jsonl"
+MAX_FILE = 2**26
+MAX_LINES = 100_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A request of a batch.
+
+    Attributes:
+        line: of the file, from 1.
+        request: as asked; a seed may be open.
+        digest: of the request and of the pictures that it begins from; the n-th of equal requests has its own.
+    """
+
+    line: int
+    request: Painting
+    digest: str
+
+
+def read_batch(file: Path, common: Mapping[str, str] | None = None, task: str = "txt2img") -> list[Entry]:
+    """The requests of a file: ``.jsonl`` an object a line, ``.csv`` a row with the names of fields above, else a prompt
+    a line. Empty lines are skipped, and so is a cell that is empty.
+
+    Args:
+        common: fields, as text, of all requests that do not have them themselves.
+        task: of requests that do not name one.
+
+    Raises:
+        RequestError: it cannot be read, or a line is no request; the message says which.
+    """
+    try:
+        if file.stat().st_size > MAX_FILE:
+            raise RequestError(f"{file} has over {MAX_FILE >> 20} MB; split it")
+        text = decoded(file.read_bytes())
+    except OSError as error:
+        raise RequestError(f"cannot read {file}: {error.strerror}; give a .txt, .csv or .jsonl file") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{file} is not UTF-8 at byte {error.start}; convert it") from None
+    kinds = {".jsonl": _objects, ".ndjson": _objects, ".csv": _rows}
+    entries, seen = [], Counter[str]()
+    for line, fields in kinds.get(file.suffix.lower(), _prompts)(text):
+        try:
+            request = _request(fields(), dict(common or {}), task)
+            asked = _digest(request)
+        except RequestError as error:
+            raise RequestError(f"{file}, line {line}: {error}") from None
+        entries.append(Entry(line, request, hashlib.sha256(f"{asked} {seen[asked]}".encode()).hexdigest()))
+        seen[asked] += 1
+    if not entries:
+        raise RequestError(f"{file} has no requests; write a prompt a line")
+    if len(entries) > MAX_LINES:
+        raise RequestError(f"{file} has {len(entries)} requests; at most {MAX_LINES} are taken, split it")
+    return entries
+
+
+Lines = Iterator[tuple[int, Callable[[], Mapping[str, object]]]]
+"""Lines by their number, each with what reads its fields: texts where they are to be read by the field's type."""
+
+
+def _prompts(text: str) -> Lines:
+    for line, prompt in enumerate(text.splitlines(), 1):
+        if prompt.strip():
+            yield line, lambda prompt=prompt: {"prompt": prompt.strip()}  # type: ignore[misc]
+
+
+def _objects(text: str) -> Lines:
+    for line, one in enumerate(text.splitlines(), 1):
+        if one.strip():
+            yield line, lambda one=one: read_object(one)  # type: ignore[misc]
+
+
+class _Texts(dict[str, str]):
+    """Fields of a table, whose values are texts."""
+
+
+def _rows(text: str) -> Lines:
+    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+    for row in reader:
+
+        def fields(row: dict[str | Any, str | Any] = row) -> Mapping[str, object]:
+            if None in row:
+                raise RequestError(
+                    f"it has more cells than the {len(row) - 1} of the first line; quote what has commas"
+                )
+            return _Texts({str(name).strip(): value for name, value in row.items() if value})
+
+        yield reader.line_num, fields
+
+
+def _request(fields: Mapping[str, object], common: dict[str, str], task: str) -> Painting:
+    task = str(fields.get("task", task))
+    kind = REQUESTS.get(task)
+    if kind is None or not issubclass(kind, Painting):
+        raise RequestError(f"task {task[:64]!r} must be one of {', '.join(REQUESTS)}")
+    texts = {name: str(value) for name, value in fields.items() if name != "task"} if isinstance(fields, _Texts) else {}
+    own = read_values(kind, texts) if texts else dict(fields)
+    rest = read_values(kind, {name: value for name, value in common.items() if name not in own})
+    return kind.build(**understood({**rest, **own}))
+
+
+def _digest(request: Painting) -> str:
+    pictures = {
+        name: value.known()
+        for name in type(request).model_fields
+        if isinstance(value := getattr(request, name), Source)
+    }
+    return hashlib.sha256(request.changed(**pictures).to_json().encode()).hexdigest()
+
+
+def done(folder: Path) -> dict[str, list[str]]:
+    """What is written down as done in a folder, by digest: the names of the files. A last line that was cut is not."""
+    try:
+        lines = (folder / SIDECAR).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            found[entry["digest"]] = [str(name) for name in entry["files"]]
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def paint(
+    studio: Painter,
+    entries: Sequence[Entry],
+    folder: Path,
+    on_step: "Callable[[Progress], None]" = lambda progress: None,
+) -> Iterator[dict[str, Any]]:
+    """Paint what is not done yet into a folder; what happened to each request, as JSON has it.
+
+    ``state`` is "painted", "skipped" (its files are there) or "failed" with the ``error``, and the others go on.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    destination = Destination.parse(f"{folder}/")
+    before = done(folder)
+    for entry in entries:
+        said: dict[str, Any] = {"line": entry.line, "digest": entry.digest[:16]}
+        files = before.get(entry.digest, [])
+        if files and all((folder / name).is_file() for name in files):
+            yield {**said, "state": "skipped", "files": [str(folder / name) for name in files]}
+            continue
+        destination.check(entry.request)
+        try:
+            result = studio.run(entry.request, on_step)
+        except OutputError:
+            raise
+        except SfumatoError as error:
+            yield {**said, "state": "failed", "error": str(error)}
+            continue
+        paths = destination.save(result.images, result.request, result.provenance, result.traces)
+        line = {"digest": entry.digest, "files": [path.name for path in paths], "seeds": result.seeds}
+        _append(folder / SIDECAR, {**line, "request": result.request.model_dump(mode="json")})
+        yield {**said, "state": "painted", "files": [str(path) for path in paths], "seeds": result.seeds}
+
+
+def _append(file: Path, entry: Mapping[str, object]) -> None:
+    try:
+        torn = file.exists() and not file.read_bytes().endswith(b"\n")
+        with file.open("a", encoding="utf-8") as out:
+            out.write("\n" * torn + json.dumps(entry, ensure_ascii=False) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        raise cannot_write(file, error) from error

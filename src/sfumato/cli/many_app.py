@@ -1,0 +1,50 @@
+"""``sfumato grid`` and ``sfumato batch``: their options. Declares, and hands over."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.cli.options import Device, Numbers, Quiet
+
+many = typer.Typer(rich_markup_mode=None)
+
+
+@many.command("grid", context_settings={"allow_interspersed_args": False})
+def grid(
+    words: Annotated[
+        list[str], typer.Argument(metavar="TASK ...", help="a task's command and its options, as txt2img PROMPT -o F")
+    ],
+    x: Annotated[str | None, typer.Option("--x", metavar="FIELD=V,V", help="columns, as guidance=1,3,7")] = None,
+    y: Annotated[str | None, typer.Option("--y", metavar="FIELD=V,V", help="rows")] = None,
+    z: Annotated[str | None, typer.Option("--z", metavar="FIELD=V,V", help="blocks, one below another")] = None,
+    pictures: Annotated[Path | None, typer.Option("--pictures", metavar="FOLDER", help="keep each picture too")] = None,
+) -> None:
+    """Paint a request with its fields varied along up to three axes, and print the path of the labelled sheet."""
+    from sfumato.cli import many as command
+
+    command.grid({"x": x, "y": y, "z": z}, words, pictures)
+
+
+@many.command("batch")
+def batch(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a prompt a line; .csv or .jsonl with fields")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="where pictures go")] = Path(
+        "outputs/batch"
+    ),
+    task: Annotated[str, typer.Option("--task", metavar="T", help="of requests that do not name one")] = "txt2img",
+    common: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=V", help="of all requests; may be repeated")
+    ] = None,
+    device: Device = "auto",
+    precision: Numbers = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Paint the requests of a file, one JSON line each; run again, it goes on with what is not done."""
+    from sfumato.cli import many as command
+    from sfumato.cli.painting import Machine, check_precision
+
+    machine = Machine(device, check_precision(precision))
+    code = command.batch(file, output, task, common or [], machine, quiet=quiet)
+    if code:
+        raise typer.Exit(code)
