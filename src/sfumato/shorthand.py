@@ -45,7 +45,7 @@ class PaintingOptions(Watching, total=False):
     height: int | None
     tileable: Literal["x", "y", "both"] | None
     tile: int | None
-    overlap: int
+    tile_overlap: int
     prompt_syntax: Syntax
     clip_skip: int
     original_size: tuple[int, int] | None
@@ -97,6 +97,7 @@ class OutpaintOptions(EditOptions, total=False):
     right: int
     top: int
     bottom: int
+    overlap: int
 
 
 class Shorthand(Asking):

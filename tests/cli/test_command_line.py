@@ -58,10 +58,10 @@ def test_a_picture_is_painted_and_its_path_printed(capsys: Capture) -> None:
 def test_every_option_reaches_the_request(capsys: Capture) -> None:
     arguments = "--model micro --negative fog --seed 0 --steps 2 --sampler heun --schedule karras --guidance 0"
     more = (
-        "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 --tile 128 "
+        "--size 24x32 -n 2 --batch 2 -o x.jpg --quality 80 --guidance-rescale 0.5 --clip-skip 2 --precision fp32 "
         "--prompt-syntax comfy --json --lora ink.safetensors:0.5:2 --lora ink.safetensors --embedding cat.pt "
         "--guidance-method apg --guidance-low 0.1 --guidance-high 8 --dynamic-threshold 0.9 --pag 2 --freeu 1 "
-        "--eta 0.5 --ensd 7 --numerics a1111 --original-size 640x480 --target-size 512x384 --crop 8x0 "
+        "--tile 128 --eta 0.5 --ensd 7 --numerics a1111 --original-size 640x480 --target-size 512x384 --crop 8x0 "
         "--aesthetic 6.5 --negative-aesthetic 2 --vae soft.safetensors --prediction v --text-encoder clip_l.safetensors"
     )
     for name in ("ink.safetensors", "cat.pt", "soft.safetensors"):
@@ -76,7 +76,7 @@ def test_every_option_reaches_the_request(capsys: Capture) -> None:
         **{"guidance_method": "apg", "guidance_low": 0.1, "guidance_high": 8.0, "dynamic_threshold": 0.9, "pag": 2.0},
         **{"freeu": 1.0, "eta": 0.5, "ensd": 7, "numerics": "a1111", "original_size": [640, 480]},
         **{"target_size": [512, 384], "crop": [8, 0], "aesthetic": 6.5, "negative_aesthetic": 2.0},
-        **{"tile": 128, "overlap": 64, "tileable": None},
+        **{"tile": 128, "tile_overlap": 64, "tileable": None},
         **{"width": 24, "height": 32, "prompt_syntax": "comfy", "clip_skip": 2, "embeddings": ["cat.pt"]},
         "loras": [
             {"name": "ink.safetensors", "weight": 0.5, "text_weight": 2.0},

@@ -102,19 +102,19 @@ def test_a_tile_alone_would_differ() -> None:
 
 def test_painting_by_tiles_of_the_whole_is_painting(studio: Studio) -> None:
     whole = studio.txt2img("a fox", seed=1, steps=2)[0].tobytes()
-    assert studio.txt2img("a fox", seed=1, steps=2, tile=64, overlap=16)[0].tobytes() == whole
+    assert studio.txt2img("a fox", seed=1, steps=2, tile=64, tile_overlap=16)[0].tobytes() == whole
     assert studio.txt2img("a fox", seed=1, steps=2, tile=512)[0].tobytes() == whole
 
 
 def test_any_size_is_painted_by_tiles(studio: Studio) -> None:
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 133, 3), np.uint8))
-    result = studio.img2img(photo, "a fox", seed=1, steps=2, tile=64, overlap=16, strength=0.5)
+    result = studio.img2img(photo, "a fox", seed=1, steps=2, tile=64, tile_overlap=16, strength=0.5)
     assert result[0].size == (133, 90)
     assert result.request.tile == 64
 
 
 def test_tiles_that_make_no_sense_are_refused(studio: Studio) -> None:
-    with pytest.raises(RequestError, match="overlap 64 must be below the tile's 64; use 16"):
+    with pytest.raises(RequestError, match="tile_overlap 64 must be below the tile's 64; use 16"):
         studio.txt2img("a fox", tile=64)
     with pytest.raises(RequestError, match="tile and tileable do not go together"):
-        studio.txt2img("a fox", tile=64, overlap=16, tileable="x")
+        studio.txt2img("a fox", tile=64, tile_overlap=16, tileable="x")

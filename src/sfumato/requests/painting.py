@@ -110,7 +110,7 @@ class Painting(Request):
     tile: Annotated[Annotated[int, Field(ge=16, le=8192, multiple_of=8)] | None, Shown("PX", "Tile")] = Field(
         None, description="sample in tiles of so many pixels a side, for pictures larger than the model's own"
     )
-    overlap: Annotated[int, Shown("PX", "Tile overlap")] = Field(
+    tile_overlap: Annotated[int, Shown("PX", "Tile overlap")] = Field(
         64, ge=0, le=4096, description="by how much tiles overlap at least"
     )
     prompt_syntax: Annotated[Syntax, Shown("P", "Prompt syntax")] = Field(
@@ -147,8 +147,10 @@ class Painting(Request):
             )
         if self.tile is not None and self.tileable is not None:
             raise ValueError("tile and tileable do not go together: each tile would meet itself; leave one of them out")
-        if self.tile is not None and self.overlap >= self.tile:
-            raise ValueError(f"overlap {self.overlap} must be below the tile's {self.tile}; use {self.tile // 4}")
+        if self.tile is not None and self.tile_overlap >= self.tile:
+            raise ValueError(
+                f"tile_overlap {self.tile_overlap} must be below the tile's {self.tile}; use {self.tile // 4}"
+            )
         if self.width is not None and self.height is not None:
             area = self.width * self.height
             if area * self.count > MAX_PIXELS:

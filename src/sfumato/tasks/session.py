@@ -176,7 +176,7 @@ def prepare(
         factor = model.autoencoder.factor
         sides = at_once[1] // factor, at_once[0] // factor
         step = model.grain // factor
-        denoise = tiled(denoise, sides, min(request.overlap // factor, min(sides) - step), step=step)
+        denoise = tiled(denoise, sides, min(request.tile_overlap // factor, min(sides) - step), step=step)
     provenance = Provenance(
         model.hash,
         PRECISIONS[model.dtype],
