@@ -1,6 +1,6 @@
 """A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--mean EXPORT] [--vae FOLDER]`.
 
-    python -m recipes.nano.bundle runs/nano/rehearse/export src/sfumato/data/nano --mean runs/nano/denoiser/export
+    python -m recipes.nano.bundle runs/nano/reward/export src/sfumato/data/nano --mean runs/nano/denoiser/export
     python -m recipes.nano.bundle runs/nano/language/export src/sfumato/data/nano --text
 
 The target is the denoiser's export, or the mean of it and of what it began with, in a byte a weight (`lighten.py`),

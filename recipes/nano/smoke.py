@@ -58,7 +58,7 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "text": {"shares": {"emoji": None}, "text": TEXT, "loop": loop(60, 32)},
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(80, 16)},
     "denoiser": {**DENOISER, "loop": loop(80, 16)},
-    "rehearse": {**DENOISER, "loop": loop(20, 16)},
+    "reward": {**DENOISER, "loop": loop(20, 16)},
     "language": {"validation": 64, "loop": loop(40, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
@@ -71,7 +71,7 @@ FALLING = {
     "text": ["train/loss", "validation/loss"],
     "auxiliary": ["train/loss"],
     "denoiser": ["validation/loss"],
-    "rehearse": ["validation/loss"],
+    "reward": ["validation/loss"],
     "language": ["validation/loss"],
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,
@@ -159,11 +159,11 @@ def training(name: str, out: Path) -> Stage:
 
 
 def bundling(out: Path) -> Stage:
-    """Half way from the denoiser to the one that has rehearsed, with the finished decoder."""
+    """Half way from the denoiser to the one after reward fine-tuning, with the finished decoder."""
     model = out / "bundle"
 
     def make() -> None:
-        bundle(out / "rehearse/export", model, out / "finish/export/vae", mean=out / "denoiser/export")
+        bundle(out / "reward/export", model, out / "finish/export/vae", mean=out / "denoiser/export")
 
     def check() -> str:
         listed = [line.split("  ./") for line in (model / SUMS).read_text().splitlines()]

@@ -79,12 +79,10 @@ def test_the_denoiser_must_satisfy_the_classifier_that_is_trained_before_it() ->
     assert names.index("auxiliary") < names.index("denoiser")
 
 
-def test_the_denoiser_rehearses_as_it_was_made() -> None:
-    denoiser, rehearse = (
-        tomllib.loads((RECIPE / f"{name}.toml").read_text("utf-8")) for name in ("denoiser", "rehearse")
-    )
-    assert rehearse["start"] == "runs/nano/denoiser/export"
+def test_reward_fine_tuning_is_as_the_denoiser_was_made() -> None:
+    denoiser, reward = (tomllib.loads((RECIPE / f"{name}.toml").read_text("utf-8")) for name in ("denoiser", "reward"))
+    assert reward["start"] == "runs/nano/denoiser/export"
     for told in ("text", "network", "auxiliary", "captions", "autoencoder", "data", "prediction", "guidance"):
-        assert rehearse[told] == denoiser[told]
+        assert reward[told] == denoiser[told]
     names = list(SMALL)
-    assert names.index("denoiser") < names.index("rehearse")
+    assert names.index("denoiser") < names.index("reward")

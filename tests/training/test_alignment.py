@@ -64,17 +64,17 @@ def test_a_denoiser_learns_what_its_teacher_sees(
     indices = task.pictures.train[:16]
     losses = task.loss(task.model, indices, generator_for(0))
     assert float(losses["loss"].detach()) == pytest.approx(
-        float((losses["denoising"] + 0.5 * losses["unread"]).detach())
+        float((losses["denoising"] + 0.5 * losses["alignment"]).detach())
     )
-    losses["unread"].backward()
+    losses["alignment"].backward()
     assert task.model.unet.conv_in.weight.grad is not None
     assert float(task.model.unet.conv_in.weight.grad.abs().sum()) > 0
     assert task.model.unet.conv_out.weight.grad is None
-    before = float(losses["unread"].detach())
+    before = float(losses["alignment"].detach())
 
     train(toml, tmp_path / "run")
     state = load_file(tmp_path / "run/checkpoints/00000100/state.safetensors")
     task.model.load_state_dict({k.removeprefix("model/"): v for k, v in state.items() if k.startswith("model/")})
-    assert float(task.loss(task.model, indices, generator_for(0))["unread"].detach()) < 0.9 * before
+    assert float(task.loss(task.model, indices, generator_for(0))["alignment"].detach()) < 0.9 * before
     exported = load_file(tmp_path / "run/export/unet/diffusion_pytorch_model.safetensors")
     assert set(exported) == set(task.model.unet.state_dict())

@@ -56,15 +56,15 @@ def test_a_denoiser_is_told_by_it(
     assert not any("classifier" in name for name in task.model.state_dict())
     indices = task.pictures.train[:16]
     losses = task.loss(task.model, indices, generator_for(0))
-    torch.testing.assert_close(losses["loss"], losses["denoising"] + 0.5 * losses["unclear"])
-    losses["unclear"].backward()
-    before, step = float(losses["unclear"].detach()), 1e-4
+    torch.testing.assert_close(losses["loss"], losses["denoising"] + 0.5 * losses["auxiliary"])
+    losses["auxiliary"].backward()
+    before, step = float(losses["auxiliary"].detach()), 1e-4
     told_by = [(parameter, parameter.grad) for parameter in task.model.parameters() if parameter.grad is not None]
     slope = sum(float(gradient.square().sum()) for _, gradient in told_by)
     with torch.no_grad():
         for parameter, gradient in told_by:
             parameter.sub_(step * gradient)
-    after = float(task.loss(task.model, indices, generator_for(0))["unclear"].detach())
+    after = float(task.loss(task.model, indices, generator_for(0))["auxiliary"].detach())
     assert before - after == pytest.approx(step * slope, rel=0.2)
     mute = DenoiserTask(run.model_copy(update={"caption_dropout": 1.0}), tmp_path / "run")
-    assert float(mute.loss(mute.model, indices, generator_for(0))["unclear"].detach()) == 0.0
+    assert float(mute.loss(mute.model, indices, generator_for(0))["auxiliary"].detach()) == 0.0

@@ -40,7 +40,7 @@ from sfumato.training.growth import joined, widened
 from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, network_input, uniform
-from sfumato.training.rehearsal import RehearsalConfig, guided, moments
+from sfumato.training.reward import RewardConfig, guided, moments
 from sfumato.training.text import TextConfig, kept_tokenizer
 
 FLOW_SCHEDULER: dict[str, Any] = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
@@ -115,7 +115,7 @@ class DenoiserRun(BaseModel):
     """The features of a classifier that the U-Net's coarsest map must hold as well."""
     auxiliary: AuxiliaryConfig | None = None
     """The classifier of latents that clean estimates must satisfy as well."""
-    rehearsal: RehearsalConfig | None = None
+    reward: RewardConfig | None = None
     """That classifier must be satisfied by paintings on their way, too."""
     loop: LoopConfig
 
@@ -127,8 +127,8 @@ class DenoiserRun(BaseModel):
             raise ValueError("views above 1 and an [augment] table need each other; set both or neither")
         if self.shift != 1 and self.prediction != "flow":
             raise ValueError(f"shift {self.shift} is for prediction 'flow', not {self.prediction!r}; leave it out")
-        if self.rehearsal is not None and self.auxiliary is None:
-            raise ValueError("a [rehearsal] is judged by the classifier of an [auxiliary] table; add one, or drop it")
+        if self.reward is not None and self.auxiliary is None:
+            raise ValueError("a [reward] is judged by the classifier of an [auxiliary] table; add one, or drop it")
         return self
 
     @property
@@ -190,7 +190,7 @@ class DenoiserTask:
         if run.auxiliary is not None:
             self.auxiliary = Auxiliary(self.pictures, run.auxiliary, self.autoencoder.latent_channels)
             self.content["auxiliary"] = self.auxiliary.digest
-        whole = None if run.rehearsal is None else run.rehearsal.captions
+        whole = None if run.reward is None else run.reward.captions
         self.whole_caption = self.caption if whole is None else captions_of(self.pictures, whole)
         self.parameterisation: Parameterisation = FLOW if run.prediction == "flow" else V
         self.schedule: Schedule = (
@@ -234,40 +234,40 @@ class DenoiserTask:
         loss = losses["denoising"]
         if self.teacher is not None:
             assert model.projector is not None
-            losses["unread"] = self.teacher.error(model.projector(heard[0]), indices)
-            loss = loss + self.teacher.weight * losses["unread"]
+            losses["alignment"] = self.teacher.error(model.projector(heard[0]), indices)
+            loss = loss + self.teacher.weight * losses["alignment"]
         if self.auxiliary is not None:
-            told = torch.tensor([text != "" for text in texts])
-            losses["unclear"] = self.auxiliary.error(estimates, indices, told * trust(sigma))
-            loss = loss + self.auxiliary.weight * losses["unclear"]
-        if self.run.rehearsal is not None:
-            losses["unpainted"] = self._rehearsed(model, indices[: self.run.rehearsal.pictures], words, rng)
-            loss = loss + self.run.rehearsal.weight * losses["unpainted"]
+            captioned = torch.tensor([text != "" for text in texts])
+            losses["auxiliary"] = self.auxiliary.error(estimates, indices, captioned * trust(sigma))
+            loss = loss + self.auxiliary.weight * losses["auxiliary"]
+        if self.run.reward is not None:
+            losses["reward"] = self._rewarded(model, indices[: self.run.reward.pictures], words, rng)
+            loss = loss + self.run.reward.weight * losses["reward"]
         return {"loss": loss, **(losses if len(losses) > 1 else {})}
 
-    def _rehearsed(
+    def _rewarded(
         self, model: TextToImage, indices: Int[Tensor, " b"], words: random.Random, rng: torch.Generator
     ) -> Float[Tensor, ""]:
         """What the classifier misses in paintings, on their way, of what those pictures show."""
-        assert self.run.rehearsal is not None
+        assert self.run.reward is not None
         assert self.auxiliary is not None
         texts = [self.whole_caption(self.pictures.attributes[i], words) for i in indices.tolist()]
         denoiser, scale = self._denoiser(model), self.run.guidance
-        conds = self._told(model, texts), self._untold(model)
+        conds = self._cond(model, texts), self._uncond(model)
         noise = torch.randn((len(texts), *self.latents.shape[1:]), generator=rng)
         noise = noise.to(memory_format=torch.channels_last)
-        seen = moments(denoiser, conds, scale, self._grid, noise, self.run.rehearsal.moments, rng)
+        seen = moments(denoiser, conds, scale, self._grid, noise, self.run.reward.moments, rng)
         return self.auxiliary.error(guided(denoiser, conds, scale, seen), indices[seen.rows], trust(seen.sigma))
 
     def _denoiser(self, model: TextToImage) -> Denoiser:
         return Denoiser(model.unet, self.parameterisation, self.schedule)
 
-    def _told(self, model: TextToImage, texts: list[str]) -> Conditioning:
+    def _cond(self, model: TextToImage, texts: list[str]) -> Conditioning:
         return Conditioning(model.text_encoder(self.tokenizer(texts)).tokens)
 
     @torch.no_grad()
-    def _untold(self, model: TextToImage) -> Conditioning:
-        return self._told(model, [""])
+    def _uncond(self, model: TextToImage) -> Conditioning:
+        return self._cond(model, [""])
 
     def _grid(self, steps: int) -> Float[Tensor, " steps+1"]:
         """As the finished model is sampled."""
@@ -295,7 +295,7 @@ class DenoiserTask:
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The loss on held-out pictures with noise, times and captions that never change, and what the caption takes
-        off it: "words", the loss without captions less that with them."""
+        off it: "caption_gain", the loss without captions less that with them."""
         rng = generator_for(0, 7)
         held_out = self.pictures.validation
         chosen = held_out[torch.randperm(len(held_out), generator=rng)[: self.run.validation]]
@@ -306,19 +306,19 @@ class DenoiserTask:
             sigma, seed = self.draw(len(part), rng), int(torch.randint(2**62, (), generator=rng))
             with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):
                 both = [
-                    self._denoised(model, self._batch(part), told, sigma, generator_for(seed))[0]
-                    for told in (texts, [""] * len(part))
+                    self._denoised(model, self._batch(part), captions, sigma, generator_for(seed))[0]
+                    for captions in (texts, [""] * len(part))
                 ]
             losses.append(torch.stack(both))
-        told, untold = torch.cat(losses, 1).mean(1).tolist()
-        return {"loss": told, "words": untold - told}
+        captioned, uncaptioned = torch.cat(losses, 1).mean(1).tolist()
+        return {"loss": captioned, "caption_gain": uncaptioned - captioned}
 
     @torch.no_grad()
     def sheet(self, model: nn.Module) -> Image.Image:
         """The first picture of each prompt, seeds 0, 1, ...: 20 Euler steps."""
         assert isinstance(model, TextToImage)
         prompts = list(self.run.prompts)
-        conds = self._told(model, prompts), self._untold(model)
+        conds = self._cond(model, prompts), self._uncond(model)
         denoise = classifier_free(self._denoiser(model), *conds, self.run.guidance)
         sigmas = self._grid(20)
         noise = ImageNoise(range(len(prompts)), self.latents.shape[1:])

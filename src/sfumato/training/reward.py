@@ -1,4 +1,4 @@
-"""Rehearsal: in training the denoiser paints as it is going to, and hears what its own paintings lack.
+"""Reward fine-tuning: in training the denoiser paints as it is going to, and learns what its own paintings lack.
 
 The denoising error, and what `auxiliary` adds to it, are of pictures mixed with noise. At all but the highest levels a
 picture shows through, so that whether a planet has stripes is to be seen there and need not be read. In a painting the
@@ -27,8 +27,8 @@ FEWEST, MOST = 6, 10
 """Steps of a painting, drawn anew for each batch: few are enough to see what is missing, and levels should differ."""
 
 
-class RehearsalConfig(BaseModel):
-    """The `[rehearsal]` table of a denoiser's TOML; it needs an `[auxiliary]` one."""
+class RewardConfig(BaseModel):
+    """The `[reward]` table of a denoiser's TOML; it needs an `[auxiliary]` one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,5 +85,5 @@ def guided(
     cond, negative = conds
     with torch.no_grad():
         without = denoiser(seen.x, seen.sigma, negative.expand(len(seen.x)))
-    told = denoiser(seen.x, seen.sigma, cond.at(seen.rows))
-    return linear(told, without, scale, 0.0)
+    with_caption = denoiser(seen.x, seen.sigma, cond.at(seen.rows))
+    return linear(with_caption, without, scale, 0.0)

@@ -1,4 +1,4 @@
-"""Rehearsal: which moments of a painting are looked at, and what learns from them."""
+"""Reward fine-tuning: which moments of a painting are looked at, and what learns from them."""
 
 import tomllib
 from pathlib import Path
@@ -16,7 +16,7 @@ from sfumato.diffusion.scalings import FLOW
 from sfumato.diffusion.schedules import GRIDS, FlowSchedule
 from sfumato.training.data import generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
-from sfumato.training.rehearsal import FEWEST, MOST, guided, moments
+from sfumato.training.reward import FEWEST, MOST, guided, moments
 from tests.training.conftest import denoiser_toml
 
 SCALE = 3.0
@@ -82,23 +82,20 @@ def test_a_denoiser_is_told_what_its_paintings_lack(
     told = denoiser_toml(squares, unit_autoencoder)
     told = told.replace(
         "[loop]",
-        f'[auxiliary]\nclassifier = "{latent_classifier}"\n[rehearsal]\nweight = 0.5\npictures = 4\nmoments = 2\n'
-        "[loop]",
+        f'[auxiliary]\nclassifier = "{latent_classifier}"\n[reward]\nweight = 0.5\npictures = 4\nmoments = 2\n[loop]',
     )
     run = DenoiserRun.model_validate(tomllib.loads(told))
     task = DenoiserTask(run, tmp_path / "run")
     assert task.whole_caption is task.caption
     indices = task.pictures.train[:8]
     losses = task.loss(task.model, indices, generator_for(0))
-    torch.testing.assert_close(
-        losses["loss"], losses["denoising"] + 0.1 * losses["unclear"] + 0.5 * losses["unpainted"]
-    )
+    torch.testing.assert_close(losses["loss"], losses["denoising"] + 0.1 * losses["auxiliary"] + 0.5 * losses["reward"])
     assert torch.equal(task.loss(task.model, indices, generator_for(0))["loss"], losses["loss"])
 
     optimizer = torch.optim.Adam(task.model.parameters(), 1e-2)
     lacking = []
     for k in range(100):
-        loss = task.loss(task.model, task.order(k), generator_for(k))["unpainted"]
+        loss = task.loss(task.model, task.order(k), generator_for(k))["reward"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -107,6 +104,6 @@ def test_a_denoiser_is_told_what_its_paintings_lack(
 
 
 def test_without_a_classifier_there_is_nobody_to_tell(squares: Path, autoencoder: Path) -> None:
-    told = denoiser_toml(squares, autoencoder).replace("[loop]", "[rehearsal]\n[loop]")
+    told = denoiser_toml(squares, autoencoder).replace("[loop]", "[reward]\n[loop]")
     with pytest.raises(ValidationError, match=r"an \[auxiliary\] table; add one, or drop it"):
         DenoiserRun.model_validate(tomllib.loads(told))
