@@ -60,6 +60,7 @@ bench: .venv/.run ## cold start, time a step, images a second, peak memory
 docs: .venv/.dev ## regenerate the generated pages
 	$(BIN)/python -m docs.readme
 	$(BIN)/python -m docs.shorthand
+	$(BIN)/python -m docs.index
 	$(BIN)/python -m tests.diffusion.sampler_page
 
 clean:
