@@ -232,8 +232,8 @@ def test_names(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     single = tmp_path / "model.safetensors"
     single.write_bytes(b"")
     assert find(single) == single
-    (tmp_path / "model.txt").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="no model"):
+    (tmp_path / "model.txt").write_bytes(b"notes")
+    with pytest.raises(CheckpointError, match="is a text, not a model"):
         find(tmp_path / "model.txt")
 
 
