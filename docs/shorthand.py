@@ -11,7 +11,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sfumato import choices
-from sfumato.requests import REQUESTS, Edit, Lora, Masked, Painting, Request, Source, shown
+from sfumato.requests import REQUESTS, Control, Edit, Lora, Masked, Painting, Request, Source, shown
 from sfumato.requests.written import plain_type
 
 PAGE = Path(__file__).parents[1] / "src" / "sfumato" / "shorthand.py"
@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Prediction, Sampler, Schedule, Syntax
-from sfumato.requests import Lora, Pictured
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax
+from sfumato.requests import Control, Lora, Pictured
 from sfumato.results import Progress, Result
 
 
@@ -45,8 +45,8 @@ def written(field: FieldInfo) -> str:
         text = f"Literal[{', '.join(repr(each) for each in get_args(kind))}]"
     elif kind is Source:
         text = "Pictured"
-    elif get_args(kind)[:1] == (Lora,):
-        text = "Sequence[str | Lora]"
+    elif (each := get_args(kind)[:1]) in ((Lora,), (Control,)):
+        text = f"Sequence[str | {each[0].__name__}]"
     elif get_args(kind) == (str, ...):
         text = "Sequence[str]"
     elif set(get_args(kind)) == {int}:

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownNameError,
     )
-    from sfumato.requests import REQUESTS, Img2Img, Inpaint, Lora, Outpaint, Request, Source, Txt2Img, parse_request
+    from sfumato.requests import (
+        REQUESTS,
+        Control,
+        Img2Img,
+        Inpaint,
+        Lora,
+        Outpaint,
+        Request,
+        Source,
+        Txt2Img,
+        parse_request,
+    )
     from sfumato.results import Progress, Result
     from sfumato.studio import Studio
 
@@ -30,6 +41,7 @@ _HOMES = {
     "sfumato.results": ("Progress", "Result"),
     "sfumato.requests": (
         "REQUESTS",
+        "Control",
         "Img2Img",
         "Inpaint",
         "Lora",
@@ -53,6 +65,7 @@ _HOMES = {
 __all__ = [
     "REQUESTS",
     "CheckpointError",
+    "Control",
     "DivergedError",
     "Img2Img",
     "Inpaint",

@@ -59,4 +59,8 @@ Prediction = Literal["epsilon", "v"]
 
 Precision = Literal["auto", "bf16", "fp32", "fp16"]
 
+Preprocessor = Literal[
+    "none", "canny", "lineart", "scribble", "softedge", "color", "tile", "blur", "invert", "segmentation"
+]
+
 Format = Literal["png", "jpeg", "webp", "avif"]

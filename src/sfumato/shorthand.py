@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Prediction, Sampler, Schedule, Syntax
-from sfumato.requests import Lora, Pictured
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax
+from sfumato.requests import Control, Lora, Pictured
 from sfumato.results import Progress, Result
 
 
@@ -55,6 +55,9 @@ class PaintingOptions(Watching, total=False):
     negative_aesthetic: float | None
     loras: Sequence[str | Lora]
     embeddings: Sequence[str]
+    controls: Sequence[str | Control]
+    preprocess: Preprocessor
+    guess: bool
     size: str | tuple[int, int]
 
 

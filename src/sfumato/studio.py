@@ -13,11 +13,14 @@ from sfumato.adapters.requested import File, requested
 from sfumato.checkpoints.autoencoders import load_vae
 from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.companions import lacks_autoencoder
+from sfumato.checkpoints.controls import load_control
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Precision, Prediction
 from sfumato.errors import RequestError
 from sfumato.families import Model
+from sfumato.metadata.provenance import HASH_DIGITS
+from sfumato.models.controlnet import ControlNet
 from sfumato.requests import Painting
 from sfumato.results import Progress, Result, ignore
 from sfumato.runtime.devices import choose_device
@@ -76,6 +79,8 @@ class Studio(Shorthand):
         self._model: tuple[_Asked, Model] | None = None
         self._vae: tuple[Path, File, Model] | None = None
         self._applied: Applied | None = None
+        self._controls: tuple[Path, dict[File, ControlNet]] | None = None
+        """The networks of controls, and the model that they were loaded for."""
 
     def __repr__(self) -> str:
         loaded = "nothing loaded" if self._model is None else f"{self._model[1].name} loaded"
@@ -111,7 +116,8 @@ class Studio(Shorthand):
             if held != asked:  # which is one with an autoencoder of its own
                 asked = replace(asked, vae=_missing(path, vae))
             if self._model is None or held != asked:
-                self._model = self._vae = self._applied = None  # one at a time: memory is what machines lack
+                # One at a time: memory is what machines lack.
+                self._model = self._vae = self._applied = self._controls = None
                 self._model = asked, self._read(asked)
             return self._model[1]
 
@@ -172,7 +178,25 @@ class Studio(Shorthand):
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
             self._applied = kept = apply(model, adapters)
-        return kept
+        return self._with_controls(kept, request)
+
+    def _with_controls(self, applied: Applied, request: Painting) -> Applied:
+        """The same with the networks of the request's controls; those of the last request stay loaded."""
+        if not request.controls:
+            return applied
+        files = [File.of(find_beside("control", control.model)) for control in request.controls]
+        model, kept = self._controls or (None, {})
+        loaded = kept if model == applied.base.path else {}
+        loaded = {file: loaded[file] for file in files if file in loaded}
+        for file in files:
+            if file not in loaded:
+                loaded[file] = load_control(file.path, applied.base, allow_nonfinite=self.allow_nonfinite)
+        self._controls = applied.base.path, loaded
+        hashes = {
+            control.model: remembered_sha256(file.path)[:HASH_DIGITS]
+            for control, file in zip(request.controls, files, strict=True)
+        }
+        return replace(applied, controls=[loaded[file] for file in files], control_hashes=hashes)
 
     def _decoding(self, model: Model, request: Painting) -> Model:
         """The model with the autoencoder that a request asks for."""

@@ -17,7 +17,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "loras" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    for variable in ("SFUMATO_LORAS", "SFUMATO_EMBEDDINGS", "SFUMATO_VAES"):
+    for variable in ("SFUMATO_LORAS", "SFUMATO_EMBEDDINGS", "SFUMATO_VAES", "SFUMATO_CONTROLNETS"):
         monkeypatch.setenv(variable, str(tmp_path / "loras"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "loras"

@@ -1,13 +1,25 @@
 """ControlNets against diffusers': the network, from every layout, and whole pictures."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from diffusers import ControlNetModel, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    ControlNetModel,
+    EulerDiscreteScheduler,
+    StableDiffusionControlNetImg2ImgPipeline,
+    StableDiffusionControlNetPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.pipelines.controlnet import pipeline_controlnet_img2img
+from PIL import Image
 from safetensors.torch import save_file
 
+from sfumato import Control, Studio
 from sfumato.checkpoints.controls import load_control, read_control
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.rules import revert
@@ -17,7 +29,7 @@ from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models.controlnet import ControlNet
 from sfumato.models.unet import UNet
-from tests.parity.measure import assert_close
+from tests.parity.measure import assert_close, assert_same_picture
 
 pytestmark = pytest.mark.parity
 
@@ -142,3 +154,114 @@ def test_what_does_not_fit(sd1: Pair, sd2: Pair, tmp_path: Path) -> None:
     save_file({"lllite_unet_input.down.0.weight": torch.zeros(1)}, tmp_path / "lite.safetensors")
     with pytest.raises(CheckpointError, match="a ControlNet-LLLite, which is not loaded here"):
         load_control(tmp_path / "lite.safetensors", loaded(sd1[1]))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    rows, columns = np.indices((64, 64))
+    return [
+        Image.fromarray(np.stack([rows * 4, 255 - columns * 4, (rows + columns) * shade % 256], -1).astype(np.uint8))
+        for shade in (7, 31)
+    ]
+
+
+def theirs_painted(pair: Pair, folder: Path, kind: Any, controls: Any, **options: Any) -> np.ndarray:
+    """diffusers' picture, (h, w, 3) in [0, 1], and in `folder` the model with the scheduler that painted it."""
+    scheduler = EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1
+    )
+    shutil.copytree(pair[1], folder)
+    (folder / "scheduler" / "scheduler_config.json").unlink()
+    scheduler.save_config(folder / "scheduler")
+    parts = {**pair[0].components, "scheduler": scheduler}
+    pipeline = kind(**parts, **controls, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    with torch.no_grad():
+        images = pipeline(
+            prompt=PROMPT,
+            negative_prompt="blurry",
+            guidance_scale=4.0,
+            generator=torch.Generator().manual_seed(7),
+            output_type="np",
+            width=64,
+            height=64,
+            **options,
+        ).images
+    return np.asarray(images[0])
+
+
+PROMPT = "a photograph of an astronaut"
+CASES: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {
+    "one": (1, {"controlnet_conditioning_scale": 0.8}, {"weight": [0.8]}),
+    "guess": (1, {"guess_mode": True}, {"guess": True}),
+    "two, in parts of the steps": (
+        2,
+        {
+            "controlnet_conditioning_scale": [0.9, 0.5],
+            "control_guidance_start": [0.0, 0.3],
+            "control_guidance_end": [0.5, 1.0],
+        },
+        {"weight": [0.9, 0.5], "start": [0.0, 0.3], "end": [0.5, 1.0]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_picture(case: str, sd1: Pair, tmp_path: Path, pictures: list[Image.Image]) -> None:
+    count, theirs_options, ours_options = CASES[case]
+    nets = [make_control(vars(sd1[0])["unet"], tmp_path / f"net{i}", seed=i) for i in range(count)]
+    nets, shown = (nets, pictures) if count > 1 else (nets[0], pictures[0])  # type: ignore[assignment]
+    theirs = theirs_painted(
+        sd1,
+        tmp_path / "model",
+        StableDiffusionControlNetPipeline,
+        {"controlnet": nets},
+        image=shown,
+        num_inference_steps=8,
+        **theirs_options,
+    )
+    guess = ours_options.pop("guess", False)
+    controls = [
+        Control(
+            model=str(tmp_path / f"net{i}"),
+            image=pictures[i],
+            **{name: values[i] for name, values in ours_options.items()},
+        )
+        for i in range(count)
+    ]
+    studio = Studio(tmp_path / "model", precision="fp32", device="cpu")
+    options: Any = {"negative": "blurry", "guidance": 4.0, "steps": 8, "seed": 7, "size": "64x64"}
+    ours = studio.txt2img(PROMPT, controls=controls, guess=guess, **options)
+    assert_same_picture(ours[0], theirs)
+    plain = np.asarray(studio.txt2img(PROMPT, **options)[0], int)
+    assert np.abs(plain - np.asarray(ours[0], int)).max() > 16
+
+
+def test_same_picture_of_img2img(
+    sd1: Pair, tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_controlnet_img2img, "retrieve_latents", lambda found, **_: found.latent_dist.mode())
+    net = make_control(vars(sd1[0])["unet"], tmp_path / "net")
+    theirs = theirs_painted(
+        sd1,
+        tmp_path / "model",
+        StableDiffusionControlNetImg2ImgPipeline,
+        {"controlnet": net},
+        image=pictures[0],
+        control_image=pictures[1],
+        strength=0.6,
+        num_inference_steps=10,
+        control_guidance_end=0.7,
+        controlnet_conditioning_scale=1.0,
+    )
+    ours = Studio(tmp_path / "model", precision="fp32", device="cpu").img2img(
+        pictures[0],
+        PROMPT,
+        negative="blurry",
+        guidance=4.0,
+        steps=10,
+        seed=7,
+        strength=0.6,
+        controls=[Control(model=str(tmp_path / "net"), image=pictures[1], end=0.7)],
+    )
+    assert_same_picture(ours[0], theirs)

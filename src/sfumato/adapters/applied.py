@@ -15,6 +15,7 @@ from sfumato.adapters.formats import read_adapter
 from sfumato.adapters.requested import NOTHING, File, Requested
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
+from sfumato.models.controlnet import ControlNet
 
 WORDS = "text_model.embeddings.token_embedding.weight"
 
@@ -51,6 +52,9 @@ class Applied:
     """Names of embeddings to the rows of the text encoders' tables that stand for them."""
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
+    controls: Sequence[ControlNet] = ()
+    """The networks of the request's controls, one for each."""
+    control_hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
-"""What there is by name to paint with beside a model: adapters, and autoencoders of their own.
+"""What there is by name to paint with beside a model: adapters, autoencoders of their own, what steers by a picture.
 
-They are the files below `SFUMATO_LORAS`, `SFUMATO_EMBEDDINGS` and `SFUMATO_VAES`, and in the folders of other programs
-that `SFUMATO_EXTRA_MODEL_PATHS` lists. Imports no torch.
+They are the files below `SFUMATO_LORAS`, `SFUMATO_EMBEDDINGS`, `SFUMATO_VAES` and `SFUMATO_CONTROLNETS`, and in the
+folders of other programs that `SFUMATO_EXTRA_MODEL_PATHS` lists. Imports no torch.
 """
 
 import os
@@ -13,15 +13,27 @@ from sfumato.checkpoints.catalogue import MAX_PATH
 from sfumato.checkpoints.catalogue import SUFFIXES as WEIGHTS
 from sfumato.errors import CheckpointError, UnknownNameError
 
-Sort = Literal["lora", "embedding", "vae"]
-SUFFIXES: dict[Sort, tuple[str, ...]] = {"lora": WEIGHTS, "embedding": (*WEIGHTS, ".png"), "vae": WEIGHTS}
-VARIABLES: dict[Sort, str] = {"lora": "SFUMATO_LORAS", "embedding": "SFUMATO_EMBEDDINGS", "vae": "SFUMATO_VAES"}
+Sort = Literal["lora", "embedding", "vae", "control"]
+SUFFIXES: dict[Sort, tuple[str, ...]] = {
+    "lora": WEIGHTS,
+    "embedding": (*WEIGHTS, ".png"),
+    "vae": WEIGHTS,
+    "control": WEIGHTS,
+}
+VARIABLES: dict[Sort, str] = {
+    "lora": "SFUMATO_LORAS",
+    "embedding": "SFUMATO_EMBEDDINGS",
+    "vae": "SFUMATO_VAES",
+    "control": "SFUMATO_CONTROLNETS",
+}
 ELSEWHERE: dict[Sort, tuple[str, ...]] = {
     "lora": ("loras",),
     "embedding": ("embeddings",),
     "vae": ("vae", "vae_approx"),
+    "control": ("controlnet", "t2i_adapter"),
 }
 """What other programs call their folders."""
+DIFFUSERS = "diffusion_pytorch_model"
 
 
 def _files(sort: Sort) -> list[tuple[Path, Path]]:
@@ -40,10 +52,12 @@ def _files(sort: Sort) -> list[tuple[Path, Path]]:
 
 
 def available(sort: Sort) -> dict[str, Path]:
-    """What can be named: files by their name without its ending, of equal names the first."""
+    """What can be named: files by their name without its ending, of equal names the first; those that diffusers names
+    all alike by that of their folder.
+    """
     found: dict[str, Path] = {}
     for _, path in _files(sort):
-        found.setdefault(path.stem, path)
+        found.setdefault(path.parent.name if path.stem.startswith(DIFFUSERS) else path.stem, path)
     return found
 
 

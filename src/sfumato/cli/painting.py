@@ -229,13 +229,15 @@ def require_pictures(request: Painting) -> None:
 
 
 def require_adapters(request: Painting) -> None:
-    """Refuse LoRAs, embeddings and an autoencoder that are not there, likewise."""
+    """Refuse LoRAs, embeddings, an autoencoder and controls that are not there, likewise."""
     from sfumato.adapters.folders import find
     from sfumato.adapters.requested import requested
 
     requested(request)
     if request.vae is not None:
         find("vae", request.vae)
+    for control in request.controls:
+        find("control", control.model)
 
 
 def _advise(request: Painting) -> None:

@@ -19,7 +19,8 @@ class Conditioning:
     ``mask`` is True where attention may look; None means everywhere. ``pooled`` is the vector which some
     families add to the time embedding, and ``numbers`` are what SDXL takes beside it: sizes and the crop, in
     pixels, and the refiner a score. ``guidance`` is the scale which networks with distilled guidance take in.
-    ``channels`` are concatenated to the network's input, as inpainting networks want.
+    ``channels`` are concatenated to the network's input, as inpainting networks want. ``uncond`` is True in the rows
+    that guidance moves away from, where somebody wants to know.
     """
 
     tokens: Float[Tensor, "b n d"]
@@ -28,6 +29,7 @@ class Conditioning:
     channels: Float[Tensor, "b c h w"] | None = None
     numbers: Float[Tensor, "b k"] | None = None
     guidance: Float[Tensor, " b"] | None = None
+    uncond: Bool[Tensor, " b"] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -10,15 +10,25 @@ from typing import Any
 from sfumato.metadata.infotext import Infotext, model_name
 from sfumato.metadata.names import SAMPLER_LABELS, SCHEDULE_LABELS
 from sfumato.metadata.provenance import HASH_DIGITS, Provenance
-from sfumato.requests import Painting, Source, shown
+from sfumato.requests import Control, Painting, Source, shown
 
 ORDER = (
     *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash", "VAE"),
     *("Denoising strength", "Clip skip", "RNG"),
 )
 """Labels that come first, as A1111 has them; the others follow in the order of the class."""
-LAST = ("Precision", "Device", "Torch", "Quality", "Lora hashes", "TI hashes", "Version")
+LAST = ("Precision", "Device", "Torch", "Quality", "Lora hashes", "TI hashes", "ControlNet hashes", "Version")
 
+
+MODULES: Mapping[str, str] = {
+    "lineart": "lineart_standard",
+    "scribble": "scribble_xdog",
+    "color": "t2ia_color_grid",
+    "tile": "tile_resample",
+    "blur": "blur_gaussian",
+    "segmentation": "none",
+}
+"""Preprocessors by what the web UI's extension calls the nearest of its own, where it is not the same."""
 
 _LABELS: Mapping[str, Mapping[Any, str]] = {
     "sampler": SAMPLER_LABELS,
@@ -49,7 +59,9 @@ def labelled(request: Painting) -> Iterator[tuple[str, str]]:
         yield "Size", f"{request.width}x{request.height}"
     for name, field in type(request).model_fields.items():
         how, value = shown(field), getattr(request, name)
-        if how.label and value is not None and (how.always or value != field.default):
+        if name == "controls":
+            yield from ((f"{how.label} {i}", _unit(each, request)) for i, each in enumerate(request.controls))
+        elif how.label and value is not None and (how.always or value != field.default):
             yield label_of(name, request, how.label), _text(name, value)
 
 
@@ -71,6 +83,23 @@ def _text(name: str, value: object) -> str:
         case str() | bool():
             return _LABELS.get(name, {}).get(value, str(value))
     return str(value)
+
+
+def _unit(control: Control, request: Painting) -> str:
+    """A control as the web UI's extension writes its units."""
+    preprocess = control.preprocess or request.preprocess
+    values = {
+        "Module": MODULES.get(preprocess, preprocess),
+        "Model": re.sub("[,:]", "_", model_name(control.model)),
+        "Weight": str(control.weight),
+        "Resize Mode": "Just Resize",
+        "Guidance Start": str(control.start),
+        "Guidance End": str(control.end),
+        "Pixel Perfect": "True",
+        "Control Mode": "ControlNet is more important" if request.guess else "Balanced",
+        "Image hash": (control.image.sha256 or "")[:HASH_DIGITS],
+    }
+    return ", ".join(f"{key}: {value}" for key, value in values.items() if value)
 
 
 def _with_tags(request: Painting) -> str:

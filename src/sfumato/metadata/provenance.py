@@ -21,6 +21,7 @@ class Provenance:
         torch: version of the engine.
         lora_hashes: of the LoRAs, by name, as A1111 and Civitai cut them; embedding_hashes likewise.
         vae_hash: SHA-256 of an autoencoder that is not the model's own.
+        control_hashes: of the networks of controls, by name: the first digits of their files' SHA-256.
     """
 
     model_hash: str
@@ -30,6 +31,7 @@ class Provenance:
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
     vae_hash: str = ""
+    control_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, info: Infotext) -> Self | None:
@@ -38,8 +40,9 @@ class Provenance:
         if not all(name in info.fields for name in names):
             return None
         model_hash, precision, device, torch = (info.fields[name] for name in names)
-        loras, embeddings = (_hashes(info.fields.get(name, "")) for name in ("Lora hashes", "TI hashes"))
-        return cls(model_hash, precision, device, torch, loras, embeddings, info.fields.get("VAE hash", ""))
+        listed = ("Lora hashes", "TI hashes", "ControlNet hashes")
+        loras, embeddings, controls = (_hashes(info.fields.get(name, "")) for name in listed)
+        return cls(model_hash, precision, device, torch, loras, embeddings, info.fields.get("VAE hash", ""), controls)
 
     def fields(self) -> dict[str, str]:
         """As an infotext has it, under A1111's keys where it has one."""
@@ -51,6 +54,7 @@ class Provenance:
             "Torch": self.torch,
             "Lora hashes": _listed(self.lora_hashes),
             "TI hashes": _listed(self.embedding_hashes),
+            "ControlNet hashes": _listed(self.control_hashes),
         }
         return {key: value for key, value in values.items() if value}
 
@@ -64,6 +68,7 @@ class Provenance:
             ("torch", self.torch, other.torch),
             ("LoRA hashes", _listed(self.lora_hashes) or "none", _listed(other.lora_hashes) or "none"),
             ("embedding hashes", _listed(self.embedding_hashes) or "none", _listed(other.embedding_hashes) or "none"),
+            ("ControlNet hashes", _listed(self.control_hashes) or "none", _listed(other.control_hashes) or "none"),
         )
         return tuple(f"{name} {ours}, now {theirs}" for name, ours, theirs in rows if ours != theirs)
 

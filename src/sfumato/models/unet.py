@@ -248,6 +248,16 @@ class Residuals:
             _sums(self.levels, other.levels),
         )
 
+    def spread(self, rows: Tensor, count: int) -> "Residuals":
+        """Those of some `rows` of a batch of `count`; the others have zeros."""
+
+        def whole(part: Tensor) -> Tensor:
+            part = part.expand(len(rows), *part.shape[1:])
+            return part.new_zeros(count, *part.shape[1:]).index_copy(0, rows, part)
+
+        mid = None if self.mid is None else whole(self.mid)
+        return Residuals(tuple(map(whole, self.skips)), mid, tuple(map(whole, self.levels)))
+
 
 def _sums(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(a + b for a, b in zip(ours, theirs, strict=True)) if ours and theirs else ours or theirs

@@ -11,7 +11,7 @@ without a model is checked here. Nothing here imports torch, numpy or Pillow.
 
 from sfumato.choices import Sampler, Schedule
 from sfumato.requests.base import MAX_JSON, Request, Shown, shown
-from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Lora, Pictured, Source, parse_size
+from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Control, Lora, Pictured, Source, parse_size
 from sfumato.requests.painting import Edit, Masked, Painting, draw_seed
 from sfumato.requests.tasks import REQUESTS, Img2Img, Inpaint, Outpaint, Txt2Img, parse_request
 
@@ -20,6 +20,7 @@ __all__ = [
     "MAX_SEED",
     "MAX_SIGMA",
     "REQUESTS",
+    "Control",
     "Edit",
     "Img2Img",
     "Inpaint",

@@ -7,8 +7,9 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
+from sfumato.choices import Preprocessor
 from sfumato.errors import RequestError
 from sfumato.requests.base import Strict
 from sfumato.validation import brief
@@ -99,18 +100,22 @@ class Lora(Strict):
         return cls.build(name=name, **dict(zip(given, weights, strict=True)))
 
 
-def _loras(value: object) -> object:
-    """A sequence of `Lora`, of their texts or of their fields as JSON has them."""
+def _read_each(value: object, kind: "type[Lora] | type[Control]", example: str) -> tuple[object, ...]:
+    """A sequence of such values, of their texts or of their fields as JSON has them."""
     found = []
-    for item in _few(value, "ink:0.8"):
+    for item in _few(value, example):
         try:
-            read = Lora.parse(item) if isinstance(item, str) else Lora.build(**item) if isinstance(item, dict) else item
+            read = kind.parse(item) if isinstance(item, str) else kind.build(**item) if isinstance(item, dict) else item
         except RequestError as error:
             raise ValueError(f"has {error}") from None
-        if not isinstance(read, Lora):
-            raise ValueError(f"has {brief(read)}; give texts, for example 'ink:0.8'")
+        if not isinstance(read, kind):
+            raise ValueError(f"has {brief(read)}; give texts, for example {example!r}")
         found.append(read)
     return tuple(found)
+
+
+def _loras(value: object) -> object:
+    return _read_each(value, Lora, "ink:0.8")
 
 
 def _names_of_files(value: object) -> object:
@@ -224,6 +229,54 @@ def _source(value: object) -> object:
 Picture = Annotated[Source, BeforeValidator(_source)]
 Pictured: TypeAlias = "str | os.PathLike[str] | bytes | Image | Source"
 """What `Source.of` takes."""
+
+
+class Control(Strict):
+    """A network that holds a painting to a picture (ControlNet, T2I-Adapter), how strongly and in which steps."""
+
+    model: Name = Field(description="a name in SFUMATO_CONTROLNETS, or the path of its file or folder")
+    image: Picture = Field(description="what it sees")
+    preprocess: Preprocessor | None = Field(
+        None, description="what is made of the picture first; as the request says when left out"
+    )
+    weight: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = Field(1.0, description="0 is off")
+    start: Share = Field(0.0, description="share of the steps after which it begins")
+    end: Share = Field(1.0, description="share of the steps after which it ends")
+
+    @model_validator(mode="after")
+    def _some_steps(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"start {self.start:g} must be below end {self.end:g}; for example 0 and 0.6")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``MODEL:IMAGE``, ``MODEL:IMAGE:WEIGHT`` or ``MODEL:IMAGE:WEIGHT:START-END``.
+
+        Raises:
+            RequestError: one of the first two is missing, or a number is out of range.
+        """
+        found = _CONTROL.fullmatch(text)
+        if found is None:
+            raise RequestError(
+                f"{brief(text)} must be MODEL:IMAGE[:WEIGHT[:START-END]]; for example canny:room.png:0.8"
+            )
+        numbers = {name: float(found[name]) for name in ("weight", "start", "end") if found[name] is not None}
+        return cls.build(model=found["model"], image=found["image"], **numbers)
+
+
+_NUMBER = r"[0-9]+\.?[0-9]*|\.[0-9]+"
+_CONTROL = re.compile(
+    rf"(?P<model>(?:[A-Za-z]:[\\/])?[^:]+):(?P<image>.+?)"
+    rf"(?::(?P<weight>{_NUMBER})(?::(?P<start>{_NUMBER})-(?P<end>{_NUMBER}))?)?"
+)
+
+
+def _controls(value: object) -> object:
+    return _read_each(value, Control, "canny:room.png:0.8")
+
+
+Controls = Annotated[tuple[Control, ...], BeforeValidator(_controls)]
 
 
 def parse_size(text: str, what: str = "size") -> tuple[int, int]:

@@ -8,12 +8,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sfumato.choices import GuidanceMethod, Numerics, Prediction, Sampler, Schedule, Syntax
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax
 from sfumato.errors import RequestError
 from sfumato.requests.base import Request, Shown
 from sfumato.requests.fields import (
     MAX_SEED,
     MAX_SIGMA,
+    Controls,
     FileNames,
     Loras,
     Name,
@@ -136,6 +137,16 @@ class Painting(Request):
     embeddings: Annotated[FileNames, Shown("NAME|PATH", flags=("--embedding",))] = Field(
         (),
         description="a file of textual inversion, whose words prompts may use; those in SFUMATO_EMBEDDINGS always may",
+    )
+    controls: Annotated[Controls, Shown("NAME|PATH:IMAGE[:WEIGHT[:START-END]]", "ControlNet", flags=("--control",))] = (
+        Field((), description="hold the painting to a picture by a ControlNet or T2I-Adapter, in a part of the steps")
+    )
+    preprocess: Annotated[Preprocessor, Shown("P")] = Field(
+        "none", description="what is made of the controls' pictures first"
+    )
+    guess: Annotated[bool, Shown("")] = Field(
+        False,
+        description="guess mode: the controls alone say what is painted; guidance 3 to 5, and no prompt is needed",
     )
 
     @model_validator(mode="after")

@@ -76,7 +76,15 @@ def inpainted(
     else:
         constrain = partial(keep_outside, clean=clean, mask=where)
         settle = partial(torch.lerp, clean, weight=where)
-    session = prepare(applied, exact, picture.padded.size, load=load, strength=exact.strength, channels=channels)
+    session = prepare(
+        applied,
+        exact,
+        picture.padded.size,
+        load=load,
+        strength=exact.strength,
+        channels=channels,
+        region=_shares(region, image.size),
+    )
 
     def finish(painted: Image.Image) -> Image.Image:
         return pasted(image, mask, exact.blur, region, picture.cropped(painted))
@@ -85,6 +93,12 @@ def inpainted(
         if isinstance(event, Result):
             event = replace(event, measures={"seam": [seam(each, mask) for each in event]})
         yield event
+
+
+def _shares(region: Region, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """A region in shares of a picture's sides."""
+    left, top, right, bottom = region
+    return left / size[0], top / size[1], right / size[0], bottom / size[1]
 
 
 def mask_of(request: Inpaint, image: Image.Image, alpha: Image.Image | None) -> Image.Image:

@@ -21,6 +21,8 @@ def outpaint(applied: Applied, request: Outpaint, load: float = 0.0) -> Iterator
     Raises:
         RequestError: the canvas is too large.
     """
+    if request.controls:
+        raise RequestError("outpaint takes no controls, whose pictures are of a whole canvas; inpaint takes them")
     known = request.changed(image=request.image.known())
     exact, opened = fitted(applied.model, known, read(known.image).image)
     picture = opened.image

@@ -4,17 +4,15 @@ import logging
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
 from PIL import Image
 
-from sfumato.decoding import Decoded, RejectedPicture, decoded
 from sfumato.errors import RequestError
 from sfumato.families import Model
-from sfumato.requests import Edit, Source
+from sfumato.requests import Edit
 from sfumato.tasks.session import resolve
-
-MAX_SIDE = 8192
-MAX_PIXELS = MAX_SIDE**2  # before it is resized
+from sfumato.tasks.sources import MAX_SIDE as MAX_SIDE
+from sfumato.tasks.sources import padded_to as padded_to
+from sfumato.tasks.sources import read as read
 
 Asked = TypeVar("Asked", bound=Edit)
 
@@ -38,22 +36,6 @@ class Opened:
     def cropped(self, painted: Image.Image) -> Image.Image:
         """A painted picture without the padding."""
         return painted if painted.size == self.image.size else painted.crop((0, 0, *self.image.size))
-
-
-def read(source: Source) -> Decoded:
-    """The picture of a source: upright, in sRGB, the first frame of several.
-
-    Raises:
-        RequestError: no picture, a broken one, or one of too many pixels, which is known before it is decoded.
-    """
-    data = source.read()
-    try:
-        found = decoded(data, max_pixels=MAX_PIXELS)
-    except RejectedPicture as error:
-        raise RequestError(f"{source.name} cannot be opened, {error}; give a sound PNG, JPEG or WebP") from None
-    if "first frame" in found.changes:
-        log.warning("%s is animated; its first frame is taken", source.name)
-    return found
 
 
 def open_picture(model: Model, request: Asked) -> tuple[Asked, Opened]:
@@ -88,13 +70,3 @@ def fitted(model: Model, request: Asked, image: Image.Image, alpha: Image.Image 
     if padded is not image:
         log.warning("%s is %dx%d; it is painted at %dx%d and cut back", request.image.name, *size, *padded.size)
     return exact, Opened(image, padded, alpha)
-
-
-def padded_to(image: Image.Image, grain: int) -> Image.Image:
-    """Its sides grown to multiples of `grain`, by repeating the last column and row."""
-    width, height = (-(-side // grain) * grain for side in image.size)
-    if (width, height) == image.size:
-        return image
-    array = np.asarray(image)
-    edges = [(0, height - image.height), (0, width - image.width), *([(0, 0)] * (array.ndim - 2))]
-    return Image.fromarray(np.pad(array, edges, mode="edge"))

@@ -27,6 +27,7 @@ from sfumato.prompts import parse, timeline
 from sfumato.prompts.encode import encode
 from sfumato.prompts.timeline import Track
 from sfumato.requests import Painting, draw_seed
+from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
 from sfumato.tasks.guiding import guided
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
 from sfumato.tasks.plan import Plan, plan
@@ -108,6 +109,7 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
         "guidance": model.family.guidance if request.guidance is None else request.guidance,
         "width": width if request.width is None else request.width,
         "height": height if request.height is None else request.height,
+        "controls": [each.model_copy(update={"image": each.image.known()}) for each in request.controls],
     }
     exact = request.changed(**values)
     exact = exact.changed(**filled(model, exact))
@@ -143,6 +145,7 @@ def prepare(
     strength: float = 1.0,
     channels: Tensor | None = None,
     wrap: Callable[[Denoiser], Denoiser] = same,
+    region: Region = WHOLE,
 ) -> Session:
     """A session of an exact request.
 
@@ -152,7 +155,8 @@ def prepare(
         load: seconds that loading took.
         strength: 0 to 1, the share of the descent that is run.
         channels: (1, c, h, w), what the network takes beside the latents.
-        wrap: of the unguided denoiser, which knows sigma: controls, tiles.
+        wrap: of the unguided denoiser, which knows sigma: tiles.
+        region: which part of the request's picture is painted, and of what its controls see.
 
     Raises:
         RequestError: a prompt that cannot be read; steps, schedule or guidance that do not go together.
@@ -169,10 +173,17 @@ def prepare(
             prompts,
             conditions=[[replace(cond, channels=channels) for cond in conds] for conds in prompts.conditions],
         )
-    denoise = guided_denoiser(model, request, how, prompts, wrap)
+    units = attached(applied, request, how, size, region)
+    if any(unit.cond_only for unit in units):
+        prompts = replace(prompts, conditions=marked(prompts.conditions))
+    denoise = guided_denoiser(
+        model, request, how, prompts, lambda denoiser: wrap(controlled(denoiser, model.network, units))
+    )
     if request.tile is not None and at_once != size:
-        if channels is not None or wrap is not same:
-            raise RequestError(f"tile is {request.tile}, and this network takes in the whole picture; leave it out")
+        if channels is not None or wrap is not same or units:
+            raise RequestError(
+                f"tile is {request.tile}, and inpainting networks and controls take in all at once; leave it out"
+            )
         factor = model.autoencoder.factor
         sides = at_once[1] // factor, at_once[0] // factor
         step = model.grain // factor
@@ -185,6 +196,7 @@ def prepare(
         applied.lora_hashes,
         applied.embedding_hashes,
         model.vae_hash,
+        applied.control_hashes,
     )
     clock.lap("encode")
     return Session(model, request, how, denoise, provenance, clock)

@@ -9,6 +9,7 @@ from sfumato.adapters.applied import Applied
 from sfumato.errors import RequestError
 from sfumato.models.circular import make_circular
 from sfumato.models.unet import UNet
+from sfumato.nn.sharing import sharing
 from sfumato.requests import Painting
 
 
@@ -28,4 +29,7 @@ def with_tileable(applied: Applied, request: Painting) -> Applied:
     model = applied.model.sharing("unet", "vae")
     for network in (model.network, cast("nn.Module", model.autoencoder)):
         make_circular(network, request.tileable)
-    return replace(applied, model=model)
+    controls = [sharing(control) for control in applied.controls]
+    for control in controls:
+        make_circular(control, request.tileable)
+    return replace(applied, model=model, controls=controls)

@@ -23,7 +23,7 @@ _SCHEDULES = ("schedule type", "scheduler", "sampler sigma", "sampler spacing") 
 _USUAL = {"beta schedule alpha": "0.6", "beta schedule beta": "0.6", "operations": "txt2img"}
 _SILENT = (
     *("version", "app", "user", "created date", "quality", "pipeline", "batch", "batch size", "batch pos", "index"),
-    *("model hash", "hashes", "lora hashes", "ti hashes", "precision", "device", "torch"),
+    *("model hash", "hashes", "lora hashes", "ti hashes", "controlnet hashes", "precision", "device", "torch"),
     *("civitai metadata", "raw prompt", "raw negative prompt"),
 )
 """Fields whose loss changes no picture that we could paint."""
