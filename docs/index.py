@@ -15,11 +15,11 @@ ROW = re.compile(r"^\| (\d+) \| \[(.+?)\]\((.+?)\) \| (\d{4}-\d\d-\d\d) \| (.+?)
 def current(today: datetime.date) -> str:
     """The index with a row for each page, by number; dates and states of rows that are there stay."""
     text = INDEX.read_text(encoding="utf-8")
-    known = {row[3]: (row[4], row[5]) for row in ROW.finditer(text)}
+    known = {row[1]: (row[4], row[5]) for row in ROW.finditer(text)}
     rows = []
     for page in sorted(FOLDER.glob("0*.md")):
         number, title = page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").split(". ", 1)
-        date, status = known.get(page.name, (today.isoformat(), "in force"))
+        date, status = known.get(number, (today.isoformat(), "in force"))
         rows.append(f"| {number} | [{title}]({page.name}) | {date} | {status} |")
     return ROW.split(text)[0] + "\n".join(rows) + "\n"
 

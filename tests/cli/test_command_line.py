@@ -455,6 +455,31 @@ def test_a_closed_stderr_does_not_spill_into_stdout(tmp_path: Path) -> None:
     assert json.loads(process.stdout)["seeds"] == [7]
 
 
+@pytest.mark.parametrize(
+    ("line", "late"), [("txt2img a --json", False), ("models", True), ("txt2img a --steps x", True)]
+)
+def test_what_has_painted_ends_at_once_with_all_that_it_said(line: str, late: bool, tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys; atexit.register(print, 'teardown', file=sys.stderr); from tests.cli import fake_studio;"
+        "sys.modules.update(fake_studio.modules()); from sfumato.cli import main; raise SystemExit(main())"
+    )
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    process = subprocess.run(
+        [sys.executable, "-c", code, *line.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == (2 if "x" in line.split() else 0)
+    assert ("teardown" in process.stderr) == late
+    if not late:
+        assert json.loads(process.stdout)["seeds"] == [7]
+        assert "painted 1 picture" in process.stderr
+
+
 # ---------------------------------------------------------------------------------------------------- other commands
 
 

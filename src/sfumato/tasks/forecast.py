@@ -62,7 +62,7 @@ def foretell(session: Session, size: tuple[int, int]) -> None:
         return
     seconds, per_pixel = _measured(session)
     total = seconds * times * session.plan.steps * session.request.count
-    memory = LIVE * per_pixel * math.prod(size)
+    memory = LIVE * per_pixel * math.prod(min(side, session.request.tile or side) for side in size)
     free = available_memory() if model.device.type == "cpu" else None
     log.warning(
         "%dx%d is %.0f times the pixels of %dx%d: expect over %s and about %.1f GB of memory%s",

@@ -17,7 +17,8 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
     assert exact.width is not None
     assert exact.height is not None
     size = exact.width, exact.height
-    remark_size(applied.model, size)
+    width, height = (min(side, exact.tile or side) for side in size)
+    remark_size(applied.model, (width, height))
     session = prepare(applied, exact, size, load=load)
     foretell(session, size)
     yield from paint(session, Canvas(size))
