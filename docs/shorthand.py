@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax, Upscaler
 from sfumato.requests import Control, Lora, Pictured
 from sfumato.results import Progress, Result
 

@@ -59,7 +59,7 @@ NAMES = [
     ({"sampler": "eular"}, "did you mean euler"),
     ({"sampler": "zzz"}, "known: ddim, "),
     ({"schedule": "karas"}, "did you mean karras"),
-    ({"stepz": 4}, "unknown option 'stepz'; did you mean steps?"),
+    ({"stepz": 4}, "unknown option 'stepz'; did you mean steps or hires_steps?"),
     ({"task": "txt2imgs"}, "did you mean txt2img"),
 ]
 

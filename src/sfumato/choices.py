@@ -55,6 +55,8 @@ GuidanceMethod = Literal["cfg", "cfgpp", "apg"]
 
 Syntax = Literal["a1111", "comfy", "compel", "novelai", "plain"]
 
+Upscaler = Literal["latent", "lanczos"]
+
 Prediction = Literal["epsilon", "v"]
 
 Precision = Literal["auto", "bf16", "fp32", "fp16"]

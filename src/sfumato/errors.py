@@ -13,6 +13,7 @@ Every one of them ends the command line with exit code 2 (DivergedError: 3) and 
 
 import difflib
 from collections.abc import Iterable, Mapping
+from textwrap import shorten
 from types import MappingProxyType
 
 JOINERS = frozenset("\u200c\u200d")
@@ -55,7 +56,8 @@ class UnknownNameError(RequestError):
         found = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
         near = dict.fromkeys(meant.get(each, each) for each in found)
         own = [each for each in names if each not in meant]
-        offer = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(own) or 'none'}"
+        known = shorten(", ".join(own), 400, placeholder=" ...") or "none"
+        offer = f"did you mean {' or '.join(near)}?" if near else f"known: {known}"
         super().__init__(f"unknown {kind} {name!r}; {offer}{otherwise and f'; {otherwise}'}")
 
 

@@ -195,7 +195,7 @@ class Destination:
         if request.count > 1 and not {"seed", "index"} & _fields(template):
             stem, suffix = os.path.splitext(template)  # noqa: PTH122 - Path would drop a leading "./" of a pattern
             template = f"{stem}-{{index}}{suffix}"
-        seed = request.seed if request.seed is not None else MAX_SEED - request.count + 1
+        seed = request.first_seed if request.first_seed is not None else MAX_SEED - request.count + 1
         return [
             Path(template.format(seed=seed + i, index=i + 1, model=model, prompt=prompt))
             for i in range(first, request.count)
@@ -282,7 +282,7 @@ class Destination:
             folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
             for picture in pictures:
                 data = self.encode(*picture, provenance)
-                write_atomic(folder / f"{picture[1].seed}{_SUFFIX_OF[self.format]}", data)
+                write_atomic(folder / f"{picture[1].first_seed}{_SUFFIX_OF[self.format]}", data)
         except OSError as error:
             return f"the temporary folder failed too ({_reason(error)}): repaint with --seed {pictures[0][1].seed}"
         count = len(pictures)

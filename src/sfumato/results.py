@@ -56,7 +56,7 @@ class Result:
     Attributes:
         images: in the order of their seeds.
         request: what ran, with every value filled in; running it again paints the same pictures.
-        seeds: of each picture.
+        seeds: of each picture; of variations their subseeds.
         timings: seconds in ``load``, ``encode``, ``sample``, ``decode`` until then, and ``steps_per_second``. Nothing
             is loaded for a model at hand.
         provenance: what painted them: model, adapters, device, number format.
@@ -89,8 +89,8 @@ class Result:
     @property
     def first(self) -> int:
         """Which of the request's pictures ``images[0]`` is, 0 to ``request.count - 1``."""
-        assert self.request.seed is not None
-        return self.seeds[0] - self.request.seed
+        assert self.request.first_seed is not None
+        return self.seeds[0] - self.request.first_seed
 
     def save(
         self, output: str | Path | None = None, *, format: Format | None = None, quality: int | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax
+from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax, Upscaler
 from sfumato.requests import Control, Lora, Pictured
 from sfumato.results import Progress, Result
 
@@ -25,6 +25,8 @@ class PaintingOptions(Watching, total=False):
     prediction: Prediction | None
     text_encoders: Sequence[str]
     seed: int | None
+    subseed: int | None
+    subseed_strength: float
     count: int
     batch: int | None
     steps: int | None
@@ -80,6 +82,11 @@ class MaskedOptions(EditOptions, total=False):
 
 class Txt2ImgOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Txt2Img`."""
+
+    hires: float
+    hires_strength: float | None
+    hires_steps: int | None
+    hires_upscaler: Upscaler | None
 
 
 class Img2ImgOptions(EditOptions, total=False):

@@ -56,6 +56,7 @@ A1111 = (
 EXPECTED = {
     **{"prompt": "a cat", "negative": "fog", "steps": 20, "sampler": "dpmpp_2m", "schedule": "karras"},
     **{"guidance": 7.0, "seed": 1, "width": 512, "height": 768, "model": "v1-5", "clip_skip": 2},
+    **{"hires": 2.0, "hires_strength": 0.5},
 }
 
 
@@ -79,11 +80,7 @@ def test_a1111(data: bytes) -> None:
     assert found.source == "A1111"
     assert not found.exact
     assert options(found) == EXPECTED
-    assert found.unrestored == (
-        "RNG GPU: the seed gives other noise here, where it is drawn on the CPU",
-        "Denoising strength: 0.5",
-        "Hires upscale: 2",
-    )
+    assert found.unrestored == ("RNG GPU: the seed gives other noise here, where it is drawn on the CPU",)
 
 
 @pytest.mark.parametrize(

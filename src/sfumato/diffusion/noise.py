@@ -29,10 +29,19 @@ class ImageNoise:
         device: where the noise is returned.
         later: what is added to each seed for the draws after the first, which then begin anew, as
             AUTOMATIC1111's "eta noise seed delta" does; 0 goes on with the same generators.
+        variations: a seed for each image whose noise the first draw is turned towards.
+        share: how far, 0 to 1; see `slerp`.
     """
 
     def __init__(
-        self, seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu", later: int = 0
+        self,
+        seeds: Sequence[int],
+        shape: Sequence[int],
+        *,
+        device: torch.device | str = "cpu",
+        later: int = 0,
+        variations: Sequence[int] = (),
+        share: float = 0.0,
     ) -> None:
         if not seeds:
             raise ValueError("no seeds: give one seed for each image")
@@ -40,15 +49,32 @@ class ImageNoise:
         self.shape = tuple(shape)
         self.device = torch.device(device)
         self._later = later
+        self._variations, self._share = tuple(variations), share
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self) -> Float[Tensor, "b *shape"]:
         """The next unit normal draw, float32."""
         draws = [torch.randn(self.shape, generator=generator) for generator in self._generators]
+        if self._variations:
+            others = [torch.randn(self.shape, generator=torch.Generator().manual_seed(v)) for v in self._variations]
+            draws = [slerp(draw, other, self._share) for draw, other in zip(draws, others, strict=True)]
+            self._variations = ()
         if self._later:
             self._generators = [torch.Generator().manual_seed((seed + self._later) % 2**64) for seed in self.seeds]
             self._later = 0
         return torch.stack(draws).to(self.device)
+
+
+def slerp(noise: Float[Tensor, "c h w"], other: Float[Tensor, "c h w"], share: float) -> Float[Tensor, "c h w"]:
+    """From one noise, at share 0, to another, at 1, on a great circle; so that it keeps its deviation on the way.
+
+    Each column of each channel has a circle of its own, as in AUTOMATIC1111's web UI, whose variations these are.
+    """
+    cosine = (noise / noise.norm(dim=1, keepdim=True) * other / other.norm(dim=1, keepdim=True)).sum(1, keepdim=True)
+    if cosine.mean() > 0.9995:
+        return torch.lerp(noise, other, share)
+    angle = cosine.acos()
+    return (((1 - share) * angle).sin() * noise + (share * angle).sin() * other) / angle.sin()
 
 
 class BrownianNoise(ImageNoise):

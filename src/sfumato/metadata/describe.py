@@ -33,6 +33,7 @@ MODULES: Mapping[str, str] = {
 _LABELS: Mapping[str, Mapping[Any, str]] = {
     "sampler": SAMPLER_LABELS,
     "schedule": SCHEDULE_LABELS,
+    "hires_upscaler": {"latent": "Latent", "lanczos": "Lanczos"},
     "only_masked": {True: "Only masked"},
 }
 

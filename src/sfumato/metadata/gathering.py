@@ -79,7 +79,13 @@ class Gathering(Generic[Kind]):
 
     def take(self, name: str, value: object) -> None:
         """Any option by its name; ``size`` is both of width and height. None is none."""
-        own = {"sampler": self.sampler, "schedule": self.schedule, "size": self.size, "vae": self.vae}.get(name)
+        own = {
+            "sampler": self.sampler,
+            "schedule": self.schedule,
+            "size": self.size,
+            "vae": self.vae,
+            "hires_upscaler": self.upscaler,
+        }.get(name)
         if own is not None:
             own(value)
             return
@@ -164,6 +170,11 @@ class Gathering(Generic[Kind]):
         """The name or path of an autoencoder's file; some mean that of the model."""
         if value not in _OWN_VAE:
             self.text("vae", infotext.model_name(value) if isinstance(value, str) else value)
+
+    def upscaler(self, value: object) -> None:
+        """What enlarges for a second pass; those that are networks of their own have no counterpart."""
+        if value is not None:
+            self.text("hires_upscaler", value.lower() if isinstance(value, str) else value)
 
     def lora(self, name: object, weight: object = 1.0, text_weight: object = None) -> None:
         """An adapter by the name or path of its file, and its weights in the denoiser and in the text encoders."""

@@ -37,6 +37,13 @@ class Trace:
     machine: str = ""
     sigmas: tuple[float, ...] = field(default=(), compare=False)
 
+    @classmethod
+    def joined(cls, traces: "Sequence[Trace]") -> Self:
+        """One trace of descents after each other; the noise that the later ones began from is left out."""
+        digests = (*traces[0].digests, *(digest for trace in traces[1:] for digest in trace.digests[1:]))
+        sigmas = tuple(sigma for trace in traces for sigma in trace.sigmas)
+        return cls(digests, traces[0].batch, traces[0].machine, sigmas)
+
     @property
     def steps(self) -> int:
         """How many were taken."""

@@ -34,7 +34,7 @@ MAX_PIXELS = 2**30  # of one request: 3 GiB of finished pictures
 class Painting(Request):
     """Pictures by a diffusion model.
 
-    Image i has the seed ``seed + i`` and is the same picture alone or in any batch.
+    Image i has the seed ``seed + i``, of variations ``subseed + i``, and is the same picture alone or in any batch.
     """
 
     prompt: Annotated[Prompt, Shown("PROMPT", argument=2)] = Field(
@@ -55,6 +55,12 @@ class Painting(Request):
     )
     seed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "Seed")] = Field(
         None, description="seed of the first picture; drawn when left out"
+    )
+    subseed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "Variation seed")] = Field(
+        None, description="seed of the noise that variations are turned towards; drawn when left out"
+    )
+    subseed_strength: Annotated[Share, Shown("S", "Variation seed strength")] = Field(
+        0.0, description="paint variations of one seed, so far from it; they differ in the subseed, which counts up"
     )
     count: Annotated[int, Shown("COUNT", flags=("-n", "--count"))] = Field(
         1, ge=1, le=10_000, description="how many pictures"
@@ -151,9 +157,9 @@ class Painting(Request):
 
     @model_validator(mode="after")
     def _within_budget(self) -> Self:
-        if self.seed is not None and self.seed + self.count - 1 > MAX_SEED:
+        if self.first_seed is not None and self.first_seed + self.count - 1 > MAX_SEED:
             raise ValueError(
-                f"seed {self.seed} leaves no room for {self.count} pictures, whose seeds count up to {MAX_SEED}; "
+                f"seed {self.first_seed} leaves no room for {self.count} pictures, whose seeds count up to {MAX_SEED}; "
                 f"use {MAX_SEED - self.count + 1} or less"
             )
         if self.tile is not None and self.tileable is not None:
@@ -171,6 +177,11 @@ class Painting(Request):
                 )
         return self
 
+    @property
+    def first_seed(self) -> int | None:
+        """The seed that counts up from picture to picture: of variations the subseed."""
+        return self.subseed if self.subseed_strength else self.seed
+
     def single(self, index: int) -> Self:
         """The request which paints picture `index` alone.
 
@@ -181,7 +192,9 @@ class Painting(Request):
             raise RequestError("a request without a seed does not say which picture; give it a seed")
         if not 0 <= index < self.count:
             raise RequestError(f"picture {index} must be 0 to {self.count - 1}; the request has {self.count}")
-        return self.model_copy(update={"seed": self.seed + index, "count": 1, "batch": 1})
+        counted = "subseed" if self.subseed_strength else "seed"
+        assert self.first_seed is not None
+        return self.model_copy(update={counted: self.first_seed + index, "count": 1, "batch": 1})
 
 
 class Edit(Painting):

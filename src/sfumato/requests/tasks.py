@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from sfumato.choices import Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
 from sfumato.requests.fields import Box, Margin, Picture, Share
@@ -20,6 +21,18 @@ class Txt2Img(Painting):
     """Paint pictures from a text and print the paths of their files."""
 
     task: Literal["txt2img"] = "txt2img"
+    hires: Annotated[Annotated[float, Field(ge=1, le=8, allow_inf_nan=False)], Shown("F", "Hires upscale")] = Field(
+        1.0, description="enlarge the picture so many times and paint its details anew in a second pass; 1 is off"
+    )
+    hires_strength: Annotated[Share | None, Shown("S", "Denoising strength")] = Field(
+        None, description="how much of the noise the second pass begins from; 0.7 when left out"
+    )
+    hires_steps: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Shown("N", "Hires steps")] = Field(
+        None, description="steps of the second pass; as many as of the first when left out"
+    )
+    hires_upscaler: Annotated[Upscaler | None, Shown("U", "Hires upscaler")] = Field(
+        None, description="what is enlarged for the second pass: the latents, or the picture; latent when left out"
+    )
 
 
 class Img2Img(Edit):

@@ -66,13 +66,13 @@ def _one(
                 results.append(event)
                 canvas.paste(event[0], region[:2])
                 empty.paste(0, region)
-    trace = _joined([result.traces[0] for result in results])
+    trace = Trace.joined([result.traces[0] for result in results])
     timings = {name: sum(result.timings[name] for result in results) for name in results[0].timings}
     timings["steps_per_second"] /= len(results)
     provenance = results[0].provenance
     painted = Painted.of(canvas, single, provenance, trace)
-    assert single.seed is not None
-    yield Result([painted], request, [single.seed], timings, provenance, [trace], {"seam": [seam(canvas, new)]})
+    assert single.first_seed is not None
+    yield Result([painted], request, [single.first_seed], timings, provenance, [trace], {"seam": [seam(canvas, new)]})
 
 
 class _Preview:
@@ -84,13 +84,6 @@ class _Preview:
     def __call__(self) -> list[Image.Image]:
         self.canvas.paste(self.progress.preview()[0], self.region[:2])
         return [self.canvas]
-
-
-def _joined(traces: Sequence[Trace]) -> Trace:
-    """One trace of all rounds; each begins from noise of its own, whose digest is left out but for the first."""
-    digests = (*traces[0].digests, *(digest for trace in traces[1:] for digest in trace.digests[1:]))
-    sigmas = tuple(sigma for trace in traces for sigma in trace.sigmas)
-    return Trace(digests, traces[0].batch, traces[0].machine, sigmas)
 
 
 def rounds(size: tuple[int, int], known: Region, largest: tuple[int, int]) -> list[Region]:

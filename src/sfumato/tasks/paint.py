@@ -37,8 +37,11 @@ class Canvas:
 
 
 @torch.inference_mode()
-def paint(session: Session, canvas: Canvas) -> Iterator[Progress | Result]:
+def paint(session: Session, canvas: Canvas, first: int = 0) -> Iterator[Progress | Result]:
     """Paint: a `Progress` after each step, a `Result` after each batch. Picture i has seed + i, alone as in any batch.
+
+    Args:
+        first: which of the request's pictures is the first of the plan's seeds.
 
     Where the plan has no step, the clean latents are decoded as they are. Leaving the loop cancels.
     """
@@ -47,7 +50,7 @@ def paint(session: Session, canvas: Canvas) -> Iterator[Progress | Result]:
     factor = model.autoencoder.factor
     width, height = canvas.size
     shape = (model.autoencoder.latent_channels, height // factor, width // factor)
-    machine, steps, first = rounding(model.device), 0, 0
+    machine, steps = rounding(model.device), 0
     for seeds in plan.batches():
         clock.skip()
         noise = plan.noise(seeds, shape, device=model.device)

@@ -4,7 +4,7 @@ Both run the same samplers. They differ in the levels, the first x, the draws an
 decided here; row by row in ``docs/numerics.md``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -108,7 +108,7 @@ def plan(sampling: Sampling, request: Painting) -> Plan:
             UI's numerics for a flow model.
     """
     assert request.steps is not None
-    assert request.seed is not None
+    assert request.first_seed is not None
     assert request.batch is not None
     assert request.guidance is not None
     sampler = next(row for row in SAMPLERS if row.name == request.sampler)
@@ -123,8 +123,8 @@ def plan(sampling: Sampling, request: Painting) -> Plan:
         sampling.parameterisation.path,
         sampling.start,
         sampling.finish,
-        partial(ImageNoise, later=request.ensd),
-        tuple(range(request.seed, request.seed + request.count)),
+        _noise(ImageNoise, request),
+        tuple(range(request.first_seed, request.first_seed + request.count)),
         request.batch,
         request.steps,
         request.guidance,
@@ -136,6 +136,20 @@ def plan(sampling: Sampling, request: Painting) -> Plan:
         return replace(own, sampler=sampling.solver(sampler), sigmas=sigmas)
     except ValueError as error:
         raise RequestError(str(error)) from error
+
+
+def _noise(kind: type[ImageNoise], request: Painting) -> Callable[..., ImageNoise]:
+    """``(seeds, shape, device=...)`` of that kind; variations share the request's seed, and differ in the subseed."""
+    if not request.subseed_strength:
+        return partial(kind, later=request.ensd)
+    assert request.seed is not None
+    seed, share = request.seed, request.subseed_strength
+
+    def varied(subseeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu") -> ImageNoise:
+        seeds = [seed] * len(subseeds)
+        return kind(seeds, shape, device=device, later=request.ensd, variations=subseeds, share=share)
+
+    return varied
 
 
 def _a1111(own: Plan, sampling: Sampling, request: Painting) -> Plan:
@@ -155,7 +169,7 @@ def _a1111(own: Plan, sampling: Sampling, request: Painting) -> Plan:
         eta=eta,
         start=own.path.prior if timed else lambda noise, sigma: noise * sigma.to(noise),
         finish=own.finish if timed else lambda x, sigma: x,
-        noise=partial(BrownianNoise if sampler.name in BROWNIAN else ImageNoise, later=request.ensd),
+        noise=_noise(BrownianNoise if sampler.name in BROWNIAN else ImageNoise, request),
         extra=0 if timed else 1,
     )
 

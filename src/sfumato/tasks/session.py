@@ -111,6 +111,8 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
         "height": height if request.height is None else request.height,
         "controls": [each.model_copy(update={"image": each.image.known()}) for each in request.controls],
     }
+    if request.subseed_strength and request.subseed is None:
+        values["subseed"] = draw_seed()
     exact = request.changed(**values)
     exact = exact.changed(**filled(model, exact))
     for name, pixels in (("width", exact.width), ("height", exact.height)):

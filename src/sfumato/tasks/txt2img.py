@@ -1,19 +1,35 @@
-"""Text to image: noise, sampled down under the prompt."""
+"""Text to image: noise, sampled down under the prompt; and once more from the enlarged picture where asked (hires)."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from PIL import Image
+from torch import Tensor
 
 from sfumato.adapters.applied import Applied
+from sfumato.families import Model
+from sfumato.images import to_tensor
+from sfumato.metadata.trace import Trace
+from sfumato.pictures import Painted
 from sfumato.requests import Txt2Img
 from sfumato.results import Progress, Result
 from sfumato.tasks.forecast import foretell, remark_size
 from sfumato.tasks.paint import Canvas, paint
-from sfumato.tasks.session import prepare, resolve, takes_latents_alone
+from sfumato.tasks.session import Session, prepare, resolve, takes_latents_alone
 
 
 def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[Progress | Result]:
     """Paint a request. Raises as `resolve` and `prepare`."""
     takes_latents_alone(applied.model, "txt2img")
     exact = resolve(applied.model, request)
+    if exact.hires > 1:
+        exact = exact.changed(
+            hires_strength=0.7 if exact.hires_strength is None else exact.hires_strength,
+            hires_steps=exact.steps if exact.hires_steps is None else exact.hires_steps,
+            hires_upscaler="latent" if exact.hires_upscaler is None else exact.hires_upscaler,
+        )
     assert exact.width is not None
     assert exact.height is not None
     size = exact.width, exact.height
@@ -21,4 +37,75 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
     remark_size(applied.model, (width, height))
     session = prepare(applied, exact, size, load=load)
     foretell(session, size)
-    yield from paint(session, Canvas(size))
+    if exact.hires > 1:
+        yield from _in_two_passes(applied, session, exact, size)
+    else:
+        yield from paint(session, Canvas(size))
+
+
+def _in_two_passes(
+    applied: Applied, session: Session, request: Txt2Img, size: tuple[int, int]
+) -> Iterator[Progress | Result]:
+    """Batch by batch: paint, enlarge, add noise of the same seeds, and paint again."""
+    model, kept = applied.model, list[Tensor]()
+    grain = model.grain
+    width, height = (max(grain, round(side * request.hires / grain) * grain) for side in size)
+    assert request.hires_strength is not None
+    steps = _steps_in_all(request)
+    second = prepare(applied, request.changed(steps=steps), (width, height), strength=request.hires_strength)
+    second = replace(second, request=request)
+    more = max(len(second.plan.sigmas) - 1, 0)
+
+    def keep(latents: Tensor) -> Tensor:
+        kept[:] = [latents]
+        return latents
+
+    done = 0
+    for event in paint(session, Canvas(size, settle=keep)):
+        if isinstance(event, Progress):
+            yield replace(event, total=event.total + more)
+            continue
+        clean = _enlarged(model, request, kept[0], list(event), (width, height))
+        plan = replace(second.plan, seeds=tuple(event.seeds), batch=len(event))
+        for later in paint(replace(second, plan=plan), Canvas((width, height), clean), done):
+            if isinstance(later, Progress):
+                earlier = len(session.plan.sigmas) - 1
+                yield replace(later, index=earlier + later.index, total=earlier + later.total)
+            else:
+                yield _joined(event, later)
+        done += len(event)
+
+
+def _steps_in_all(request: Txt2Img) -> int:
+    """The steps of a whole descent of which the strength leaves as many as the second pass has."""
+    assert request.hires_strength is not None
+    assert request.hires_steps is not None
+    if not request.hires_strength:
+        return request.hires_steps
+    if request.numerics == "a1111":
+        return min(int(request.hires_steps / min(request.hires_strength, 0.999)), 1000)
+    return min(math.ceil(request.hires_steps / request.hires_strength), 1000)
+
+
+def _enlarged(
+    model: Model, request: Txt2Img, latents: Tensor, images: list[Image.Image], size: tuple[int, int]
+) -> Tensor:
+    """Latents of the larger size, (b, c, h, w)."""
+    if request.hires_upscaler == "latent":
+        sides = size[1] // model.autoencoder.factor, size[0] // model.autoencoder.factor
+        return torch.nn.functional.interpolate(latents, sides, mode="bilinear")
+    with torch.inference_mode():
+        larger = [to_tensor(image.resize(size, Image.Resampling.LANCZOS)) for image in images]
+        return torch.cat([model.encode_pixels(each) for each in larger])
+
+
+def _joined(first: Result, second: Result) -> Result:
+    """The result of the second pass, with the time and the steps of both."""
+    traces = [Trace.joined(pair) for pair in zip(first.traces, second.traces, strict=True)]
+    images: list[Image.Image] = [
+        Painted.of(image, image.request, second.provenance, trace) if isinstance(image, Painted) else image
+        for image, trace in zip(second.images, traces, strict=True)
+    ]
+    timings = {name: first.timings[name] + seconds for name, seconds in second.timings.items()}
+    timings["steps_per_second"] /= 2
+    return replace(second, images=images, traces=traces, timings=timings)

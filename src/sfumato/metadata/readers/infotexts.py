@@ -44,6 +44,8 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
     if names.read_sampler(fields.get("sampler", "")) == names.Named("ddim", None, "cfgpp"):
         found.scaled("guidance", fields.pop("cfg scale", None), 1 / _CFGPP_RANGE)
     for ours, field in found.kind.model_fields.items():
+        if ours == "hires_strength" and "hires upscale" not in fields and not found.has("hires"):
+            continue  # a strength without a second pass is that of another task
         labels = (*_ALSO.get(ours, ()), shown(field).label.lower())
         values = [value for label in labels if (value := fields.pop(label, None)) is not None]
         found.take(ours, values[0] if values else None)
