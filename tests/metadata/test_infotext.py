@@ -110,10 +110,17 @@ def test_round_trip(prompt: str, negative: str, fields: dict[str, str]) -> None:
     assert parse(str(info)) == info
 
 
-@given(st.text() | st.text(st.sampled_from('ab:, "\\\n{}')))
-def test_any_text_is_a_text(text: str) -> None:
-    info = parse(text)
-    assert info.fields == {} or len(info.fields) >= 1
+PIECES = st.lists(st.sampled_from(["Negative prompt: fog", "Steps: 1", "a b: c", ", ", "\n", " ", '"', "{", "}"]))
+
+
+@given(st.text() | st.text(st.sampled_from('ab:, "\\\n{}')) | PIECES.map("".join))
+def test_no_word_of_a_text_is_lost_or_made_up(text: str) -> None:
+    info, said = parse(text), "".join(text.split())
+    assert said.startswith("".join(info.prompt.split()))
+    if info.fields:
+        assert all(f"{key}:" in text for key in info.fields)
+    else:
+        assert "".join(str(info).split()) == said
 
 
 @pytest.mark.parametrize("unit", ["a", " ", 'aa:"', 'aa:"\\', "aa:", "a ", '"', "aa: x, "])
