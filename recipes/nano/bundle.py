@@ -66,8 +66,9 @@ def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | Non
         _describe(folder, world)
 
 
-def bundle_text(export: Path, target: Path) -> None:
-    """Give the bundle `target` the text encoder and the words of `export`, which was taught with all else of it frozen.
+def bundle_text(export: Path, target: Path, mean: Path | None = None) -> None:
+    """Give the bundle `target` the text encoder and the words of `export`, which was taught with all else of it frozen,
+    or the mean of that text encoder and the one of `mean`.
 
     Raises:
         CheckpointError: the export's network is not the target's, a part is damaged, or it paints a single colour.
@@ -83,6 +84,8 @@ def bundle_text(export: Path, target: Path) -> None:
     with whole_folder(target) as folder:
         shutil.copytree(target, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("text_encoder"))
         shutil.copytree(export / "text_encoder", folder / "text_encoder")
+        if mean is not None:
+            _meet(folder, mean, ("text_encoder",))
         lighten(folder, _prompts(), parts=("text_encoder",))
         world.write(folder)
         _describe(folder, world)
@@ -102,9 +105,9 @@ def _describe(folder: Path, world: World) -> None:
     (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
 
 
-def _meet(folder: Path, other: Path) -> None:
-    """Each weight of the U-Net and the text encoder becomes the mean of itself and the other's."""
-    for part in ("unet", "text_encoder"):
+def _meet(folder: Path, other: Path, parts: Sequence[str] = ("unet", "text_encoder")) -> None:
+    """Each weight of those parts becomes the mean of itself and the other's."""
+    for part in parts:
         file = part_file(folder / part)
         ours, theirs = read_tensors(file), read_tensors(part_file(other / part))
         if {name: x.shape for name, x in ours.items()} != {name: x.shape for name, x in theirs.items()}:
@@ -162,11 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--mean", type=Path, help="what the export began with: bundle the mean of both")
     parser.add_argument("--text", action="store_true", help="replace only the text encoder of a bundle")
     given = parser.parse_args(arguments)
-    if given.text and (given.vae or given.mean):
-        parser.error("--text replaces the text encoder alone; leave out --vae and --mean")
+    if given.text and given.vae:
+        parser.error("--text replaces the text encoder alone; leave out --vae")
     try:
         if given.text:
-            bundle_text(given.export, given.target)
+            bundle_text(given.export, given.target, given.mean)
         else:
             bundle(given.export, given.target, given.vae, given.mean)
     except SfumatoError as error:

@@ -127,6 +127,10 @@ def test_another_text_encoder_and_nothing_else(export: Path, tmp_path: Path) -> 
     spread = torch.cat([x.float().flatten() for x in wanted.values()]).std()
     assert all((after[key].float() - x.float()).abs().max() < spread for key, x in wanted.items())
 
+    main([str(taught), str(target), "--text", "--mean", str(target)])  # of the taught and what is now there: the same
+    again = read_tensors(target / name)
+    assert all((again[key].float() - x.float()).abs().max() < spread for key, x in wanted.items())
+
     save_file({name: x * 2 for name, x in read_tensors(taught / "unet" / WEIGHTS).items()}, taught / "unet" / WEIGHTS)
     with pytest.raises(CheckpointError, match="another U-Net"):
         bundle_text(taught, target)
