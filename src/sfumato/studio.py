@@ -21,6 +21,7 @@ from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.metadata.provenance import HASH_DIGITS
 from sfumato.models.controlnet import ControlNet
+from sfumato.models.t2i_adapter import T2IAdapter
 from sfumato.requests import Painting
 from sfumato.results import Progress, Result, ignore
 from sfumato.runtime.devices import choose_device
@@ -79,7 +80,7 @@ class Studio(Shorthand):
         self._model: tuple[_Asked, Model] | None = None
         self._vae: tuple[Path, File, Model] | None = None
         self._applied: Applied | None = None
-        self._controls: tuple[Path, dict[File, ControlNet]] | None = None
+        self._controls: tuple[Path, dict[File, ControlNet | T2IAdapter]] | None = None
         """The networks of controls, and the model that they were loaded for."""
 
     def __repr__(self) -> str:

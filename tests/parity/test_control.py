@@ -10,9 +10,11 @@ import torch
 from diffusers import (
     ControlNetModel,
     EulerDiscreteScheduler,
+    StableDiffusionAdapterPipeline,
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionPipeline,
+    T2IAdapter,
     UNet2DConditionModel,
 )
 from diffusers.pipelines.controlnet import pipeline_controlnet_img2img
@@ -27,8 +29,10 @@ from sfumato.checkpoints.tables import ldm_controlnet
 from sfumato.diffusion import Conditioning
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
-from sfumato.models.controlnet import ControlNet
-from sfumato.models.unet import UNet
+from sfumato.models import t2i_adapter as adapters
+from sfumato.models.controlnet import ControlNet, ControlNetConfig
+from sfumato.models.t2i_adapter import T2IAdapterConfig
+from sfumato.models.unet import Residuals, UNet, UNetConfig
 from tests.parity.measure import assert_close, assert_same_picture
 
 pytestmark = pytest.mark.parity
@@ -67,6 +71,7 @@ def test_residuals_and_the_unet_with_them(sd1: Pair, tmp_path: Path, guess: bool
     theirs_net = make_control(unet, tmp_path, **options)
     model = loaded(sd1[1])
     ours_net = load_control(tmp_path / "diffusion_pytorch_model.safetensors", model)
+    assert isinstance(ours_net, ControlNet)
     x, label, tokens, picture = inputs()
     down, mid = theirs_net(
         x, label, tokens, picture.expand(2, -1, -1, -1), conditioning_scale=0.7, guess_mode=guess, return_dict=False
@@ -94,6 +99,7 @@ def test_the_authors_layout_and_shapes_alone(prefix: str, linear: bool, sd1: Pai
     theirs = make_control(unet, tmp_path / "diffusers", **heads)
     model = loaded(folder)
     whole = load_control(tmp_path / "diffusers" / "diffusion_pytorch_model.safetensors", model)
+    assert isinstance(whole, ControlNet)
     x, label, tokens, picture = inputs()
     cond = Conditioning(tokens)
     expected = whole(x, label, cond, whole.embedded(picture))
@@ -112,10 +118,9 @@ def test_the_authors_layout_and_shapes_alone(prefix: str, linear: bool, sd1: Pai
             torch.testing.assert_close(one, other)
 
 
-@torch.no_grad()
-def test_sdxl(tmp_path: Path) -> None:
+def sdxl_unet() -> UNet2DConditionModel:
     torch.manual_seed(0)
-    theirs_unet = UNet2DConditionModel(
+    return UNet2DConditionModel(
         sample_size=16,
         block_out_channels=(32, 64),
         layers_per_block=1,
@@ -129,8 +134,13 @@ def test_sdxl(tmp_path: Path) -> None:
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=32 + 6 * 8,
     ).eval()
-    theirs = make_control(theirs_unet, tmp_path)
+
+
+@torch.no_grad()
+def test_sdxl(tmp_path: Path) -> None:
+    theirs = make_control(sdxl_unet(), tmp_path)
     config, state = read_control(tmp_path / "diffusion_pytorch_model.safetensors")
+    assert isinstance(config, ControlNetConfig)
     ours = ControlNet(config)
     ours.load_state_dict(state)
     x, label, tokens, picture = inputs()
@@ -174,6 +184,8 @@ def theirs_painted(pair: Pair, folder: Path, kind: Any, controls: Any, **options
     (folder / "scheduler" / "scheduler_config.json").unlink()
     scheduler.save_config(folder / "scheduler")
     parts = {**pair[0].components, "scheduler": scheduler}
+    if "adapter" in controls:
+        del parts["image_encoder"]
     pipeline = kind(**parts, **controls, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
     with torch.no_grad():
@@ -265,3 +277,86 @@ def test_same_picture_of_img2img(
         controls=[Control(model=str(tmp_path / "net"), image=pictures[1], end=0.7)],
     )
     assert_same_picture(ours[0], theirs)
+
+
+def make_adapter(folder: Path, **options: Any) -> T2IAdapter:
+    torch.manual_seed(5)
+    adapter = T2IAdapter(num_res_blocks=2, **{"channels": (32, 64, 64), **options}).eval()
+    adapter.save_pretrained(folder)
+    return adapter
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "full_adapter": {},
+    "full_adapter_xl": {"channels": (32, 64, 64, 64), "downscale_factor": 16},
+    "light_adapter": {"channels": (32, 64), "in_channels": 1},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_features_of_a_t2i_adapter(kind: str, tmp_path: Path) -> None:
+    theirs = make_adapter(tmp_path, adapter_type=kind, **KINDS[kind])
+    file = tmp_path / "diffusion_pytorch_model.safetensors"
+    config, state = read_control(file)
+    assert isinstance(config, T2IAdapterConfig)
+    (tmp_path / "config.json").unlink()
+    assert read_control(file)[0] == config
+    ours = adapters.T2IAdapter(config)
+    ours.load_state_dict(state)
+    picture = torch.randint(0, 256, (1, 1, 80, 144)).expand(1, 3, -1, -1) / 255
+    expected = theirs(picture[:, : config.in_channels])
+    for one, other in zip(ours.embedded(picture), expected, strict=True):
+        assert_close(one, other)
+    assert [80 // stride for stride in config.strides[:1]] == [expected[0].shape[2]]
+
+
+def test_same_picture_of_a_t2i_adapter(sd1: Pair, tmp_path: Path, pictures: list[Image.Image]) -> None:
+    adapter = make_adapter(tmp_path / "adapter")
+    theirs = theirs_painted(
+        sd1,
+        tmp_path / "model",
+        StableDiffusionAdapterPipeline,
+        {"adapter": adapter},
+        image=pictures[0],
+        num_inference_steps=8,
+        adapter_conditioning_scale=2.0,
+    )
+    ours = Studio(tmp_path / "model", precision="fp32", device="cpu").txt2img(
+        PROMPT,
+        negative="blurry",
+        guidance=4.0,
+        steps=8,
+        seed=7,
+        size="64x64",
+        controls=[Control(model=str(tmp_path / "adapter"), image=pictures[0], weight=2.0)],
+    )
+    assert_same_picture(ours[0], theirs)
+
+
+@torch.no_grad()
+def test_a_t2i_adapter_of_another_form(sd1: Pair, tmp_path: Path) -> None:
+    make_adapter(tmp_path, adapter_type="full_adapter_xl", **KINDS["full_adapter_xl"])
+    with pytest.raises(CheckpointError, match=r"is a T2I-Adapter for levels of widths and strides \[\(32, 16\)"):
+        load_control(tmp_path / "diffusion_pytorch_model.safetensors", loaded(sd1[1]))
+
+
+@torch.no_grad()
+def test_levels_without_attention_take_it_behind_their_downsampling() -> None:
+    """SDXL's first level, and its middle."""
+    theirs = sdxl_unet()
+    ours = UNet(UNetConfig.from_json(dict(theirs.config)))
+    ours.load_state_dict(theirs.state_dict())
+    x, label, tokens, _ = inputs()
+    pooled, numbers = torch.randn(2, 32), torch.tensor([[64.0, 64, 0, 0, 64, 64]] * 2)
+    levels = [torch.randn(1, 32, 8, 12), torch.randn(1, 64, 8, 12), torch.randn(2, 64, 8, 12)]
+    expected = theirs(
+        x,
+        label,
+        tokens,
+        added_cond_kwargs={"text_embeds": pooled, "time_ids": numbers},
+        down_intrablock_additional_residuals=[level.clone() for level in levels],
+        return_dict=False,
+    )[0]
+    cond = Conditioning(tokens, pooled=pooled, numbers=numbers)
+    assert_close(ours(x, label, cond, Residuals(levels=tuple(levels))), expected)

@@ -16,6 +16,7 @@ from sfumato.adapters.requested import NOTHING, File, Requested
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models.controlnet import ControlNet
+from sfumato.models.t2i_adapter import T2IAdapter
 
 WORDS = "text_model.embeddings.token_embedding.weight"
 
@@ -52,7 +53,7 @@ class Applied:
     """Names of embeddings to the rows of the text encoders' tables that stand for them."""
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
-    controls: Sequence[ControlNet] = ()
+    controls: Sequence[ControlNet | T2IAdapter] = ()
     """The networks of the request's controls, one for each."""
     control_hashes: Mapping[str, str] = field(default_factory=dict)
 

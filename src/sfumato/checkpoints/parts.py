@@ -28,6 +28,7 @@ from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder, ProjectedCLIPTe
 from sfumato.models.config import ModelConfig
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.mmdit import MMDiT, MMDiTConfig
+from sfumato.models.t2i_adapter import T2IAdapter, T2IAdapterConfig
 from sfumato.models.t5 import T5Config, T5Encoder
 from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer
@@ -42,6 +43,7 @@ TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 NETWORKS: Mapping[type[ModelConfig], Callable[[Any], nn.Module]] = {
     UNetConfig: UNet,
     ControlNetConfig: ControlNet,
+    T2IAdapterConfig: T2IAdapter,
     MMDiTConfig: MMDiT,
     AutoencoderKLConfig: AutoencoderKL,
     AutoencoderFoldConfig: AutoencoderFold,

@@ -13,6 +13,7 @@ from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.controlnet import ControlNetConfig
 from sfumato.models.mmdit import MMDiTConfig
+from sfumato.models.t2i_adapter import LIGHT, XL, T2IAdapterConfig
 from sfumato.models.t5 import T5Config
 from sfumato.models.unet import CROSS_MID, UNetConfig
 
@@ -197,6 +198,24 @@ def read_controlnet(shapes: ShapesByName) -> ControlNetConfig:
         first="conv_in.weight",
         told="add_embedding.linear_1.weight",
         hints=[f"{hint}conv_in.weight", *wide],
+    )
+
+
+def read_t2i_adapter(shapes: ShapesByName) -> T2IAdapterConfig:
+    """Of a T2I-Adapter as diffusers names it. One for SDXL folds 16 pixels a side into channels, others 8."""
+    stages = shapes.count("adapter.body.{}.resnets.0.block1.weight")
+    light = "adapter.body.0.out_conv.weight" in shapes
+    ends = ["out_conv" if light else "resnets.0.block1"] * stages
+    widths = [shapes.axis(f"adapter.body.{i}.{end}.weight", 0) for i, end in enumerate(ends)]
+    folded = shapes.axis("adapter.body.0.in_conv.weight" if light else "adapter.conv_in.weight", 1)
+    xl = not light and folded % 256 == 0
+    factor = 16 if xl else 8
+    return T2IAdapterConfig(
+        in_channels=folded // factor**2,
+        channels=tuple(widths[:-1] if light else widths),
+        num_res_blocks=shapes.count("adapter.body.0.resnets.{}.block1.weight"),
+        downscale_factor=factor,
+        adapter_type=LIGHT if light else XL if xl else "full_adapter",
     )
 
 

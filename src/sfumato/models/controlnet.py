@@ -70,6 +70,11 @@ class ControlNet(WayDown):
         self.controlnet_down_blocks = nn.ModuleList(nn.Conv2d(width, width, 1) for width in self.skips)
         self.controlnet_mid_block = nn.Conv2d(self.skips[-1], self.skips[-1], 1)
 
+    @property
+    def cond_only(self) -> bool:
+        """Whether it leaves the rows that guidance moves away from as they are."""
+        return self.config.global_pool_conditions
+
     def embedded(self, pixels: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 k y x"]:
         """The picture, RGB in [0, 1], as `forward` takes it: it is the same at every step."""
         if self.config.controlnet_conditioning_channel_order == "bgr":

@@ -5,6 +5,7 @@ Each knows in which steps it counts; the guided denoiser, the samplers and the c
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,6 +16,7 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.images import to_tensor
 from sfumato.models.controlnet import ControlNet
+from sfumato.models.t2i_adapter import T2IAdapter
 from sfumato.models.unet import NO_RESIDUALS, Residuals
 from sfumato.preprocess import preprocessed
 from sfumato.requests import Control, Painting
@@ -36,8 +38,8 @@ class Unit:
         cond_only: the rows that guidance moves away from are left as they are.
     """
 
-    network: ControlNet
-    seen: Tensor
+    network: ControlNet | T2IAdapter
+    seen: Any
     weight: float
     begin: float
     end: float
@@ -45,7 +47,7 @@ class Unit:
 
     @property
     def cond_only(self) -> bool:
-        return self.guess or self.network.config.global_pool_conditions
+        return self.guess or self.network.cond_only
 
     def residuals(self, x: Tensor, label: Tensor, cond: Conditioning) -> Residuals:
         """What it adds to each row of a batch."""
