@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from sfumato.requests import (
         REQUESTS,
+        Between,
         Control,
         Img2Img,
         Inpaint,
@@ -42,6 +43,7 @@ _HOMES = {
     "sfumato.requests": (
         "REQUESTS",
         "Control",
+        "Between",
         "Img2Img",
         "Inpaint",
         "Lora",
@@ -64,6 +66,7 @@ _HOMES = {
 
 __all__ = [
     "REQUESTS",
+    "Between",
     "CheckpointError",
     "Control",
     "DivergedError",

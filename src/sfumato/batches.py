@@ -67,20 +67,33 @@ def read_batch(file: Path, common: Mapping[str, str] | None = None, task: str = 
     except UnicodeDecodeError as error:
         raise RequestError(f"{file} is not UTF-8 at byte {error.start}; convert it") from None
     kinds = {".jsonl": _objects, ".ndjson": _objects, ".csv": _rows}
-    entries, seen = [], Counter[str]()
+    requests, lines = [], []
     for line, fields in kinds.get(file.suffix.lower(), _prompts)(text):
         try:
-            request = _request(fields(), dict(common or {}), task)
-            asked = _digest(request)
+            requests.append(_request(fields(), dict(common or {}), task))
+            _digest(requests[-1])
         except RequestError as error:
             raise RequestError(f"{file}, line {line}: {error}") from None
-        entries.append(Entry(line, request, hashlib.sha256(f"{asked} {seen[asked]}".encode()).hexdigest()))
-        seen[asked] += 1
-    if not entries:
+        lines.append(line)
+    if not requests:
         raise RequestError(f"{file} has no requests; write a prompt a line")
-    if len(entries) > MAX_LINES:
-        raise RequestError(f"{file} has {len(entries)} requests; at most {MAX_LINES} are taken, split it")
-    return entries
+    if len(requests) > MAX_LINES:
+        raise RequestError(f"{file} has {len(requests)} requests; at most {MAX_LINES} are taken, split it")
+    return entries(requests, lines)
+
+
+def entries(requests: Sequence[Painting], lines: Sequence[int] | None = None) -> list[Entry]:
+    """Requests as a batch.
+
+    Args:
+        lines: where each comes from; counted from 1 by default.
+    """
+    found, seen = [], Counter[str]()
+    for line, request in zip(lines or range(1, len(requests) + 1), requests, strict=True):
+        asked = _digest(request)
+        found.append(Entry(line, request, hashlib.sha256(f"{asked} {seen[asked]}".encode()).hexdigest()))
+        seen[asked] += 1
+    return found
 
 
 Lines = Iterator[tuple[int, Callable[[], Mapping[str, object]]]]
@@ -155,7 +168,7 @@ def done(folder: Path) -> dict[str, list[str]]:
 
 def paint(
     studio: Painter,
-    entries: Sequence[Entry],
+    batch: Sequence[Entry],
     folder: Path,
     on_step: "Callable[[Progress], None]" = lambda progress: None,
 ) -> Iterator[dict[str, Any]]:
@@ -168,7 +181,7 @@ def paint(
     """
     destination = Destination.parse(f"{folder}/")
     before = done(folder)
-    for entry in entries:
+    for entry in batch:
         said: dict[str, Any] = {"line": entry.line, "digest": entry.digest[:16]}
         files = before.get(entry.digest, [])
         if files and all((folder / name).is_file() for name in files):

@@ -110,6 +110,14 @@ class OutpaintOptions(EditOptions, total=False):
     overlap: int
 
 
+class BetweenOptions(PaintingOptions, total=False):
+    """Options of requests of `sfumato.requests.Between`."""
+
+    to_seed: int | None
+    to_guidance: float | None
+    share: float
+
+
 class Shorthand(Asking):
     """All tasks as methods."""
 
@@ -128,3 +136,7 @@ class Shorthand(Asking):
     def outpaint(self, image: Pictured, prompt: str, **options: Unpack[OutpaintOptions]) -> Result:
         """Paint on beyond the edges of a picture; what is larger than the model paints at once is painted in rounds."""
         return self._ask("outpaint", image=image, prompt=prompt, **options)
+
+    def between(self, prompt: str, to: str, **options: Unpack[BetweenOptions]) -> Result:
+        """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
+        return self._ask("between", prompt=prompt, to=to, **options)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sfumato.cli.animation_app import animation
 from sfumato.cli.data_app import data
 from sfumato.cli.many_app import many
 from sfumato.cli.meta_app import meta
@@ -74,6 +75,7 @@ app.add_typer(bench, name="bench")
 app.add_typer(meta, name="meta")
 app.add_typer(data, name="data")
 app.add_typer(many)
+app.add_typer(animation)
 
 
 def _version(wanted: bool) -> None:

@@ -90,7 +90,7 @@ def batch(file: Path, folder: Path, task: str, common: Sequence[str], machine: M
     """Paint the requests of a file, print a line of JSON for each; 2 if one of them failed."""
     from sfumato import batches
 
-    settings = dict(_setting(text) for text in common)
+    settings = dict(setting(text) for text in common)
     if task not in REQUESTS:
         raise RequestError(f"task {task[:64]!r} must be one of {', '.join(REQUESTS)}")
     entries = batches.read_batch(file, settings, task)
@@ -112,7 +112,8 @@ def batch(file: Path, folder: Path, task: str, common: Sequence[str], machine: M
     return 2 if failed else 0
 
 
-def _setting(text: str) -> tuple[str, str]:
+def setting(text: str) -> tuple[str, str]:
+    """A field and its text, of ``FIELD=VALUE``. Raises RequestError for anything else."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise RequestError(f"--set {text[:60]!r} must be FIELD=VALUE; for example --set steps=8")

@@ -58,6 +58,24 @@ class Conditioning:
         )
 
 
+def between(first: Conditioning, last: Conditioning, share: float) -> Conditioning:
+    """The condition at a share of the way from one to another, rows, tokens and vectors alike.
+
+    Raises:
+        ValueError: they differ in shape, or one has what the other has not.
+    """
+
+    def mixed(name: str) -> Tensor | None:
+        a, b = getattr(first, name), getattr(last, name)
+        if (a is None) != (b is None) or (a is not None and a.shape != b.shape):
+            raise ValueError(f"conditions with other {name} cannot be blended")
+        if a is None or name == "mask":
+            return a if a is None else a | b
+        return torch.lerp(a, b, share)
+
+    return Conditioning(**{field.name: mixed(field.name) for field in fields(Conditioning)})  # type: ignore[arg-type]
+
+
 BESIDE_TOKENS = tuple(field.name for field in fields(Conditioning) if field.name != "tokens")
 
 

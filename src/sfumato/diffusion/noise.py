@@ -106,6 +106,59 @@ class BrownianNoise(ImageNoise):
         return (torch.stack(images) / math.sqrt(end - start)).float().to(self.device)
 
 
+def great_circle(a: Float[Tensor, "b *rest"], b: Float[Tensor, "b *rest"], share: float) -> Float[Tensor, "b *rest"]:
+    """From each row of `a` to that of `b` on their one great circle (Shoemake 1985), where `slerp` has one a column.
+
+    Unit noise stays unit noise, which a straight mean would not. Share 0 is `a` and 1 is `b`, to the bit;
+    rows of one direction are mixed straight.
+    """
+    if share in (0, 1):
+        return b if share else a
+    rows = [noise.flatten(1).double() for noise in (a, b)]
+    cosine = torch.nn.functional.cosine_similarity(rows[0], rows[1]).clamp(-1, 1)
+    angle = torch.acos(cosine)
+    straight = torch.sin(angle) < 1e-6
+    sine = torch.where(straight, torch.ones_like(angle), torch.sin(angle))
+    weights = [
+        torch.where(straight, torch.full_like(angle, part), torch.sin(part * angle) / sine)[:, None]
+        for part in (1 - share, share)
+    ]
+    mixed = weights[0] * rows[0] + weights[1] * rows[1]
+    return mixed.view_as(a).to(a.dtype)
+
+
+class BlendedNoise(ImageNoise):
+    """All draws on the great circle between those of two sources."""
+
+    def __init__(self, first: ImageNoise, last: ImageNoise, share: float) -> None:
+        self.seeds, self.shape, self.device = first.seeds, first.shape, first.device
+        self.first, self.last, self.share = first, last, share
+
+    def __call__(self) -> Float[Tensor, "b *shape"]:
+        return great_circle(self.first(), self.last(), self.share)
+
+
+class BlendedBrownianNoise(BrownianNoise):
+    """The same, of two Brownian motions."""
+
+    def __init__(self, first: BrownianNoise, last: BrownianNoise, share: float) -> None:
+        self.seeds, self.shape, self.device = first.seeds, first.shape, first.device
+        self.first, self.last, self.share = first, last, share
+
+    def __call__(self) -> Float[Tensor, "b *shape"]:
+        return great_circle(self.first(), self.last(), self.share)
+
+    def between(self, noisy: float, clean: float) -> Float[Tensor, "b *shape"]:
+        return great_circle(self.first.between(noisy, clean), self.last.between(noisy, clean), self.share)
+
+
+def blended(first: ImageNoise, last: ImageNoise, share: float) -> ImageNoise:
+    """The source between two of one kind."""
+    if isinstance(first, BrownianNoise) and isinstance(last, BrownianNoise):
+        return BlendedBrownianNoise(first, last, share)
+    return BlendedNoise(first, last, share)
+
+
 @lru_cache(maxsize=8)
 def _motion(seed: int, shape: tuple[int, ...], time: float) -> Tensor:
     """Brownian motion at a time from 0, float64."""

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from sfumato.choices import Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
-from sfumato.requests.fields import Box, Margin, Picture, Share
+from sfumato.requests.fields import MAX_SEED, Box, Margin, Picture, Prompt, Share
 from sfumato.requests.painting import Edit, Masked, Painting
 from sfumato.validation import brief
 
@@ -81,8 +81,35 @@ class Outpaint(Edit):
         return self
 
 
+class Between(Painting):
+    """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
+
+    task: Literal["between"] = "between"
+    to: Annotated[Prompt, Shown("TO", "To prompt", argument=3)] = Field(description="the prompt at the other end")
+    to_seed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "To seed")] = Field(
+        None, description="seed at the other end; the same when left out"
+    )
+    to_guidance: Annotated[
+        Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "To guidance")
+    ] = Field(None, description="guidance at the other end; the same when left out")
+    share: Annotated[Share, Shown("F", "Share", always=True)] = Field(
+        0.5, description="how far on the way: 0 paints PROMPT, 1 paints TO"
+    )
+
+    @model_validator(mode="after")
+    def _seeds_within(self) -> Self:
+        if self.to_seed is not None and self.to_seed + self.count - 1 > MAX_SEED:
+            raise ValueError(f"to_seed {self.to_seed} leaves no room for {self.count} pictures")
+        return self
+
+    def single(self, index: int) -> Self:
+        """The request which paints picture `index` alone: both seeds count on."""
+        one = super().single(index)
+        return one if self.to_seed is None else one.model_copy(update={"to_seed": self.to_seed + index})
+
+
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
-    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint)}
+    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Between)}
 )
 """All tasks: by name, the class of its request."""
 

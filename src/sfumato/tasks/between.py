@@ -1,0 +1,84 @@
+"""Pictures between two: noises on the great circle between two seeds, conditions on the line between two prompts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from sfumato.adapters.applied import Applied
+from sfumato.diffusion import conditioning
+from sfumato.diffusion.conditioning import Conditioning
+from sfumato.diffusion.noise import ImageNoise, blended
+from sfumato.errors import RequestError
+from sfumato.prompts.timeline import Track
+from sfumato.requests import Between
+from sfumato.results import Progress, Result
+from sfumato.tasks.paint import Canvas, paint
+from sfumato.tasks.plan import Plan
+from sfumato.tasks.session import Prompts, encode_prompts, guided_denoiser, prepare, resolve, takes_latents_alone
+
+
+def between(applied: Applied, request: Between, load: float = 0.0) -> Iterator[Progress | Result]:
+    """Paint a request. Raises as `resolve`, `prepare` and `mixed`."""
+    takes_latents_alone(applied.model, "between")
+    if request.tile is not None or request.controls or request.subseed_strength:
+        raise RequestError("between takes no tile, no controls and no variations; leave them out")
+    exact = resolve(applied.model, request)
+    exact = exact.changed(
+        to_seed=exact.seed if exact.to_seed is None else exact.to_seed,
+        to_guidance=exact.guidance if exact.to_guidance is None else exact.to_guidance,
+    )
+    assert exact.width is not None
+    assert exact.height is not None
+    assert exact.guidance is not None
+    assert exact.to_guidance is not None
+    size = exact.width, exact.height
+    here = exact.changed(guidance=exact.guidance + exact.share * (exact.to_guidance - exact.guidance))
+    session = prepare(applied, here, size, load=load)
+    model, plan = session.model, seeded(session.plan, exact)
+    ends = [encode_prompts(model, here.changed(prompt=p), plan, applied.words) for p in (exact.prompt, exact.to)]
+    denoise = guided_denoiser(model, here, plan, mixed(ends[0], ends[1], exact.share))
+    yield from paint(replace(session, request=exact, plan=plan, denoise=denoise), Canvas(size))
+
+
+def seeded(plan: Plan, request: Between) -> Plan:
+    """The plan, whose noise lies between that of the two seeds."""
+    assert request.seed is not None
+    assert request.to_seed is not None
+    away = request.to_seed - request.seed
+
+    def noise(seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu") -> ImageNoise:
+        first = plan.noise(seeds, shape, device=device)
+        last = plan.noise([seed + away for seed in seeds], shape, device=device)
+        return blended(first, last, request.share)
+
+    return replace(plan, noise=noise)
+
+
+def mixed(first: Prompts, last: Prompts, share: float) -> Prompts:
+    """The conditions at a share of the way, at each step between those that both have there.
+
+    Raises:
+        RequestError: the prompts have other numbers of parts, or one alone is longer than the text encoder takes.
+    """
+    if len(first.tracks) != len(last.tracks):
+        raise RequestError(
+            "prompts of other numbers of parts joined by AND have nothing between them; give both as many"
+        )
+    tracks, conditions = [], []
+    for one, other, here, there in zip(first.tracks, last.tracks, first.conditions, last.conditions, strict=True):
+        pairs = list(dict.fromkeys(zip(one.order, other.order, strict=True)))
+        order = tuple(pairs.index(pair) for pair in zip(one.order, other.order, strict=True))
+        weight = one.weight + share * (other.weight - one.weight)
+        tracks.append(Track(tuple(one.readings[i] for i, _ in pairs), order, weight))
+        conditions.append([_mixed(here[i], there[j], share) for i, j in pairs])
+    return Prompts(tracks, conditions)
+
+
+def _mixed(one: Conditioning, other: Conditioning, share: float) -> Conditioning:
+    try:
+        return conditioning.between(one, other, share)
+    except ValueError:
+        raise RequestError(
+            "one prompt is longer than the text encoder takes at once and the other is not; shorten it"
+        ) from None
