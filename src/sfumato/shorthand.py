@@ -98,6 +98,7 @@ class InpaintOptions(MaskedOptions, total=False):
 
     mask: "Pictured | None"
     box: tuple[int, int, int, int] | None
+    where: str | None
 
 
 class OutpaintOptions(EditOptions, total=False):
@@ -108,6 +109,12 @@ class OutpaintOptions(EditOptions, total=False):
     top: int
     bottom: int
     overlap: int
+
+
+class ReplaceOptions(MaskedOptions, total=False):
+    """Options of requests of `sfumato.requests.Replace`."""
+
+    description: str
 
 
 class BetweenOptions(PaintingOptions, total=False):
@@ -136,6 +143,10 @@ class Shorthand(Asking):
     def outpaint(self, image: Pictured, prompt: str, **options: Unpack[OutpaintOptions]) -> Result:
         """Paint on beyond the edges of a picture; what is larger than the model paints at once is painted in rounds."""
         return self._ask("outpaint", image=image, prompt=prompt, **options)
+
+    def replace(self, image: Pictured, old: str, prompt: str, **options: Unpack[ReplaceOptions]) -> Result:
+        """Paint something else in the place of a thing that a picture shows: replace IMAGE hat crown."""
+        return self._ask("replace", image=image, old=old, prompt=prompt, **options)
 
     def between(self, prompt: str, to: str, **options: Unpack[BetweenOptions]) -> Result:
         """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""

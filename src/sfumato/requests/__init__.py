@@ -13,7 +13,7 @@ from sfumato.choices import Sampler, Schedule
 from sfumato.requests.base import MAX_JSON, Request, Shown, shown
 from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Control, Lora, Pictured, Source, parse_size
 from sfumato.requests.painting import Edit, Masked, Painting, draw_seed
-from sfumato.requests.tasks import REQUESTS, Between, Img2Img, Inpaint, Outpaint, Txt2Img, parse_request
+from sfumato.requests.tasks import REQUESTS, Between, Img2Img, Inpaint, Outpaint, Replace, Txt2Img, parse_request
 
 __all__ = [
     "MAX_JSON",
@@ -30,6 +30,7 @@ __all__ = [
     "Outpaint",
     "Painting",
     "Pictured",
+    "Replace",
     "Request",
     "Sampler",
     "Schedule",

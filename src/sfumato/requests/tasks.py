@@ -52,11 +52,33 @@ class Inpaint(Masked):
         None, description="paint inside of a box instead: left, top, width and height in pixels"
     )
 
+    where: Annotated[Prompt | None, Shown("WORDS", "Mask words")] = Field(
+        None, description="paint what these words name instead, which is looked for in the picture; as 'the hat'"
+    )
+
     @model_validator(mode="after")
     def _one_mask(self) -> Self:
-        if self.mask is not None and self.box is not None:
-            raise ValueError("mask and box both say where to paint; give one of them")
+        given = [name for name in ("mask", "box", "where") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} all say where to paint; give one of them")
         return self
+
+
+class Replace(Masked):
+    """Paint something else in the place of a thing that a picture shows: replace IMAGE hat crown."""
+
+    task: Literal["replace"] = "replace"
+    old: Annotated[Prompt, Shown("OLD", "Replaced", argument=2)] = Field(description="what to look for in the picture")
+    prompt: Annotated[Prompt, Shown("NEW", argument=3)] = Field(description="what to paint in its place")
+    description: Annotated[Prompt, Shown("T", "Description")] = Field(
+        "", description="what the whole picture shows, with OLD in it; it helps to find, and to paint what fits"
+    )
+    grow: Annotated[int, Shown("PIXELS", "Mask grow", always=True)] = Field(
+        8, ge=-512, le=512, description="how far the mask is grown, or shrunk below 0, before"
+    )
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        0.9, description="how much of the noise to begin from: 0 keeps the picture, 1 forgets it"
+    )
 
 
 class Outpaint(Edit):
@@ -109,7 +131,7 @@ class Between(Painting):
 
 
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
-    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Between)}
+    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, Between)}
 )
 """All tasks: by name, the class of its request."""
 

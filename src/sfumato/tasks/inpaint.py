@@ -24,8 +24,8 @@ from sfumato.results import Progress, Result
 from sfumato.tasks.paint import Canvas, paint
 from sfumato.tasks.pictures import fitted, padded_to, read
 from sfumato.tasks.session import prepare, same, takes_latents_alone
+from sfumato.tasks.where import INPAINTING, located
 
-NINE_CHANNELS = "inpainting"
 NEAR = 8
 """Pixels on either side of a mask's edge that are its surroundings."""
 
@@ -41,19 +41,31 @@ def inpaint(applied: Applied, request: Inpaint, load: float = 0.0) -> Iterator[P
     if not request.only_masked:
         known, opened = fitted(applied.model, known, image, alpha)
         image, alpha = opened.image, opened.alpha
-    yield from inpainted(applied, known, image, mask_of(known, image, alpha), load)
+    if known.where is None:
+        mask = mask_of(known, image, alpha)
+    else:
+        mask = shaped(located(applied, known, image, known.where, known.prompt), known)
+    yield from inpainted(applied, known, image, mask, load)
 
 
 def inpainted(
-    applied: Applied, request: Masked, image: Image.Image, mask: Image.Image, load: float = 0.0
+    applied: Applied,
+    request: Masked,
+    image: Image.Image,
+    mask: Image.Image,
+    load: float = 0.0,
+    prompt: str | None = None,
 ) -> Iterator[Progress | Result]:
     """Paint inside of a mask: 255 there, 0 where the picture stays. A `Result` says how its seam is, see `seam`.
+
+    Args:
+        prompt: what to paint, where it isn't the request's prompt alone.
 
     Raises:
         RequestError: as `fitted` and `prepare`; a model made for something else.
     """
     model = applied.model
-    if model.task != NINE_CHANNELS:
+    if model.task != INPAINTING:
         takes_latents_alone(model, request.task)
     region: Region = (0, 0, *image.size)
     if request.only_masked:
@@ -70,7 +82,7 @@ def inpainted(
     constrain: Callable[[Denoise], Denoise] = same
     settle: Callable[[Tensor], Tensor] = same
     channels = None
-    if model.task == NINE_CHANNELS:
+    if model.task == INPAINTING:
         hidden = to_tensor(picture.padded) * (to_pixels(padded) < 0.5)
         channels = torch.cat([where, model.encode_pixels(hidden)], dim=1)
     else:
@@ -78,13 +90,14 @@ def inpainted(
         settle = partial(torch.lerp, clean, weight=where)
     session = prepare(
         applied,
-        exact,
+        exact if prompt is None else exact.changed(prompt=prompt),
         picture.padded.size,
         load=load,
         strength=exact.strength,
         channels=channels,
         region=_shares(region, image.size),
     )
+    session = replace(session, request=exact)
 
     def finish(painted: Image.Image) -> Image.Image:
         return pasted(image, mask, exact.blur, region, picture.cropped(painted))

@@ -1,0 +1,153 @@
+"""Where in a picture its words are: where the clean estimate changes when they are left out of the prompt.
+
+The picture is noised a little short of wholly, and D is asked twice, with a prompt that has the words and with the same
+prompt without them (Couairon et al. 2022, arXiv:2210.11427, section 3.2). It needs nothing of the network, so any will
+do; on nano it finds more than maps of cross-attention (``benchmarks/where.py``). Where the words lead D no nearer to
+the picture, they are not in it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfumato.adapters.applied import Applied
+from sfumato.diffusion.conditioning import Conditioning
+from sfumato.diffusion.denoiser import Denoiser
+from sfumato.errors import RequestError
+from sfumato.families import Model
+from sfumato.images import to_tensor
+from sfumato.requests import Painting
+from sfumato.tasks.pictures import padded_to
+from sfumato.tasks.plan import Plan, plan
+from sfumato.tasks.session import encode_prompts, resolve, takes_latents_alone
+
+RATIOS = (4.0, 9.0, 19.0)
+"""Noise to signal, at which D is asked."""
+NOISES = 3
+LEAST = 0.05
+"""Share of D's error that words must explain to be in the picture; see ``benchmarks/where.py``."""
+INPAINTING = "inpainting"
+
+
+@torch.inference_mode()
+def located(applied: Applied, request: Painting, image: Image.Image, words: str, prompt: str) -> Image.Image:
+    """A mask of the picture: 255 where the words are, 0 elsewhere.
+
+    Args:
+        request: what else is told: its syntax, clip skip ...
+        prompt: what the picture shows; `words` are added where it does not have them.
+
+    Raises:
+        RequestError: the words say nothing, or the picture has nothing of them; the message names those parts of the
+            prompt that it has.
+    """
+    model = applied.model
+    if model.task != INPAINTING:
+        takes_latents_alone(model, request.task)
+    small = _fitting(model, image)
+    padded = padded_to(small, model.grain)
+    exact = resolve(model, request.changed(width=padded.width, height=padded.height), padded.size)
+    how = plan(model.sampling_of(*padded.size), exact)
+    clean = model.encode_pixels(to_tensor(padded))
+    channels = None
+    if model.task == INPAINTING:  # all is masked
+        hidden = model.encode_pixels(torch.zeros_like(to_tensor(padded)))
+        channels = torch.cat([torch.ones_like(clean[:, :1]), hidden], dim=1)
+
+    def asked_about(phrase: str) -> tuple[Tensor, float]:
+        texts = with_and_without(prompt, phrase)
+        conds = [replace(_condition(applied, exact, how, text), channels=channels) for text in texts]
+        return _difference(how.labelled(model.denoiser()), how, clean, conds)
+
+    change, explained = asked_about(words)
+    if explained < LEAST:
+        others = [part for part in _parts(prompt) if bare(words).lower() not in part.lower()]
+        there = [part for part in others if asked_about(part)[1] >= LEAST]
+        known = f"; of the prompt it has {', '.join(there)}" if there else ""
+        raise RequestError(
+            f"the picture has no {bare(words)!r} that {model.name} knows{known}; say other words, or --box"
+        )
+    factor = model.autoencoder.factor
+    map_ = torch.nn.functional.interpolate(change[None, None], scale_factor=factor, mode="bicubic", align_corners=False)
+    found = (map_[0, 0, : small.height, : small.width] > otsu(change)).cpu().numpy()
+    mask = Image.fromarray(found.astype(np.uint8) * 255)
+    return mask.resize(image.size, Image.Resampling.BILINEAR).point(lambda value: 255 * (value >= 128))
+
+
+def bare(words: str) -> str:
+    """Without an article."""
+    return re.sub(r"^(the|an?)(\s+|$)", "", words.strip(), flags=re.IGNORECASE)
+
+
+def with_and_without(prompt: str, words: str) -> tuple[str, str]:
+    """A prompt that has the words, at its end where it did not, and the same without them.
+
+    Raises:
+        RequestError: there are no words.
+    """
+    phrase = bare(words)
+    if not re.search(r"\w", phrase):
+        raise RequestError(f"{words!r} names nothing; say what to look for, for example 'the hat'")
+    without = replaced(prompt, phrase, "")
+    if without != prompt:
+        return prompt, without
+    return f"{prompt}, {phrase}" if prompt.strip() else phrase, prompt
+
+
+def replaced(prompt: str, words: str, others: str) -> str:
+    """A prompt with other words in the place of some; the others alone where it is empty."""
+    if not prompt.strip():
+        return others
+    phrase = re.compile(rf"(?<!\w){re.escape(bare(words))}(?!\w)", re.IGNORECASE)
+    return phrase.sub(lambda _: others, prompt)
+
+
+def otsu(values: Tensor) -> float:
+    """The threshold that parts values into two classes of the least variance (Otsu 1979)."""
+    counts, edges = np.histogram(values.float().cpu().numpy(), 64)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below, mass = np.cumsum(counts), np.cumsum(counts * centres)
+    above = below[-1] - below
+    between = (mass[-1] * below / below[-1] - mass) ** 2 / np.maximum(below * above, 1)
+    return float(centres[between >= between.max() * (1 - 1e-9)].mean())
+
+
+def _difference(denoiser: Denoiser, how: Plan, clean: Tensor, conds: Sequence[Conditioning]) -> tuple[Tensor, float]:
+    """How far D is apart for two conditions, (h, w), and the share of its error there that the first explains."""
+    noise = torch.stack(
+        [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in range(NOISES)]
+    ).to(clean)
+    change, errors = torch.zeros_like(clean[0, 0]), torch.zeros(2, *clean.shape[2:], device=clean.device)
+    for ratio in RATIOS:
+        sigma = how.path.level(torch.tensor(ratio)).clamp(max=how.schedule.sigma_max)
+        x = how.path.mix(clean.expand_as(noise), noise, sigma.to(noise))
+        ours, theirs = (denoiser(x, sigma, cond.expand(NOISES)) for cond in conds)
+        apart = (ours - theirs).abs().mean(dim=(0, 1))
+        change += apart / apart.max().clamp_min(1e-12)
+        errors += torch.stack([((each - clean) ** 2).mean(dim=(0, 1)) for each in (ours, theirs)])
+    inside = change > otsu(change)
+    with_, without_ = (float(each[inside].mean()) if inside.any() else 0.0 for each in errors)
+    return change, 1 - with_ / without_ if without_ else 0.0
+
+
+def _condition(applied: Applied, request: Painting, how: Plan, text: str) -> Conditioning:
+    """Of the first wording of a text."""
+    prompts = encode_prompts(applied.model, request.changed(prompt=text, negative=""), how, applied.words)
+    return prompts.conditions[0][0]
+
+
+def _parts(prompt: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[,.;]|\b(?:and|with)\b", prompt) if part.strip()]
+
+
+def _fitting(model: Model, image: Image.Image) -> Image.Image:
+    """The picture, reduced to the area that the model was made for."""
+    scale = (model.size[0] * model.size[1] / (image.width * image.height)) ** 0.5
+    if scale >= 1:
+        return image
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
