@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from sfumato.cli.app import app
+from sfumato.errors import UnknownNameError
 from sfumato.training.loop import LoopConfig
 
 ROOT = Path(__file__).parents[1]
@@ -69,8 +70,8 @@ def unknown_to_sfumato(words: list[str]) -> str | None:
             context = command.make_context("sfumato", list(words), parent=context)
             _, command, words = command.resolve_command(context, words)
         command.make_context("sfumato", list(words), parent=context)
-    except usage_error as error:
-        return str(error.format_message())  # type: ignore[attr-defined]
+    except (usage_error, UnknownNameError) as error:
+        return str(error)
     return None
 
 
