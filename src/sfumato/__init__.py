@@ -34,11 +34,13 @@ if TYPE_CHECKING:
         parse_request,
     )
     from sfumato.results import Progress, Result
+    from sfumato.service.client import Client
     from sfumato.studio import Studio
 
     __version__: str
 
 _HOMES = {
+    "sfumato.service.client": ("Client",),
     "sfumato.studio": ("Studio",),
     "sfumato.results": ("Progress", "Result"),
     "sfumato.requests": (
@@ -70,6 +72,7 @@ __all__ = [
     "REQUESTS",
     "Between",
     "CheckpointError",
+    "Client",
     "Control",
     "DivergedError",
     "Img2Img",

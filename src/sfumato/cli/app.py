@@ -23,6 +23,7 @@ from sfumato.cli.options import (
     real,
     whole,
 )
+from sfumato.cli.serve_app import jobs, serve
 from sfumato.errors import UnknownNameError
 
 
@@ -76,6 +77,8 @@ app.add_typer(meta, name="meta")
 app.add_typer(data, name="data")
 app.add_typer(many)
 app.add_typer(animation)
+app.add_typer(jobs, name="jobs")
+app.command("serve")(serve)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,106 @@
+"""``sfumato serve`` and ``sfumato jobs``."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sfumato.cli.painting import check_precision
+from sfumato.errors import RequestError, SfumatoError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where and how a service listens."""
+
+    host: str
+    port: int
+    data: Path | None
+    token: str | None
+    idle: str
+    queue: int
+
+
+def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], device: str, precision: str) -> None:
+    """Run a service until it is told to end.
+
+    Raises:
+        SfumatoError: an option makes no sense, the port is taken, another service uses the folder, or the extra is not
+            installed.
+    """
+    for name, value, least, most in (("port", how.port, 1, 65535), ("queue", how.queue, 1, 10_000)):
+        if not least <= value <= most:
+            raise RequestError(f"--{name} {value} must be {least} to {most}")
+    idle = seconds(how.idle)
+    check_precision(precision)
+    for folder in models:
+        if not folder.is_dir():
+            raise RequestError(f"--models {folder} is no folder")
+    try:
+        from sfumato.service.app import Settings
+        from sfumato.service.dispatch import COMMAND
+        from sfumato.service.door import is_loopback
+        from sfumato.service.serve import default_folder, new_token
+        from sfumato.service.serve import serve as listen
+    except ImportError as error:
+        raise SfumatoError(f"the service needs {error.name}; pip install 'sfumato[serve]'") from None
+    if models:
+        there = os.environ.get("SFUMATO_MODELS", "")
+        os.environ["SFUMATO_MODELS"] = os.pathsep.join(
+            [*(str(each.resolve()) for each in models), *filter(None, [there])]
+        )
+    token = how.token
+    if token is None and not is_loopback(how.host):
+        token = new_token()
+        print(f"token: {token}", file=sys.stderr)
+    if token is not None and len(token) < 16:
+        raise RequestError(f"--token has {len(token)} characters; take 16 or more")
+    folder = default_folder() if how.data is None else how.data
+    worker = (*COMMAND, device, precision)
+    settings = Settings(folder, how.host, token, idle, how.queue, hosts, worker)
+    listen(settings, how.port)
+
+
+def seconds(text: str) -> float:
+    """Seconds of ``90s``, ``10m`` or ``2h``.
+
+    Raises:
+        RequestError: for anything else.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})([smh]?)", text.strip())
+    if found is None or not int(found[1]):
+        raise RequestError(f"--idle {text[:40]!r} must be a time, for example 90s, 10m or 2h")
+    return float(int(found[1]) * _SECONDS[found[2] or "s"])
+
+
+def listed(url: str, token: str | None, *, limit: int, as_json: bool) -> None:
+    """Print jobs, a line each."""
+    from sfumato.service.client import Client
+
+    if not 1 <= limit <= 200:
+        raise RequestError(f"--limit {limit} must be 1 to 200")
+    found = Client(url, token=token).jobs(limit=limit)
+    if as_json:
+        print(json.dumps(found))
+        return
+    for job in found:
+        state = f"{job['state']} {job['progress']:.0%}" if job["state"] == "running" else job["state"]
+        left = "" if job["seconds_left"] is None else f"  {job['seconds_left']:.0f} s left"
+        prompt = " ".join(job["request"].get("prompt", "").split())
+        print(f"{job['id']}  {state:12}{left}  {job['task']}  {prompt[:60]}")
+
+
+def told(url: str, token: str | None, id: str, what: Literal["job", "cancel", "retry"]) -> None:
+    """Print a job, after doing something with it."""
+    from sfumato.service.client import Client
+
+    if not re.fullmatch("[0-9a-f]{1,32}", id):
+        raise RequestError(f"{id[:40]!r} is no job's id; sfumato jobs list has them")
+    client = Client(url, token=token)
+    print(json.dumps({"job": client.job, "cancel": client.cancel, "retry": client.retry}[what](id), ensure_ascii=False))

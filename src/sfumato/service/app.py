@@ -1,0 +1,359 @@
+"""The application: the native API under ``/api/v1``, the dialects beside it, the door around it."""
+
+import asyncio
+import contextlib
+import html
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Header, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from sfumato.adapters import folders
+from sfumato.checkpoints import catalogue
+from sfumato.choices import Format
+from sfumato.errors import SfumatoError
+from sfumato.requests import REQUESTS
+from sfumato.requests.base import read_object
+from sfumato.service import uploads
+from sfumato.service.bus import Bus, Event
+from sfumato.service.desk import Desk
+from sfumato.service.dispatch import COMMAND, Dispatcher
+from sfumato.service.door import Door, is_loopback, names_of
+from sfumato.service.jobs import MAX_PRIORITY, Jobs, State
+from sfumato.service.refusals import Refusal, body_of, refusal_of
+
+Priority = Annotated[int, Query(ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="higher ones are painted first")]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a service.
+
+    Attributes:
+        folder: for its data.
+        host: where it listens.
+        token: who comes must show; None only on loopback.
+        idle: seconds after which models are dropped.
+        queue: how many jobs may wait.
+        hosts: more names by which it is called.
+        worker: starts a worker.
+        database: another than SQLite in `folder`, by its URL.
+    """
+
+    folder: Path
+    host: str = "127.0.0.1"
+    token: str | None = None
+    idle: float = 600.0
+    queue: int = 32
+    hosts: Sequence[str] = ()
+    worker: Sequence[str] = COMMAND
+    database: str | None = None
+
+
+class PictureShown(BaseModel):
+    """A finished picture."""
+
+    index: int
+    seed: str = Field(description="in decimal; it has 64 bits, more than numbers of JavaScript hold")
+    width: int
+    height: int
+    url: str
+
+
+class JobShown(BaseModel):
+    """A job."""
+
+    id: str
+    number: int
+    state: Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
+    task: str
+    request: dict[str, Any] = Field(description="as asked; of a job that is done, as executed")
+    priority: int
+    position: int | None = Field(description="in the queue, from 1")
+    seconds_left: float | None = Field(description="until it is done, by measured speed; null where none was measured")
+    progress: float = Field(description="0 to 1")
+    attempts: int
+    reason: str | None
+    created: float
+    started: float | None
+    finished: float | None
+    pictures: list[PictureShown]
+    report: dict[str, Any] | None = Field(description="seeds, timings, provenance and peak memory")
+
+
+class Preference(BaseModel):
+    """What can be changed of a job that waits."""
+
+    priority: int = Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)
+
+
+def create(settings: Settings) -> ASGIApp:
+    """The application of a service, with its door.
+
+    Raises:
+        Refusal: it would listen to other machines and has no token.
+    """
+    if settings.token is None and not is_loopback(settings.host):
+        raise Refusal(401, f"a service on {settings.host} needs a token")
+    app = application(settings)
+    any_address = settings.host in ("0.0.0.0", "::")
+    return Door(app, names_of(settings.host, settings.hosts), any_address, settings.token)
+
+
+def application(settings: Settings) -> FastAPI:
+    """The application without its door."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    database = settings.database or f"sqlite:///{settings.folder / 'sfumato.db'}"
+    jobs, bus = Jobs(database, limit=settings.queue), Bus()
+    dispatcher = Dispatcher(jobs, settings.folder, bus, idle=settings.idle, command=settings.worker)
+    desk = Desk(jobs, dispatcher, bus, settings.folder)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        painting = asyncio.create_task(dispatcher.run())
+        yield
+        painting.cancel()
+        await asyncio.gather(painting, return_exceptions=True)
+        jobs.close()
+
+    app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.desk = desk
+    _native(app, desk)
+    _pages(app)
+
+    def refused(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, HTTPException):
+            error = Refusal(error.status_code, f"{request.method} {request.url.path[:80]}: {error.detail}")
+        elif isinstance(error, RequestValidationError):
+            first = error.errors()[0]
+            error = Refusal(422, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}")
+        refusal = refusal_of(error)
+        return JSONResponse(body_of(request.url.path, refusal), refusal.status, headers=refusal.headers)
+
+    for kind in (HTTPException, RequestValidationError, Refusal, SfumatoError, DBAPIError, OSError, Exception):
+        app.add_exception_handler(kind, refused)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def client_of(request: Request) -> str:
+    """Who is served in turn: a program on a machine."""
+    host = "" if request.client is None else request.client.host
+    return f"{host} {request.headers.get('user-agent', '')[:100]}"
+
+
+def stream(lines: AsyncIterator[str]) -> StreamingResponse:
+    """Server-sent events."""
+    return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _sent(events: AsyncIterator[Event | None]) -> AsyncIterator[str]:
+    async for event in events:
+        if event is None:
+            yield ": still there\n\n"
+        else:
+            yield f"event: {event.kind}\ndata: {json.dumps({'job': event.job, **event.data})}\n\n"
+
+
+def _native(app: FastAPI, desk: Desk) -> None:
+    started = time.time()
+
+    @app.post(
+        "/api/v1/jobs", status_code=202, tags=["jobs"], response_model=JobShown, openapi_extra={"requestBody": _ASKED}
+    )
+    async def submit(
+        request: Request,
+        priority: Priority = 0,
+        format: Format = "png",
+        quality: Annotated[int | None, Query(ge=1, le=100, description="of all formats but png")] = None,
+        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> dict[str, Any]:
+        """Ask for pictures: the request of any task. The same Idempotency-Key and request are the same job."""
+        if quality is not None and format == "png":
+            raise Refusal(422, "quality is for jpeg, webp and avif, and PNG loses nothing; leave it out")
+        painting = await desk.request(read_object(await request.body()))
+        job, _ = await desk.submit(
+            painting,
+            client=client_of(request),
+            priority=priority,
+            key=idempotency_key,
+            format=format,
+            quality=quality,
+        )
+        return await asyncio.to_thread(desk.shown, job)
+
+    @app.get("/api/v1/jobs", tags=["jobs"], response_model=list[JobShown])
+    async def listed(
+        state: State | None = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 60,
+        before: Annotated[int | None, Query(ge=0, le=2**62, description="a job's number: the page after it")] = None,
+    ) -> list[dict[str, Any]]:
+        """Jobs, the newest first."""
+
+        def found() -> list[dict[str, Any]]:
+            waiting = desk.waiting()
+            return [desk.shown(job, waiting) for job in desk.jobs.listed(state=state, limit=limit, before=before)]
+
+        return await asyncio.to_thread(found)
+
+    @app.get("/api/v1/jobs/{id}", tags=["jobs"], response_model=JobShown)
+    async def shown(id: str) -> dict[str, Any]:
+        """A job."""
+        job = await desk.get(id)
+        return await asyncio.to_thread(desk.shown, job)
+
+    @app.patch("/api/v1/jobs/{id}", tags=["jobs"], response_model=JobShown)
+    async def prefer(id: str, preference: Preference) -> dict[str, Any]:
+        """Give a job another priority."""
+        job = await asyncio.to_thread(desk.jobs.prefer, id, preference.priority)
+        return await asyncio.to_thread(desk.shown, job)
+
+    @app.post("/api/v1/jobs/{id}/cancel", tags=["jobs"], response_model=JobShown)
+    async def cancel(id: str) -> dict[str, Any]:
+        """Cancel a job; one that is running stops within a step. What has ended stays as it is."""
+        return await asyncio.to_thread(desk.shown, await desk.dispatcher.cancel(id))
+
+    @app.post("/api/v1/jobs/{id}/retry", tags=["jobs"], response_model=JobShown)
+    async def retry(id: str) -> dict[str, Any]:
+        """Put a job that failed or was cancelled into the queue again."""
+        job = await asyncio.to_thread(desk.jobs.retry, id)
+        desk.dispatcher.wake()
+        return await asyncio.to_thread(desk.shown, job)
+
+    @app.get("/api/v1/jobs/{id}/events", tags=["events"], response_class=StreamingResponse)
+    async def watch(id: str) -> StreamingResponse:
+        """What happens to a job until its end, as server-sent events: state, progress, preview (a JPEG in Base64),
+        picture."""
+        await desk.get(id)
+        return stream(_sent(desk.events(id)))
+
+    @app.get("/api/v1/events", tags=["events"], response_class=StreamingResponse)
+    async def watch_all() -> StreamingResponse:
+        """What happens to all jobs, as server-sent events."""
+        return stream(_sent(desk.events(None)))
+
+    @app.get("/api/v1/pictures/{id}/{index}", tags=["pictures"], response_class=FileResponse)
+    async def picture(id: str, index: int) -> FileResponse:
+        """The file of a finished picture, its request inside."""
+        return FileResponse(desk.file(await desk.get(id), index))
+
+    @app.post(
+        "/api/v1/uploads",
+        status_code=201,
+        tags=["pictures"],
+        openapi_extra={"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string"}}}}},
+    )
+    async def upload(request: Request) -> dict[str, str]:
+        """Send a picture, as the body. Requests name it by the digest that comes back: {"sha256": "..."}. What is kept
+        are its pixels alone, without EXIF."""
+        return {"sha256": await uploads.keep(await request.body(), desk.uploads)}
+
+    @app.get("/api/v1/models", tags=["models"])
+    async def models() -> list[dict[str, Any]]:
+        """Models that requests may name."""
+        return [
+            {"name": info.name, "family": info.family, "bytes": info.size_bytes, "description": info.description}
+            for info in await asyncio.to_thread(catalogue.available)
+        ]
+
+    @app.get("/api/v1/adapters", tags=["models"])
+    async def adapters() -> dict[str, list[str]]:
+        """Adapters and autoencoders that requests may name."""
+        return {f"{sort}s": sorted(folders.available(sort)) for sort in folders.VARIABLES}
+
+    @app.get("/api/v1/tasks", tags=["models"])
+    async def tasks() -> dict[str, Any]:
+        """The JSON schema of each task's request: fields, limits, descriptions."""
+        return {task: kind.model_json_schema() for task, kind in REQUESTS.items()}
+
+    @app.get("/api/v1/health", tags=["service"])
+    async def health() -> dict[str, Any]:
+        """Whether it is there."""
+        return {"status": "ok", "version": app.version, "painting": desk.dispatcher.live is not None}
+
+    @app.get("/api/v1/metrics", tags=["service"], response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        """Counts and sizes, as Prometheus reads them."""
+        counts = await asyncio.to_thread(desk.jobs.counts)
+        lines = ["# TYPE sfumato_jobs gauge"]
+        lines += [f'sfumato_jobs{{state="{state}"}} {count}' for state, count in sorted(counts.items())]
+        for name, kind, value in (
+            ("worker_crashes_total", "counter", desk.dispatcher.crashes),
+            ("worker_peak_bytes", "gauge", desk.dispatcher.peak),
+            ("worker_up", "gauge", int(desk.dispatcher.worker is not None)),
+            ("queue_limit", "gauge", desk.jobs.limit),
+            ("uptime_seconds", "gauge", round(time.time() - started, 3)),
+        ):
+            lines += [f"# TYPE sfumato_{name} {kind}", f"sfumato_{name} {value}"]
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+
+def _pages(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False, response_class=HTMLResponse)
+    async def root() -> HTMLResponse:
+        """What this is, and where its description is."""
+        return HTMLResponse(
+            "<!doctype html><html lang=en><title>sfumato</title><h1>sfumato</h1>"
+            f"<p>Version {app.version} is running. Its API is described for <a href=/docs>people</a> and for "
+            "<a href=/openapi.json>programs</a>.</html>"
+        )
+
+    @app.get("/docs", include_in_schema=False, response_class=HTMLResponse)
+    async def described() -> HTMLResponse:
+        """The API, as a page."""
+        rows = [
+            f"<tr><td><code>{method.upper()}</code><td><code>{html.escape(path)}</code><td>"
+            f"{html.escape(how.get('description', how.get('summary', '')))}"
+            for path, methods in app.openapi()["paths"].items()
+            for method, how in methods.items()
+        ]
+        return HTMLResponse(
+            f"<!doctype html><html lang=en><title>sfumato: API</title><h1>API</h1><table>{''.join(rows)}</table></html>"
+        )
+
+
+_REF = "#/components/schemas/{model}"
+_ASKED = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [{"$ref": _REF.format(model=kind.__name__)} for kind in REQUESTS.values()],
+                "discriminator": {
+                    "propertyName": "task",
+                    "mapping": {task: _REF.format(model=kind.__name__) for task, kind in REQUESTS.items()},
+                },
+            },
+            "examples": {"txt2img": {"value": {"task": "txt2img", "prompt": "a red apple", "seed": 1}}},
+        }
+    },
+}
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI of the application, with the models of all requests; a picture is a digest there."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        _, models = models_json_schema([(kind, "validation") for kind in REQUESTS.values()], ref_template=_REF)
+        models["$defs"]["Source"] = {
+            "type": "object",
+            "description": "an upload",
+            "properties": {"sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+            "required": ["sha256"],
+        }
+        schema["components"]["schemas"] |= models["$defs"]
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,70 @@
+"""What a request from outside may name: models, adapters and autoencoders of the catalogue, pictures that were uploaded
+before. Never a path: whether a file is there is not for strangers to ask.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from sfumato.adapters import folders
+from sfumato.checkpoints import catalogue
+from sfumato.errors import RequestError, UnknownNameError
+from sfumato.metadata import names
+from sfumato.prompts import parse
+from sfumato.requests import REQUESTS, Control, Lora, Painting, Source
+
+
+def request_of(options: Mapping[str, Any], uploads: Path) -> Painting:
+    """The request of a task, by its JSON, when this service may carry it out.
+
+    Raises:
+        RequestError: it breaks a rule of its fields, or names what is not there.
+    """
+    task = options.get("task", "txt2img")
+    if not isinstance(task, str) or task not in REQUESTS:
+        raise UnknownNameError("task", str(task)[:64], REQUESTS)
+    request = REQUESTS[task].build(**names.understood(options))
+    if not isinstance(request, Painting):
+        raise RequestError(f"task {task} paints nothing; the service takes tasks that do")
+    check(request, uploads)
+    return request
+
+
+def check(request: Painting, uploads: Path) -> None:
+    """Raises RequestError where a request names what is not there."""
+    _known("model", request.model, {info.name: info.path for info in catalogue.available()})
+    if request.vae is not None:
+        _known("vae", request.vae, folders.available("vae"))
+    for prompt, negative in ((request.prompt, False), (request.negative, True)):
+        for network in parse(prompt, request.prompt_syntax, negative=negative).networks:
+            _known("lora", network.name, folders.available("lora"))
+    if request.text_encoders:
+        raise RequestError("text_encoders are paths, which a service does not take; put the files beside the model's")
+    for name in request.embeddings:
+        _known("embedding", name, folders.available("embedding"))
+    for part in parts(request):
+        match part:
+            case Lora():
+                _known("lora", part.name, folders.available("lora"))
+            case Control():
+                _known("control", part.model, folders.available("control"))
+            case Source() if part.path or part.sha256 is None:
+                raise RequestError('pictures are named by the digest of an upload: {"sha256": "..."}; upload it before')
+            case Source() if not (uploads / f"{part.sha256}.png").is_file():
+                raise RequestError(f"there is no upload {str(part.sha256)[:16]}...; upload the picture before")
+
+
+def parts(value: object) -> Iterator[object]:
+    """The models within a request, at any depth."""
+    for _, inner in value if isinstance(value, BaseModel) else ():
+        for each in inner if isinstance(inner, tuple) else (inner,):
+            if isinstance(each, BaseModel):
+                yield each
+                yield from parts(each)
+
+
+def _known(sort: str, name: str, known: Mapping[str, Path]) -> None:
+    if not any(name in (each, f"{each}{path.suffix}") for each, path in known.items()):
+        raise UnknownNameError(sort, name[:64], known)

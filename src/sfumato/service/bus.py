@@ -1,0 +1,44 @@
+"""Who listens to how jobs go. All within one event loop; a slow listener loses what is oldest, and never the end."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["state", "progress", "preview", "picture"]
+_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something about a job."""
+
+    job: str
+    kind: Kind
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class Bus:
+    """Tells listeners."""
+
+    def __init__(self) -> None:
+        self._queues: dict[asyncio.Queue[Event], str | None] = {}
+
+    def publish(self, event: Event) -> None:
+        """Tell all who listen to that job."""
+        for queue, job in self._queues.items():
+            if job in (None, event.job):
+                if queue.full():
+                    queue.get_nowait()
+                queue.put_nowait(event)
+
+    @contextmanager
+    def listening(self, job: str | None = None) -> "Iterator[asyncio.Queue[Event]]":
+        """Events of a job, or of all, from now on."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(_KEPT)
+        self._queues[queue] = job
+        try:
+            yield queue
+        finally:
+            del self._queues[queue]

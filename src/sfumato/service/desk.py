@@ -1,0 +1,144 @@
+"""What all dialects do with the queue: ask, wait, watch, cancel, and say how long it takes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfumato.requests import Painting, parse_request
+from sfumato.service import asked
+from sfumato.service.bus import Bus, Event
+from sfumato.service.dispatch import Dispatcher
+from sfumato.service.jobs import Job, Jobs
+from sfumato.service.refusals import Refusal
+
+_HEARTBEAT = 15.0  # seconds between signs of life for who watches
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The queue, as dialects see it.
+
+    Attributes:
+        folder: the service's data.
+    """
+
+    jobs: Jobs
+    dispatcher: Dispatcher
+    bus: Bus
+    folder: Path
+
+    @property
+    def uploads(self) -> Path:
+        """Where pictures from outside lie."""
+        return self.folder / "uploads"
+
+    async def request(self, options: dict[str, Any]) -> Painting:
+        """A request that this service may carry out. Raises as `asked.request_of`."""
+        return await asyncio.to_thread(asked.request_of, options, self.uploads)
+
+    async def submit(self, request: Painting, **how: Any) -> tuple[Job, bool]:
+        """Put a request into the queue. Takes and raises what `Jobs.submit` does."""
+        job, new = await asyncio.to_thread(lambda: self.jobs.submit(request, **how))
+        self.dispatcher.wake()
+        return job, new
+
+    async def get(self, id: str) -> Job:
+        """A job as it is now. Raises as `Jobs.get`."""
+        return await asyncio.to_thread(self.jobs.get, id)
+
+    async def ended(self, id: str) -> Job:
+        """A job when nothing more will come of it."""
+        with self.bus.listening(id) as queue:
+            while (job := await self.get(id)).open:
+                await queue.get()
+        return job
+
+    async def events(self, id: str | None) -> AsyncIterator[Event | None]:
+        """What happens to a job until its end, beginning with its state; or to all, for ever. None: nothing for a
+        while."""
+        with self.bus.listening(id) as queue:
+            if id is not None:
+                job = await self.get(id)
+                yield Event(id, "state", {"state": job.state, "reason": job.reason})
+                if not job.open:
+                    return
+            while True:
+                try:
+                    async with asyncio.timeout(_HEARTBEAT):
+                        event = await queue.get()
+                except TimeoutError:
+                    yield None
+                    continue
+                yield event
+                if id is not None and event.kind == "state" and event.data["state"] not in ("queued", "running"):
+                    return
+
+    def file(self, job: Job, index: int) -> Path:
+        """The file of a finished picture.
+
+        Raises:
+            Refusal: there is none.
+        """
+        found = next((each for each in job.pictures if each.index == index), None)
+        if found is None:
+            raise Refusal(404, f"job {job.id} has no picture {index}; it has {len(job.pictures)}")
+        return self.folder / "pictures" / job.id / found.name
+
+    def waiting(self) -> dict[str, tuple[int, float | None]]:
+        """The place of each job that waits, from 1, and the seconds until it is done, where that can be known."""
+        live = self.dispatcher.live
+        running = self.jobs.running()
+        sum_: float | None = 0.0
+        if running is not None:
+            left = live.seconds_left if live is not None and live.job == running.id else None
+            sum_ = self.jobs.estimate(_painting(running)) if left is None else left
+        found = {}
+        for place, job in enumerate(self.jobs.order(), 1):
+            own = self.jobs.estimate(_painting(job))
+            sum_ = None if sum_ is None or own is None else sum_ + own
+            found[job.id] = place, sum_
+        return found
+
+    def shown(self, job: Job, waiting: dict[str, tuple[int, float | None]] | None = None) -> dict[str, Any]:
+        """A job as JSON."""
+        live = self.dispatcher.live
+        live = live if live is not None and live.job == job.id else None
+        position, left = None, None if live is None else live.seconds_left
+        if job.state == "queued":
+            position, left = (self.waiting() if waiting is None else waiting).get(job.id, (None, None))
+        return {
+            "id": job.id,
+            "number": job.number,
+            "state": "cancelling" if job.cancelling else job.state,
+            "task": job.task,
+            "request": json.loads(job.request),
+            "priority": job.priority,
+            "position": position,
+            "seconds_left": left,
+            "progress": 1.0 if job.state == "done" else 0.0 if live is None else live.share,
+            "attempts": job.attempts,
+            "reason": job.reason,
+            "created": job.created,
+            "started": job.started,
+            "finished": job.finished,
+            "pictures": [
+                {
+                    "index": each.index,
+                    "seed": str(each.seed),
+                    "width": each.width,
+                    "height": each.height,
+                    "url": f"/api/v1/pictures/{job.id}/{each.index}",
+                }
+                for each in job.pictures
+            ],
+            "report": job.report,
+        }
+
+
+def _painting(job: Job) -> Painting:
+    request = parse_request(job.request)
+    assert isinstance(request, Painting)
+    return request

@@ -1,0 +1,268 @@
+"""Gives jobs to the worker, one at a time, and writes down what becomes of them. Lives in the service's event loop."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy.exc import DBAPIError
+
+from sfumato.requests import Painting, parse_request
+from sfumato.service import wire
+from sfumato.service.bus import Bus, Event
+from sfumato.service.jobs import Job, Jobs, Picture
+
+COMMAND = (sys.executable, "-m", "sfumato.service.worker")
+_PATIENCE = 5.0  # seconds that a worker has to end
+_PAUSE = 2.0  # seconds until a database that refused is tried again
+
+
+@dataclass
+class Live:
+    """How the job that is being painted goes.
+
+    Attributes:
+        image, batch: the pictures that are forming, and how many they are.
+        index: steps of them that are done.
+        total: steps that they have.
+        preview: a JPEG in Base64, the last one.
+        begun: by the monotonic clock, in seconds.
+    """
+
+    job: str
+    count: int
+    image: int = 0
+    batch: int = 1
+    index: int = 0
+    total: int = 0
+    preview: str | None = None
+    begun: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """How much of the job is done, 0 to 1."""
+        if not self.total:
+            return 0.0
+        return min(1.0, (self.image + self.batch * self.index / self.total) / self.count)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the time that was needed until now; None before the second step."""
+        share = self.share
+        return (time.monotonic() - self.begun) * (1 - share) / share if self.index > 1 or self.image else None
+
+
+class Process:
+    """A worker that runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def started(cls, command: Sequence[str]) -> Self:
+        """A new one."""
+        pipe = asyncio.subprocess.PIPE
+        return cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=2**20))
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is not known to have ended."""
+        return self._process.returncode is None
+
+    async def send(self, message: wire.Message) -> None:
+        """Send an order; to a dead worker it is lost, which reading tells."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(wire.packed(message))
+            await self._process.stdin.drain()
+
+    async def receive(self) -> wire.Message | None:
+        """The next report; None when there will be none."""
+        assert self._process.stdout is not None
+        return await wire.receive(self._process.stdout)
+
+    async def end(self) -> int:
+        """Its exit code, after it was told to end and had time to."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._process.communicate()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.communicate()
+        with contextlib.suppress(ConnectionError):
+            await self._process.stdin.wait_closed()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+
+class Dispatcher:
+    """Paints what waits.
+
+    Args:
+        jobs: the queue.
+        folder: the service's data.
+        bus: is told.
+        idle: seconds without a job after which the worker ends, and with it the models in memory.
+        command: starts a worker.
+    """
+
+    def __init__(
+        self, jobs: Jobs, folder: Path, bus: Bus, *, idle: float = 600.0, command: Sequence[str] = COMMAND
+    ) -> None:
+        self.jobs, self.folder, self.bus, self.idle, self.command = jobs, folder, bus, idle, command
+        self.live: Live | None = None
+        self.peak = 0
+        """Bytes of memory that a worker had at most."""
+        self.crashes = 0
+        self._worker: Process | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def worker(self) -> int | None:
+        """The worker's process, while there is one."""
+        return None if self._worker is None else self._worker.pid
+
+    def wake(self) -> None:
+        """There may be a job."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Paint until this is cancelled; a job that is running then waits again."""
+        try:
+            await asyncio.to_thread(self.jobs.recover)
+            while True:
+                try:
+                    await self._next()
+                except DBAPIError as error:  # the disk is full: it may have room again
+                    print(f"sfumato: the database cannot be used: {error.orig}; trying again", file=sys.stderr)
+                    await self._end_worker()
+                    await asyncio.sleep(_PAUSE)
+        finally:
+            if self.live is not None:
+                self.jobs.give_back(self.live.job)
+            await self._end_worker()
+
+    async def _next(self) -> None:
+        """Paint the next job, or wait for one."""
+        if self.live is not None:
+            await asyncio.to_thread(self.jobs.give_back, self.live.job)
+            self.live = None
+        self._news.clear()
+        job = await asyncio.to_thread(self.jobs.claim)
+        if job is not None:
+            await self._paint(job)
+            return
+        try:
+            async with asyncio.timeout(self.idle if self._worker is not None else None):
+                await self._news.wait()
+        except TimeoutError:
+            await self._end_worker()
+
+    async def cancel(self, id: str) -> Job:
+        """Cancel a job; one that is running stops within a step. Raises as `Jobs.cancel`."""
+        job = await asyncio.to_thread(self.jobs.cancel, id)
+        if job.cancelling and self._worker is not None:
+            await self._worker.send({"do": "cancel", "job": id})
+        elif not job.open:
+            self._told(job)
+        return job
+
+    async def _paint(self, job: Job) -> None:
+        request = parse_request(job.request)
+        assert isinstance(request, Painting)
+        self.live = live = Live(job.id, request.count, begun=time.monotonic())
+        self._told(job)
+        if self._worker is None or not self._worker.alive:
+            await self._end_worker()
+            self._worker = await Process.started(self.command)
+        worker = self._worker
+        await worker.send(
+            {
+                "do": "paint",
+                "job": job.id,
+                "request": json.loads(job.request),
+                "folder": str(self.folder / "pictures" / job.id),
+                "uploads": str(self.folder / "uploads"),
+                "format": job.format,
+                "quality": job.quality,
+            }
+        )
+        try:
+            while (message := await worker.receive()) is not None:
+                if message.get("job") == job.id and await self._noted(live, message):
+                    break
+            else:
+                await self._crashed(job)
+        except wire.WireError as error:
+            await self._crashed(job, str(error))
+        self.live = None
+
+    async def _noted(self, live: Live, message: wire.Message) -> bool:
+        """Write down what the worker reports; whether it was the last of the job."""
+        id, facts = live.job, message
+        match message["event"]:
+            case "progress":
+                live.image, live.batch = facts["image"], facts["batch"]
+                live.index, live.total = facts["index"] + 1, facts["total"]
+                told = {name: facts[name] for name in ("image", "batch", "sigma")}
+                told |= {"step": live.index, "steps": live.total, "share": live.share}
+                self.bus.publish(Event(id, "progress", {**told, "seconds_left": live.seconds_left}))
+                if facts.get("preview"):
+                    live.preview = facts["preview"]
+                    self.bus.publish(Event(id, "preview", {"image": live.image, "jpeg": live.preview}))
+            case "pictures":
+                pictures = [Picture(**each) for each in facts["files"]]
+                await asyncio.to_thread(self.jobs.painted, id, pictures)
+                for each in pictures:
+                    self.bus.publish(Event(id, "picture", {"index": each.index, "seed": str(each.seed)}))
+            case "done":
+                seconds = time.monotonic() - live.begun - facts["timings"].get("load", 0.0)
+                report = {name: facts[name] for name in ("request", "seeds", "timings", "provenance", "peak")}
+                job = await asyncio.to_thread(self.jobs.finish, id, "done", report=report)
+                self.peak = max(self.peak, facts["peak"])
+                request = parse_request(job.request)
+                assert isinstance(request, Painting)
+                await asyncio.to_thread(self.jobs.measured, request, max(seconds, 1e-3), live.total)
+                self._told(job)
+                return True
+            case "failed":
+                self._told(await asyncio.to_thread(self.jobs.finish, id, "failed", reason=facts["reason"]))
+                return True
+            case "cancelled":
+                self._told(await asyncio.to_thread(self.jobs.finish, id, "cancelled"))
+                return True
+        return False
+
+    async def _crashed(self, job: Job, reason: str | None = None) -> None:
+        self.crashes += 1
+        code = await self._end_worker()
+        self._told(await asyncio.to_thread(self.jobs.crashed, job.id, reason or died(code)))
+
+    async def _end_worker(self) -> int:
+        worker, self._worker = self._worker, None
+        return 0 if worker is None else await worker.end()
+
+    def _told(self, job: Job) -> None:
+        self.bus.publish(Event(job.id, "state", {"state": job.state, "reason": job.reason}))
+
+
+def died(code: int) -> str:
+    """Why a worker that ended by itself did, in words."""
+    if code >= 0:
+        return f"the worker ended with exit code {code}"
+    name = signal.Signals(-code).name
+    memory = ", as the system does when memory is short" if name == "SIGKILL" else ""
+    return f"the worker was ended by {name}{memory}"

@@ -1,0 +1,191 @@
+"""Who may come in, and with how much. Around the whole application; everything is refused that is not allowed.
+
+Host             one of the names of this service: a page of elsewhere that resolves to it is not let in
+Origin           the service's own: pages of others, and forms they send, are not served
+Sec-Fetch-Site   same-origin or none, where a browser says it
+token            when there is one, everywhere but at `OPEN`
+Content-Type     JSON, pictures and forms of files; what a foreign page may send unasked is not read
+length and time  of the body, counted while it comes
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sfumato.service.refusals import Refusal, body_of
+
+OPEN = frozenset({"/api/v1/health"})
+"""Served without the token."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+BODIES: tuple[tuple[str, int], ...] = (
+    ("/api/v1/uploads", 2**26),
+    ("/sdapi/v1/", 2**27),  # pictures in Base64
+    ("/v1/images/", 2**27),
+    ("/", 2**20),
+)
+"""Bytes that a body may have, by the beginning of the path."""
+
+BODY_SECONDS = 60.0
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Door:
+    """Lets requests through to an application, or refuses them.
+
+    Attributes:
+        app: behind it.
+        hosts: names by which the service may be called.
+        any_address: it may be called by any IP address too: what binds to all has many, and no foreign name is one.
+        token: must be shown, as ``Authorization: Bearer`` or as the password of ``Basic``; None: none is needed.
+    """
+
+    app: ASGIApp
+    hosts: frozenset[str] = LOOPBACK
+    any_address: bool = False
+    token: str | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application's answer, or a refusal in the form of its dialect."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there is no WebSocket here
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        try:
+            self._check(scope, headers)
+            body = await _body(scope["path"], headers, receive)
+        except Refusal as refusal:
+            response = JSONResponse(
+                body_of(scope["path"], refusal), refusal.status, headers={**refusal.headers, **HEADERS}
+            )
+            await response(scope, receive, send)
+            return
+        given = False
+
+        async def replay() -> Message:
+            nonlocal given
+            if given:
+                return await receive()  # only tells when the client goes away
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, replay, guarded)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if not self._ours(host):
+            raise Refusal(421, f"the Host {host[:80]!r} is not one of this service; call it {sorted(self.hosts)[0]}")
+        origins = headers.getlist("origin")
+        if any(origin != f"{scope['scheme']}://{host}" for origin in origins):
+            raise Refusal(403, f"the Origin {origins[0][:80]!r} is another page; only the service's own may call it")
+        site = headers.get("sec-fetch-site", "none")
+        entering = scope["path"] == "/" and scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        if site not in ("same-origin", "none") and not entering:
+            raise Refusal(403, f"a page of elsewhere asks (Sec-Fetch-Site: {site[:20]}); only the service's own may")
+        if self.token is not None and scope["path"] not in OPEN and not self._knows(headers):
+            challenge = {"WWW-Authenticate": 'Basic realm="sfumato", Bearer'}
+            raise Refusal(401, "the token is missing or wrong; send Authorization: Bearer TOKEN", headers=challenge)
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        plain = not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        if scope["method"] not in ("GET", "HEAD") and not plain and not _is_read(scope["path"], kind):
+            raise Refusal(415, f"the Content-Type {kind[:40]!r} is not read here; send application/json")
+
+    def _ours(self, host: str) -> bool:
+        name = _name_of(host)
+        if name in self.hosts:
+            return True
+        try:
+            return self.any_address and str(ipaddress.ip_address(name)) == name
+        except ValueError:
+            return False
+
+    def _knows(self, headers: Headers) -> bool:
+        assert self.token is not None
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                shown = base64.b64decode(shown, validate=True).decode("utf-8", "replace").partition(":")[2]
+            except (binascii.Error, ValueError):
+                return False
+        elif scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(shown.strip().encode(), self.token.encode())
+
+
+def _name_of(host: str) -> str:
+    """A Host without its port, which must be one."""
+    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    if not colon and not host.endswith("]"):
+        name = host
+    elif colon and not (port.isascii() and port.isdigit()):
+        return ""
+    name = name.lower()
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
+
+
+def _is_read(path: str, kind: str) -> bool:
+    if path == "/api/v1/uploads":
+        return kind.startswith("image/") or kind == "application/octet-stream"
+    return kind == "application/json" or (path.startswith("/v1/images/") and kind == "multipart/form-data")
+
+
+async def _body(path: str, headers: Headers, receive: Receive) -> bytes:
+    """The whole body, within the limits of its path."""
+    limit = next(limit for beginning, limit in BODIES if path.startswith(beginning))
+    announced = headers.get("content-length", "0")
+    too_long = Refusal(413, f"the body has over {limit} bytes, and {path[:40]} takes no more; send less")
+    if not announced.isascii() or not announced.isdigit():
+        raise Refusal(400, "the Content-Length is no number")
+    if int(announced[:12]) > limit:
+        raise too_long
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while (message := await receive())["type"] == "http.request":
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise too_long
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        raise Refusal(408, f"the body took over {BODY_SECONDS:.0f} seconds; send it faster") from None
+    return bytes(body)
+
+
+def names_of(host: str, more: Iterable[str] = ()) -> frozenset[str]:
+    """By what a service that binds to `host` may be called."""
+    own = LOOPBACK if is_loopback(host) or host in ("0.0.0.0", "::") else frozenset()
+    return own | {host.lower()} | {each.lower() for each in more}

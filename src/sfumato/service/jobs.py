@@ -1,0 +1,548 @@
+"""What was asked and what became of it, in a database. What is acknowledged here is on the disk.
+
+    queued --claim--> running --finish--> done, failed
+       ^  <--crash, restart--  |
+       |                       `--cancel--> cancelled <--cancel-- queued
+       `--retry-- failed, cancelled
+
+One process writes, over one connection: SQLite 3.40 is safe so (WAL, ``synchronous=FULL``). SQLAlchemy's Core speaks to
+other databases by their URL. Knows nothing of HTTP or of processes.
+"""
+
+import hashlib
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.pool import StaticPool
+
+from sfumato.errors import SfumatoError, UnknownNameError
+from sfumato.requests import Painting, draw_seed, parse_request
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+OPEN: tuple[State, ...] = ("queued", "running")
+MOST_ATTEMPTS = 3
+"""A job whose worker dies is tried again, twice."""
+SCHEMA = 1
+MAX_PRIORITY = 100
+
+_metadata = MetaData()
+_whole = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER up
+_schema = Table("schema", _metadata, Column("version", Integer, nullable=False))
+_jobs = Table(
+    "jobs",
+    _metadata,
+    Column("number", _whole, primary_key=True, autoincrement=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("state", String(10), nullable=False, index=True),
+    Column("task", String(40), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("format", String(4), nullable=False),
+    Column("quality", Integer),
+    Column("priority", Integer, nullable=False),
+    Column("client", String(200), nullable=False),
+    Column("dialect", String(10), nullable=False),
+    Column("key", String(200)),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("cancelling", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("created", Float(53), nullable=False),
+    Column("started", Float(53)),
+    Column("finished", Float(53)),
+    Column("report", Text),
+    UniqueConstraint("client", "key"),
+)
+_pictures = Table(
+    "pictures",
+    _metadata,
+    Column("job", ForeignKey("jobs.id"), primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("seed", String(20), nullable=False),  # 64 bits without a sign are more than databases count
+    Column("name", String(40), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+)
+_speeds = Table(
+    "speeds",
+    _metadata,
+    Column("model", Text, primary_key=True),
+    Column("sampler", String(40), primary_key=True),
+    Column("pixels", Integer, primary_key=True),
+    Column("steps", Integer, nullable=False),
+    Column("seconds", Float(53), nullable=False),
+    Column("measured", Float(53), nullable=False),
+)
+_settings = Table(
+    "settings", _metadata, Column("name", String(100), primary_key=True), Column("value", Text, nullable=False)
+)
+
+
+class QueueFullError(SfumatoError):
+    """As many jobs wait as may; `retry_after` seconds from now there may be room."""
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        super().__init__(f"the queue is full: {limit} jobs wait; come back in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
+class UsedKeyError(SfumatoError):
+    """An Idempotency-Key came again with another request."""
+
+
+class StateError(SfumatoError):
+    """A job's state does not allow what is asked."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: number `index` of its job, from 0, in the file `name` of the job's folder."""
+
+    index: int
+    seed: int
+    name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request and what became of it.
+
+    Attributes:
+        request: of JSON; the executed one when the job is done.
+        client: who is served in turn with others.
+        dialect: in which API it was asked: ``native``, ``a1111``, ``openai``.
+        attempts: how often it was begun.
+        cancelling: it is running and about to be cancelled.
+        reason: why it failed.
+        report: seeds, timings, provenance and peak memory of a job that is done.
+    """
+
+    number: int
+    id: str
+    state: State
+    task: str
+    request: str
+    format: str
+    quality: int | None
+    priority: int
+    client: str
+    dialect: str
+    attempts: int
+    cancelling: bool
+    reason: str | None
+    created: float
+    started: float | None
+    finished: float | None
+    report: Mapping[str, Any] | None
+    pictures: tuple[Picture, ...] = field(default=())
+
+    @property
+    def open(self) -> bool:
+        """Whether there is still something to come."""
+        return self.state in OPEN
+
+    @classmethod
+    def _of(cls, row: Row[Any], pictures: Sequence[Picture] = ()) -> Self:
+        values = {name: value for name, value in row._mapping.items() if name not in ("key", "digest")}
+        report = None if values["report"] is None else json.loads(values["report"])
+        return cls(**{**values, "report": report, "pictures": tuple(pictures)})
+
+
+def fair(queued: Sequence[Job], served: Mapping[str, float]) -> list[Job]:
+    """The order in which jobs are begun: by priority, among equals the client that waited longest since its last turn,
+    and of one client the oldest.
+
+    Args:
+        served: when a client's last job was begun.
+    """
+    last, rest, order = dict(served), sorted(queued, key=lambda job: job.number), []
+    turn = max(last.values(), default=0.0)
+    while rest:
+        job = min(rest, key=lambda job: (-job.priority, last.get(job.client, -1.0), job.number))
+        rest.remove(job)
+        order.append(job)
+        turn += 1
+        last[job.client] = turn
+    return order
+
+
+class Jobs:
+    """The jobs of a service; safe for threads.
+
+    Args:
+        url: of the database, as SQLAlchemy has it.
+        limit: how many jobs may wait.
+
+    Raises:
+        SfumatoError: the database is of another version of sfumato.
+    """
+
+    def __init__(self, url: str, *, limit: int = 32) -> None:
+        self.limit = limit
+        self._lock = threading.RLock()
+        lite = url.startswith("sqlite")
+        options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        self._engine = create_engine(url, **(options if lite else {}))
+        if lite:
+            event.listen(self._engine, "connect", _prepare_sqlite)
+        _metadata.create_all(self._engine)
+        with self._begin() as connection:
+            version = connection.execute(select(_schema.c.version)).scalar()
+            if version is None:
+                connection.execute(insert(_schema).values(version=SCHEMA))
+            elif version != SCHEMA:
+                raise SfumatoError(
+                    f"the database has version {version}, and this sfumato {SCHEMA}; give another --data"
+                )
+
+    @classmethod
+    def in_folder(cls, folder: Path, *, limit: int = 32) -> Self:
+        """Those of a service's data folder."""
+        return cls(f"sqlite:///{folder / 'sfumato.db'}", limit=limit)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        with self._lock, self._engine.begin() as connection:
+            yield connection
+
+    # ------------------------------------------------------------------------------------------------------ asking
+
+    def submit(
+        self,
+        request: Painting,
+        *,
+        client: str = "",
+        dialect: str = "native",
+        priority: int = 0,
+        key: str | None = None,
+        format: str = "png",
+        quality: int | None = None,
+    ) -> tuple[Job, bool]:
+        """A new job, or the one that this client asked for under the same key; and whether it is new.
+
+        Args:
+            request: its seed is drawn here where it has none, so that another attempt paints the same.
+            key: the Idempotency-Key.
+
+        Raises:
+            QueueFullError: come back later.
+            UsedKeyError: the key was for another request.
+        """
+        digest = _digest(request, format, quality)
+        seeded = request.changed(seed=draw_seed()) if request.seed is None else request
+        with self._begin() as connection:
+            if key is not None:
+                known = connection.execute(
+                    select(_jobs).where(_jobs.c.client == client, _jobs.c.key == key)
+                ).one_or_none()
+                if known is not None and known.digest != digest:
+                    raise UsedKeyError(f"the Idempotency-Key {key[:40]!r} was for another request; take a new one")
+                if known is not None:
+                    return self._whole(connection, known), False
+            self._make_room(connection)
+            row = {
+                "id": secrets.token_hex(8),
+                "state": "queued",
+                "task": request.task,
+                "request": seeded.to_json(),
+                "format": format,
+                "quality": quality,
+                "priority": priority,
+                "client": client,
+                "dialect": dialect,
+                "key": key,
+                "digest": digest,
+                "attempts": 0,
+                "cancelling": False,
+                "created": time.time(),
+            }
+            connection.execute(insert(_jobs).values(row))
+            return self._get(connection, str(row["id"])), True
+
+    def same(self, request: Painting, *, dialect: str, since: float, format: str, quality: int | None) -> Job | None:
+        """The newest job of that dialect for an equal request, asked for after a time and not cancelled."""
+        query = (
+            select(_jobs)
+            .where(_jobs.c.digest == _digest(request, format, quality), _jobs.c.dialect == dialect)
+            .where(_jobs.c.created >= since, _jobs.c.state != "cancelled")
+            .order_by(_jobs.c.number.desc())
+        )
+        with self._begin() as connection:
+            row = connection.execute(query).first()
+            return None if row is None else self._whole(connection, row)
+
+    def cancel(self, id: str) -> Job:
+        """A job that waits is cancelled; one that is running is marked for it. Others stay as they are.
+
+        Raises:
+            UnknownNameError: there is no such job.
+        """
+        with self._begin() as connection:
+            job = self._get(connection, id)
+            if job.state == "queued":
+                self._set(connection, id, state="cancelled", finished=time.time())
+            elif job.state == "running":
+                self._set(connection, id, cancelling=True)
+            return self._get(connection, id)
+
+    def retry(self, id: str) -> Job:
+        """A job that failed or was cancelled waits again, from its beginning.
+
+        Raises:
+            UnknownNameError: there is no such job.
+            StateError: it is in another state.
+            QueueFullError: come back later.
+        """
+        with self._begin() as connection:
+            job = self._get(connection, id)
+            if job.state not in ("failed", "cancelled"):
+                raise StateError(f"job {id} is {job.state}; only failed and cancelled jobs are tried again")
+            self._make_room(connection)
+            connection.execute(delete(_pictures).where(_pictures.c.job == id))
+            self._set(connection, id, state="queued", attempts=0, cancelling=False, reason=None, finished=None)
+            return self._get(connection, id)
+
+    def prefer(self, id: str, priority: int) -> Job:
+        """Another priority, higher ones first.
+
+        Raises:
+            UnknownNameError: there is no such job.
+        """
+        with self._begin() as connection:
+            self._get(connection, id)
+            self._set(connection, id, priority=priority)
+            return self._get(connection, id)
+
+    def _make_room(self, connection: Connection) -> None:
+        waiting = connection.execute(select(func.count()).where(_jobs.c.state == "queued")).scalar_one()
+        if waiting >= self.limit:
+            first = connection.execute(select(_jobs).where(_jobs.c.state.in_(OPEN)).limit(1)).first()
+            seconds = None if first is None else self._estimate(connection, parse_request(first.request))
+            raise QueueFullError(self.limit, max(1, round(seconds or 10)))
+
+    # ----------------------------------------------------------------------------------------------------- painting
+
+    def recover(self) -> list[Job]:
+        """After a restart: what was running waits again, its attempt counted; or has failed for good."""
+        with self._begin() as connection:
+            rows = connection.execute(select(_jobs.c.id).where(_jobs.c.state == "running")).scalars().all()
+            return [self._lost(connection, id, "the service ended while it was painted") for id in rows]
+
+    def claim(self) -> Job | None:
+        """The next job, which is running from now on."""
+        with self._begin() as connection:
+            order = self._order(connection)
+            if not order:
+                return None
+            job = order[0]
+            self._set(
+                connection, job.id, state="running", attempts=job.attempts + 1, started=time.time(), cancelling=False
+            )
+            return self._get(connection, job.id)
+
+    def painted(self, id: str, pictures: Sequence[Picture]) -> None:
+        """Some of its pictures are there; those of an earlier attempt are the same."""
+        with self._begin() as connection:
+            for each in pictures:
+                connection.execute(delete(_pictures).where(_pictures.c.job == id, _pictures.c.index == each.index))
+                connection.execute(insert(_pictures).values(job=id, **{**each.__dict__, "seed": str(each.seed)}))
+
+    def finish(
+        self, id: str, state: State, *, reason: str | None = None, report: Mapping[str, Any] | None = None
+    ) -> Job:
+        """A running job's end. The executed request takes the place of the one that was asked for."""
+        with self._begin() as connection:
+            values: dict[str, Any] = {"state": state, "reason": reason, "finished": time.time(), "cancelling": False}
+            if report is not None:
+                rest = {name: value for name, value in report.items() if name != "request"}
+                values |= {
+                    "request": json.dumps(report["request"], ensure_ascii=False, separators=(",", ":")),
+                    "report": json.dumps(rest),
+                }
+            self._set(connection, id, **values)
+            return self._get(connection, id)
+
+    def crashed(self, id: str, reason: str) -> Job:
+        """The worker died over it: it waits again, is cancelled if that was asked, or has failed for good."""
+        with self._begin() as connection:
+            return self._lost(connection, id, reason)
+
+    def give_back(self, id: str) -> None:
+        """The service is about to end: the job waits again, and this attempt does not count."""
+        with self._begin() as connection:
+            job = self._get(connection, id)
+            if job.state == "running":
+                self._set(connection, id, state="queued", attempts=job.attempts - 1)
+
+    def _lost(self, connection: Connection, id: str, reason: str) -> Job:
+        job = self._get(connection, id)
+        if job.cancelling:
+            self._set(connection, id, state="cancelled", cancelling=False, finished=time.time())
+        elif job.attempts >= MOST_ATTEMPTS:
+            said = f"{reason}, at each of {job.attempts} attempts"
+            self._set(connection, id, state="failed", reason=said, finished=time.time())
+        else:
+            self._set(connection, id, state="queued", reason=reason)
+        return self._get(connection, id)
+
+    # ------------------------------------------------------------------------------------------------------ looking
+
+    def get(self, id: str) -> Job:
+        """A job.
+
+        Raises:
+            UnknownNameError: there is no such job.
+        """
+        with self._begin() as connection:
+            return self._get(connection, id)
+
+    def listed(self, *, state: State | None = None, limit: int = 60, before: int | None = None) -> list[Job]:
+        """Jobs, the newest first.
+
+        Args:
+            before: only those with a smaller number: the next page.
+        """
+        query = select(_jobs).order_by(_jobs.c.number.desc()).limit(limit)
+        query = query if state is None else query.where(_jobs.c.state == state)
+        query = query if before is None else query.where(_jobs.c.number < before)
+        with self._begin() as connection:
+            return [self._whole(connection, row) for row in connection.execute(query).all()]
+
+    def order(self) -> list[Job]:
+        """What waits, the next one first."""
+        with self._begin() as connection:
+            return self._order(connection)
+
+    def running(self) -> Job | None:
+        """The job that is being painted."""
+        with self._begin() as connection:
+            row = connection.execute(select(_jobs).where(_jobs.c.state == "running")).first()
+            return None if row is None else self._whole(connection, row)
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        with self._begin() as connection:
+            rows = connection.execute(select(_jobs.c.state, func.count().label("number")).group_by(_jobs.c.state)).all()
+        return {row.state: row.number for row in rows}
+
+    def _order(self, connection: Connection) -> list[Job]:
+        rows = connection.execute(select(_jobs).where(_jobs.c.state == "queued")).all()
+        begun = connection.execute(
+            select(_jobs.c.client, func.max(_jobs.c.started).label("last"))
+            .where(_jobs.c.started.is_not(None))
+            .group_by(_jobs.c.client)
+        ).all()
+        return fair([Job._of(row) for row in rows], {row.client: row.last for row in begun})
+
+    def _get(self, connection: Connection, id: str) -> Job:
+        row = connection.execute(select(_jobs).where(_jobs.c.id == id)).one_or_none()
+        if row is None:
+            raise UnknownNameError("job", id[:32], ())
+        return self._whole(connection, row)
+
+    def _whole(self, connection: Connection, row: Row[Any]) -> Job:
+        rows = connection.execute(
+            select(*_pictures.c[1:]).where(_pictures.c.job == row.id).order_by(_pictures.c.index)
+        ).all()
+        return Job._of(row, [Picture(**{**each._mapping, "seed": int(each.seed)}) for each in rows])
+
+    def _set(self, connection: Connection, id: str, **values: object) -> None:
+        connection.execute(update(_jobs).where(_jobs.c.id == id).values(**values))
+
+    # -------------------------------------------------------------------------------------------------------- speed
+
+    def measured(self, request: Painting, seconds: float, steps: int) -> None:
+        """How long an executed request took, loading aside.
+
+        Args:
+            steps: that each picture had.
+        """
+        if request.width is None or request.height is None or steps < 1:
+            return
+        place = {"model": request.model, "sampler": request.sampler or "", "pixels": request.width * request.height}
+        each = seconds / (steps * request.count)
+        here = [_speeds.c[name] == value for name, value in place.items()]
+        with self._begin() as connection:
+            before = connection.execute(select(_speeds.c.seconds).where(*here)).scalar()
+            values = {
+                "steps": request.steps or steps,
+                "seconds": each if before is None else (before + each) / 2,
+                "measured": time.time(),
+            }
+            if before is None:
+                connection.execute(insert(_speeds).values({**place, **values}))
+            else:
+                connection.execute(update(_speeds).where(*here).values(values))
+
+    def estimate(self, request: Painting) -> float | None:
+        """Seconds that a request will take by what was measured; None for a model that never ran."""
+        with self._begin() as connection:
+            return self._estimate(connection, request)
+
+    def _estimate(self, connection: Connection, request: Any) -> float | None:
+        rows = connection.execute(
+            select(_speeds).where(_speeds.c.model == request.model).order_by(_speeds.c.measured.desc())
+        ).all()
+        if not rows:
+            return None
+        pixels = request.width * request.height if request.width and request.height else rows[0].pixels
+        nearest = min(rows, key=lambda row: (row.sampler != request.sampler, abs(row.pixels - pixels)))
+        steps = (request.steps or nearest.steps) * getattr(request, "strength", 1.0)
+        return float(nearest.seconds * pixels / nearest.pixels * max(1.0, steps) * request.count)
+
+    # ----------------------------------------------------------------------------------------------------- settings
+
+    def settings(self) -> dict[str, str]:
+        """What was put into `set`."""
+        with self._begin() as connection:
+            return {row.name: row.value for row in connection.execute(select(_settings)).all()}
+
+    def set(self, name: str, value: str) -> None:
+        """Remember a setting."""
+        with self._begin() as connection:
+            connection.execute(delete(_settings).where(_settings.c.name == name))
+            connection.execute(insert(_settings).values(name=name, value=value))
+
+
+def _digest(request: Painting, format: str, quality: int | None) -> str:
+    """Of what was asked, before its seed is drawn."""
+    return hashlib.sha256(f"{request.to_json()} {format} {quality}".encode()).hexdigest()
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {setting}")

@@ -1,0 +1,136 @@
+"""Pictures from outside. A child with limits decodes them; what is kept is their pixels alone, as a PNG by its digest.
+
+As a program it reads a picture on stdin: ``pixels`` writes that PNG, ``mask`` a mask that is white where the picture is
+transparent, ``texts`` what it says of itself as JSON. A decoder that is tricked harms nobody but this process.
+"""
+
+import asyncio
+import hashlib
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from sfumato.errors import RequestError
+from sfumato.files import write_atomic
+
+MAX_BYTES = 2**26
+MAX_PIXELS = 8192 * 8192
+_MAX_MEMORY = 2**31
+_MAX_SECONDS = 30
+Doing = Literal["pixels", "mask", "texts"]
+
+
+async def handled(data: bytes, doing: Doing) -> bytes:
+    """What the child makes of a picture.
+
+    Raises:
+        RequestError: it is none, is damaged or too large.
+    """
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-m", "sfumato.service.uploads", doing)
+    child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    try:
+        async with asyncio.timeout(2 * _MAX_SECONDS):
+            out, said = await child.communicate(data)
+    except TimeoutError:
+        child.kill()
+        raise RequestError("the picture takes too long to decode; save it anew") from None
+    if child.returncode == 2:
+        raise RequestError(said.decode(errors="replace").strip())
+    if child.returncode:
+        raise RequestError("the picture cannot be decoded; save it anew")
+    return out
+
+
+async def keep(data: bytes, folder: Path, doing: Doing = "pixels") -> str:
+    """Keep a picture, and its digest, by which requests name it. Raises as `handled`."""
+    pixels = await handled(data, doing)
+    digest = hashlib.sha256(pixels).hexdigest()
+    path = folder / f"{digest}.png"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(write_atomic, path, pixels)
+    return digest
+
+
+async def texts(data: bytes) -> dict[str, str]:
+    """What a picture says of itself. Raises as `handled`."""
+    found: dict[str, Any] = json.loads(await handled(data, "texts"))
+    return found
+
+
+def pixels(data: bytes) -> bytes:
+    """A PNG of what is seen, upright and without metadata; transparent where the picture is.
+
+    Raises:
+        RequestError: it is no picture, is damaged or too large.
+    """
+    image, alpha = _decoded(data)
+    if alpha is not None:
+        import numpy as np
+        from PIL import Image
+
+        opaque = np.asarray(alpha, np.float32)[..., None] / 255
+        on_white = np.asarray(image, np.float32)
+        with np.errstate(divide="ignore", invalid="ignore"):  # as it was before it was laid on white
+            colours = np.where(opaque > 0, 255 - (255 - on_white) / opaque, 255).clip(0, 255).round()
+        image = Image.fromarray(colours.astype(np.uint8))
+        image.putalpha(alpha)
+    return _png(image)
+
+
+def mask(data: bytes) -> bytes:
+    """White where a picture is transparent, black elsewhere. Raises as `pixels`."""
+    from PIL import ImageChops
+
+    _, alpha = _decoded(data)
+    if alpha is None:
+        raise RequestError("the mask has no transparent part; make what is to be painted transparent")
+    return _png(ImageChops.invert(alpha))
+
+
+def _texts(data: bytes) -> bytes:
+    from sfumato.metadata import carriers
+
+    return json.dumps(dict(carriers.read(data).texts)).encode()
+
+
+def _decoded(data: bytes) -> Any:
+    from sfumato.decoding import RejectedPicture, decoded
+
+    try:
+        found = decoded(data, max_pixels=MAX_PIXELS)
+    except RejectedPicture as rejected:
+        raise RequestError(f"the picture is {rejected}; save it anew as PNG, JPEG or WebP") from None
+    return found.image, found.alpha
+
+
+def _png(image: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def main(doing: str) -> int:
+    """Do one thing with the picture on stdin."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        pass
+    else:
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (_MAX_SECONDS, _MAX_SECONDS))
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        out = {"pixels": pixels, "mask": mask, "texts": _texts}[doing](data)
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 2
+    sys.stdout.buffer.write(out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,201 @@
+"""The process that paints: it owns a `Studio`, takes orders on stdin and reports on stdout, see `wire`.
+
+    {"do": "paint", "job", "request", "folder", "uploads", "format", "quality"}
+    {"do": "cancel", "job"}                         may come at any time, also before its "paint"
+
+    {"event": "ready"}                              once
+    {"event": "progress", "job", "image", "batch", "index", "total", "sigma", "preview"?}
+    {"event": "pictures", "job", "files": [{"index", "seed", "name", "width", "height"}]}
+    {"event": "done", "job", "request", "seeds", "timings", "provenance", "peak"}
+    {"event": "cancelled", "job"} or {"event": "failed", "job", "reason"}
+
+It ends when stdin does: no worker outlives its service. It is `nice`, and opens no connection.
+"""
+
+import base64
+import io
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sfumato.errors import SfumatoError
+from sfumato.requests import REQUESTS, Painting
+from sfumato.runtime.threads import wait_briefly
+from sfumato.service import wire
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from sfumato.results import Progress, Result
+    from sfumato.studio import Studio
+
+PREVIEW_SIDE = 512
+PREVIEW_SHARE = 20
+"""A preview is made no sooner than this many times its own cost after the last: 5 % of the time."""
+
+
+class Worker:
+    """Carries out orders, one after the other.
+
+    Args:
+        out: where reports go.
+        studio: paints.
+    """
+
+    def __init__(self, out: BinaryIO, studio: "Studio") -> None:
+        self.out = out
+        self.studio = studio
+        self.cancelled: set[str] = set()
+        self._previewed, self._cost = 0.0, 0.0
+
+    def tell(self, event: str, job: str, **facts: object) -> None:
+        """Report."""
+        wire.write(self.out, {"event": event, "job": job, **facts})
+
+    def paint(self, order: wire.Message) -> None:
+        """Carry out a request. Whatever goes wrong is reported, and the worker goes on."""
+        job = order["job"]
+        try:
+            finished = self._painted(order)
+        except SfumatoError as error:
+            self.tell("failed", job, reason=str(error))
+        except MemoryError:
+            self.tell("failed", job, reason=_NO_MEMORY)
+        except Exception as error:
+            if "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error):
+                self.tell("failed", job, reason=_NO_MEMORY)
+                return
+            traceback.print_tb(error.__traceback__)  # without the message, which may hold a prompt
+            self.tell("failed", job, reason=f"a defect of sfumato: {type(error).__name__}: {str(error)[:500]}")
+        else:
+            if not finished:
+                self.tell("cancelled", job)
+        finally:
+            self.cancelled.discard(job)
+
+    def _painted(self, order: wire.Message) -> bool:
+        """Whether it was painted to its end."""
+        from sfumato.results import Progress, Result
+
+        job, folder = order["job"], Path(order["folder"])
+        if job in self.cancelled:
+            return False
+        request = opened(order["request"], Path(order["uploads"]))
+        batches: list[Result] = []
+        for event in self.studio.events(request):
+            if isinstance(event, Progress):
+                self._report(job, event)
+            else:
+                inside = str(folder).replace("{", "{{").replace("}", "}}")
+                paths = event.save(f"{inside}/{{index:04}}{_ENDINGS[order['format']]}", quality=order["quality"])
+                self.tell("pictures", job, files=_files(event, paths))
+                batches.append(event)
+            if job in self.cancelled:
+                return False
+        result = Result.joined(batches)
+        self.tell(
+            "done",
+            job,
+            request=result.request.model_dump(mode="json"),
+            seeds=list(result.seeds),
+            timings=dict(result.timings),
+            provenance=asdict(result.provenance),
+            peak=_peak(),
+        )
+        return True
+
+    def _report(self, job: str, progress: "Progress") -> None:
+        facts: dict[str, Any] = {}
+        begun = time.perf_counter()
+        if begun - self._previewed >= PREVIEW_SHARE * self._cost:
+            facts["preview"] = _small(progress.preview()[0])
+            self._previewed = time.perf_counter()
+            self._cost = self._previewed - begun
+        names = ("image", "batch", "index", "total", "sigma")
+        self.tell("progress", job, **{name: getattr(progress, name) for name in names}, **facts)
+
+
+_ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif"}
+_NO_MEMORY = "out of memory; ask for a smaller size, a smaller batch or a smaller model"
+
+
+def opened(options: dict[str, Any], uploads: Path) -> Painting:
+    """The request that a service sent, with the bytes of its pictures, which it names by their digests."""
+    request = REQUESTS[options["task"]].build(**{name: _opened(value, uploads) for name, value in options.items()})
+    assert isinstance(request, Painting)
+    return request
+
+
+def _opened(value: object, uploads: Path) -> object:
+    if isinstance(value, dict) and value.keys() == {"path", "sha256"}:
+        return (uploads / f"{value['sha256']}.png").read_bytes()
+    if isinstance(value, dict):
+        return {name: _opened(inner, uploads) for name, inner in value.items()}
+    return [_opened(inner, uploads) for inner in value] if isinstance(value, list) else value
+
+
+def _files(batch: "Result", paths: list[Path]) -> list[dict[str, object]]:
+    return [
+        {"index": batch.first + i, "seed": seed, "name": path.name, "width": image.width, "height": image.height}
+        for i, (seed, path, image) in enumerate(zip(batch.seeds, paths, batch.images, strict=True))
+    ]
+
+
+def _small(image: "Image") -> str:
+    """A JPEG in Base64."""
+    small = image.convert("RGB")
+    small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _peak() -> int:
+    """Bytes of memory that this process had at most."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _stay_inside(event: str, arguments: tuple[object, ...]) -> None:
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        raise RuntimeError("the worker opens no connection")
+
+
+def main(device: str = "auto", precision: str = "auto") -> None:
+    """Work until stdin ends."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is no report
+    wait_briefly()
+    if hasattr(os, "nice"):
+        os.nice(5)
+    sys.addaudithook(_stay_inside)
+    from sfumato.studio import Studio
+
+    worker = Worker(out, Studio(device=device, precision=precision))  # type: ignore[arg-type]
+    orders: queue.Queue[wire.Message] = queue.Queue()
+
+    def listen() -> None:
+        while (message := wire.read(sys.stdin.buffer)) is not None:
+            if message["do"] == "cancel":
+                worker.cancelled.add(message["job"])
+            else:
+                orders.put(message)
+        os._exit(0)  # nobody is there to paint for
+
+    threading.Thread(target=listen, daemon=True).start()
+    wire.write(out, {"event": "ready"})
+    while True:
+        worker.paint(orders.get())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
