@@ -157,6 +157,24 @@ def test_the_captions_are_those_of_the_example(page: Path) -> None:
         assert f"\n- {full_caption(json.loads(example), language)}\n" in text
 
 
+EDIT = tuple(ENGLISH.with_name(f"edit{end}") for end in (".md", ".zh.md"))
+
+
+@pytest.mark.parametrize("words", commands(text_of(EDIT[0])), ids=lambda words: " ".join(words)[:40])
+def test_each_command_of_editing_is_known(words: list[str]) -> None:
+    assert unknown(words) is None
+
+
+def test_both_pages_of_editing_say_the_same() -> None:
+    english, chinese = map(text_of, EDIT)
+    assert len(commands(english)) > 5
+    assert commands(chinese) == commands(english)
+    assert links(chinese) == links(english)
+    assert all((EDIT[0].parent / link).exists() for link in links(english))
+    heading = re.compile(r"^(#+) ", re.M)
+    assert heading.findall(chinese) == heading.findall(english)
+
+
 def test_the_pictures_are_small() -> None:
     pictures = sorted((ROOT / "docs" / "guide" / "images").iterdir())
     assert pictures
