@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sfumato import Control, Studio
+from sfumato.cli import main
 from sfumato.errors import CheckpointError, RequestError, SfumatoError, UnknownNameError
 from sfumato.metadata.describe import describe
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
@@ -220,3 +221,29 @@ def test_what_does_not_go_with_controls(studio: Studio) -> None:
         studio.txt2img("a fox", tile=32, tile_overlap=8, controls=controls, **STEPS)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="outpaint takes no controls"):
         studio.outpaint(picture(), "a fox", left=16, controls=controls, **STEPS)  # type: ignore[arg-type]
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture().save(tmp_path / "a.png")
+    made = tmp_path / "edges.png"
+    assert main(["preprocess", "canny", str(tmp_path / "a.png"), "-o", str(made)]) == 0
+    assert capsys.readouterr().out.strip() == str(made)
+    assert apart(Image.open(made).convert("RGB"), canny(picture())) == 0
+    for arguments, message in (
+        (["cany", "a.png", "-o", "b.png"], "did you mean canny?"),
+        (["canny", "missing.png", "-o", "b.png"], "cannot read 'missing.png'"),
+        (["canny", "a.png", "-o", "b.txt"], "b.txt is of no format"),
+    ):
+        assert main(["preprocess", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_on_the_command_line(tiny: Path, nets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFUMATO_CONTROLNETS", str(nets))
+    picture().save(tmp_path / "a.png")
+    options = ["--model", str(tiny), "--steps", "2", "--seed", "1", "--precision", "fp32", "-q", "-o"]
+    control = ["--control", f"edges:{tmp_path / 'a.png'}:0.5", "--preprocess", "canny", "--guess"]
+    assert main(["txt2img", "a fox", *control, *options, str(tmp_path / "out.png")]) == 0
+    request = read_request(tmp_path / "out.png")
+    assert (request.controls[0].weight, request.preprocess, request.guess) == (0.5, "canny", True)
+    assert main(["replay", str(tmp_path / "out.png"), "-q"]) == 0

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sfumato.choices import Preprocessor
 from sfumato.cli.animation_app import animation
 from sfumato.cli.data_app import data
 from sfumato.cli.many_app import many
@@ -20,6 +21,7 @@ from sfumato.cli.options import (
     Size,
     Steps,
     Stored,
+    one_of,
     real,
     whole,
 )
@@ -198,6 +200,18 @@ def verify(
     code = verification.verify(file, device=device, precision=precision, as_json=as_json, quiet=quiet)
     if code:
         raise typer.Exit(code)
+
+
+@app.command()
+def preprocess(
+    how: Annotated[str, typer.Argument(metavar="P", help=one_of(Preprocessor))],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="a picture")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="where to write it")],
+) -> None:
+    """Write what a control is shown of a picture (edges, lines, colours), and print its path."""
+    from sfumato.cli import preprocessing
+
+    preprocessing.preprocess(how, image, output)
 
 
 @app.command()
