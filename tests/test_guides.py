@@ -110,6 +110,24 @@ def test_each_command_is_known(words: list[str]) -> None:
     assert unknown(words) is None
 
 
+CREATE = tuple(ROOT / "docs" / "guide" / f"create{end}" for end in (".md", ".zh.md"))
+
+
+@pytest.mark.parametrize("words", [pytest.param(words, id=words[1]) for words in commands(text_of(CREATE[0]))])
+def test_each_command_of_the_page_on_creating_is_known(words: list[str]) -> None:
+    assert unknown(words) is None
+    if words[1] == "grid":  # what follows the axes is another command
+        assert unknown(["sfumato", *words[words.index("txt2img") :]]) is None
+
+
+def test_the_page_on_creating_says_the_same_in_both_languages() -> None:
+    english, chinese = map(text_of, CREATE)
+    assert commands(chinese) == commands(english)
+    assert blocks(chinese, "python") == blocks(english, "python")
+    assert {*links(chinese), CREATE[1].name} == {*links(english), CREATE[0].name}
+    assert all((CREATE[0].parent / link).is_file() for link in links(english) if not link.startswith("http"))
+
+
 def test_both_pages_have_the_same_commands_and_settings() -> None:
     english, chinese = map(text_of, PAGES)
     assert len(commands(english)) > 10
