@@ -152,6 +152,10 @@ def test_edits(studio: Studio) -> None:
     assert not difference[:8].any()
     tiles = studio.txt2img("a fox", tileable="both", controls=controls, **STEPS)  # type: ignore[arg-type]
     assert tiles[0].size == (64, 64)
+    large = studio.txt2img("a fox", hires=1.5, controls=controls, **STEPS)  # type: ignore[arg-type]
+    free = studio.txt2img("a fox", hires=1.5, **STEPS)  # type: ignore[arg-type]
+    assert large[0].size == (96, 96)
+    assert apart(large[0], free[0])
 
 
 @pytest.mark.parametrize(

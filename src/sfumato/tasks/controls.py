@@ -91,17 +91,22 @@ def attached(
 def seen(
     control: Control, request: Painting, applied: Applied, size: tuple[int, int], region: Region = WHOLE
 ) -> Tensor:
-    """What a control sees, (1, 3, h, w) in [0, 1]: its picture stretched to that of the request, and made ready."""
+    """What a control sees, (1, 3, h, w) in [0, 1]: its picture stretched to that of the request, and made ready.
+
+    In a second pass over an enlarged picture it is stretched to that.
+    """
     assert request.width is not None
     assert request.height is not None
+    grain = applied.model.grain
+    asked = request.width, request.height
+    inner = asked if all(-(-side // grain) * grain == whole for side, whole in zip(asked, size, strict=True)) else size
     how = control.preprocess or request.preprocess
     image = read(control.image).image
     sides = (*image.size, *image.size)
     resample = Image.Resampling.NEAREST if how == "segmentation" else Image.Resampling.LANCZOS
     box = tuple(share * side for share, side in zip(region, sides, strict=True))
-    image = image.resize((request.width, request.height), resample, box=box)  # type: ignore[arg-type]
-    padded = padded_to(preprocessed(image, how), applied.model.grain)
-    assert padded.size == size
+    image = image.resize(inner, resample, box=box)  # type: ignore[arg-type]
+    padded = padded_to(preprocessed(image, how), grain)
     return (to_tensor(padded) + 1) / 2
 
 
