@@ -1,6 +1,6 @@
 """What `Studio`'s methods have in common: options as keywords, made a request and run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sfumato.requests import REQUESTS, Painting, parse_size
 from sfumato.results import Progress, Result, ignore
@@ -34,3 +34,37 @@ class Asking:
         request = REQUESTS[task].build(**{"model": self.default, **options})
         assert isinstance(request, Painting)
         return self.run(request, on_step, on_batch)
+
+
+class Running:
+    """`run`, for whoever has `events`."""
+
+    def events(self, request: Painting) -> Iterator[Progress | Result]:
+        """Carry out a request: a `Progress` after each step, a `Result` after each batch."""
+        raise NotImplementedError
+
+    def run(
+        self,
+        request: Painting,
+        on_step: Callable[[Progress], None] = ignore,
+        on_batch: Callable[[Result], None] = ignore,
+    ) -> Result:
+        """Carry out a request whole; an exception raised by one that is told of its progress cancels it.
+
+        >>> studio.run(request, on_batch=lambda batch: batch.save("outputs/"))  # each as soon as it is painted
+
+        Args:
+            on_step: is told of each sampling step.
+            on_batch: is given each batch of pictures when it is painted.
+
+        Raises:
+            SfumatoError: of the kind that says what is wrong.
+        """
+        batches = []
+        for event in self.events(request):
+            if isinstance(event, Progress):
+                on_step(event)
+            else:
+                batches.append(event)
+                on_batch(event)
+        return Result.joined(batches)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from sfumato.adapters.applied import Applied, apply
 from sfumato.adapters.folders import find as find_beside
 from sfumato.adapters.requested import File, requested
+from sfumato.asking import Running
 from sfumato.checkpoints.autoencoders import load_vae
 from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.companions import lacks_autoencoder
@@ -23,7 +24,7 @@ from sfumato.metadata.provenance import HASH_DIGITS
 from sfumato.models.controlnet import ControlNet
 from sfumato.models.t2i_adapter import T2IAdapter
 from sfumato.requests import Painting
-from sfumato.results import Progress, Result, ignore
+from sfumato.results import Progress, Result
 from sfumato.runtime.devices import choose_device
 from sfumato.runtime.digests import remembered_sha256
 from sfumato.runtime.memory import keep_freed_memory
@@ -44,7 +45,7 @@ class _Asked:
     """Of a checkpoint that has none of its own."""
 
 
-class Studio(Shorthand):
+class Studio(Running, Shorthand):
     """Carries out requests.
 
     >>> Studio().txt2img("a red apple, white background", seed=1).images[0]
@@ -142,32 +143,6 @@ class Studio(Shorthand):
         with self._loading:
             applied = with_tileable(self._with_adapters(request), request)
         yield from runner(request.task)(applied, request, time.perf_counter() - begun)
-
-    def run(
-        self,
-        request: Painting,
-        on_step: Callable[[Progress], None] = ignore,
-        on_batch: Callable[[Result], None] = ignore,
-    ) -> Result:
-        """Carry out a request whole; an exception raised by one that is told of its progress cancels it.
-
-        >>> studio.run(request, on_batch=lambda batch: batch.save("outputs/"))  # each as soon as it is painted
-
-        Args:
-            on_step: is told of each sampling step.
-            on_batch: is given each batch of pictures when it is painted.
-
-        Raises:
-            SfumatoError: of the kind that says what is wrong.
-        """
-        batches = []
-        for event in self.events(request):
-            if isinstance(event, Progress):
-                on_step(event)
-            else:
-                batches.append(event)
-                on_batch(event)
-        return Result.joined(batches)
 
     def _with_adapters(self, request: Painting) -> Applied:
         """The request's model, with its autoencoder and its adapters."""

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,20 @@ from typing import Any
 
 from PIL import Image
 
+from sfumato.asking import Asking, Running
 from sfumato.errors import UnknownNameError
 from sfumato.metadata.provenance import Provenance
-from sfumato.requests import Txt2Img
-from sfumato.results import Progress, Result, ignore
+from sfumato.requests import Painting
+from sfumato.results import Progress, Result
+
+OPEN: dict[str, Any] = {
+    **{"seed": 7, "batch": 1, "steps": 3, "sampler": "euler", "schedule": "normal", "guidance": 1.0},
+    **{"width": 16, "height": 16},
+}
 
 
-class Studio:
-    """Same surface as the real one; sizes default to 16x16."""
+class Studio(Running, Asking):
+    """The real one's `run` and methods on painting of its own; what is left open is `OPEN`, sizes 16x16."""
 
     def __init__(
         self,
@@ -35,29 +41,15 @@ class Studio:
         precision: str = "auto",
         allow_nonfinite: bool = False,
     ) -> None:
-        self.model = str(model)
+        self.default = str(model)
 
-    def run(
-        self,
-        request: Txt2Img,
-        on_step: Callable[[Progress], None] = ignore,
-        on_batch: Callable[[Result], None] = ignore,
-    ) -> Result:
+    def events(self, request: Painting) -> Iterator[Progress | Result]:
         if os.environ.get("FAKE_NOISE"):
             logging.getLogger("sfumato.tasks").warning("the prompt is cut")
             print("a library talks on stdout")
         if name := os.environ.get("FAKE_ERROR"):
             raise {"memory": MemoryError, "bug": ZeroDivisionError, "interrupt": KeyboardInterrupt}[name]()
-        request = request.changed(
-            seed=7 if request.seed is None else request.seed,
-            batch=1 if request.batch is None else request.batch,
-            steps=3 if request.steps is None else request.steps,
-            sampler=request.sampler or "euler",
-            schedule=request.schedule or "normal",
-            guidance=1.0 if request.guidance is None else request.guidance,
-            width=request.width or 16,
-            height=request.height or 16,
-        )
+        request = request.changed(**{k: v for k, v in OPEN.items() if getattr(request, k) is None})
         assert request.seed is not None
         assert request.batch is not None
         assert request.steps is not None
@@ -68,28 +60,25 @@ class Studio:
             some = seeds[first : first + request.batch]
             for index in range(request.steps):
                 time.sleep(float(os.environ.get("FAKE_STEP_SECONDS", "0")))
-                on_step(
-                    Progress(
-                        first,
-                        len(some),
-                        index,
-                        request.steps,
-                        1.0 - index / request.steps,
-                        partial(self.pictures, request, some),
-                    )
+                yield Progress(
+                    first,
+                    len(some),
+                    index,
+                    request.steps,
+                    1.0 - index / request.steps,
+                    partial(self.pictures, request, some),
                 )
-            on_batch(self.painted(request, some))
-        return self.painted(request, seeds)
+            yield self.painted(request, some)
 
-    def painted(self, request: Txt2Img, seeds: list[int]) -> Result:
+    def painted(self, request: Painting, seeds: list[int]) -> Result:
         timings = {"load": 0.1, "encode": 0.1, "sample": 0.3, "decode": 0.1, "steps_per_second": 10.0}
         return Result(self.pictures(request, seeds), request, seeds, timings, Provenance("ab" * 32, torch="2.9.0"))
 
-    def pictures(self, request: Txt2Img, seeds: list[int]) -> list[Image.Image]:
+    def pictures(self, request: Painting, seeds: list[int]) -> list[Image.Image]:
         return [self.picture(request, seed) for seed in seeds]
 
     @staticmethod
-    def picture(request: Txt2Img, seed: int) -> Image.Image:
+    def picture(request: Painting, seed: int) -> Image.Image:
         size = (request.width or 16, request.height or 16)
         return Image.linear_gradient("L").resize(size).convert("RGB").point(lambda v: (v + 31 * seed) % 256)
 

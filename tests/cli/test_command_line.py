@@ -13,6 +13,7 @@ import pytest
 
 from sfumato.cli import main
 from sfumato.output import read_request
+from sfumato.requests import Txt2Img
 from tests.cli.fake_studio import Studio
 
 Capture = pytest.CaptureFixture[str]
@@ -68,7 +69,7 @@ def test_every_option_reaches_the_request(capsys: Capture) -> None:
         Path(name).write_bytes(b"")
     assert main(["txt2img", "a", *arguments.split(), *more.split()]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["request"] == {
+    assert answer["request"] == json.loads(Txt2Img(prompt="a").to_json()) | {
         **{"task": "txt2img", "prompt": "a", "negative": "fog", "model": "micro", "vae": "soft.safetensors"},
         **{"tileable": None, "prediction": "v", "text_encoders": ["clip_l.safetensors"]},
         **{"seed": 0, "count": 2, "batch": 2},
@@ -90,7 +91,7 @@ def test_json_is_one_object_and_nothing_else(command: Command) -> None:
     process = command("txt2img", "画", "-n", "2", "--seed", "5", "--json", FAKE_NOISE="1")
     assert process.returncode == 0
     answer = json.loads(process.stdout)
-    assert list(answer) == ["files", "seeds", "request", "timings", "model_hash", "device", "precision"]
+    assert list(answer) == ["files", "seeds", "request", "timings", "measures", "model_hash", "device", "precision"]
     assert answer["seeds"] == [5, 6]
     assert answer["request"]["prompt"] == "画"
     assert "a library talks on stdout" in process.stderr
@@ -579,7 +580,7 @@ def test_what_works_as_it_looks_needs_no_remark(arguments: list[str], capsys: Ca
         (["#ff0000 rocket"], "all of the prompt is a comment"),
         (["-red rocket", "--steps", "1"], "a prompt that begins with a dash goes last, behind --"),
         (["--", "-red rocket", "--steps", "1"], "behind -- stands the prompt alone, and options before it"),
-        (["a", "--negativ=a b"], "see sfumato --help"),
+        (["a", "--negativ=a b"], "see sfumato txt2img --help"),
     ],
 )
 def test_what_cannot_be_painted_has_a_remedy(arguments: list[str], remedy: str, capsys: Capture) -> None:
