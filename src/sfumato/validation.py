@@ -173,7 +173,21 @@ def _unknown(model: type[BaseModel], place: _Place, noun: str) -> RequestError:
                 f"{noun} {f'{place.name}.{name}'.lstrip('.')!r} stands at the wrong place; put it {there}"
             )
     here = next(kind for kind in _alternatives(place.kind) if _is_model(kind))
+    meant = _ELSEWHERE.get(name, "")
+    if meant and all(part in here.model_fields for part in meant.split(" and ")):
+        return RequestError(f"unknown {noun} {name!r}; here it is {meant}")
     return UnknownNameError(f"{noun} of [{place.name}]" if place.name else noun, name, here.model_fields)
+
+
+_ELSEWHERE = {
+    "size": "width and height",
+    "negative_prompt": "negative",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "cfg_scale": "guidance",
+    "num_images_per_prompt": "count",
+}
+"""What options are called by other programs."""
 
 
 def _wrong_type(place: _Place, value: object) -> str:
