@@ -1,4 +1,4 @@
-"""``sfumato grid`` and ``sfumato batch``: their options. Declares, and hands over."""
+"""``sfumato grid``, ``batch`` and ``sheet``: their options. Declares, and hands over."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,3 +48,16 @@ def batch(
     code = command.batch(file, output, task, common or [], machine, quiet=quiet)
     if code:
         raise typer.Exit(code)
+
+
+@many.command("sheet")
+def sheet(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE ...", help="pictures of subjects on a flat background")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="the atlas lies beside it")] = Path(
+        "outputs/sheet.png"
+    ),
+) -> None:
+    """Cut subjects out of flat backgrounds, and lay them on one sheet of sprites with a JSON atlas."""
+    from sfumato.cli import sprites as command
+
+    command.make_sheet(files, output)
