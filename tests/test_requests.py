@@ -59,8 +59,8 @@ NAMES = [
     ({"sampler": "eular"}, "did you mean euler"),
     ({"sampler": "zzz"}, "known: ddim, "),
     ({"schedule": "karas"}, "did you mean karras"),
-    ({"size": "256x256"}, "unknown option 'size'; here it is width and height"),
-    ({"guidance_scale": 7.5}, "unknown option 'guidance_scale'; here it is guidance"),
+    ({"size": "256x256"}, "unknown option 'size'; did you mean width and height?"),
+    ({"guidance_scale": 7.5}, "unknown option 'guidance_scale'; did you mean guidance?"),
     ({"stepz": 4}, "unknown option 'stepz'; did you mean steps or hires_steps?"),
     ({"task": "txt2imgs"}, "did you mean txt2img"),
 ]

@@ -175,7 +175,7 @@ def _unknown(model: type[BaseModel], place: _Place, noun: str) -> RequestError:
     here = next(kind for kind in _alternatives(place.kind) if _is_model(kind))
     meant = _ELSEWHERE.get(name, "")
     if meant and all(part in here.model_fields for part in meant.split(" and ")):
-        return RequestError(f"unknown {noun} {name!r}; here it is {meant}")
+        return UnknownNameError(noun, name, (), meant={name: meant})
     return UnknownNameError(f"{noun} of [{place.name}]" if place.name else noun, name, here.model_fields)
 
 
