@@ -14,6 +14,7 @@ from diffusers import (
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLControlNetPipeline,
     T2IAdapter,
     UNet2DConditionModel,
 )
@@ -34,16 +35,19 @@ from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.t2i_adapter import T2IAdapterConfig
 from sfumato.models.unet import Residuals, UNet, UNetConfig
 from tests.parity.measure import assert_close, assert_same_picture
+from tests.parity.test_sdxl import make_base
 
 pytestmark = pytest.mark.parity
 
 Pair = tuple[StableDiffusionPipeline, Path]
 
 
-def make_control(unet: UNet2DConditionModel, folder: Path, seed: int = 1, **options: Any) -> ControlNetModel:
+def make_control(
+    unet: UNet2DConditionModel, folder: Path, seed: int = 1, widths: tuple[int, ...] = (8, 16, 24, 32), **options: Any
+) -> ControlNetModel:
     """A ControlNet for a U-Net, none of whose weights are zero, saved."""
     torch.manual_seed(seed)
-    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 24, 32))
+    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
     if options:
         control = ControlNetModel.from_config({**control.config, **options})
     for parameter in control.parameters():
@@ -159,6 +163,9 @@ def test_what_does_not_fit(sd1: Pair, sd2: Pair, tmp_path: Path) -> None:
     make_control(wide, tmp_path / "wide")
     with pytest.raises(CheckpointError, match=r"tokens of width 48, and model .* has 32; give one made for"):
         load_control(tmp_path / "wide" / "diffusion_pytorch_model.safetensors", loaded(sd1[1]))
+    make_control(unet, tmp_path / "half", widths=(8, 16))
+    with pytest.raises(CheckpointError, match=r"latents of so many pixels a side: 2, and model .* has 8"):
+        load_control(tmp_path / "half" / "diffusion_pytorch_model.safetensors", loaded(sd1[1]))
     with pytest.raises(CheckpointError, match="is no ControlNet; give one with"):
         load_control(sd1[1] / "unet" / "diffusion_pytorch_model.safetensors", loaded(sd1[1]))
     save_file({"lllite_unet_input.down.0.weight": torch.zeros(1)}, tmp_path / "lite.safetensors")
@@ -275,6 +282,36 @@ def test_same_picture_of_img2img(
         seed=7,
         strength=0.6,
         controls=[Control(model=str(tmp_path / "net"), image=pictures[1], end=0.7)],
+    )
+    assert_same_picture(ours[0], theirs)
+
+
+def test_same_picture_of_sdxl(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    pipeline, folder = make_base(tmp_path / "base")
+    net = make_control(vars(pipeline)["unet"], tmp_path / "net", widths=(8, 16))
+    held: Any = StableDiffusionXLControlNetPipeline(**pipeline.components, controlnet=net, add_watermarker=False)
+    held.set_progress_bar_config(disable=True)
+    with torch.no_grad():
+        theirs = held(
+            prompt=PROMPT,
+            negative_prompt="blurry",
+            image=pictures[0],
+            guidance_scale=4.0,
+            num_inference_steps=6,
+            generator=torch.Generator().manual_seed(7),
+            controlnet_conditioning_scale=0.8,
+            output_type="np",
+            width=64,
+            height=64,
+        ).images[0]
+    ours = Studio(folder, precision="fp32", device="cpu").txt2img(
+        PROMPT,
+        negative="blurry",
+        guidance=4.0,
+        steps=6,
+        seed=7,
+        size="64x64",
+        controls=[Control(model=str(tmp_path / "net"), image=pictures[0], weight=0.8)],
     )
     assert_same_picture(ours[0], theirs)
 

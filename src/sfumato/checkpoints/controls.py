@@ -88,7 +88,7 @@ def check_control(control: ControlNet | T2IAdapter, model: Model, file: Path) ->
     """
     if not isinstance(model.network, UNet):
         raise CheckpointError(f"{file} steers a U-Net; {model.name} ({model.family.title}) has none")
-    wanted = _of_adapter(control, model) if isinstance(control, T2IAdapter) else _of_controlnet(control, model.network)
+    wanted = _of_adapter(control, model) if isinstance(control, T2IAdapter) else _of_controlnet(control, model)
     for what, given, needed in wanted:
         if given != needed:
             kind = control.config.class_name.removesuffix("Model").replace("T2IA", "T2I-A")
@@ -98,13 +98,16 @@ def check_control(control: ControlNet | T2IAdapter, model: Model, file: Path) ->
             )
 
 
-def _of_controlnet(control: ControlNet, unet: UNet) -> Iterator[tuple[str, object, object]]:
+def _of_controlnet(control: ControlNet, model: Model) -> Iterator[tuple[str, object, object]]:
     """What must be the same: in words, of the control, of the model."""
+    unet = cast("UNet", model.network)
     ours, theirs = unet.config, control.config
     yield "skips of widths", control.skips, unet.skips
     yield "tokens of width", theirs.cross_attention_dim, ours.cross_attention_dim
     channels = ours.in_channels if theirs.in_channels == ours.in_channels else ours.out_channels
     yield "latents of channels", theirs.in_channels, channels
+    factor = 1 << (len(theirs.conditioning_embedding_out_channels) - 1)
+    yield "latents of so many pixels a side:", factor, model.autoencoder.factor
     labels = [each.projection_class_embeddings_input_dim or 0 for each in (theirs, ours)]
     yield "a label of width", labels[0], labels[1]
 
