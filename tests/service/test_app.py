@@ -86,6 +86,7 @@ def test_pictures_are_named_by_their_upload(http: TestClient, tmp_path: Path) ->
         ({"vae": "../x.safetensors"}, "unknown vae"),
         ({"loras": ["/etc/passwd"]}, "unknown lora"),
         ({"prompt": "a <lora:/etc/passwd:1>"}, "unknown lora"),
+        ({"task": "between", "to": "a <lora:/etc/passwd:1>"}, "unknown lora"),
         ({"embeddings": ["/etc/passwd"]}, "unknown embedding"),
         ({"controls": ["/etc/passwd:/etc/hosts"]}, "unknown control"),
         ({"text_encoders": ["/etc/passwd"]}, "text_encoders are paths"),
@@ -223,12 +224,16 @@ def test_every_route_asks_for_the_token(tmp_path: Path) -> None:
     asked = 0
     for route in app.routes:
         for method in getattr(route, "methods", ()):
-            path = route.path.replace("{id}", "x").replace("{index}", "0")  # type: ignore[attr-defined]
+            path = route.path.replace("{id}", "x").replace("{name:path}", "x").replace("{index}", "0")  # type: ignore[attr-defined]
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp3cm9uZw=="}):
                 asked += 1
                 status = http.request(method, path, headers=headers).status_code
                 assert status == 401 or path in OPEN, (method, path)
-    assert asked > 40
+    assert asked > 150
+    assert {"/api/v1/jobs", "/sdapi/v1/txt2img", "/v1/images/edits", "/docs", "/openapi.json"} <= {
+        getattr(route, "path", "") for route in app.routes
+    }
+    assert set(app.openapi()["paths"]) <= {getattr(route, "path", "").replace(":path", "") for route in app.routes}
     assert http.get("/api/v1/models", headers={"Authorization": "Bearer right"}).status_code == 200
     assert http.get("/api/v1/models", auth=("anybody", "right")).status_code == 200
     assert http.get("/api/v1/health").status_code == 200

@@ -7,7 +7,9 @@
     uploads.py   pictures from outside: decoded in a child with limits, kept by their digest
     asked.py     what a request from outside may name
     door.py      who may come in, and with how much
+    desk.py      what all dialects do with the queue
     app.py       the native API, and all of it together
+    dialects/    the same queue for programs written for others: A1111, OpenAI
     client.py    `sfumato.Client`: a studio somewhere else
 
 The parent holds HTTP, queue and database, and never imports torch. Whatever goes wrong while painting (a crash, a kill

@@ -29,7 +29,8 @@ from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
 from sfumato.service import uploads
 from sfumato.service.bus import Bus, Event
-from sfumato.service.desk import Desk
+from sfumato.service.desk import Desk, client_of
+from sfumato.service.dialects import a1111, openai
 from sfumato.service.dispatch import COMMAND, Dispatcher
 from sfumato.service.door import Door, is_loopback, names_of
 from sfumato.service.jobs import MAX_PRIORITY, Jobs, State
@@ -132,6 +133,8 @@ def application(settings: Settings) -> FastAPI:
     app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk = desk
     _native(app, desk)
+    for dialect in (a1111, openai):
+        app.router.routes.extend(dialect.router(desk).routes)  # flat, so that whoever enumerates routes sees them
     _pages(app)
 
     def refused(request: Request, error: Exception) -> JSONResponse:
@@ -147,12 +150,6 @@ def application(settings: Settings) -> FastAPI:
         app.add_exception_handler(kind, refused)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
-
-
-def client_of(request: Request) -> str:
-    """Who is served in turn: a program on a machine."""
-    host = "" if request.client is None else request.client.host
-    return f"{host} {request.headers.get('user-agent', '')[:100]}"
 
 
 def stream(lines: AsyncIterator[str]) -> StreamingResponse:

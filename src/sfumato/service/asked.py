@@ -37,8 +37,8 @@ def check(request: Painting, uploads: Path) -> None:
     _known("model", request.model, {info.name: info.path for info in catalogue.available()})
     if request.vae is not None:
         _known("vae", request.vae, folders.available("vae"))
-    for prompt, negative in ((request.prompt, False), (request.negative, True)):
-        for network in parse(prompt, request.prompt_syntax, negative=negative).networks:
+    for text in (value for _, value in request if isinstance(value, str) and "<" in value):
+        for network in parse(text, request.prompt_syntax).networks:  # of any prompt that there is
             _known("lora", network.name, folders.available("lora"))
     if request.text_encoders:
         raise RequestError("text_encoders are paths, which a service does not take; put the files beside the model's")

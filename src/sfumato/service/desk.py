@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from starlette.requests import Request
+
 from sfumato.requests import Painting, parse_request
 from sfumato.service import asked
 from sfumato.service.bus import Bus, Event
@@ -136,6 +138,19 @@ class Desk:
             ],
             "report": job.report,
         }
+
+
+def client_of(request: Request) -> str:
+    """Who is served in turn: a program on a machine."""
+    host = "" if request.client is None else request.client.host
+    return f"{host} {request.headers.get('user-agent', '')[:100]}"
+
+
+def refuse_failed(job: Job) -> None:
+    """Raises Refusal for a job that came to nothing."""
+    if job.state == "failed":
+        ours = job.attempts > 1 or (job.reason or "").startswith("a defect")
+        raise Refusal(500 if ours else 422, job.reason or "it failed")
 
 
 def _painting(job: Job) -> Painting:

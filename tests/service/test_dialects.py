@@ -1,0 +1,172 @@
+"""Programs written for A1111 and OpenAI are served as they are: their real clients, over a fake worker."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+import webuiapi
+from PIL import Image
+
+from sfumato.metadata import infotext
+from tests.service.test_serve import fake, free_port, running
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    with running(fake(tmp_path_factory.mktemp("data"), port), port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def web(url: str) -> Any:
+    return webuiapi.WebUIApi(baseurl=f"{url}/sdapi/v1")
+
+
+@pytest.fixture(scope="module")
+def ai(url: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+
+
+def post(url: str, path: str, **asked: Any) -> Any:
+    import httpx
+
+    return httpx.post(f"{url}/sdapi/v1/{path}", json=asked, timeout=60)
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+RED = Image.new("RGB", (16, 16), "red")
+
+
+def test_a1111_txt2img_of_webuiapi(web: Any) -> None:
+    result = web.txt2img(
+        prompt="a fox", negative_prompt="fog", seed=5, steps=4, cfg_scale=6, width=32, height=24,
+        sampler_name="DPM++ 2M Karras", n_iter=2,
+    )  # fmt: skip
+    assert [image.size for image in result.images] == [(32, 24)] * 2
+    assert result.info["all_seeds"] == [5, 6]
+    assert result.info["sampler_name"] == "DPM++ 2M"
+    said = infotext.parse(result.info["infotexts"][1])
+    assert (said.prompt, said.negative, said.fields["Seed"]) == ("a fox", "fog", "6")
+    assert said.fields["Schedule type"] == "Karras"
+
+
+def test_a1111_img2img_of_webuiapi(web: Any) -> None:
+    result = web.img2img(images=[RED], prompt="a fox", seed=5, steps=4, width=16, height=16, denoising_strength=0.5)
+    assert result.info["denoising_strength"] == 0.5
+    mask = Image.new("L", (16, 16), 0)
+    mask.paste(255, (4, 4, 8, 8))
+    result = web.img2img(images=[RED], mask_image=mask, prompt="a fox", seed=5, steps=4, width=16, height=16)
+    assert infotext.parse(result.info["infotexts"][0]).fields["Masked content"] == "blur"
+
+
+def test_a1111_what_webuiapi_asks_for(web: Any, url: str) -> None:
+    assert "nano" in web.util_get_model_names()
+    assert web.get_options()["sd_model_checkpoint"] == "nano"
+    web.set_options(web.get_options() | {"unknown": 1, "CLIP_stop_at_last_layers": 2})  # as Open WebUI does
+    assert web.get_options()["CLIP_stop_at_last_layers"] == 2
+    web.set_options({"CLIP_stop_at_last_layers": 1})
+    assert "forge_preset" not in web.get_options()
+    assert {"Euler a", "DPM++ 2M"} <= {row["name"] for row in web.get_samplers()}
+    assert {"karras", "automatic"} <= {row["name"] for row in web.get_schedulers()}
+    assert web.get_upscalers()[0]["name"] == "None"
+    assert web.get_loras() == []
+    assert web.get_progress()["state"]["job_count"] == 0
+    image = web.txt2img(prompt="a fox", seed=5, steps=4).images[0]
+    assert web.png_info(Image.open(io.BytesIO(png(image)))).info in ("", None)  # webuiapi saves it without its texts
+    for path in ("interrupt", "skip", "refresh-checkpoints", "refresh-loras", "unload-checkpoint"):
+        assert post(url, path).json() == {}
+
+
+def test_a1111_says_what_is_in_a_picture(url: str) -> None:
+    answer = post(url, "txt2img", prompt="a fox", seed="5", steps="4", cfg_scale="6.5").json()
+    found = post(url, "png-info", image="data:image/png;base64," + answer["images"][0]).json()
+    assert found["info"] == json.loads(answer["info"])["infotexts"][0]
+    assert found["parameters"]["Seed"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ({"sampler_name": "Eulor"}, 404, "Sampler not found: 'Eulor'"),
+        ({"enable_hr": True}, 422, "enable_hr is 'True'"),
+        ({"alwayson_scripts": {"ControlNet": {"args": [{}]}}}, 422, "'ControlNet'"),
+        ({"override_settings": {"sd_model_checkpoint": "/etc/passwd"}}, 422, "unknown model"),
+        ({"prompt": "<lora:../x:1>"}, 422, "unknown lora"),
+        ({"steps": 0}, 422, "steps 0 must be"),
+        ({"prompt": "fail"}, 422, "the prompt asks for it"),
+    ],
+)
+def test_a1111_refusals_have_its_form(url: str, asked: dict[str, Any], status: int, said: str) -> None:
+    answer = post(url, "txt2img", **{"prompt": "a fox", **asked})
+    assert answer.status_code == status
+    assert said in answer.json()["detail"]
+    assert set(answer.json()) == {"error", "detail", "body", "errors"}
+
+
+def test_a1111_pictures_are_never_fetched(url: str) -> None:
+    for image in ("http://evil.example/a.png", "/etc/passwd", "AAAA"):
+        assert post(url, "img2img", init_images=[image]).status_code == 422
+    assert post(url, "img2img").status_code == 404
+
+
+def test_openai_generations(ai: openai.OpenAI) -> None:
+    more = {"seed": 4, "sampler": "heun", "size": "32x24"}
+    answer = ai.images.generate(prompt="a fox", model="nano", n=2, extra_body=more)
+    assert answer.data is not None
+    pictures = [Image.open(io.BytesIO(base64.b64decode(each.b64_json or ""))) for each in answer.data]
+    assert [picture.size for picture in pictures] == [(32, 24)] * 2
+    other = ai.images.generate(prompt="a fox", model="gpt-image-1", output_format="webp", output_compression=50)
+    assert other.data is not None
+    assert Image.open(io.BytesIO(base64.b64decode(other.data[0].b64_json or ""))).format == "WEBP"
+    assert next(model.id for model in ai.models.list()) == "nano"
+
+
+def test_openai_edits(ai: openai.OpenAI, url: str) -> None:
+    mask = Image.new("RGBA", (16, 16), (0, 0, 0, 255))
+    mask.paste((0, 0, 0, 0), (4, 4, 8, 8))
+    files = {"image": [("a.png", png(RED), "image/png")], "mask": ("m.png", png(mask), "image/png")}
+    answer = ai.images.edit(prompt="a fox", model="nano", response_format="url", **files)
+    assert answer.data[0].url.startswith(f"{url}/api/v1/pictures/")
+    with pytest.raises(openai.UnprocessableEntityError, match="no transparent part"):
+        ai.images.edit(prompt="a fox", image=("a.png", png(RED)), mask=("m.png", png(RED)))
+
+
+def test_openai_streams(ai: openai.OpenAI) -> None:
+    events = list(ai.images.generate(prompt="slow", model="nano", stream=True, partial_images=2))
+    kinds = [event.type.partition(".")[2] for event in events]
+    assert kinds == ["partial_image", "partial_image", "completed"]
+    assert Image.open(io.BytesIO(base64.b64decode(events[-1].b64_json))).size == (16, 16)
+    with pytest.raises(openai.APIError, match="the prompt asks for it"):
+        list(ai.images.generate(prompt="fail", model="nano", stream=True))
+
+
+def test_openai_refusals_are_understood_by_its_client(ai: openai.OpenAI) -> None:
+    with pytest.raises(openai.UnprocessableEntityError, match="unknown model 'nan'"):
+        ai.images.generate(prompt="a fox", model="nan")
+    with pytest.raises(openai.BadRequestError, match="at most 10"):
+        ai.images.generate(prompt="a fox", n=11)
+    with pytest.raises(openai.NotFoundError, match="does not exist"):
+        ai.models.retrieve("other")
+
+
+def test_openai_repetitions_find_their_job(url: str) -> None:
+    import httpx
+
+    asked = {"prompt": "a fox again", "model": "nano"}
+    counts = []
+    for tries in ("0", "1", "2"):
+        headers = {"x-stainless-retry-count": tries}
+        assert httpx.post(f"{url}/v1/images/generations", json=asked, headers=headers, timeout=60).status_code == 200
+        jobs = httpx.get(f"{url}/api/v1/jobs").json()
+        counts.append(sum(job["request"]["prompt"] == asked["prompt"] for job in jobs))
+    assert counts == [1, 1, 1]
