@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from sfumato.requests import Txt2Img
 from sfumato.service import wire
 from sfumato.service.bus import Bus, Event
 from sfumato.service.dispatch import Dispatcher, died
-from sfumato.service.jobs import Job, Jobs
+from sfumato.service.jobs import Job, Jobs, State
 from tests.service.conftest import FAKE
 
 FOX = Txt2Img.build(prompt="a fox", steps=4, seed=3)
@@ -129,6 +130,28 @@ def test_the_end_of_the_service_gives_the_job_back(jobs: Jobs, tmp_path: Path) -
 
     played(jobs, tmp_path, scene)
     assert (jobs.get(id).state, jobs.get(id).attempts) == ("queued", 0)
+
+
+def test_a_full_disk_costs_no_job_and_no_restart(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The end of a job cannot be written down twice; with room again it is painted anew, and this costs no attempt."""
+    finish, refused = jobs.finish, iter([True, True, False])
+
+    def full(id: str, state: State, **facts: object) -> Job:
+        if next(refused):
+            raise OperationalError("UPDATE", {}, Exception("database or disk is full"))
+        return finish(id, state, **facts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jobs, "finish", full)
+    monkeypatch.setattr("sfumato.service.dispatch._PAUSE", 0.01)
+
+    async def scene(dispatcher: Dispatcher) -> None:
+        job = await ended(dispatcher, jobs.submit(FOX)[0].id)
+        assert (job.state, job.attempts) == ("done", 1)
+
+    played(jobs, tmp_path, scene)
+    assert capsys.readouterr().err.count("database or disk is full; trying again") == 2
 
 
 def test_why_a_worker_died() -> None:
