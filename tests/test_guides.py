@@ -70,7 +70,9 @@ def unknown_to_sfumato(words: list[str]) -> str | None:
             context = command.make_context("sfumato", list(words), parent=context)
             _, command, words = command.resolve_command(context, words)
         command.make_context("sfumato", list(words), parent=context)
-    except (usage_error, UnknownNameError) as error:
+    except usage_error as error:
+        return str(error.format_message())  # type: ignore[attr-defined]
+    except UnknownNameError as error:
         return str(error)
     return None
 
