@@ -174,7 +174,12 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
+SLOW = {"a million layers in all"}  # so many are counted before they are too many
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in FAULTS]
+)
 def test_refused(name: str, tiny: Path, tmp_path: Path) -> None:
     damage, message = FAULTS[name]
     folder = tmp_path / "model"

@@ -33,6 +33,8 @@ def test_every_class_names_a_sampler_and_gives_levels(name: str) -> None:
 def test_any_combination_descends(
     name: str, steps: int, spacing: str, offset: int, karras: bool, alpha: bool, final: str
 ) -> None:
+    if (name, karras, final) == ("DPMSolverSinglestepScheduler", True, "sigma_min"):
+        return  # diffusers computes no level to end at there; refused, see `_single_step`
     sampling = read_scheduler(
         {
             "_class_name": name,

@@ -100,7 +100,7 @@ def test_grids_descend_to_the_final_level(grid: Grid, schedule: Schedule) -> Non
         with pytest.raises(ValueError, match="flow"):
             grid(schedule, 10)
         return
-    for steps in range(1, 51):
+    for steps in (1, 2, 3, 4, 5, 8, 13, 21, 34, 50):
         sigmas = grid(schedule, steps)
         assert sigmas.shape == (steps + 1,) or (grid.name == "ddim" and len(sigmas) > steps + 1)
         assert sigmas.dtype == torch.float32

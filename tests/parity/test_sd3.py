@@ -108,7 +108,7 @@ def test_the_model_tells_its_kind(sd3: Pair, model: Model) -> None:
         ({"width": 72}, "width is 72; .* multiples of 16, for example 64"),
         ({"height": 208}, "height is 208; .* up to 192"),
         ({"clip_skip": 3}, "clip_skip is 3"),
-        ({"original_size": (64, 64)}, "original_size is nothing"),
+        ({"original_size": (64, 64)}, "has no original_size conditioning"),
     ],
 )
 def test_requests_that_do_not_fit(options: dict[str, Any], message: str, model: Model) -> None:

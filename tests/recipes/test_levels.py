@@ -32,7 +32,8 @@ def model_that_estimates(answer: Tensor, kind: Parameterisation) -> Model:
 
     sampling = SimpleNamespace(parameterisation=kind, schedule=schedule)
     return cast(
-        "Model", SimpleNamespace(sampling=sampling, network=network, dtype=torch.float32, encode=lambda texts: texts)
+        "Model",
+        SimpleNamespace(sampling=sampling, network=network, dtype=torch.float32, encode_text=lambda texts: texts),
     )
 
 

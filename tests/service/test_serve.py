@@ -33,10 +33,16 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""As the tests' own studio has, so that digests of steps say the same of the machine."""
+
+
 @contextlib.contextmanager
 def running(command: Sequence[str], port: int) -> Iterator[tuple[subprocess.Popen[bytes], Client]]:
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen([sys.executable, *command], env={**os.environ, "PYTHONPATH": path}, cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, *command], env={**os.environ, "PYTHONPATH": path} | ONE_THREAD, cwd=ROOT
+    )
     client = Client(f"http://127.0.0.1:{port}")
     try:
         until = time.monotonic() + 60

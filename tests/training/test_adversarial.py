@@ -208,9 +208,9 @@ def test_a_configuration_from_before_decoders_had_their_own_form() -> None:
     [
         ("perceptual_weight = 1.0", "perceptual_weight needs perceptual"),
         ("decoder_channels = [8]", r"decoder_channels=\(8,\) must be as many as channels=\(8, 16\)"),
-        ("decoder_blocks = 0", "decoder_blocks=0"),
+        ("decoder_blocks = 0", "decoder_blocks 0 must be at least 1"),
         ("added_deviation = 0.5", r"added_deviation=0\.5 .* none are added"),
-        ("[adversarial]\nweight = -1.0", r"adversarial\.weight=-1\.0"),
+        ("[adversarial]\nweight = -1.0", r"adversarial\.weight -1\.0 must be at least 0"),
         ("[adversarial]\nweight = 1.0\nchannels = [8, 12]", "channels"),
         ("[adversarial]\nwieght = 1.0", "wieght"),
         ("[loop.opponent]\nlearning_rate = 0.0", r"loop\.opponent\.learning_rate"),

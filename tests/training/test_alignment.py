@@ -52,6 +52,7 @@ def test_only_what_is_returned_meanwhile_is_overheard() -> None:
     assert [float(x) for x in heard] == [1.0]
 
 
+@pytest.mark.slow
 def test_a_denoiser_learns_what_its_teacher_sees(
     squares: Path, autoencoder: Path, classifier: Path, tmp_path: Path
 ) -> None:

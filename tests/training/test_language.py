@@ -47,6 +47,7 @@ prompts = ["fox"]
 """
 
 
+@pytest.mark.slow
 def test_it_learns_the_wordings_and_keeps_the_captions(tiny: Path, tmp_path: Path) -> None:
     toml, run = tmp_path / "run.toml", tmp_path / "run"
     toml.write_text(language_toml(tiny, steps=120, batch=8, learning_rate=3e-3, decay=80, embedding_rate=4.0, ema=0.0))

@@ -75,6 +75,7 @@ def test_the_gradient_is_that_of_the_caption_alone() -> None:
     torch.testing.assert_close(slope, SCALE * of_told)
 
 
+@pytest.mark.slow
 def test_a_denoiser_is_told_what_its_paintings_lack(
     squares: Path, unit_autoencoder: Path, latent_classifier: Path, tmp_path: Path
 ) -> None:

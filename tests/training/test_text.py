@@ -51,6 +51,7 @@ def test_it_learns_which_colour_is_whose(trained: Path) -> None:
     assert last["validation/background"] > 0.95
 
 
+@pytest.mark.slow
 def test_a_denoiser_takes_it_over(trained: Path, squares: Path, autoencoder: Path, tmp_path: Path) -> None:
     export = trained / "run" / "export"
     toml = denoiser_toml(squares, autoencoder, steps=1).replace(
