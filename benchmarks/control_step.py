@@ -2,7 +2,7 @@
 
     python -m benchmarks.control_step --rounds 15
 
-A U-Net of Stable Diffusion's form with random weights, a quarter as wide, and ControlNets that share its form: each is
+A U-Net of Stable Diffusion's form with random weights, a third as wide, and ControlNets that share its form: each is
 the way down and the middle once more, so that two should cost at most 2.2 times a plain step. What a control makes of
 its picture is computed once a request and not timed. The exit code is 1 where two cost more.
 """

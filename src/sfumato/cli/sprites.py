@@ -10,7 +10,7 @@ from sfumato.errors import RequestError
 from sfumato.output import check_writable, encode, rewrite
 from sfumato.requests import Source
 from sfumato.sprites import cut_out, sheet
-from sfumato.tasks.pictures import read
+from sfumato.tasks.sources import read
 
 
 def make_sheet(files: Sequence[Path], output: Path) -> None:

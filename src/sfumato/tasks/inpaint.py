@@ -22,8 +22,9 @@ from sfumato.images import to_pil, to_tensor
 from sfumato.requests import Inpaint, Masked, Source
 from sfumato.results import Progress, Result
 from sfumato.tasks.paint import Canvas, paint
-from sfumato.tasks.pictures import fitted, padded_to, read
+from sfumato.tasks.pictures import fitted
 from sfumato.tasks.session import prepare, same, takes_latents_alone
+from sfumato.tasks.sources import padded_to, read
 from sfumato.tasks.where import INPAINTING, located
 
 NEAR = 8

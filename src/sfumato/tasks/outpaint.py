@@ -12,7 +12,8 @@ from sfumato.pictures import Painted
 from sfumato.requests import Edit, Inpaint, Outpaint
 from sfumato.results import Progress, Result
 from sfumato.tasks.inpaint import Region, grown, inpainted, seam
-from sfumato.tasks.pictures import MAX_SIDE, fitted, read
+from sfumato.tasks.pictures import fitted
+from sfumato.tasks.sources import MAX_SIDE, read
 
 
 def outpaint(applied: Applied, request: Outpaint, load: float = 0.0) -> Iterator[Progress | Result]:

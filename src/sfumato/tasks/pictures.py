@@ -10,9 +10,7 @@ from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.requests import Edit
 from sfumato.tasks.session import resolve
-from sfumato.tasks.sources import MAX_SIDE as MAX_SIDE
-from sfumato.tasks.sources import padded_to as padded_to
-from sfumato.tasks.sources import read as read
+from sfumato.tasks.sources import MAX_SIDE, padded_to, read
 
 Asked = TypeVar("Asked", bound=Edit)
 

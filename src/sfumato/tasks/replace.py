@@ -6,7 +6,8 @@ from sfumato.adapters.applied import Applied
 from sfumato.requests import Replace
 from sfumato.results import Progress, Result
 from sfumato.tasks.inpaint import inpainted, shaped
-from sfumato.tasks.pictures import fitted, read
+from sfumato.tasks.pictures import fitted
+from sfumato.tasks.sources import read
 from sfumato.tasks.where import located, replaced
 
 

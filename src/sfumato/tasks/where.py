@@ -22,9 +22,9 @@ from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.images import to_tensor
 from sfumato.requests import Painting
-from sfumato.tasks.pictures import padded_to
 from sfumato.tasks.plan import Plan, plan
 from sfumato.tasks.session import encode_prompts, resolve, takes_latents_alone
+from sfumato.tasks.sources import padded_to
 
 RATIOS = (4.0, 9.0, 19.0)
 """Noise to signal, at which D is asked."""
