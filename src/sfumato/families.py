@@ -130,7 +130,8 @@ def extra_channels(network: UNetConfig | MMDiTConfig) -> int:
     return network.in_channels - network.out_channels
 
 
-TASKS: Mapping[int, str] = {1: "painting by depth", 4: "editing by instruction", 5: "inpainting"}
+DEPTH, EDITING, INPAINTING = "painting by depth", "editing by instruction", "inpainting"
+TASKS: Mapping[int, str] = {1: DEPTH, 4: EDITING, 5: INPAINTING}
 """What a network with so many extra channels is for: a depth map, a picture, or a mask and a picture."""
 
 

@@ -117,6 +117,18 @@ class ReplaceOptions(MaskedOptions, total=False):
     description: str
 
 
+class TextEditOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.TextEdit`."""
+
+    image_guidance: float
+
+
+class Depth2ImgOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Depth2Img`."""
+
+    depth: "Pictured | None"
+
+
 class BetweenOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Between`."""
 
@@ -147,6 +159,14 @@ class Shorthand(Asking):
     def replace(self, image: Pictured, old: str, prompt: str, **options: Unpack[ReplaceOptions]) -> Result:
         """Paint something else in the place of a thing that a picture shows: replace IMAGE hat crown."""
         return self._ask("replace", image=image, old=old, prompt=prompt, **options)
+
+    def edit(self, image: Pictured, prompt: str, **options: Unpack[TextEditOptions]) -> Result:
+        """Change a picture as words say, with a checkpoint made for it (InstructPix2Pix): "make the hair blue"."""
+        return self._ask("edit", image=image, prompt=prompt, **options)
+
+    def depth2img(self, image: Pictured, prompt: str, **options: Unpack[Depth2ImgOptions]) -> Result:
+        """Paint a picture anew in the shapes of its depth map, with a checkpoint of Stable Diffusion 2 depth."""
+        return self._ask("depth2img", image=image, prompt=prompt, **options)
 
     def between(self, prompt: str, to: str, **options: Unpack[BetweenOptions]) -> Result:
         """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""

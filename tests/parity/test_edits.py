@@ -119,14 +119,20 @@ def test_img2img_3(photo: Image.Image, tmp_path: Path) -> None:
     assert_same_picture(studio(tmp_path / "model").img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
 
 
+def widened(pair: tuple[Any, Path], channels: int, folder: Path) -> tuple[Any, Path]:
+    """The model, with a network that takes so many channels."""
+    torch.manual_seed(1)
+    given = {name: value for name, value in pair[0].unet.config.items() if not name.startswith("_")}
+    make: Any = UNet2DConditionModel
+    network = make(**{**given, "in_channels": channels}).eval()
+    assert network.conv_in.in_channels == channels
+    return with_parts(pair[0], folder, unet=network), folder
+
+
 @pytest.fixture(scope="module")
 def nine(sd1: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A network that takes the mask and the masked picture."""
-    torch.manual_seed(1)
-    make: Any = UNet2DConditionModel
-    network = make.from_config({**sd1[0].unet.config, "in_channels": 9}).eval()
-    folder = tmp_path_factory.mktemp("nine") / "model"
-    return with_parts(sd1[0], folder, unet=network), folder
+    return widened(sd1, 9, tmp_path_factory.mktemp("nine") / "model")
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])

@@ -31,6 +31,7 @@ def classifier_free(
     sigma_range: tuple[float, float] = (0.0, math.inf),
     combine: Combine = linear,
     perturbed: tuple[Denoiser, float] | None = None,
+    beyond: tuple[Conditioning, float] | None = None,
 ) -> Denoise:
     """Move D away from that of the negative condition (Ho and Salimans 2022, arXiv:2207.12598).
 
@@ -51,6 +52,9 @@ def classifier_free(
         perturbed: a denoiser made worse on purpose, and how far to move away from its D as well: perturbed
             attention guidance (Ahn et al. 2024, arXiv:2403.17377, eq. 16), which needs no negative. It costs
             an evaluation of half the batch.
+        beyond: a condition that has even less than ``negative``, and a scale of its own for the way from there to
+            ``negative`` (Brooks et al. 2022, arXiv:2211.09800, eq. 3, where it lacks the picture as well as the
+            words); a third row of the batch.
 
     Raises:
         ValueError: guidance is on and there is no ``negative``, or ``rescale`` is outside of [0, 1].
@@ -63,12 +67,15 @@ def classifier_free(
 
     def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
         inside = low < float(sigma) <= high
-        if negative is None or scale == 1 or not inside:
+        if negative is None or (scale == 1 and beyond is None) or not inside:
             clean = guided = denoiser(x, sigma, cond.expand(len(x)))
         else:
-            both = batch(negative.expand(len(x)), cond.expand(len(x)))
-            uncond, clean = denoiser(torch.cat([x, x]), sigma, both).chunk(2)
+            conds = [negative, cond] if beyond is None else [negative, cond, beyond[0]]
+            rows = batch(*(each.expand(len(x)) for each in conds))
+            uncond, clean, *least = denoiser(torch.cat([x] * len(conds)), sigma, rows).chunk(len(conds))
             guided = combine(clean, uncond, scale(float(sigma)) if callable(scale) else scale, float(sigma))
+            if beyond is not None:
+                guided = guided + (beyond[1] - 1) * (uncond - least[0])
         if perturbed is not None and inside:
             worse, strength = perturbed
             guided = guided + strength * (clean - worse(x, sigma, cond.expand(len(x))))

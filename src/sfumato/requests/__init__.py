@@ -13,7 +13,18 @@ from sfumato.choices import Sampler, Schedule
 from sfumato.requests.base import MAX_JSON, Request, Shown, shown
 from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Control, Lora, Pictured, Source, parse_size
 from sfumato.requests.painting import Edit, Masked, Painting, draw_seed
-from sfumato.requests.tasks import REQUESTS, Between, Img2Img, Inpaint, Outpaint, Replace, Txt2Img, parse_request
+from sfumato.requests.tasks import (
+    REQUESTS,
+    Between,
+    Depth2Img,
+    Img2Img,
+    Inpaint,
+    Outpaint,
+    Replace,
+    TextEdit,
+    Txt2Img,
+    parse_request,
+)
 
 __all__ = [
     "MAX_JSON",
@@ -22,6 +33,7 @@ __all__ = [
     "REQUESTS",
     "Between",
     "Control",
+    "Depth2Img",
     "Edit",
     "Img2Img",
     "Inpaint",
@@ -36,6 +48,7 @@ __all__ = [
     "Schedule",
     "Shown",
     "Source",
+    "TextEdit",
     "Txt2Img",
     "draw_seed",
     "parse_request",

@@ -103,6 +103,30 @@ class Outpaint(Edit):
         return self
 
 
+class TextEdit(Edit):
+    """Change a picture as words say, with a checkpoint made for it (InstructPix2Pix): "make the hair blue"."""
+
+    task: Literal["edit"] = "edit"
+    image_guidance: Annotated[
+        Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)], Shown("F", "Image CFG scale", always=True)
+    ] = Field(1.5, description="how closely to follow the picture; 1 is off")
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        1.0, description="how much of the noise to begin from; the network sees the picture in any case"
+    )
+
+
+class Depth2Img(Edit):
+    """Paint a picture anew in the shapes of its depth map, with a checkpoint of Stable Diffusion 2 depth."""
+
+    task: Literal["depth2img"] = "depth2img"
+    depth: Annotated[Picture | None, Shown("FILE", "Depth map hash")] = Field(
+        None, description="how near each place is, white the nearest; as of MiDaS or Depth Anything"
+    )
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        0.8, description="how much of the noise to begin from: 0 keeps the picture, 1 its depth alone"
+    )
+
+
 class Between(Painting):
     """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
 
@@ -131,7 +155,7 @@ class Between(Painting):
 
 
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
-    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, Between)}
+    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, TextEdit, Depth2Img, Between)}
 )
 """All tasks: by name, the class of its request."""
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
+import torch
 from torch import nn
 
 from sfumato.diffusion.combining import Combine, linear, projected, thresholded
@@ -48,7 +50,12 @@ def guided(
         worse = inside(denoiser, *hooks, lambda: identity_attention(unet)), request.pag
     if hooks:
         denoiser = inside(denoiser, *hooks)
+    beyond = None
+    if plan.picture_guidance != 1 and negative.channels is not None:
+        beyond = replace(negative, channels=torch.zeros_like(negative.channels)), plan.picture_guidance
     if len(parts) > 1:
+        if beyond is not None:
+            raise RequestError("a prompt with AND is not guided by a picture; leave AND out, or give image_guidance 1")
         if (request.guidance_method, request.dynamic_threshold, request.pag) != ("cfg", 1.0, 0.0):
             raise RequestError("a prompt with AND is guided plainly; leave out guidance_method, dynamic_threshold, pag")
         return composed(denoiser, parts, negative, plan.guidance)
@@ -72,4 +79,5 @@ def guided(
         sigma_range=(request.guidance_low, request.guidance_high),
         combine=combine,
         perturbed=worse,
+        beyond=beyond,
     )

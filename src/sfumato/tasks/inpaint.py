@@ -17,7 +17,7 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.constraints import keep_outside
 from sfumato.diffusion.denoiser import Denoise
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.families import INPAINTING, Model
 from sfumato.images import to_pil, to_tensor
 from sfumato.requests import Inpaint, Masked, Source
 from sfumato.results import Progress, Result
@@ -25,7 +25,7 @@ from sfumato.tasks.paint import Canvas, paint
 from sfumato.tasks.pictures import fitted
 from sfumato.tasks.session import prepare, same, takes_latents_alone
 from sfumato.tasks.sources import padded_to, read
-from sfumato.tasks.where import INPAINTING, located
+from sfumato.tasks.where import located
 
 NEAR = 8
 """Pixels on either side of a mask's edge that are its surroundings."""

@@ -66,6 +66,8 @@ class Plan:
     """It begins where nothing of a clean picture is left."""
     extra: int = 0
     """Steps that a part of the descent has more: A1111 counts one step more than its strength says."""
+    picture_guidance: float = 1.0
+    """How closely a network that edits by instruction follows the picture."""
 
     def part(self, strength: float) -> "Plan":
         """The end of the descent: as many steps as `strength`, 0 to 1, says; at 0 none, at 1 all.

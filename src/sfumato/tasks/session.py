@@ -21,7 +21,7 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoise, Denoiser
 from sfumato.diffusion.tiles import tiled
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.families import DEPTH, EDITING, INPAINTING, Model
 from sfumato.metadata.provenance import Provenance
 from sfumato.prompts import parse, timeline
 from sfumato.prompts.encode import encode
@@ -132,10 +132,17 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
     return exact
 
 
+MADE_FOR = {INPAINTING: "inpaint", EDITING: "edit", DEPTH: "depth2img"}
+"""The task of what a network's extra channels are for."""
+
+
 def takes_latents_alone(model: Model, task: str) -> None:
     """Raises RequestError for a network that wants more channels, as those made for inpainting do."""
     if model.task is not None:
-        raise RequestError(f"{model.name} is made for {model.task}; {task} needs a model that takes a prompt alone")
+        own = f"; it has a task of its own, {MADE_FOR[model.task]}" if model.task in MADE_FOR else ""
+        raise RequestError(
+            f"{model.name} is made for {model.task}; {task} needs a model that takes a prompt alone{own}"
+        )
 
 
 def prepare(
@@ -146,6 +153,7 @@ def prepare(
     load: float = 0.0,
     strength: float = 1.0,
     channels: Tensor | None = None,
+    picture_guidance: float = 1.0,
     wrap: Callable[[Denoiser], Denoiser] = same,
     region: Region = WHOLE,
 ) -> Session:
@@ -157,6 +165,7 @@ def prepare(
         load: seconds that loading took.
         strength: 0 to 1, the share of the descent that is run.
         channels: (1, c, h, w), what the network takes beside the latents.
+        picture_guidance: how closely these are followed, see `Plan`.
         wrap: of the unguided denoiser, which knows sigma: tiles.
         region: which part of the request's picture is painted, and of what its controls see.
 
@@ -169,6 +178,7 @@ def prepare(
         model = model.sharing(next(iter(model.components)))  # which these change for the time of a call
     at_once = size if request.tile is None else (min(size[0], request.tile), min(size[1], request.tile))
     how = plan(model.sampling_of(*at_once), request).part(strength)
+    how = replace(how, picture_guidance=picture_guidance)
     prompts = encode_prompts(model, request, how, applied.words)
     if channels is not None:
         prompts = replace(

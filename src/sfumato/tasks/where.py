@@ -19,7 +19,7 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.families import INPAINTING, Model
 from sfumato.images import to_tensor
 from sfumato.requests import Painting
 from sfumato.tasks.plan import Plan, plan
@@ -31,7 +31,6 @@ RATIOS = (4.0, 9.0, 19.0)
 NOISES = 3
 LEAST = 0.05
 """Share of D's error that words must explain to be in the picture; see ``benchmarks/where.py``."""
-INPAINTING = "inpainting"
 
 
 @torch.inference_mode()
