@@ -1,0 +1,186 @@
+"""Zero-shot classification by nano's denoiser on held-out renders of objects: accuracy, evaluations, calibration.
+
+    python -m benchmarks.classify --labels 10 --pictures 40 --work runs/classify
+    python -m benchmarks.classify --report runs/classify --out docs/guide/images/reliability.png
+
+Every label's error is evaluated with every draw, once, and kept in `--work`, so that the command goes on where it was
+stopped; races with and without pruning are run on these errors, which are the ones that they would ask for. Beside them
+stand the judge, a network trained on labelled renders, and the nearest neighbour of eight labelled renders a class.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from PIL import Image
+from recipes.nano.data import emoji
+from recipes.nano.data.render import Job, drawings
+
+from sfumato import Studio
+from sfumato.diffusion.classifier import Race, race
+from sfumato.evaluation.judge import small, tensor_of
+from sfumato.recognition.zero_shot import DRAWS, TEMPERATURE, Settings, raced
+from sfumato.training.classifier import load_classifier
+
+JUDGE = Path(__file__).parents[1] / "recipes/nano/judge"
+SIZE = 256
+SEED = 1
+"""Another than the data set's: placements that nobody has trained on."""
+RISKS = (0.0, 0.1, 0.05, 0.01, 0.001)
+NEIGHBOURS = 8
+"""Labelled renders a class that the nearest neighbour is looked for among; the fewest of them that have both looks."""
+
+
+def labelled(rng: Random, classes: int) -> list[emoji.Emoji]:
+    """Classes: objects that both looks have."""
+    return rng.sample([each for each in emoji.load() if len(each.bodies) == 2], classes)
+
+
+def rendered(thing: emoji.Emoji, look: str, seed: int, count: int) -> Iterator[np.ndarray]:
+    """Placements of an object in a look; with `SEED` held-out ones first."""
+    index = [each.name for each in emoji.load()].index(thing.name)
+    found = sorted(drawings(Job(look, index), 12, seed), key=lambda d: d.attributes["split"] != "validation")
+    for drawing in islice(found, count):
+        assert drawing.placement is not None
+        yield emoji.composite(emoji.rasterise_rgba(drawing.svg, SIZE), drawing.placement, SIZE)
+
+
+def measure(classes: int, pictures: int, work: Path, model: str) -> None:
+    """Evaluate the pictures that are not in `work` yet, one file each."""
+    rng = Random(classes)
+    things = labelled(rng, classes)
+    loaded, judge = Studio(model, device="cpu", precision="fp32").load(), load_classifier(JUDGE)
+    names = [thing.name for thing in things]
+    known = [
+        small(array, 32)
+        for thing in things
+        for look in emoji.PICTURES
+        for array in rendered(thing, look, 0, NEIGHBOURS // 2)
+    ]
+    heads = torch.tensor([judge.config.classes["name"].index(name) for name in names])
+    work.mkdir(parents=True, exist_ok=True)
+    for number in range(pictures):
+        truth, look = number % classes, list(emoji.PICTURES)[number // classes % 2]
+        file = work / f"{classes}-{number}.json"
+        if file.is_file():
+            continue
+        (array,) = rendered(things[truth], look, SEED + number // (2 * classes), 1)
+        settings = Settings(draws=DRAWS, risk=0)
+        errors = raced(loaded, [Image.fromarray(array)], names, settings, lambda done, most: None).errors[0]
+        with torch.inference_mode():
+            judged = int(judge(tensor_of([array]))["name"][0, heads].argmax())
+        mine = small(array, 32).astype(float)
+        nearest = int(np.argmin([np.abs(mine - each).mean() for each in known])) // NEIGHBOURS
+        file.write_text(json.dumps({"truth": truth, "judge": judged, "nearest": nearest, "errors": errors.tolist()}))
+        print(f"{classes} labels, picture {number + 1} of {pictures}", flush=True)
+
+
+def replayed(tables: torch.Tensor, risk: float) -> Race:
+    """The race of errors that are known."""
+    return race(lambda cells: torch.stack([tables[c.picture, c.label, c.draw] for c in cells]), *tables.shape, risk)
+
+
+def interval(right: int, n: int) -> str:
+    """A share with its Wilson interval of 95 %."""
+    z, share = 1.96, right / n
+    middle, half = share + z * z / 2 / n, z * (share * (1 - share) / n + z * z / 4 / n / n) ** 0.5
+    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    return f"{100 * share:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def fitted(races: Sequence[tuple[Race, torch.Tensor]]) -> float:
+    """The temperature at which the right labels are most likely."""
+    grid = torch.logspace(-4, 0, 161).tolist()
+
+    def loss(temperature: float) -> float:
+        return sum(
+            -float(found.probabilities(temperature)[torch.arange(len(truth)), truth].clamp_min(1e-12).log().mean())
+            for found, truth in races
+        )
+
+    return min(grid, key=loss)
+
+
+def report(work: Path, out: Path | None) -> None:
+    """Print the tables, and draw the reliability."""
+    races = []
+    print(
+        "| labels | n | pruning | accuracy (95 %) | evaluations a picture | share |",
+        "| --- | --- | --- | --- | --- | --- |",
+        sep="\n",
+    )
+    for classes in (10, 100):
+        rows = [json.loads(file.read_text()) for file in sorted(work.glob(f"{classes}-*.json"))]
+        if not rows:
+            continue
+        truth, tables = torch.tensor([row["truth"] for row in rows]), torch.tensor([row["errors"] for row in rows])
+        for risk in RISKS:
+            found = replayed(tables, risk)
+            right = int((found.best == truth).sum())
+            print(
+                f"| {classes} | {len(rows)} | {f'risk {risk:g}' if risk else 'none'} | {interval(right, len(rows))} | "
+                f"{found.evaluations / len(rows):.0f} | {found.evaluations / tables.numel():.2f} |"
+            )
+        for name in ("judge", "nearest"):
+            right = sum(row[name] == row["truth"] for row in rows)
+            print(f"| {classes} | {len(rows)} | *{name}* | {interval(right, len(rows))} | | |")
+        races.append((replayed(tables, Settings().risk), truth))
+    halves = [
+        [(replace(found, errors=found.errors[part::2]), truth[part::2]) for found, truth in races] for part in (0, 1)
+    ]
+    every, first, second = map(fitted, (races, *halves))
+    print(f"temperature: all {every:.4f}, halves {first:.4f} and {second:.4f}, in use {TEMPERATURE}")
+    likely = torch.cat([found.probabilities(TEMPERATURE).max(1).values for found, _ in races])
+    right_ones = torch.cat([found.best == truth for found, truth in races]).float()
+    edges = torch.linspace(0, 1, 6)
+    bins = torch.bucketize(likely, edges[1:-1])
+    points = [
+        (float(likely[bins == k].mean()), float(right_ones[bins == k].mean()), int((bins == k).sum()))
+        for k in range(5)
+        if (bins == k).any()
+    ]
+    error = sum(abs(p - a) * n for p, a, n in points) / len(likely)
+    print(f"expected calibration error {error:.3f} over n = {len(likely)}: {points}")
+    if out is not None:
+        draw(points, out)
+
+
+def draw(points: Sequence[tuple[float, float, int]], out: Path) -> None:
+    """The reliability plot: how often the first label is right, by how likely it was said to be."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.plot([p for p, _, _ in points], [a for _, a, _ in points], "o-")
+    for p, a, n in points:
+        axes.annotate(f"n = {n}", (p, a), textcoords="offset points", xytext=(-6, -14), ha="right")
+    axes.set(xlabel="probability of the first label", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=90)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--labels", type=int, default=10)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--work", type=Path, default=Path("runs/classify"))
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--report", type=Path)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    if given.report:
+        report(given.report, given.out)
+    else:
+        measure(given.labels, given.pictures, given.work, given.model)
+
+
+if __name__ == "__main__":
+    main()

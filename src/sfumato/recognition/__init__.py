@@ -1,0 +1,1 @@
+"""What pictures show: classes by a diffusion model, the attributes of nano's world, embeddings. Paints nothing."""
