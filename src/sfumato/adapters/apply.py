@@ -90,6 +90,15 @@ class Base:
         return self.tensors if made is None else revert({name: self.tensors[name] for name in made.ours}, made.rules)
 
 
+def original_names(part: str, config: object, tensors: Iterable[str]) -> dict[str, str]:
+    """The modules of a component that the original code has as they are here, by their names here and there, both
+    without the component's."""
+    rules = _rules(part, config)
+    names = {f"{part}.{name}" for name in tensors}
+    found = _renamed(rules, names, _arranged(rules, names))
+    return {ours.removeprefix(f"{part}."): theirs.removeprefix(f"{part}.") for ours, theirs in found.items()}
+
+
 def _rules(part: str, config: object) -> tuple[Rule, ...]:
     table = ORIGINAL.get(type(config))
     return () if table is None else table(config, file=f"{part}.", model=f"{part}.")

@@ -5,6 +5,7 @@ of the former. It is written under a temporary name, synced and renamed, so it e
 """
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -89,6 +90,36 @@ def drop_latest(run: Path) -> None:
     """Remove the newest checkpoint, which turned out to be of no use."""
     for folder in _folders(run)[-1:]:
         shutil.rmtree(folder)
+
+
+class Best:
+    """The weights of a run that had the lowest validation loss so far, in its folder `best`."""
+
+    def __init__(self, run: Path) -> None:
+        self.folder = run / "best"
+        self.step, self.loss = 0, math.inf
+        if (self.folder / "best.json").is_file():
+            facts = json.loads((self.folder / "best.json").read_text())
+            self.step, self.loss = int(facts["step"]), float(facts["loss"])
+
+    def offer(self, step: int, loss: float, model: nn.Module) -> None:
+        """Keep the weights of `model` if none were better.
+
+        Raises:
+            OutputError: they cannot be written; those before are untouched.
+        """
+        if not loss < self.loss:
+            return
+        with whole_folder(self.folder) as folder:
+            save_file(
+                {name: v.detach().contiguous() for name, v in model.state_dict().items()}, folder / "best.safetensors"
+            )
+            (folder / "best.json").write_text(json.dumps({"step": step, "loss": loss}))
+        self.step, self.loss = step, loss
+
+    def restore(self, model: nn.Module) -> None:
+        """Give `model` the weights that were best."""
+        model.load_state_dict(load_file(self.folder / "best.safetensors"))
 
 
 def pack_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from sfumato.errors import DivergedError
 from sfumato.files import whole_folder
 from sfumato.training.checkpoint import (
+    Best,
     Snapshot,
     drop_latest,
     latest_facts,
@@ -35,7 +36,7 @@ from sfumato.training.checkpoint import (
     save,
     unpack_optimizer,
 )
-from sfumato.training.data import Order, generator_for
+from sfumato.training.data import generator_for
 from sfumato.training.ema import EMA
 from sfumato.training.optim import Muon, Spread, build_optimizers, rate
 from sfumato.training.parallel import Share, WorkerPool
@@ -51,6 +52,8 @@ EXTENDABLE = frozenset(
         "sheet_every",
         "save_every",
         "keep",
+        "best",
+        "rise",
         "processes",
         "wandb",
     }
@@ -101,6 +104,10 @@ class LoopConfig(BaseModel):
     sheet_every: int = Field(1000, gt=0)
     save_every: int = Field(500, gt=0)
     keep: int = Field(2, gt=0)
+    best: bool = False
+    """Export the average that had the lowest validation loss, instead of the last."""
+    rise: float | None = Field(None, gt=1)
+    """So many times the lowest validation loss ends the run."""
     channels_last: bool = True
     wandb: str | None = None
     """A Weights & Biases project that is told of the run as well."""
@@ -122,7 +129,7 @@ class Learner(Protocol):
         ...
 
     @property
-    def order(self) -> Order:
+    def order(self) -> Callable[[int], Int[Tensor, " b"]]:
         """Which pictures make batch k."""
         ...
 
@@ -264,12 +271,14 @@ def fit(
     Raises:
         TrainingError: a checkpoint cannot be read.
         OutputError: a checkpoint or the export cannot be written.
-        DivergedError: after ten non-finite steps in a row; the last good checkpoint stays.
+        DivergedError: after ten non-finite steps in a row, or when the validation loss rises as `rise` says; the last
+            good checkpoint stays.
     """
     state = State(networks_of(task, config), config)
     if (snapshot := load_latest(run)) is not None:
         state.restore(snapshot)
     latest: dict[str, float] = {}
+    best = Best(run)
     bad, confirmed = 0, True  # a checkpoint is confirmed by a finite step after it
     with (
         silent_threads(),
@@ -288,6 +297,14 @@ def fit(
                 latest.update(values)
                 tracker.scalars(state.step, {f"validation/{k}": v for k, v in values.items()})
                 progress.console.print(state.step, {k: round(v, 5) for k, v in values.items()})
+                if config.rise is not None and values["loss"] > config.rise * best.loss:
+                    raise DivergedError(
+                        f"the validation loss rose from {best.loss:.4g} to {values['loss']:.4g} at step {state.step} "
+                        f"of {run}; what was best, at step {best.step}, is kept in {best.folder}; begin a new run with "
+                        "a lower learning_rate"
+                    )
+                if config.best or config.rise is not None:
+                    best.offer(state.step, values["loss"], state.ema.model)
             if not drawn and (state.step % config.sheet_every == 0 or last):
                 tracker.sheet(state.step, task.sheet(state.ema.model))
 
@@ -336,6 +353,8 @@ def fit(
             progress.update(bar, completed=state.step)
             on_step(state.step)
     plot(run, run / "loss.png")
+    if config.best:
+        best.restore(state.ema.model)
     with whole_folder(run / "export") as folder:
         task.export(state.ema.model, folder)
     return latest

@@ -1,6 +1,7 @@
 """The loss of a denoiser: the weighted error of its clean estimate, on the same scalings that sampling uses."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -32,14 +33,43 @@ def denoising_error(
     clean: Float[Tensor, "b *rest"],
     x: Float[Tensor, "b *rest"],
     sigma: Float[Tensor, " b"],
+    mask: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, " b"]:
     """Mean squared error of each picture, in units of the network's output.
 
     `output` is F. Since D = skip x + out F, this is the error of the clean estimate D weighted by 1 / out^2: the
     plain epsilon, v or flow loss, according to the parameterisation.
+
+    Args:
+        mask: how much each place counts, 0 to 1; places that count 0 teach nothing.
     """
     target = parameterisation.target(clean, x, sigma)
-    return (output.float() - target).square().flatten(1).mean(1)
+    error = (output.float() - target).square()
+    return (error if mask is None else error * mask).flatten(1).mean(1)
+
+
+Weighting = Literal["plain", "min_snr", "debiased"]
+
+
+def loss_weight(
+    parameterisation: Parameterisation, sigma: Float[Tensor, " b"], weighting: Weighting, gamma: float = 5.0
+) -> Float[Tensor, " b"]:
+    """A factor of `denoising_error` for each level, by its signal-to-noise ratio (alpha / sigma)^2.
+
+    plain      1
+    min_snr    min(SNR, gamma) in units of the clean estimate, so times out^2 here (Hang et al. 2023, section 3.4):
+               min(SNR, gamma) / SNR for epsilon, / (SNR + 1) for v
+    debiased   1 / sqrt(SNR), at most 1000 (Yu et al. 2023), for v 1 / (SNR + 1), as sd-scripts has them
+    """
+    if weighting == "plain":
+        return torch.ones_like(sigma)
+    snr = (parameterisation.path.alpha(sigma) / sigma).square()
+    out = parameterisation.scaling(sigma).out.square()
+    if weighting == "min_snr":
+        return snr.clamp(max=gamma) * out
+    if parameterisation.name == "v_prediction":
+        return 1 / (snr + 1)
+    return snr.clamp(1e-6, 1000).rsqrt()
 
 
 def network_input(

@@ -16,6 +16,7 @@ from sfumato.errors import TrainingError, UnknownNameError
 from sfumato.files import FULL, cannot_write, held, read_regular
 from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
+from sfumato.training.adapter import AdapterRun, AdapterTask
 from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
 from sfumato.training.checkpoint import latest_facts
 from sfumato.training.classifier import ClassifierRun, ClassifierTask
@@ -25,9 +26,10 @@ from sfumato.training.loop import EXTENDABLE, Task, fit
 from sfumato.training.text import TextRun, TextTask
 from sfumato.validation import explained
 
-Run = AutoencoderRun | ClassifierRun | DenoiserRun | LanguageRun | TextRun
+Run = AdapterRun | AutoencoderRun | ClassifierRun | DenoiserRun | LanguageRun | TextRun
 
 TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
+    "adapter": (AdapterRun, AdapterTask),
     "autoencoder": (AutoencoderRun, autoencoder_task),
     "classifier": (ClassifierRun, ClassifierTask),
     "denoiser": (DenoiserRun, DenoiserTask),
