@@ -3,6 +3,7 @@
 python -m docs.shorthand
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sfumato import choices
-from sfumato.requests import REQUESTS, Control, Edit, Lora, Masked, Painting, Request, Source, shown
+from sfumato.requests import REQUESTS, Control, Edit, Lora, Masked, Painting, Processing, Request, Source, shown
 from sfumato.requests.written import plain_type
 
 PAGE = Path(__file__).parents[1] / "src" / "sfumato" / "shorthand.py"
@@ -22,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax, Upscaler
+from sfumato.choices import CHOICES
 from sfumato.requests import Control, Lora, Pictured
 from sfumato.results import Progress, Result
 
@@ -47,6 +48,8 @@ def written(field: FieldInfo) -> str:
         text = "Pictured"
     elif (each := get_args(kind)[:1]) in ((Lora,), (Control,)):
         text = f"Sequence[str | {each[0].__name__}]"
+    elif get_args(kind) == (Source, ...):
+        text = "Sequence[Pictured]"
     elif get_args(kind) == (str, ...):
         text = "Sequence[str]"
     elif set(get_args(kind)) == {int}:
@@ -96,9 +99,15 @@ def method(kind: type[Request]) -> str:
 
 def page() -> str:
     """The whole file, formatted."""
-    kinds = [Painting, Edit, Masked, *REQUESTS.values()]
+    kinds = [Painting, Edit, Masked, Processing, *REQUESTS.values()]
     shorthand = '\n\nclass Shorthand(Asking):\n    """All tasks as methods."""\n'
-    text = HEAD + "".join(map(options, kinds)) + shorthand + "".join(map(method, REQUESTS.values()))
+    body = "".join(map(options, kinds)) + shorthand + "".join(map(method, REQUESTS.values()))
+    named = [
+        name
+        for name in sorted(vars(choices))
+        if re.search(rf"\b{name}\b", body) and get_origin(getattr(choices, name)) is Literal
+    ]
+    text = HEAD.replace("CHOICES", ", ".join(named)) + body
     ruff = [sys.executable, "-m", "ruff", "format", "-", "--stdin-filename", PAGE.name]
     formatted = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True)
     return formatted.stdout

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         REQUESTS,
         Between,
         Control,
+        Denoise,
         Depth2Img,
         Img2Img,
         Inpaint,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         Txt2Img,
         parse_request,
     )
-    from sfumato.results import Progress, Result
+    from sfumato.results import Progress, Report, Result
     from sfumato.service.client import Client
     from sfumato.studio import Studio
 
@@ -44,12 +45,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "sfumato.service.client": ("Client",),
     "sfumato.studio": ("Studio",),
-    "sfumato.results": ("Progress", "Result"),
+    "sfumato.results": ("Progress", "Report", "Result"),
     "sfumato.requests": (
         "REQUESTS",
         "Control",
         "Depth2Img",
         "Between",
+        "Denoise",
         "Img2Img",
         "Inpaint",
         "Lora",
@@ -78,6 +80,7 @@ __all__ = [
     "CheckpointError",
     "Client",
     "Control",
+    "Denoise",
     "Depth2Img",
     "DivergedError",
     "Img2Img",
@@ -87,6 +90,7 @@ __all__ = [
     "OutputError",
     "Progress",
     "Replace",
+    "Report",
     "Request",
     "RequestError",
     "Result",

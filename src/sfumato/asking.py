@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from sfumato.requests import REQUESTS, Painting, parse_size
+from sfumato.requests import REQUESTS, Request, parse_size
 from sfumato.results import Progress, Result, ignore
 
 
@@ -13,7 +13,7 @@ class Asking:
 
     def run(
         self,
-        request: Painting,
+        request: Request,
         on_step: Callable[[Progress], None] = ignore,
         on_batch: Callable[[Result], None] = ignore,
     ) -> Result:
@@ -31,21 +31,21 @@ class Asking:
     ) -> Result:
         if size is not None:
             options["width"], options["height"] = parse_size(size) if isinstance(size, str) else size
-        request = REQUESTS[task].build(**{"model": self.default, **options})
-        assert isinstance(request, Painting)
-        return self.run(request, on_step, on_batch)
+        kind = REQUESTS[task]
+        own = {"model": self.default} if "model" in kind.model_fields else {}
+        return self.run(kind.build(**{**own, **options}), on_step, on_batch)
 
 
 class Running:
     """`run`, for whoever has `events`."""
 
-    def events(self, request: Painting) -> Iterator[Progress | Result]:
+    def events(self, request: Request) -> Iterator[Progress | Result]:
         """Carry out a request: a `Progress` after each step, a `Result` after each batch."""
         raise NotImplementedError
 
     def run(
         self,
-        request: Painting,
+        request: Request,
         on_step: Callable[[Progress], None] = ignore,
         on_batch: Callable[[Result], None] = ignore,
     ) -> Result:

@@ -57,6 +57,10 @@ Syntax = Literal["a1111", "comfy", "compel", "novelai", "plain"]
 
 Upscaler = Literal["latent", "lanczos"]
 
+DenoiseMethod = Literal["auto", "ours", "diffusion", "nlm", "tv", "wavelet"]
+
+NoiseKind = Literal["gaussian", "poisson"]
+
 Prediction = Literal["epsilon", "v"]
 
 Precision = Literal["auto", "bf16", "fp32", "fp16"]

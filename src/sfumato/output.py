@@ -26,7 +26,7 @@ from sfumato.metadata.infotext import model_name
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import own_request
 from sfumato.metadata.trace import Trace
-from sfumato.requests import MAX_SEED, Painting
+from sfumato.requests import MAX_SEED, Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +45,7 @@ _MAX_NAME = 255  # bytes of one part of a path, nearly everywhere
 
 
 def texts_of(
-    request: Painting, provenance: Provenance | None = None, *, trace: Trace | None = None, quality: int | None = None
+    request: Request, provenance: Provenance | None = None, *, trace: Trace | None = None, quality: int | None = None
 ) -> dict[str, str]:
     """What a file says of itself, for `encode`: the infotext, the exact request, and digests of its steps.
 
@@ -106,7 +106,7 @@ def rewrite(path: Path, data: bytes) -> None:
         raise _cannot_write(path, error) from error
 
 
-def read_request(path: Path) -> Painting:
+def read_request(path: Path) -> Request:
     """The request that painted a file.
 
     Raises:
@@ -184,24 +184,24 @@ class Destination:
             raise RequestError(f"quality {quality} must be 1 to 100; {DEFAULT_QUALITY} is the default")
         return cls(text, numbered, format, quality)
 
-    def paths(self, request: Painting, first: int = 0) -> list[Path]:
+    def paths(self, request: Request, first: int = 0) -> list[Path]:
         """A file for each picture of a request from its `first` on; numbered ones are only free at this moment."""
-        model, prompt = slug(model_name(request.model)), slug(request.prompt)
+        model, prompt = slug(model_name(getattr(request, "model", request.task))), slug(request.title)
         if self.numbered:
             folder = Path(self.template.format(model=model, prompt=prompt))
             free = _last_number(folder) + 1
-            return [folder / self._numbered(free + i, request) for i in range(request.count - first)]
+            return [folder / self._numbered(free + i, request) for i in range(request.pictures - first)]
         template = self.template
-        if request.count > 1 and not {"seed", "index"} & _fields(template):
+        if request.pictures > 1 and not {"seed", "index"} & _fields(template):
             stem, suffix = os.path.splitext(template)  # noqa: PTH122 - Path would drop a leading "./" of a pattern
             template = f"{stem}-{{index}}{suffix}"
-        seed = request.first_seed if request.first_seed is not None else MAX_SEED - request.count + 1
+        seed = request.first_seed if request.first_seed is not None else MAX_SEED - request.pictures + 1
         return [
             Path(template.format(seed=seed + i, index=i + 1, model=model, prompt=prompt))
-            for i in range(first, request.count)
+            for i in range(first, request.pictures)
         ]
 
-    def check(self, request: Painting) -> None:
+    def check(self, request: Request) -> None:
         """Find out before the work whether its result can be saved. Leaves nothing behind.
 
         Raises:
@@ -213,7 +213,7 @@ class Destination:
         for path in {paths[0], paths[-1]}:
             check_writable(path)
 
-    def check_format(self, request: Painting) -> None:
+    def check_format(self, request: Request) -> None:
         """Raises RequestError for a request too long for the file format to carry, or AVIF where Pillow lacks it."""
         if self.format == "jpeg":
             carriers.check_jpeg(texts_of(request), spare=_FILLED_IN)
@@ -223,7 +223,7 @@ class Destination:
     def save(
         self,
         images: Sequence["Image"],
-        request: Painting,
+        request: Request,
         provenance: Provenance | None = None,
         traces: Sequence[Trace] = (),
         *,
@@ -255,10 +255,10 @@ class Destination:
                 raise OutputError(f"{_cannot_write(path, error)}; {kept}") from error
         return written
 
-    def _numbered(self, number: int, request: Painting) -> str:
-        return f"{number:04}-{slug(request.prompt)}{_SUFFIX_OF[self.format]}"
+    def _numbered(self, number: int, request: Request) -> str:
+        return f"{number:04}-{slug(request.title)}{_SUFFIX_OF[self.format]}"
 
-    def _write(self, path: Path, data: bytes, request: Painting) -> Path:
+    def _write(self, path: Path, data: bytes, request: Request) -> Path:
         if not self.numbered:
             write_atomic(_followed(path), data)
             return path
@@ -269,14 +269,14 @@ class Destination:
             except FileExistsError:  # another process took the number
                 path = path.with_name(self._numbered(_last_number(path.parent) + 1, request))
 
-    def encode(self, image: "Image", one: Painting, trace: Trace | None, provenance: Provenance | None) -> bytes:
+    def encode(self, image: "Image", one: Request, trace: Trace | None, provenance: Provenance | None) -> bytes:
         """The bytes of the file of one picture, `one` being its own request."""
         texts = texts_of(one, provenance, trace=trace, quality=self.quality)
         if self.format == "jpeg" and not carriers.fits_jpeg(texts):
             texts = texts_of(one, provenance, quality=self.quality)
         return encode(image, texts, self.format, self.quality)
 
-    def _rescue(self, pictures: "Sequence[tuple[Image, Painting, Trace | None]]", provenance: Provenance | None) -> str:
+    def _rescue(self, pictures: "Sequence[tuple[Image, Request, Trace | None]]", provenance: Provenance | None) -> str:
         """Keep what is not written in the temporary folder; a sentence on how that went."""
         try:
             folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
@@ -284,7 +284,9 @@ class Destination:
                 data = self.encode(*picture, provenance)
                 write_atomic(folder / f"{picture[1].first_seed}{_SUFFIX_OF[self.format]}", data)
         except OSError as error:
-            return f"the temporary folder failed too ({_reason(error)}): repaint with --seed {pictures[0][1].seed}"
+            return (
+                f"the temporary folder failed too ({_reason(error)}): repaint with --seed {pictures[0][1].first_seed}"
+            )
         count = len(pictures)
         return f"{count} {'picture is' if count == 1 else 'pictures are'} kept in {folder}"
 

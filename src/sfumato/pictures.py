@@ -7,7 +7,7 @@ from PIL import Image
 
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.trace import Trace
-from sfumato.requests import Painting
+from sfumato.requests import Request
 
 if TYPE_CHECKING:
     from sfumato.choices import Format
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class Painted(Image.Image):
     """A PIL image with the request of that one picture. What is made of it (a crop, a copy) is a plain image."""
 
-    request: Painting
+    request: Request
     provenance: Provenance
     trace: Trace | None
 
     @classmethod
-    def of(cls, image: Image.Image, request: Painting, provenance: Provenance, trace: Trace | None = None) -> Self:
+    def of(cls, image: Image.Image, request: Request, provenance: Provenance, trace: Trace | None = None) -> Self:
         """The image, which is not copied."""
         painted = cls()
         painted.__dict__.update(image.__dict__)

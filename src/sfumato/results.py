@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sfumato.choices import Format
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.trace import Trace
-from sfumato.requests import Painting
+from sfumato.requests import Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,29 +48,69 @@ def ignore(report: object) -> None:
 
 
 @dataclass(frozen=True)
+class Report:
+    """What a task found out, beside its pictures or in their place. `str` of it is a table in plain text.
+
+    Attributes:
+        answer: what was found, in a line.
+        rows: the figures: each row its cells by column, in the same order; None where a cell is empty.
+        remarks: what else is to be known, a sentence each.
+        views: what may be shown side by side, by what it is; only where the task ran, JSON has none of it.
+    """
+
+    answer: str
+    rows: Sequence[Mapping[str, str | int | float | None]] = ()
+    remarks: Sequence[str] = ()
+    views: "Mapping[str, Image]" = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """The report that `facts` wrote down."""
+        return cls(facts["answer"], facts["rows"], facts["remarks"])
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"answer": self.answer, "rows": [dict(row) for row in self.rows], "remarks": list(self.remarks)}
+
+    def __str__(self) -> str:
+        head = list(self.rows[0]) if self.rows else []
+        lines = [head, *([_cell(row.get(name)) for name in head] for row in self.rows)] if head else []
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        return "\n".join(line.rstrip() for line in table) or self.answer
+
+
+def _cell(value: str | float | None) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
 class Result:
-    """Pictures, as `len`, iteration and ``result[i]`` see them; a notebook shows them.
+    """Pictures, as `len`, iteration and ``result[i]`` see them; a notebook shows them. Tasks that measure or recognise
+    have a `report`, and may have no picture.
 
     All of a request, or a batch that is reported while the others are still to be painted.
 
     Attributes:
         images: in the order of their seeds.
-        request: what ran, with every value filled in; running it again paints the same pictures.
+        request: what ran, with every value filled in; running it again gives the same.
         seeds: of each picture; of variations their subseeds.
         timings: seconds in ``load``, ``encode``, ``sample``, ``decode`` until then, and ``steps_per_second``. Nothing
             is loaded for a model at hand.
-        provenance: what painted them: model, adapters, device, number format.
+        provenance: what made them: model, adapters, device, number format.
         traces: digests of each picture's steps, for `sfumato verify`.
         measures: figures of merit by name, one for each picture, such as the ``seam`` of what was painted into another.
+        report: what was found out.
     """
 
     images: "list[Image]"
-    request: Painting
+    request: Request
     seeds: list[int]
     timings: Mapping[str, float]
     provenance: Provenance
     traces: Sequence[Trace] = ()
     measures: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    report: Report | None = None
 
     @classmethod
     def joined(cls, batches: "Sequence[Result]") -> Self:
@@ -84,13 +124,13 @@ class Result:
             last.provenance,
             [trace for each in batches for trace in each.traces],
             {name: [value for each in batches for value in each.measures[name]] for name in last.measures},
+            last.report,
         )
 
     @property
     def first(self) -> int:
-        """Which of the request's pictures ``images[0]`` is, 0 to ``request.count - 1``."""
-        assert self.request.first_seed is not None
-        return self.seeds[0] - self.request.first_seed
+        """Which of the request's pictures ``images[0]`` is, 0 to ``request.pictures - 1``."""
+        return 0 if self.request.first_seed is None else self.seeds[0] - self.request.first_seed
 
     def save(
         self, output: str | Path | None = None, *, format: Format | None = None, quality: int | None = None
@@ -125,13 +165,18 @@ class Result:
         return self.images[index]
 
     def __repr__(self) -> str:
+        if not self.images:
+            return f"<{self.request.task}: {'' if self.report is None else self.report.answer}>"
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {self.seeds[0]} to {self.seeds[-1]}"
         noun = "picture" if len(self) == 1 else "pictures"
         size = "x".join(map(str, self.images[0].size))
-        return f"<{len(self)} {noun} of {self.request.prompt!r}, {size}, {seeds}, {self.request.model}>"
+        model = getattr(self.request, "model", self.request.task)
+        return f"<{len(self)} {noun} of {self.request.title!r}, {size}, {seeds}, {model}>"
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
         """For notebooks: the picture, whole with its request, or all of them on a sheet of a showable size."""
+        if not self.images:
+            return None
         if len(self) == 1:
             from sfumato.output import encode, texts_of
 

@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
-from sfumato.choices import GuidanceMethod, Numerics, Prediction, Preprocessor, Sampler, Schedule, Syntax, Upscaler
+from sfumato.choices import (
+    DenoiseMethod,
+    GuidanceMethod,
+    NoiseKind,
+    Numerics,
+    Prediction,
+    Preprocessor,
+    Sampler,
+    Schedule,
+    Syntax,
+    Upscaler,
+)
 from sfumato.requests import Control, Lora, Pictured
 from sfumato.results import Progress, Result
 
@@ -80,6 +91,13 @@ class MaskedOptions(EditOptions, total=False):
     padding: int
 
 
+class ProcessingOptions(Watching, total=False):
+    """Options of requests of `sfumato.requests.Processing`."""
+
+    model: str
+    seed: int
+
+
 class Txt2ImgOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Txt2Img`."""
 
@@ -137,6 +155,16 @@ class BetweenOptions(PaintingOptions, total=False):
     share: float
 
 
+class DenoiseOptions(ProcessingOptions, total=False):
+    """Options of requests of `sfumato.requests.Denoise`."""
+
+    sigma: float | None
+    noise: NoiseKind | None
+    method: DenoiseMethod
+    clean: "Pictured | None"
+    add_noise: str | None
+
+
 class Shorthand(Asking):
     """All tasks as methods."""
 
@@ -171,3 +199,7 @@ class Shorthand(Asking):
     def between(self, prompt: str, to: str, **options: Unpack[BetweenOptions]) -> Result:
         """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
         return self._ask("between", prompt=prompt, to=to, **options)
+
+    def denoise(self, image: Pictured, **options: Unpack[DenoiseOptions]) -> Result:
+        """Take the noise out of a picture, and say how much there was and how well that went."""
+        return self._ask("denoise", image=image, **options)

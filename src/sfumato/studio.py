@@ -23,7 +23,7 @@ from sfumato.families import Model
 from sfumato.metadata.provenance import HASH_DIGITS
 from sfumato.models.controlnet import ControlNet
 from sfumato.models.t2i_adapter import T2IAdapter
-from sfumato.requests import Painting
+from sfumato.requests import Painting, Request
 from sfumato.results import Progress, Result
 from sfumato.runtime.devices import choose_device
 from sfumato.runtime.digests import remembered_sha256
@@ -129,7 +129,7 @@ class Studio(Running, Shorthand):
             load = partial(load_single, vae=asked.vae, text_encoders=asked.text_encoders, prediction=asked.prediction)
         return load(asked.path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
 
-    def events(self, request: Painting) -> Iterator[Progress | Result]:
+    def events(self, request: Request) -> Iterator[Progress | Result]:
         """Carry out a request: a `Progress` after each step, a `Result` after each batch. Leaving the loop cancels.
 
         >>> for event in studio.events(request):
@@ -139,6 +139,9 @@ class Studio(Running, Shorthand):
         Raises:
             SfumatoError: of the kind that says what is wrong.
         """
+        if not isinstance(request, Painting):
+            yield from runner(request.task)(self, request)
+            return
         begun = time.perf_counter()
         with self._loading:
             applied = with_tileable(self._with_adapters(request), request)

@@ -119,7 +119,18 @@ def test_every_field_that_can_name_a_file_is_known_to_the_door() -> None:
     assert found == {
         *(
             ("request", name)
-            for name in ("model", "vae", "text_encoders", "loras", "embeddings", "controls", "image", "mask")
+            for name in (
+                "model",
+                "vae",
+                "text_encoders",
+                "loras",
+                "embeddings",
+                "controls",
+                "image",
+                "mask",
+                "depth",
+                "clean",
+            )
         ),
         *(("Lora", "name"), ("Control", "model"), ("Control", "image"), ("Source", "path")),
     }

@@ -57,11 +57,13 @@ _ELSEWHERE = dict.fromkeys(("paint", "draw", "generate", "text2img", "text2image
 
 
 def _task(name: str) -> Any:
-    from sfumato.cli import painting
+    from sfumato.cli import painting, processing
     from sfumato.cli.tasks import task_command
-    from sfumato.requests import REQUESTS
+    from sfumato.requests import REQUESTS, Painting
 
-    return task_command(name, painting.run) if name in REQUESTS else None
+    if name not in REQUESTS:
+        return None
+    return task_command(name, painting.run if issubclass(REQUESTS[name], Painting) else processing.run)
 
 
 app = typer.Typer(

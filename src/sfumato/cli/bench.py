@@ -115,6 +115,7 @@ def warm(paint: Paint, request: "Painting", *, repeat: int = 3, batch: int = 4) 
     singles = [_clocked(paint, one) for _ in range(repeat)]
     batches = [_clocked(paint, many)[0] for _ in range(repeat)]
     executed = singles[0][1].request
+    assert isinstance(executed, type(request))
     steps = executed.steps if executed.steps is not None else 1
     return Warm(
         step_seconds=statistics.median(result.timings["sample"] / steps for _, result in singles),

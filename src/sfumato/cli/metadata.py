@@ -16,7 +16,7 @@ from sfumato.metadata.infotext import Infotext, parse
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import Restored, own_request, restore
 from sfumato.output import Destination, encode, rewrite, texts_of
-from sfumato.requests import Painting
+from sfumato.requests import Painting, Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,7 +106,7 @@ class Repainted:
 
     texts: Mapping[str, str]
     stored: Provenance | None
-    request: Painting
+    request: Request
     result: "Result"
     compared: Comparison
 
@@ -117,7 +117,7 @@ class Repainted:
 
 
 def repaint(
-    path: Path, *, device: str, precision: str | None, quiet: bool, check: Callable[[Mapping[str, str], Painting], None]
+    path: Path, *, device: str, precision: str | None, quiet: bool, check: Callable[[Mapping[str, str], Request], None]
 ) -> Repainted:
     """Paint a picture again from what it carries.
 
@@ -144,7 +144,8 @@ def repaint(
     stored = Provenance.read(info)
     wanted = stored.precision if precision is None and stored is not None else precision
     checked = check_precision("auto" if wanted is None else wanted)
-    require_model(request.model)
+    if isinstance(request, Painting):
+        require_model(request.model)
     (result,) = paint([request], Machine(device, checked), OutputMode(quiet=quiet))
     compared = compare(old, _as_stored(result.images[0], carried.format, _quality(info)))
     return Repainted(carried.texts, stored, request, result, compared)
@@ -154,7 +155,7 @@ def replay(path: Path, output: str | None, *, device: str, precision: str | None
     """Repaint a picture from what it carries and compare pixels. Gives the exit code."""
     destination = None if output is None else Destination.parse(output)
 
-    def check(texts: Mapping[str, str], request: Painting) -> None:
+    def check(texts: Mapping[str, str], request: Request) -> None:
         if destination is not None:
             destination.check(request)
 

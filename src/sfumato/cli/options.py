@@ -33,9 +33,11 @@ def whole(*names: str, metavar: str, help: str) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, parser=_parser(int, "a whole number, as 8"))
 
 
-def real(*names: str, metavar: str, help: str) -> Any:
-    """An option that is a number."""
-    return typer.Option(*names, metavar=metavar, help=help, parser=_parser(float, "a number, as 1.5"))
+def real(*names: str, metavar: str, help: str, auto: bool = False) -> Any:
+    """An option that is a number, or with `auto` that word, which is the same as leaving it out."""
+    parse = _parser(float, "auto or a number, as 1.5" if auto else "a number, as 1.5")
+    parser = (lambda text: None if text == "auto" else parse(text)) if auto else parse
+    return typer.Option(*names, metavar=metavar, help=help, parser=parser)
 
 
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME|PATH", help="default nano, the bundled model")]

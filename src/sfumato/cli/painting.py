@@ -67,8 +67,7 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
     require_model(request.model)
     require_pictures(request)
     requests = prompts.drawn(request)
-    place = Stdout if given["output"] == "-" else Destination
-    destination = place.parse(given["output"], format=_format(given["format"]), quality=given["quality"])
+    destination = destination_of(given)
     if isinstance(destination, Stdout):
         destination.check_alone(requests, mode)
     for each in requests:
@@ -102,11 +101,12 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
             _show(results)
         _summarise(results, time.perf_counter() - start)
         _say_seams(results)
+        assert isinstance(results[0].request, Painting)
         remarks.after(request, results[0].request)
         _advise(requests[0])
     if mode.as_json:
         rest = iter(files)
-        print("\n".join(_as_json(each, list(islice(rest, len(each)))) for each in results))
+        print("\n".join(as_json(each, list(islice(rest, len(each)))) for each in results))
     elif files:
         print("\n".join(map(str, files)))
 
@@ -118,9 +118,9 @@ class Stdout(Destination):
     stream: IO[bytes] = field(default_factory=lambda: sys.stdout.buffer)
     """Remembered, since stdout is another while painting."""
 
-    def check_alone(self, requests: Sequence[Painting], mode: OutputMode) -> None:
+    def check_alone(self, requests: Sequence[Request], mode: OutputMode) -> None:
         """Raises RequestError for more than one picture, for a report beside it, and for a terminal."""
-        count = sum(request.count for request in requests)
+        count = sum(request.pictures for request in requests)
         if count > 1:
             raise RequestError(f"stdout has room for one picture, not {count}; give -o a folder/ for several")
         if mode.as_json:
@@ -128,14 +128,14 @@ class Stdout(Destination):
         if self.stream.isatty():
             raise RequestError("stdout is a terminal, which shows no files; send the bytes on: -o - > picture.png")
 
-    def check(self, request: Painting) -> None:
+    def check(self, request: Request) -> None:
         """As `Destination.check`, without a file."""
         self.check_format(request)
 
     def save(
         self,
         images: "Sequence[Image]",
-        request: Painting,
+        request: Request,
         provenance: Provenance | None = None,
         traces: Sequence[Trace] = (),
         *,
@@ -144,6 +144,12 @@ class Stdout(Destination):
         """Write the picture; no path leads to it."""
         self.stream.write(self.encode(images[0], request.single(first), traces[0] if traces else None, provenance))
         return []
+
+
+def destination_of(given: Mapping[str, Any]) -> Destination:
+    """Where the command line wants pictures. Raises as `Destination.parse`."""
+    place = Stdout if given["output"] == "-" else Destination
+    return place.parse(given["output"], format=_format(given["format"]), quality=given["quality"])
 
 
 @dataclass(frozen=True)
@@ -221,11 +227,13 @@ def require_model(name: str) -> None:
     find(name)
 
 
-def require_pictures(request: Painting) -> None:
+def require_pictures(request: Request) -> None:
     """Refuse pictures to begin from that cannot be read, likewise."""
     for name in type(request).model_fields:
-        if isinstance(source := getattr(request, name), Source):
-            source.read()
+        value = getattr(request, name)
+        for source in value if isinstance(value, tuple) else (value,):
+            if isinstance(source, Source):
+                source.read()
 
 
 def require_adapters(request: Painting) -> None:
@@ -271,13 +279,13 @@ def _read_prompt(stream: IO[bytes]) -> str:
 
 
 def paint(
-    requests: Sequence[Painting],
+    requests: Sequence[Request],
     machine: Machine,
     mode: OutputMode,
     on_batch: "Callable[[Result], None]" = ignore,
 ) -> "list[Result]":
-    """Run requests of one model, and let people watch and interrupt it; `on_batch` is given what is painted."""
-    count = sum(request.count for request in requests)
+    """Run requests, and let people watch and interrupt it; `on_batch` is given what is painted."""
+    count = sum(max(request.pictures, 1) for request in requests)
     with (
         narrating(quiet=mode.quiet),
         watching(count, preview=mode.preview, quiet=mode.quiet) as on_step,
@@ -287,7 +295,7 @@ def paint(
         from sfumato.studio import Studio
 
         check()
-        studio = Studio(requests[0].model, **asdict(machine))
+        studio = Studio(**asdict(machine))
         results: list[Result] = []
         for request in requests:
             before = sum(len(result.images) for result in results)
@@ -307,7 +315,7 @@ def _show(results: "Sequence[Result]") -> None:
         from sfumato.images import repeated
 
         images = [
-            repeated(image, result.request.tileable) if result.request.tileable else image
+            repeated(image, axes) if (axes := getattr(result.request, "tileable", None)) else image
             for result in results
             for image in result.images
         ]
@@ -319,7 +327,7 @@ def _say_seams(results: "Sequence[Result]") -> None:
     axes: tuple[Literal["x", "y"], ...] = ("x", "y")
     for result in results:
         for axis in axes:
-            if result.request.tileable not in (axis, "both"):
+            if getattr(result.request, "tileable", None) not in (axis, "both"):
                 continue
             from sfumato.images import seam
 
@@ -343,7 +351,8 @@ def _summarise(results: "Sequence[Result]", seconds: float) -> None:
     note(f"painted {len(seeds)} picture{'s' if len(seeds) > 1 else ''} in {seconds:.1f} s{steps}, {told}")
 
 
-def _as_json(result: "Result", files: list[Path]) -> str:
+def as_json(result: "Result", files: Sequence[Path]) -> str:
+    """A result as the command prints it for programs."""
     return json.dumps(
         {
             "files": [str(file) for file in files],
@@ -354,5 +363,6 @@ def _as_json(result: "Result", files: list[Path]) -> str:
             "model_hash": result.provenance.model_hash,
             "device": result.provenance.device,
             "precision": result.provenance.precision,
+            **({} if result.report is None else {"report": result.report.facts()}),
         }
     )

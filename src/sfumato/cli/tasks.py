@@ -10,7 +10,7 @@ import typer
 from sfumato.choices import Format
 from sfumato.cli.options import Device, Json, Numbers, Quiet, Size, one_of, real, whole
 from sfumato.errors import UnknownNameError
-from sfumato.requests import REQUESTS, Request, parse_size, shown
+from sfumato.requests import REQUESTS, Painting, Processing, Request, parse_size, shown
 from sfumato.requests.written import plain_type
 
 if TYPE_CHECKING:
@@ -44,12 +44,17 @@ SAVING: dict[str, Any] = {
 }
 """Where pictures go: `painting.Saving`."""
 
-SHOWING: dict[str, Any] = {
-    "preview": Annotated[bool, typer.Option("--preview", help="show the picture forming in the terminal")],
-    "as_json": Json,
-    "quiet": Quiet,
+PREVIEW: dict[str, Any] = {
+    "preview": Annotated[bool, typer.Option("--preview", help="show the picture forming in the terminal")]
 }
+SHOWING: dict[str, Any] = {"as_json": Json, "quiet": Quiet}
 """What is said meanwhile: `painting.OutputMode`."""
+
+PLOT: dict[str, Any] = {
+    "plot": Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="write what is compared side by side, with crops")
+    ]
+}
 
 MACHINE: dict[str, Any] = {
     "device": Device,
@@ -77,7 +82,10 @@ def command_of(kind: type[Request], run: Callable[..., None]) -> Callable[..., N
     options = {name: each for name, each in own.items() if name not in places}
     if "width" in kind.model_fields:
         options["size"] = Size
-    options |= PROMPTS | SAVING | SHOWING | MACHINE
+    paints = issubclass(kind, Painting)
+    options |= PROMPTS if paints else {}
+    options |= SAVING if paints or issubclass(kind, Processing) else {}
+    options |= (PREVIEW if paints else PLOT if issubclass(kind, Processing) else {}) | SHOWING | MACHINE
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=own[name]) for name in places]
     parameters += [
         Parameter(name, Parameter.KEYWORD_ONLY, default=DEFAULTS.get(name), annotation=each)
@@ -98,14 +106,15 @@ def option_of(name: str, field: "FieldInfo") -> Any:
     said = field.description or ""
     if how.argument:
         stdin = "; - reads it from stdin" if name == "prompt" else ""
-        return Annotated[str, typer.Argument(metavar=how.metavar, help=said + stdin)]
+        each: Any = list[str] if get_origin(kind) is tuple else str
+        return Annotated[each, typer.Argument(metavar=how.metavar, help=said + stdin)]
     flags = how.flags or (f"--{name.replace('_', '-')}",)
     if kind is bool:
         return Annotated[bool | None, typer.Option(*flags, help=said)]
     if kind is int:
         return Annotated[int | None, whole(*flags, metavar=how.metavar, help=said)]
     if kind is float:
-        return Annotated[float | None, real(*flags, metavar=how.metavar, help=said)]
+        return Annotated[float | None, real(*flags, metavar=how.metavar, help=said, auto="auto" in how.metavar)]
     if get_origin(kind) is Literal:
         return Annotated[str | None, typer.Option(*flags, metavar=how.metavar, help=f"{said}: {one_of(kind)}")]
     if get_origin(kind) is tuple and get_args(kind)[-1:] == (...,):

@@ -23,10 +23,11 @@ _MAX_COLUMNS = 96
 _PREVIEW_SHARE = 0.2  # of the time, at most, goes into previews
 
 
-def note(text: str) -> None:
-    """One line on stderr, whatever the text holds."""
+def note(text: str, *, spaced: bool = False) -> None:
+    """One line on stderr, whatever the text holds; `spaced` keeps runs of spaces, as a table's lines have them."""
     if sys.stderr is not None:  # a closed stderr must not send it to stdout
-        print(" ".join(printable(text).split()), file=sys.stderr, flush=True)
+        line = printable(text)
+        print(line if spaced else " ".join(line.split()), file=sys.stderr, flush=True)
 
 
 def complain(text: str) -> None:

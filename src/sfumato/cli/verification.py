@@ -10,13 +10,13 @@ from sfumato.cli.terminal import note
 from sfumato.errors import RequestError
 from sfumato.metadata.carriers import STEPS
 from sfumato.metadata.trace import Trace
-from sfumato.requests import Painting
+from sfumato.requests import Request
 
 
 def verify(path: Path, *, device: str, precision: str | None, as_json: bool, quiet: bool) -> int:
     """Repaint a picture, compare every step and the pixels, and print what is found. Gives the exit code."""
 
-    def check(texts: Mapping[str, str], request: Painting) -> None:
+    def check(texts: Mapping[str, str], request: Request) -> None:
         if STEPS not in texts:
             raise RequestError("it carries no digests of its steps; sfumato replay compares the pixels alone")
         Trace.from_json(texts[STEPS])

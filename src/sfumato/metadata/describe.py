@@ -10,7 +10,7 @@ from typing import Any
 from sfumato.metadata.infotext import Infotext, model_name
 from sfumato.metadata.names import SAMPLER_LABELS, SCHEDULE_LABELS
 from sfumato.metadata.provenance import HASH_DIGITS, Provenance
-from sfumato.requests import Control, Painting, Source, shown
+from sfumato.requests import Control, Painting, Request, Source, shown
 
 ORDER = (
     *("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash", "VAE"),
@@ -38,37 +38,41 @@ _LABELS: Mapping[str, Mapping[Any, str]] = {
 }
 
 
-def describe(request: Painting, provenance: Provenance | None = None, *, quality: int | None = None) -> Infotext:
+def describe(request: Request, provenance: Provenance | None = None, *, quality: int | None = None) -> Infotext:
     """The infotext of a request for one picture. What the request leaves open is left out.
 
     Args:
         quality: of the file, when it is not the default.
     """
-    fields = dict(labelled(request)) | {"RNG": "CPU"} | ({} if provenance is None else provenance.fields())
+    painting = request if isinstance(request, Painting) else None
+    fields = dict(labelled(request)) | ({} if painting is None else {"RNG": "CPU"})
+    fields |= {} if provenance is None else provenance.fields()
     if quality is not None:
         fields["Quality"] = str(quality)
     fields["Version"] = f"sfumato {_version()}"
     first, last = [key for key in ORDER if key in fields], [key for key in LAST if key in fields]
     middle = [key for key in fields if key not in ORDER and key not in LAST]
     ordered = {key: fields[key] for key in (*first, *middle, *last)}
-    return Infotext(_with_tags(request).strip(), request.negative.strip(), ordered)
+    if painting is None:
+        return Infotext("", "", {"Task": request.task, **ordered})
+    return Infotext(_with_tags(painting).strip(), painting.negative.strip(), ordered)
 
 
-def labelled(request: Painting) -> Iterator[tuple[str, str]]:
+def labelled(request: Request) -> Iterator[tuple[str, str]]:
     """The label and text of each field that has one; values of defaults are left out unless always shown."""
-    if request.width is not None and request.height is not None:
+    if isinstance(request, Painting) and request.width is not None and request.height is not None:
         yield "Size", f"{request.width}x{request.height}"
     for name, field in type(request).model_fields.items():
         how, value = shown(field), getattr(request, name)
-        if name == "controls":
+        if isinstance(request, Painting) and name == "controls":
             yield from ((f"{how.label} {i}", _unit(each, request)) for i, each in enumerate(request.controls))
         elif how.label and value is not None and (how.always or value != field.default):
             yield label_of(name, request, how.label), _text(name, value)
 
 
-def label_of(name: str, request: Painting, label: str) -> str:
+def label_of(name: str, request: Request, label: str) -> str:
     """A field's label, which depends on the sampler in one case."""
-    return "Eta DDIM" if (name, request.sampler) == ("eta", "ddim") else label
+    return "Eta DDIM" if name == "eta" and getattr(request, "sampler", None) == "ddim" else label
 
 
 def _text(name: str, value: object) -> str:

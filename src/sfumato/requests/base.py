@@ -88,6 +88,29 @@ class Request(Strict):
         """One line, every field in the order of the class, so that equal requests are equal text."""
         return json.dumps(self.model_dump(), ensure_ascii=False, separators=(",", ":"))
 
+    @property
+    def pictures(self) -> int:
+        """How many pictures come of it; none where it asks for an answer in words and figures."""
+        return 0
+
+    @property
+    def title(self) -> str:
+        """What its files are named by."""
+        return self.task
+
+    @property
+    def first_seed(self) -> int | None:
+        """The seed that counts up from picture to picture, where there is one."""
+        return None
+
+    def single(self, index: int) -> Self:
+        """The request of which picture `index` alone comes."""
+        return self
+
+    def seeded(self) -> Self:
+        """The same with its seed drawn, where it leaves that open: carried out twice, it comes to the same."""
+        return self
+
     def changed(self, **values: object) -> Self:
         """The same request with other values, checked like a new one."""
         return self.build(**{**{name: getattr(self, name) for name in type(self).model_fields}, **values})

@@ -54,6 +54,13 @@ def _box(value: object) -> object:
     return left, top, width, height
 
 
+def _added(value: object) -> object:
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(?::(gaussian|poisson))?", str(value))
+    if found is None or isinstance(value, bool) or not 0 < float(found[1]) <= 255:
+        raise ValueError(f"is {brief(value)}; give a standard deviation above 0 and up to 255, as 25 or 25:poisson")
+    return f"{float(found[1]):g}:{found[2] or 'gaussian'}"
+
+
 def _few(value: object, example: str) -> tuple[object, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError(f'must be a list, for example ["{example}"]')
@@ -69,6 +76,8 @@ Pixels = Annotated[int, Field(ge=16, le=8192, multiple_of=8)]
 Side = Annotated[int, Field(ge=1, le=8192)]
 Margin = Annotated[int, Field(ge=0, le=4096)]
 Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
+Added = Annotated[str, BeforeValidator(_added)]
+"""Noise to be added: its standard deviation of 255 levels, and its kind, as ``25:gaussian``."""
 Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
@@ -226,7 +235,12 @@ def _source(value: object) -> object:
         raise ValueError(str(error)) from None
 
 
+def _sources(value: object) -> object:
+    return tuple(_source(each) for each in _few(value, "photo.png"))
+
+
 Picture = Annotated[Source, BeforeValidator(_source)]
+Pictures = Annotated[tuple[Source, ...], BeforeValidator(_sources)]
 Pictured: TypeAlias = "str | os.PathLike[str] | bytes | Image | Source"
 """What `Source.of` takes."""
 

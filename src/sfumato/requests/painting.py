@@ -178,6 +178,20 @@ class Painting(Request):
         return self
 
     @property
+    def pictures(self) -> int:
+        """Its `count`."""
+        return self.count
+
+    @property
+    def title(self) -> str:
+        """The prompt."""
+        return self.prompt
+
+    def seeded(self) -> Self:
+        """The same with a seed."""
+        return self.changed(seed=draw_seed()) if self.seed is None else self
+
+    @property
     def first_seed(self) -> int | None:
         """The seed that counts up from picture to picture: of variations the subseed."""
         return self.subseed if self.subseed_strength else self.seed

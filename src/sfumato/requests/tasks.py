@@ -9,11 +9,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sfumato.choices import Upscaler
+from sfumato.choices import DenoiseMethod, NoiseKind, Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
-from sfumato.requests.fields import MAX_SEED, Box, Margin, Picture, Prompt, Share
+from sfumato.requests.fields import MAX_SEED, Added, Box, Margin, Picture, Prompt, Share
 from sfumato.requests.painting import Edit, Masked, Painting
+from sfumato.requests.processing import Processing
 from sfumato.validation import brief
 
 
@@ -154,8 +155,35 @@ class Between(Painting):
         return one if self.to_seed is None else one.model_copy(update={"to_seed": self.to_seed + index})
 
 
+class Denoise(Processing):
+    """Take the noise out of a picture, and say how much there was and how well that went."""
+
+    task: Literal["denoise"] = "denoise"
+    sigma: Annotated[Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)] | None, Shown("auto|N", "Sigma")] = (
+        Field(None, description="standard deviation of the noise, of 255 levels; estimated when left out")
+    )
+    noise: Annotated[NoiseKind | None, Shown("K", "Noise")] = Field(
+        None, description="how it depends on the light; estimated when left out"
+    )
+    method: Annotated[DenoiseMethod, Shown("M", "Method", always=True)] = Field(
+        "auto", description="by what; auto takes the best that is there"
+    )
+    clean: Annotated[Picture | None, Shown("FILE", "Reference hash")] = Field(
+        None, description="the same picture without noise, to measure against"
+    )
+    add_noise: Annotated[Added | None, Shown("N[:poisson|gaussian]", "Added noise")] = Field(
+        None, description="add noise first, and measure against IMAGE; of poisson N is what white has"
+    )
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> Self:
+        if self.clean is not None and self.add_noise is not None:
+            raise ValueError("clean and add_noise do not go together: with add_noise, IMAGE is the clean picture")
+        return self
+
+
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
-    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, TextEdit, Depth2Img, Between)}
+    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, TextEdit, Depth2Img, Between, Denoise)}
 )
 """All tasks: by name, the class of its request."""
 

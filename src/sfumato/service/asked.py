@@ -13,10 +13,10 @@ from sfumato.checkpoints import catalogue
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.metadata import names
 from sfumato.prompts import parse
-from sfumato.requests import REQUESTS, Control, Lora, Painting, Source
+from sfumato.requests import REQUESTS, Control, Lora, Painting, Request, Source
 
 
-def request_of(options: Mapping[str, Any], uploads: Path) -> Painting:
+def request_of(options: Mapping[str, Any], uploads: Path) -> Request:
     """The request of a task, by its JSON, when this service may carry it out.
 
     Raises:
@@ -26,24 +26,16 @@ def request_of(options: Mapping[str, Any], uploads: Path) -> Painting:
     if not isinstance(task, str) or task not in REQUESTS:
         raise UnknownNameError("task", str(task)[:64], REQUESTS)
     request = REQUESTS[task].build(**names.understood(options))
-    if not isinstance(request, Painting):
-        raise RequestError(f"task {task} paints nothing; the service takes tasks that do")
     check(request, uploads)
     return request
 
 
-def check(request: Painting, uploads: Path) -> None:
+def check(request: Request, uploads: Path) -> None:
     """Raises RequestError where a request names what is not there."""
-    _known("model", request.model, {info.name: info.path for info in catalogue.available()})
-    if request.vae is not None:
-        _known("vae", request.vae, folders.available("vae"))
-    for text in (value for _, value in request if isinstance(value, str) and "<" in value):
-        for network in parse(text, request.prompt_syntax).networks:  # of any prompt that there is
-            _known("lora", network.name, folders.available("lora"))
-    if request.text_encoders:
-        raise RequestError("text_encoders are paths, which a service does not take; put the files beside the model's")
-    for name in request.embeddings:
-        _known("embedding", name, folders.available("embedding"))
+    if (model := getattr(request, "model", None)) is not None:
+        _known("model", model, {info.name: info.path for info in catalogue.available()})
+    if isinstance(request, Painting):
+        _check_painting(request)
     for part in parts(request):
         match part:
             case Lora():
@@ -54,6 +46,18 @@ def check(request: Painting, uploads: Path) -> None:
                 raise RequestError('pictures are named by the digest of an upload: {"sha256": "..."}; upload it before')
             case Source() if not (uploads / f"{part.sha256}.png").is_file():
                 raise RequestError(f"there is no upload {str(part.sha256)[:16]}...; upload the picture before")
+
+
+def _check_painting(request: Painting) -> None:
+    if request.vae is not None:
+        _known("vae", request.vae, folders.available("vae"))
+    for text in (value for _, value in request if isinstance(value, str) and "<" in value):
+        for network in parse(text, request.prompt_syntax).networks:  # of any prompt that there is
+            _known("lora", network.name, folders.available("lora"))
+    if request.text_encoders:
+        raise RequestError("text_encoders are paths, which a service does not take; put the files beside the model's")
+    for name in request.embeddings:
+        _known("embedding", name, folders.available("embedding"))
 
 
 def parts(value: object) -> Iterator[object]:

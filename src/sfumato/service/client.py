@@ -13,8 +13,8 @@ from sfumato.errors import RequestError, SfumatoError
 from sfumato.metadata import carriers
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.trace import Trace
-from sfumato.requests import Painting, Source, parse_request
-from sfumato.results import Progress, Result, ignore
+from sfumato.requests import Request, Source, parse_request
+from sfumato.results import Progress, Report, Result, ignore
 from sfumato.shorthand import Shorthand
 
 _PATIENCE = 60.0  # seconds without a word from the service, which says something each 15
@@ -40,7 +40,7 @@ class Client(Shorthand):
     def __repr__(self) -> str:
         return f"<sfumato.Client of {self.url}>"
 
-    def submit(self, request: Painting, *, priority: int = 0, key: str | None = None) -> dict[str, Any]:
+    def submit(self, request: Request, *, priority: int = 0, key: str | None = None) -> dict[str, Any]:
         """Put a request into the queue; the job, as the service's API describes it.
 
         Args:
@@ -67,7 +67,7 @@ class Client(Shorthand):
 
     def run(
         self,
-        request: Painting,
+        request: Request,
         on_step: Callable[[Progress], None] = ignore,
         on_batch: Callable[[Result], None] = ignore,
     ) -> Result:
@@ -132,7 +132,7 @@ class Client(Shorthand):
         if job["state"] != "done":
             raise SfumatoError(f"job {id} is {job['state']}{': ' + job['reason'] if job['reason'] else ''}")
         request = parse_request(json.dumps(job["request"]))
-        assert isinstance(request, Painting)
+        found = job["report"].get("report")
         files = [self._bytes(each["url"]) for each in job["pictures"]]
         texts = [carriers.read(file).texts for file in files]
         traces = [Trace.from_json(each[carriers.STEPS]) for each in texts if carriers.STEPS in each]
@@ -142,7 +142,8 @@ class Client(Shorthand):
             list(job["report"]["seeds"]),
             job["report"]["timings"],
             Provenance(**job["report"]["provenance"]),
-            traces if len(traces) == len(files) else (),
+            traces if files and len(traces) == len(files) else (),
+            report=None if found is None else Report.read(found),
         )
 
     def call(self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Any:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import Request as Call
 
-from sfumato.requests import Painting, parse_request
+from sfumato.requests import Request, parse_request
 from sfumato.service import asked
 from sfumato.service.bus import Bus, Event
 from sfumato.service.dispatch import Dispatcher
@@ -37,11 +37,11 @@ class Desk:
         """Where pictures from outside lie."""
         return self.folder / "uploads"
 
-    async def request(self, options: dict[str, Any]) -> Painting:
+    async def request(self, options: dict[str, Any]) -> Request:
         """A request that this service may carry out. Raises as `asked.request_of`."""
         return await asyncio.to_thread(asked.request_of, options, self.uploads)
 
-    async def submit(self, request: Painting, **how: Any) -> tuple[Job, bool]:
+    async def submit(self, request: Request, **how: Any) -> tuple[Job, bool]:
         """Put a request into the queue. Takes and raises what `Jobs.submit` does."""
         job, new = await asyncio.to_thread(lambda: self.jobs.submit(request, **how))
         self.dispatcher.wake()
@@ -96,10 +96,10 @@ class Desk:
         sum_: float | None = 0.0
         if running is not None:
             left = live.seconds_left if live is not None and live.job == running.id else None
-            sum_ = self.jobs.estimate(_painting(running)) if left is None else left
+            sum_ = self.jobs.estimate(parse_request(running.request)) if left is None else left
         found = {}
         for place, job in enumerate(self.jobs.order(), 1):
-            own = self.jobs.estimate(_painting(job))
+            own = self.jobs.estimate(parse_request(job.request))
             sum_ = None if sum_ is None or own is None else sum_ + own
             found[job.id] = place, sum_
         return found
@@ -140,7 +140,7 @@ class Desk:
         }
 
 
-def client_of(request: Request) -> str:
+def client_of(request: Call) -> str:
     """Who is served in turn: a program on a machine."""
     host = "" if request.client is None else request.client.host
     return f"{host} {request.headers.get('user-agent', '')[:100]}"
@@ -151,9 +151,3 @@ def refuse_failed(job: Job) -> None:
     if job.state == "failed":
         ours = job.attempts > 1 or (job.reason or "").startswith("a defect")
         raise Refusal(500 if ours else 422, job.reason or "it failed")
-
-
-def _painting(job: Job) -> Painting:
-    request = parse_request(job.request)
-    assert isinstance(request, Painting)
-    return request

@@ -13,7 +13,7 @@ from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
-from sfumato.requests import Painting, parse_request
+from sfumato.requests import parse_request
 from sfumato.service import wire
 from sfumato.service.bus import Bus, Event
 from sfumato.service.jobs import Job, Jobs, Picture
@@ -182,8 +182,7 @@ class Dispatcher:
 
     async def _paint(self, job: Job) -> None:
         request = parse_request(job.request)
-        assert isinstance(request, Painting)
-        self.live = live = Live(job.id, request.count, begun=time.monotonic())
+        self.live = live = Live(job.id, max(request.pictures, 1), begun=time.monotonic())
         self._told(job)
         if self._worker is None or not self._worker.alive:
             await self._end_worker()
@@ -230,11 +229,11 @@ class Dispatcher:
                     self.bus.publish(Event(id, "picture", {"index": each.index, "seed": str(each.seed)}))
             case "done":
                 seconds = time.monotonic() - live.begun - facts["timings"].get("load", 0.0)
-                report = {name: facts[name] for name in ("request", "seeds", "timings", "provenance", "peak")}
+                parts = ("request", "seeds", "timings", "provenance", "peak", "report")
+                report = {name: facts[name] for name in parts if facts.get(name) is not None}
                 job = await asyncio.to_thread(self.jobs.finish, id, "done", report=report)
                 self.peak = max(self.peak, facts["peak"])
                 request = parse_request(job.request)
-                assert isinstance(request, Painting)
                 await asyncio.to_thread(self.jobs.measured, request, max(seconds, 1e-3), live.total)
                 self._told(job)
                 return True

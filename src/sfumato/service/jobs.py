@@ -45,7 +45,7 @@ from sqlalchemy import (
 from sqlalchemy.pool import StaticPool
 
 from sfumato.errors import SfumatoError, UnknownNameError
-from sfumato.requests import Painting, draw_seed, parse_request
+from sfumato.requests import Painting, Request, parse_request
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
@@ -243,7 +243,7 @@ class Jobs:
 
     def submit(
         self,
-        request: Painting,
+        request: Request,
         *,
         client: str = "",
         dialect: str = "native",
@@ -263,7 +263,6 @@ class Jobs:
             UsedKeyError: the key was for another request.
         """
         digest = _digest(request, format, quality)
-        seeded = request.changed(seed=draw_seed()) if request.seed is None else request
         with self._begin() as connection:
             if key is not None:
                 known = connection.execute(
@@ -278,7 +277,7 @@ class Jobs:
                 "id": secrets.token_hex(8),
                 "state": "queued",
                 "task": request.task,
-                "request": seeded.to_json(),
+                "request": request.seeded().to_json(),
                 "format": format,
                 "quality": quality,
                 "priority": priority,
@@ -293,7 +292,7 @@ class Jobs:
             connection.execute(insert(_jobs).values(row))
             return self._get(connection, str(row["id"])), True
 
-    def same(self, request: Painting, *, dialect: str, since: float, format: str, quality: int | None) -> Job | None:
+    def same(self, request: Request, *, dialect: str, since: float, format: str, quality: int | None) -> Job | None:
         """The newest job of that dialect for an equal request, asked for after a time and not cancelled."""
         query = (
             select(_jobs)
@@ -485,13 +484,13 @@ class Jobs:
 
     # -------------------------------------------------------------------------------------------------------- speed
 
-    def measured(self, request: Painting, seconds: float, steps: int) -> None:
+    def measured(self, request: Request, seconds: float, steps: int) -> None:
         """How long an executed request took, loading aside.
 
         Args:
             steps: that each picture had.
         """
-        if request.width is None or request.height is None or steps < 1:
+        if not isinstance(request, Painting) or request.width is None or request.height is None or steps < 1:
             return
         place = {"model": request.model, "sampler": request.sampler or "", "pixels": request.width * request.height}
         each = seconds / (steps * request.count)
@@ -508,12 +507,15 @@ class Jobs:
             else:
                 connection.execute(update(_speeds).where(*here).values(values))
 
-    def estimate(self, request: Painting) -> float | None:
-        """Seconds that a request will take by what was measured; None for a model that never ran."""
+    def estimate(self, request: Request) -> float | None:
+        """Seconds that a request will take by what was measured; None for a model that never ran, and for what does
+        not paint."""
         with self._begin() as connection:
             return self._estimate(connection, request)
 
-    def _estimate(self, connection: Connection, request: Any) -> float | None:
+    def _estimate(self, connection: Connection, request: Request) -> float | None:
+        if not isinstance(request, Painting):
+            return None
         rows = connection.execute(
             select(_speeds).where(_speeds.c.model == request.model).order_by(_speeds.c.measured.desc())
         ).all()
@@ -538,7 +540,7 @@ class Jobs:
             connection.execute(insert(_settings).values(name=name, value=value))
 
 
-def _digest(request: Painting, format: str, quality: int | None) -> str:
+def _digest(request: Request, format: str, quality: int | None) -> str:
     """Of what was asked, before its seed is drawn."""
     return hashlib.sha256(f"{request.to_json()} {format} {quality}".encode()).hexdigest()
 

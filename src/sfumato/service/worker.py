@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sfumato.errors import SfumatoError
-from sfumato.requests import REQUESTS, Painting
+from sfumato.requests import REQUESTS, Request
 from sfumato.runtime.threads import wait_briefly
 from sfumato.service import wire
 
@@ -92,10 +92,11 @@ class Worker:
             if isinstance(event, Progress):
                 self._report(job, event)
             else:
-                inside = str(folder).replace("{", "{{").replace("}", "}}")
-                paths = event.save(f"{inside}/{{index:04}}{_ENDINGS[order['format']]}", quality=order["quality"])
-                self.tell("pictures", job, files=_files(event, paths))
                 batches.append(event)
+                if event.images:
+                    inside = str(folder).replace("{", "{{").replace("}", "}}")
+                    paths = event.save(f"{inside}/{{index:04}}{_ENDINGS[order['format']]}", quality=order["quality"])
+                    self.tell("pictures", job, files=_files(event, paths))
             if job in self.cancelled:
                 return False
         result = Result.joined(batches)
@@ -107,6 +108,7 @@ class Worker:
             timings=dict(result.timings),
             provenance=asdict(result.provenance),
             peak=_peak(),
+            report=None if result.report is None else result.report.facts(),
         )
         return True
 
@@ -125,11 +127,9 @@ _ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif"}
 _NO_MEMORY = "out of memory; ask for a smaller size, a smaller batch or a smaller model"
 
 
-def opened(options: dict[str, Any], uploads: Path) -> Painting:
+def opened(options: dict[str, Any], uploads: Path) -> Request:
     """The request that a service sent, with the bytes of its pictures, which it names by their digests."""
-    request = REQUESTS[options["task"]].build(**{name: _opened(value, uploads) for name, value in options.items()})
-    assert isinstance(request, Painting)
-    return request
+    return REQUESTS[options["task"]].build(**{name: _opened(value, uploads) for name, value in options.items()})
 
 
 def _opened(value: object, uploads: Path) -> object:

@@ -19,7 +19,7 @@ from sfumato.metadata.carriers import REQUEST, Carried
 from sfumato.metadata.gathering import Gathering, brief
 from sfumato.metadata.readers import comfyui, forms, infotexts, invokeai, novelai
 from sfumato.metadata.readers.texts import Texts
-from sfumato.requests import Painting, Txt2Img, parse_request
+from sfumato.requests import Request, Txt2Img, parse_request
 
 Reader = Callable[[Texts, Gathering[Txt2Img]], bool]
 """Gathers what the texts say, and whether they are of its tool."""
@@ -46,7 +46,7 @@ class Restored:
         beyond: prompts that break a rule of the request, by the names of its fields.
     """
 
-    request: Painting
+    request: Request
     source: str
     unrestored: tuple[str, ...] = ()
     exact: bool = False
@@ -79,13 +79,13 @@ def restore(carried: Carried) -> Restored:
     raise RequestError(f"it carries no settings of sfumato, {', '.join(tools[:-1])} or {tools[-1]}{there}")
 
 
-def own_request(text: str) -> Painting:
+def own_request(text: str) -> Request:
     """The request that sfumato stored in a picture.
 
     Raises:
-        RequestError: it is none, or one that paints nothing.
+        RequestError: it is none, or one of which no picture comes.
     """
     request = parse_request(text)
-    if not isinstance(request, Painting):
-        raise RequestError(f"the request is one of {request.task}, which paints nothing")
+    if not request.pictures:
+        raise RequestError(f"the request is one of {request.task}, of which no picture comes")
     return request

@@ -1,0 +1,8 @@
+"""Pictures that were measured rather than painted: how much noise they have, what takes it out, how well that went.
+
+    noise.py       levels of noise: added, estimated, made even
+    classical.py   denoisers without a network
+    measures.py    PSNR, SSIM, whiteness of what was removed
+
+Pixels here are float32 in [0, 1], (h, w) or (h, w, 3); levels of noise are of 255, as papers have them.
+"""
