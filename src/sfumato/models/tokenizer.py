@@ -13,16 +13,17 @@ from functools import cached_property
 from importlib import resources
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from jaxtyping import Int
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
-from torch import Tensor
 
 from sfumato.errors import CheckpointError
 from sfumato.files import read_regular
+
+if TYPE_CHECKING:  # whoever only counts tokens needs no torch
+    from jaxtyping import Int
+    from torch import Tensor
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -171,8 +172,10 @@ class ClipTokenizer:
         """The ids of a text alone, however long, without begin, end or padding."""
         return self._whole(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def __call__(self, texts: Sequence[str]) -> Int[Tensor, "b n"]:
+    def __call__(self, texts: Sequence[str]) -> "Int[Tensor, 'b n']":
         """Ids of each text; what exceeds the window is cut off (count with `words` to say so)."""
+        import torch
+
         room = self.length - 2
         filler = self.vocabulary[self.padding]
         rows = []

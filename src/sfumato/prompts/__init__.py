@@ -3,7 +3,8 @@
     expand(text, seed)           templates.py   {a|b}, __wildcard__                         -> text
     parse(text, "a1111")         grammar.py     networks, AND, schedules                    -> Prompt
     timeline(prompt, steps)      timeline.py    what is said at which step                  -> Track, one an AND part
-    pack(wording, tokenizer)     chunks.py      windows of tokens with weights              -> Chunks
+    windows(wording, tokenizer)  windows.py     windows of tokens with weights              -> list[Window]
+    pack(wording, tokenizer)     chunks.py      the same as tensors                         -> Chunks
     encode(reading, ...)         encode.py      windows through the text encoder            -> Conditioning
 
 Only `chunks` and `encode` know torch, and only `templates` knows dynamicprompts; import those three by name.

@@ -1,36 +1,15 @@
-"""Words into windows of tokens, however many there are.
+"""Windows of tokens as tensors, with the weight of each token; a window has a begin, room for its words, an end."""
 
-A window has the tokenizer's length: a begin, room for its words, an end. A new segment starts a new window. Spare room
-takes the tokenizer's padding, after an end which closes the words. Where words run over, a wording's packing says
-where the window ends:
-
-    commas   behind a comma among the last `BACKTRACK` tokens, else where it is full (A1111 wiki, "Infinite prompt
-             length")
-    words    before a word that no longer fits, unless it has `WORD` tokens or more (ComfyUI, `SDTokenizer`)
-    full     where it is full (compel up to 2.0, and its `SplitLongTextMode.BRUTAL` since)
-
-Learned vectors are called by the tokens of their names; in `words` by `embedding:NAME`, where an unknown name is left
-out.
-"""
-
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sfumato.errors import RequestError
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.prompts.reading import Packing, Piece, Wording, brief
-
-BACKTRACK = 20
-WORD = 8
-
-CALLED = re.compile(r"(?<!\S)embedding:([^\s,]*)")
-"""How ComfyUI calls learned vectors: at the beginning of a word, as far as a comma."""
+from sfumato.prompts.reading import Wording
+from sfumato.prompts.windows import Window, windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,45 +29,10 @@ class Chunks:
 
 
 def pack(
-    wording: Wording,
-    tokenizer: ClipTokenizer,
-    *,
-    embeddings: Mapping[str, Sequence[int]] | None = None,
+    wording: Wording, tokenizer: ClipTokenizer, *, embeddings: Mapping[str, Sequence[int]] | None = None
 ) -> Chunks:
-    """The windows of a wording: at least one, and none for a break at the very end.
-
-    Args:
-        embeddings: names that stand for learned vectors, as ids of these (rows added to the encoder's table). The
-            longest name that fits is taken; a name's vectors are never torn apart (in `words`, from `WORD` on), nor
-            are they commas.
-
-    Raises:
-        RequestError: a name has more vectors than a window has room.
-    """
-    room = tokenizer.length - 2
-    comma = tokenizer.vocabulary.get(",</w>", -1)
-    backtrack = BACKTRACK if wording.packing == "commas" else 0
-    groups = _grouping(tokenizer, embeddings or {}, wording.packing)
-    windows: list[_Window] = []
-    window = _Window()
-    for place, segment in enumerate(wording.segments):
-        if place:
-            windows.append(window)
-        window = _Window(place, segment.weight)
-        for piece in segment.pieces:
-            for ids in groups(piece):
-                while len(window.ids) + len(ids) > room:
-                    windows.append(window)
-                    moves = ids[0] != comma and window.after_comma >= 0 and len(window.ids) == room
-                    moves = moves and room - window.after_comma < backtrack
-                    window = window.split(window.after_comma if moves else len(window.ids))
-                window.ids += ids
-                window.weights += [piece.weight] * len(ids)
-                if ids[0] == comma:
-                    window.after_comma = len(window.ids)
-    if window.ids or not windows:
-        windows.append(window)
-    return _chunks(windows, tokenizer)
+    """The windows of a wording as tensors. Takes and raises what `windows` does."""
+    return _chunks(windows(wording, tokenizer, embeddings=embeddings), tokenizer)
 
 
 def padded(chunks: Chunks, count: int, tokenizer: ClipTokenizer) -> Chunks:
@@ -96,7 +40,7 @@ def padded(chunks: Chunks, count: int, tokenizer: ClipTokenizer) -> Chunks:
     missing = count - len(chunks)
     if missing <= 0:
         return chunks
-    empty = _chunks([_Window()] * missing, tokenizer)
+    empty = _chunks([Window()] * missing, tokenizer)
     return Chunks(
         torch.cat([chunks.ids, empty.ids]),
         torch.cat([chunks.weights, empty.weights]),
@@ -105,107 +49,14 @@ def padded(chunks: Chunks, count: int, tokenizer: ClipTokenizer) -> Chunks:
     )
 
 
-class _Window:
-    """A window being filled with words of a segment."""
-
-    def __init__(self, segment: int = -1, scale: float = 1.0) -> None:
-        self.segment = segment
-        self.scale = scale
-        self.ids: list[int] = []
-        self.weights: list[float] = []
-        self.after_comma = -1
-
-    def split(self, place: int) -> "_Window":
-        """Cut the window at `place`, and begin the next with what was behind."""
-        rest = _Window(self.segment, self.scale)
-        rest.ids, self.ids = self.ids[place:], self.ids[:place]
-        rest.weights, self.weights = self.weights[place:], self.weights[:place]
-        return rest
-
-
-def _chunks(windows: Sequence[_Window], tokenizer: ClipTokenizer) -> Chunks:
+def _chunks(found: Sequence[Window], tokenizer: ClipTokenizer) -> Chunks:
     """Whole rows. A full window ends at the end; in others padding follows it."""
     filler = tokenizer.vocabulary[tokenizer.padding]
     ids, weights, segments = [], [], []
-    for window in windows:
+    for window in found:
         spare = tokenizer.length - 2 - len(window.ids)
         ids.append([tokenizer.begin, *window.ids, tokenizer.end, *[filler] * spare])
         weights.append([1.0, *window.weights, 1.0, *[1.0] * spare])
         segments.append([-1, *[window.segment] * len(window.ids), -1, *[-1] * spare])
-    scales = torch.tensor([[window.scale] for window in windows])
+    scales = torch.tensor([[window.scale] for window in found])
     return Chunks(torch.tensor(ids), torch.tensor(weights), torch.tensor(segments), scales)
-
-
-def unknown(wording: Wording, embeddings: Mapping[str, Sequence[int]]) -> Iterator[str]:
-    """Names that a wording calls as ComfyUI does, and that stand for nothing."""
-    if wording.packing == "words":
-        for segment in wording.segments:
-            for piece in segment.pieces:
-                yield from (name for name in CALLED.findall(piece.text) if _named(embeddings, name) is None)
-
-
-def _named(embeddings: Mapping[str, Sequence[int]], name: str) -> Sequence[int] | None:
-    """The vectors of a name, which may come with a folder, an ending or in another case."""
-    stem = re.split(r"[\\/]", re.sub(r"\.(safetensors|pt|bin|png)$", "", name))[-1]
-    known = {key.casefold(): vectors for key, vectors in embeddings.items()} | dict(embeddings)
-    return next((known[key] for key in (name, stem, stem.casefold()) if key in known), None)
-
-
-_Group = list[int]
-"""Tokens that stay together."""
-
-
-def _grouping(
-    tokenizer: ClipTokenizer, embeddings: Mapping[str, Sequence[int]], packing: Packing
-) -> Callable[[Piece], list[_Group]]:
-    """What makes groups of a piece, after one look at the names.
-
-    Raises:
-        RequestError: a name has more vectors than a window has room.
-    """
-    room = tokenizer.length - 2
-    for name, vectors in embeddings.items():
-        if len(vectors) > room:
-            raise RequestError(f"the embedding {brief(name)} has {len(vectors)} vectors; a window has room for {room}")
-    if packing == "words":
-        return partial(_word_groups, tokenizer, embeddings)
-    return partial(_groups, tokenizer, _names(tokenizer, embeddings))
-
-
-def _word_groups(tokenizer: ClipTokenizer, embeddings: Mapping[str, Sequence[int]], piece: Piece) -> list[_Group]:
-    """Words, and the vectors of `embedding:NAME`; tokens of their own where there are many."""
-    groups: list[_Group] = []
-    for word in piece.text.split():
-        called = CALLED.match(word)
-        if called is not None:
-            groups.append(list(_named(embeddings, called[1]) or ()))
-        groups.append(tokenizer.words(word if called is None else word[called.end() :]))
-    return [part for group in groups for part in ([group] if 0 < len(group) < WORD else [[token] for token in group])]
-
-
-_Names = dict[int, list[tuple[_Group, _Group]]]
-
-
-def _names(tokenizer: ClipTokenizer, embeddings: Mapping[str, Sequence[int]]) -> _Names:
-    """By the first token of a name: its tokens and those that stand for it, longer names first."""
-    names: _Names = {}
-    for name, vectors in embeddings.items():
-        words = tokenizer.words(name)
-        if words and vectors:
-            names.setdefault(words[0], []).append((words, list(vectors)))
-    for rows in names.values():
-        rows.sort(key=lambda row: -len(row[0]))
-    return names
-
-
-def _groups(tokenizer: ClipTokenizer, names: _Names, piece: Piece) -> list[_Group]:
-    """Single tokens, or the vectors of a name."""
-    ids = tokenizer.words(piece.text)
-    groups: list[_Group] = []
-    place = 0
-    while place < len(ids):
-        rows = names.get(ids[place], [])
-        row = next((row for row in rows if ids[place : place + len(row[0])] == row[0]), None)
-        groups.append([ids[place]] if row is None else row[1])
-        place += 1 if row is None else len(row[0])
-    return groups

@@ -28,9 +28,10 @@ from torch import Tensor
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.clip import CLIPTextEncoder, TextEncoding
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.prompts.chunks import Chunks, pack, padded, unknown
+from sfumato.prompts.chunks import Chunks, pack, padded
 from sfumato.prompts.reading import Emphasis, Reading, Wording
 from sfumato.prompts.t5 import T5Part
+from sfumato.prompts.windows import unknown
 
 _NOTHING = Wording(())  # the empty prompt
 _LEAST = 1e-5  # compel's least weight of words that it lightens: at 0 the share of the prompt without them is infinite

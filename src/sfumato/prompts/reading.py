@@ -17,7 +17,7 @@ Emphasis = Literal["original", "no_norm", "ignore", "comfy", "compel"]
 """How weights act on the encoded tokens; see `encode.py`."""
 
 Packing = Literal["commas", "words", "full"]
-"""Where a window of tokens ends; see `chunks.py`."""
+"""Where a window of tokens ends; see `windows.py`."""
 
 MAX_WEIGHT = 1000.0
 """No picture survives a tenth of it; a weight beyond is a typing error, and one of 1e300 would be infinite."""

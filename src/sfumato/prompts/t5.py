@@ -17,8 +17,9 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.clip import TextEncoding
 from sfumato.models.t5 import T5Encoder
 from sfumato.models.t5_tokenizer import T5Tokenizer
-from sfumato.prompts.chunks import CALLED, Chunks
+from sfumato.prompts.chunks import Chunks
 from sfumato.prompts.reading import Wording
+from sfumato.prompts.windows import CALLED
 
 LENGTH = 256
 """Tokens of T5, or zeros where it is left out."""
