@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROMPT ?= flat cartoon portrait, red curly hair, round glasses, smile, green hoodie, light blue background
 SEED ?= 1
 
-.PHONY: help demo test train-smoke lint types contracts parity slow bench docs clean
+.PHONY: help demo test train-smoke lint types contracts page page-test parity slow bench docs clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -47,6 +47,16 @@ types: .venv/.dev
 
 contracts: .venv/.dev
 	$(BIN)/lint-imports
+
+page: web/node_modules ## build the page of the service from web/
+	cd web && npm run --silent check && npm run --silent build
+
+page-test: web/node_modules ## the logic of the page
+	cd web && npm run --silent check && npm test --silent
+
+web/node_modules: web/package-lock.json
+	cd web && npm ci --silent
+	@touch $@
 
 parity: .venv/.dev ## compare with diffusers and transformers on random weights
 	$(BIN)/python -m pytest tests/parity tests/diffusion/test_diffusers_parity.py -q

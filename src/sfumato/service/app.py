@@ -8,10 +8,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
@@ -21,13 +21,11 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from sfumato.adapters import folders
-from sfumato.checkpoints import catalogue
 from sfumato.choices import Format
 from sfumato.errors import SfumatoError
 from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
-from sfumato.service import uploads
+from sfumato.service import about, page, uploads
 from sfumato.service.bus import Bus, Event
 from sfumato.service.desk import Desk, client_of
 from sfumato.service.dialects import a1111, openai
@@ -54,7 +52,7 @@ class Settings:
         database: another than SQLite in `folder`, by its URL.
     """
 
-    folder: Path
+    folder: FilePath
     host: str = "127.0.0.1"
     token: str | None = None
     idle: float = 600.0
@@ -133,8 +131,9 @@ def application(settings: Settings) -> FastAPI:
     app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk = desk
     _native(app, desk)
-    for dialect in (a1111, openai):
-        app.router.routes.extend(dialect.router(desk).routes)  # flat, so that whoever enumerates routes sees them
+    routers = (about.router(desk), page.router(settings.token), a1111.router(desk), openai.router(desk))
+    for each in routers:
+        app.router.routes.extend(each.routes)  # flat, so that whoever enumerates routes sees them
     _pages(app)
 
     def refused(request: Request, error: Exception) -> JSONResponse:
@@ -258,23 +257,13 @@ def _native(app: FastAPI, desk: Desk) -> None:
         are its pixels alone, without EXIF."""
         return {"sha256": await uploads.keep(await request.body(), desk.uploads)}
 
-    @app.get("/api/v1/models", tags=["models"])
-    async def models() -> list[dict[str, Any]]:
-        """Models that requests may name."""
-        return [
-            {"name": info.name, "family": info.family, "bytes": info.size_bytes, "description": info.description}
-            for info in await asyncio.to_thread(catalogue.available)
-        ]
-
-    @app.get("/api/v1/adapters", tags=["models"])
-    async def adapters() -> dict[str, list[str]]:
-        """Adapters and autoencoders that requests may name."""
-        return {f"{sort}s": sorted(folders.available(sort)) for sort in folders.VARIABLES}
-
-    @app.get("/api/v1/tasks", tags=["models"])
-    async def tasks() -> dict[str, Any]:
-        """The JSON schema of each task's request: fields, limits, descriptions."""
-        return {task: kind.model_json_schema() for task, kind in REQUESTS.items()}
+    @app.get("/api/v1/uploads/{sha256}", tags=["pictures"], response_class=FileResponse)
+    async def uploaded(sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> FileResponse:
+        """The pixels of an upload, as a PNG."""
+        file = desk.uploads / f"{sha256}.png"
+        if not file.is_file():
+            raise Refusal(404, f"there is no upload {sha256[:16]}...; upload the picture before")
+        return FileResponse(file)
 
     @app.get("/api/v1/health", tags=["service"])
     async def health() -> dict[str, Any]:
@@ -299,15 +288,6 @@ def _native(app: FastAPI, desk: Desk) -> None:
 
 
 def _pages(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False, response_class=HTMLResponse)
-    async def root() -> HTMLResponse:
-        """What this is, and where its description is."""
-        return HTMLResponse(
-            "<!doctype html><html lang=en><title>sfumato</title><h1>sfumato</h1>"
-            f"<p>Version {app.version} is running. Its API is described for <a href=/docs>people</a> and for "
-            "<a href=/openapi.json>programs</a>.</html>"
-        )
-
     @app.get("/docs", include_in_schema=False, response_class=HTMLResponse)
     async def described() -> HTMLResponse:
         """The API, as a page."""

@@ -44,6 +44,8 @@ class Desk:
     async def submit(self, request: Request, **how: Any) -> tuple[Job, bool]:
         """Put a request into the queue. Takes and raises what `Jobs.submit` does."""
         job, new = await asyncio.to_thread(lambda: self.jobs.submit(request, **how))
+        if new:
+            self.bus.publish(Event(job.id, "state", {"state": job.state, "reason": None}))
         self.dispatcher.wake()
         return job, new
 

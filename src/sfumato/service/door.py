@@ -3,7 +3,7 @@
 Host             one of the names of this service: a page of elsewhere that resolves to it is not let in
 Origin           the service's own: pages of others, and forms they send, are not served
 Sec-Fetch-Site   same-origin or none, where a browser says it
-token            when there is one, everywhere but at `OPEN`
+token            when there is one, everywhere but at `OPEN` and the page's files; a browser shows its cookie
 Content-Type     JSON, pictures and forms of files; what a foreign page may send unasked is not read
 length and time  of the body, counted while it comes
 """
@@ -13,17 +13,18 @@ import base64
 import binascii
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sfumato.service.page import ASSETS, COOKIE, passed
 from sfumato.service.refusals import Refusal, body_of
 
-OPEN = frozenset({"/api/v1/health"})
-"""Served without the token."""
+OPEN = frozenset({"/", "/api/v1/health"})
+"""Served without the token, as the page's files are: it asks for the token itself."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -115,8 +116,9 @@ class Door:
         entering = scope["path"] == "/" and scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if site not in ("same-origin", "none") and not entering:
             raise Refusal(403, f"a page of elsewhere asks (Sec-Fetch-Site: {site[:20]}); only the service's own may")
-        if self.token is not None and scope["path"] not in OPEN and not self._knows(headers):
-            challenge = {"WWW-Authenticate": 'Basic realm="sfumato", Bearer'}
+        if self.token is not None and not is_open(scope["path"]) and not self._knows(headers):
+            own = headers.get("sec-fetch-site") == "same-origin"  # the page asks for the token, not the browser
+            challenge = {"WWW-Authenticate": "Bearer" if own else 'Basic realm="sfumato", Bearer'}
             raise Refusal(401, "the token is missing or wrong; send Authorization: Bearer TOKEN", headers=challenge)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         plain = not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
@@ -134,6 +136,9 @@ class Door:
 
     def _knows(self, headers: Headers) -> bool:
         assert self.token is not None
+        shown = next((value for name, value in _cookies(headers) if name == COOKIE), "")
+        if hmac.compare_digest(shown.encode(), passed(self.token).encode()):
+            return True
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             try:
@@ -143,6 +148,17 @@ class Door:
         elif scheme.lower() != "bearer":
             return False
         return hmac.compare_digest(shown.strip().encode(), self.token.encode())
+
+
+def is_open(path: str) -> bool:
+    """Whether it is served without the token."""
+    return path in OPEN or path.startswith(ASSETS)
+
+
+def _cookies(headers: Headers) -> Iterator[tuple[str, str]]:
+    for pair in headers.get("cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        yield name, value
 
 
 def _name_of(host: str) -> str:

@@ -1,0 +1,165 @@
+"""What there is to paint with, and on what: models and what they know, adapters, tasks, prompts as read, the machine.
+
+The page's forms are made of these answers. No torch: files are looked into, and nothing is loaded.
+"""
+
+import asyncio
+import functools
+import json
+import os
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from sfumato.adapters import folders
+from sfumato.checkpoints import catalogue
+from sfumato.checkpoints.catalogue import ModelInfo
+from sfumato.choices import Syntax
+from sfumato.errors import CheckpointError, UnknownNameError
+from sfumato.models.tokenizer import ClipTokenizer
+from sfumato.prompts import parse, timeline
+from sfumato.prompts.windows import windows
+from sfumato.prompts.world import World
+from sfumato.requests import REQUESTS
+from sfumato.service.desk import Desk
+
+_LICENCES = {"nano": "Apache-2.0"}
+"""Of bundled models; others' stands in their own cards."""
+
+
+class PromptAsked(BaseModel):
+    """A prompt to be read as a model would."""
+
+    text: Annotated[str, Field(max_length=8192)]
+    model: Annotated[str, Field(max_length=4096)] = "nano"
+    syntax: Syntax = "a1111"
+
+
+class PromptRead(BaseModel):
+    """How long a prompt is, and what of it is new to the model."""
+
+    tokens: int
+    windows: list[int] = Field(description="tokens in each window, in order")
+    room: int = Field(description="tokens that a window takes")
+    unknown: list[str] = Field(description="words that the model never learned, where it says what it learned")
+
+
+def router(desk: Desk) -> APIRouter:
+    """Its routes."""
+    api = APIRouter(prefix="/api/v1")
+    started = time.time()
+
+    @api.get("/models", tags=["models"])
+    async def models() -> list[dict[str, Any]]:
+        """Models that requests may name."""
+        return [_shown(info) for info in await asyncio.to_thread(catalogue.available)]
+
+    @api.get("/models/{name:path}", tags=["models"])
+    async def model(name: str) -> dict[str, Any]:
+        """A model, and what it has learned: kind of picture -> attribute -> what it may be."""
+        info = await asyncio.to_thread(_info, name)
+        world = await asyncio.to_thread(_world, info.path)
+        return {**_shown(info), "about": {} if world is None else world.about}
+
+    @api.get("/adapters", tags=["models"])
+    async def adapters() -> dict[str, list[str]]:
+        """Adapters and autoencoders that requests may name."""
+        return {f"{sort}s": sorted(folders.available(sort)) for sort in folders.VARIABLES}
+
+    @api.get("/tasks", tags=["models"])
+    async def tasks() -> dict[str, Any]:
+        """The JSON schema of each task's request: fields, limits, descriptions."""
+        return {task: kind.model_json_schema() for task, kind in REQUESTS.items()}
+
+    @api.post("/prompts", tags=["models"], response_model=PromptRead)
+    async def prompt(asked: PromptAsked) -> PromptRead:
+        """Read a prompt: its tokens and windows (of its first step), and words that are new to the model."""
+        return await asyncio.to_thread(_read, asked)
+
+    @api.get("/status", tags=["service"])
+    async def status() -> dict[str, Any]:
+        """How the service, its worker and the machine are."""
+        memory = psutil.virtual_memory()
+        return {
+            "version": version("sfumato"),
+            "uptime": time.time() - started,
+            "queue_limit": desk.jobs.limit,
+            "jobs": await asyncio.to_thread(desk.jobs.counts),
+            "worker": {
+                "up": desk.dispatcher.worker is not None,
+                "peak_bytes": desk.dispatcher.peak,
+                "crashes": desk.dispatcher.crashes,
+            },
+            "machine": {
+                "cores": os.cpu_count() or 1,
+                "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+                "memory_bytes": memory.total,
+                "memory_free_bytes": memory.available,
+                "disk_free_bytes": shutil.disk_usage(desk.folder).free,
+            },
+        }
+
+    return api
+
+
+def _shown(info: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "family": info.family,
+        "bytes": info.size_bytes,
+        "description": info.description,
+        "size": _size(info.path),
+        "licence": _LICENCES.get(info.name),
+    }
+
+
+def _info(name: str) -> ModelInfo:
+    known = catalogue.available()
+    for info in known:
+        if name in (info.name, f"{info.name}{info.path.suffix}"):
+            return info
+    raise UnknownNameError("model", name[:64], [info.name for info in known])
+
+
+def _size(path: Path) -> int | None:
+    """Pixels of a side that a model in a folder was trained on, by its configurations; None where they do not say."""
+    for network in ("unet", "transformer"):
+        try:
+            side = json.loads((path / network / "config.json").read_bytes())["sample_size"]
+            vae = json.loads((path / "vae" / "config.json").read_bytes())
+            folded = vae.get("fold")
+            levels = len(vae["channels"] if folded else vae["block_out_channels"]) - 1
+            return int(side) * 2**levels * (folded or 1)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _read(asked: PromptAsked) -> PromptRead:
+    path = _info(asked.model).path
+    tokenizer = _tokenizer(path)
+    reading = timeline(parse(asked.text, asked.syntax), 1)[0].readings[0]
+    found = [len(window.ids) for wording in reading.wordings for window in windows(wording, tokenizer)]
+    world = _world(path)
+    unknown = [] if world is None else world.unknown(asked.text)
+    return PromptRead(tokens=sum(found), windows=found, room=tokenizer.length - 2, unknown=unknown)
+
+
+@functools.lru_cache(8)
+def _tokenizer(path: Path) -> ClipTokenizer:
+    """A folder's own; of other models CLIP's, which they share."""
+    try:
+        return ClipTokenizer.from_folder(path / "tokenizer")
+    except CheckpointError:
+        return ClipTokenizer.clip()
+
+
+@functools.lru_cache(8)
+def _world(path: Path) -> World | None:
+    return World.read(path) if path.is_dir() else None

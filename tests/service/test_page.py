@@ -1,0 +1,91 @@
+"""What the page is made of: its files, the browser's way in, and the answers that its forms come from."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from sfumato.service.app import Settings, application, create
+from sfumato.service.door import Door
+from sfumato.service.page import COOKIE, assets, passed
+from tests.service.conftest import FAKE
+from tests.service.test_app import HOME, picture
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with TestClient(create(Settings(tmp_path_factory.mktemp("data"), worker=FAKE)), base_url=HOME) as client:
+        yield client
+
+
+def test_the_page_asks_no_address_outside_and_runs_nothing_inline(http: TestClient) -> None:
+    answer = http.get("/")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert "<style" not in answer.text
+    assert answer.text.count("<script") == answer.text.count('src="/assets/') == 1
+    for address, asset in assets().items():
+        found = http.get(address)
+        assert found.status_code == 200
+        if asset.kind.startswith("text/css"):
+            assert b"url(http" not in asset.plain
+    assert http.get("/assets/nothing.js").status_code == 404
+
+
+def test_its_script_is_small_and_sent_once(http: TestClient) -> None:
+    first = http.get("/assets/page.js", headers={"Accept-Encoding": "gzip"})
+    assert first.headers["Content-Encoding"] == "gzip"
+    assert len(gzip.compress(first.content)) < 150_000
+    again = http.get("/assets/page.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_browser_shows_the_token_once(tmp_path: Path) -> None:
+    token = "a-token-that-was-printed"
+    app = Door(application(Settings(tmp_path, worker=FAKE, token=token)), token=token)
+    http = TestClient(app, base_url=HOME)
+    own = {"Sec-Fetch-Site": "same-origin"}
+    assert http.get("/").status_code == http.get("/assets/page.js").status_code == 200
+    refused = http.get("/api/v1/models", headers=own)
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"] == "Bearer"  # a browser would ask in a window of its own for Basic
+    assert http.post("/api/v1/session", headers=own).status_code == 401
+    assert http.post("/api/v1/session", headers=own | {"Authorization": f"Bearer {token}"}).status_code == 204
+    assert http.cookies[COOKIE] == passed(token) != token
+    assert http.get("/api/v1/models", headers=own).status_code == 200
+    assert http.get("/api/v1/models", headers=own | {"Origin": "http://evil.example"}).status_code == 403
+    assert http.delete("/api/v1/session", headers=own).status_code == 204
+    assert http.get("/api/v1/models", headers=own).status_code == 401
+    http.cookies.set(COOKIE, token)
+    assert http.get("/api/v1/models", headers=own).status_code == 401
+
+
+def test_prompts_are_counted_as_they_are_read(http: TestClient) -> None:
+    answer = http.post("/api/v1/prompts", json={"text": "a (red:1.2) apple, zeppelin"}).json()
+    assert answer["windows"] == [answer["tokens"]]
+    assert answer["room"] == 62
+    assert answer["unknown"] == ["zeppelin"]
+    plain = http.post("/api/v1/prompts", json={"text": "a red apple, zeppelin"}).json()
+    assert plain["tokens"] == answer["tokens"], "weights are no words"
+    assert len(http.post("/api/v1/prompts", json={"text": "apple, " * 40}).json()["windows"]) == 2
+    assert http.post("/api/v1/prompts", json={"text": "a", "model": "nona"}).status_code in (404, 422)
+
+
+def test_models_say_what_they_have_learned(http: TestClient) -> None:
+    nano = http.get("/api/v1/models/nano").json()
+    assert (nano["size"], nano["licence"]) == (256, "Apache-2.0")
+    assert "flat cartoon portrait" in nano["about"]["portrait"]["style"]
+    assert http.get("/api/v1/models/nona").json()["error"]["message"].startswith("unknown model 'nona'")
+
+
+def test_the_machine_and_uploads_are_shown(http: TestClient) -> None:
+    facts = http.get("/api/v1/status").json()
+    assert facts["machine"]["disk_free_bytes"] > 0
+    assert facts["worker"] == {"up": False, "peak_bytes": 0, "crashes": 0}
+    digest = http.post("/api/v1/uploads", content=picture(), headers={"Content-Type": "image/png"}).json()["sha256"]
+    assert http.get(f"/api/v1/uploads/{digest}").headers["Content-Type"] == "image/png"
+    assert http.get(f"/api/v1/uploads/{'0' * 64}").status_code == 404
+    assert http.get("/api/v1/uploads/..%2f..").status_code in (404, 422)

@@ -1,0 +1,436 @@
+/** The form of a task, made from the fields of its request. */
+
+import { signal } from "@preact/signals";
+import { useId, useRef, useState } from "preact/hooks";
+import { ArrowLeftRight, Dices, ImagePlus, Lock, LockOpen, RotateCcw, Trash2 } from "lucide-preact";
+import { api } from "./api";
+import { Prompt } from "./prompt";
+import { groupOf, grouped, RARE, same, type Field, type Group, type Task, type Values } from "./schema";
+import { adapters, explain, models, sourceUrl } from "./state";
+import { Button } from "./ui";
+import { choiceHelp, fieldHelp, fieldTitle, t } from "./words";
+
+interface FormProps {
+  task: Task;
+  values: Values;
+  change: (values: Values) => void;
+  /** Fields that the screen shows elsewhere. */
+  without?: ReadonlySet<string>;
+}
+
+interface FieldProps {
+  field: Field;
+  values: Values;
+  set: (value: unknown) => void;
+}
+
+export function Form({ task, values, change, without }: FormProps) {
+  const groups = grouped(task, without);
+  const set = (name: string) => (value: unknown) => {
+    const next = { ...values };
+    const field = task.fields.find((each) => each.name === name);
+    if (value === undefined || (field && !field.required && same(value, field.default))) delete next[name];
+    else next[name] = value;
+    change(next);
+  };
+  return (
+    <div class="form">
+      {groups.map(([group, fields]) => {
+        const changed = fields.filter((field) => values[field.name] !== undefined && !field.required).length;
+        const inside = <Fields group={group} fields={fields} values={values} set={set} change={change} />;
+        return RARE.has(group) ? (
+          <details key={group} class="group" open={folds.value[group]} onToggle={(event) => (folds.value = { ...folds.value, [group]: event.currentTarget.open })}>
+            <summary>
+              <span>{t(`group.${group}`)}</span>
+              {changed > 0 && <span class="count">{t("paint.changed", { n: changed })}</span>}
+            </summary>
+            {folds.value[group] && inside}
+          </details>
+        ) : (
+          <fieldset key={group} class="group">
+            <legend>{t(`group.${group}`)}</legend>
+            {inside}
+          </fieldset>
+        );
+      })}
+    </div>
+  );
+}
+
+const folds = signal<Partial<Record<Group, boolean>>>({});
+
+interface FieldsProps {
+  group: Group;
+  fields: Field[];
+  values: Values;
+  set: (name: string) => (value: unknown) => void;
+  change: (values: Values) => void;
+}
+
+function Fields({ group, fields, values, set, change }: FieldsProps) {
+  const size = group === "shape" && fields.length >= 2;
+  return (
+    <>
+      {size && <Size fields={fields} values={values} change={change} />}
+      {fields
+        .filter((field) => !size || !(field.name === "width" || field.name === "height"))
+        .map((field) => (
+          <Row key={field.name} field={field} values={values} set={set(field.name)} />
+        ))}
+    </>
+  );
+}
+
+/** A field with its name, its help and a way back to its default. */
+export function Row(props: FieldProps) {
+  const { field, values, set } = props;
+  const id = useId();
+  const Widget = WIDGETS[field.kind];
+  const changed = values[field.name] !== undefined && !field.required;
+  return (
+    <div class={`row ${field.kind} ${changed ? "changed" : ""}`}>
+      <div class="label">
+        <label for={id} id={`${id}-label`}>{fieldTitle(field)}</label>
+        {changed && <Button kind="quiet" class="small" icon={RotateCcw} label={`${t("paint.reset")}: ${fieldTitle(field)}`} onClick={() => set(undefined)} />}
+      </div>
+      <Widget {...props} id={id} />
+      {field.kind !== "prompt" && <p class="help" id={`${id}-help`}>{fieldHelp(field)}</p>}
+    </div>
+  );
+}
+
+type WidgetProps = FieldProps & { id: string };
+const described = (id: string) => ({ id, "aria-describedby": `${id}-help` });
+
+function ghost(field: Field): string {
+  if (field.default === null || field.default === undefined) return field.nullable ? t("auto") : "";
+  return String(field.default);
+}
+
+function Words({ field, values, set, id }: WidgetProps) {
+  return <Prompt id={id} value={String(values[field.name] ?? "")} set={(text) => set(text === "" ? undefined : text)} model={String(values.model ?? "nano")} main={field.name === "prompt"} placeholder={field.name === "prompt" ? t("paint.placeholder") : fieldHelp(field)} />;
+}
+
+function Text({ field, values, set, id }: WidgetProps) {
+  return <input type="text" {...described(id)} value={String(values[field.name] ?? "")} placeholder={ghost(field)} onInput={(event) => set(event.currentTarget.value || undefined)} />;
+}
+
+function numberOf(text: string): number | undefined {
+  const value = Number(text);
+  return text.trim() === "" || !Number.isFinite(value) ? undefined : value;
+}
+
+function Numeral({ field, values, set, id }: WidgetProps) {
+  return (
+    <input type="number" inputMode="decimal" {...described(id)} min={field.min} max={field.max} step={field.kind === "integer" ? (field.step ?? 1) : "any"}
+      value={values[field.name] === undefined ? "" : Number(values[field.name])} placeholder={ghost(field)} onInput={(event) => set(numberOf(event.currentTarget.value))} />
+  );
+}
+
+function Slider({ field, values, set, id }: WidgetProps) {
+  const typed = values[field.name] as number | undefined;
+  const most = SENSIBLE[field.name] ?? field.max ?? 1;
+  const middle = typeof field.default === "number" ? field.default : (field.min ?? 0);
+  const value = typed ?? middle;
+  return (
+    <div class="slider">
+      <input type="range" {...described(id)} min={field.min ?? 0} max={Math.max(most, value)} step={field.step} value={value} class={typed === undefined ? "ghost" : ""} onInput={(event) => set(Number(event.currentTarget.value))} />
+      <input type="number" aria-labelledby={`${id}-label`} min={field.min} max={field.max} step="any" value={typed ?? ""} placeholder={typeof field.default === "number" ? String(field.default) : "–"} onInput={(event) => set(numberOf(event.currentTarget.value))} />
+    </div>
+  );
+}
+
+/** How far a slider goes; the box beside it takes whatever the field does. */
+const SENSIBLE: Record<string, number> = { steps: 60, guidance: 15, to_guidance: 15, pag: 6, hires_steps: 60, padding: 256, blur: 64, overlap: 128, grow: 64, hires: 4 };
+
+function Choice({ field, values, set, id }: WidgetProps) {
+  const options = field.options ?? [];
+  const value = values[field.name] as string | undefined;
+  const help = choiceHelp(field.name, value ?? String(field.default ?? ""));
+  return (
+    <>
+      <select {...described(id)} value={value ?? (field.nullable ? "" : String(field.default))} onChange={(event) => set(event.currentTarget.value || undefined)}>
+        {field.nullable && <option value="">{t("auto")}</option>}
+        {options.map((option) => (
+          <option key={option} value={option}>{option}</option>
+        ))}
+      </select>
+      {help && <p class="help meaning">{help}</p>}
+    </>
+  );
+}
+
+function Flag({ field, values, set, id }: WidgetProps) {
+  return (
+    <label class="flag">
+      <input type="checkbox" role="switch" {...described(id)} checked={Boolean(values[field.name] ?? field.default)} onChange={(event) => set(event.currentTarget.checked)} />
+      <span aria-hidden="true" class="knob" />
+    </label>
+  );
+}
+
+export function draw(): string {
+  return String(crypto.getRandomValues(new Uint32Array(1))[0]);
+}
+
+function Seed({ field, values, set, id }: WidgetProps) {
+  const value = values[field.name] === undefined ? "" : String(values[field.name]);
+  const locked = value !== "";
+  return (
+    <div class="joined">
+      <input type="text" inputMode="numeric" pattern="[0-9]*" {...described(id)} value={value} placeholder={t("seed.random")} onInput={(event) => set(event.currentTarget.value.replace(/\D/g, "").slice(0, 20) || undefined)} />
+      <Button icon={Dices} label={t("seed.dice")} onClick={() => set(draw())} />
+      <Button icon={locked ? Lock : LockOpen} aria-pressed={locked} label={locked ? t("seed.unlock") : t("seed.lock")} onClick={() => set(locked ? undefined : draw())} />
+    </div>
+  );
+}
+
+const RATIOS: [number, number][] = [[1, 1], [4, 3], [3, 2], [16, 9], [3, 4], [2, 3], [9, 16]];
+
+/** Width and height whose area is a square's, in the ratio, in whole steps. */
+export function sized(side: number, [w, h]: [number, number], step = 8): [number, number] {
+  const near = (value: number) => Math.max(step, Math.round(value / step) * step);
+  return [near(side * Math.sqrt(w / h)), near(side * Math.sqrt(h / w))];
+}
+
+function Size({ fields, values, change }: { fields: Field[]; values: Values; change: (values: Values) => void }) {
+  const id = useId();
+  const model = models.value?.find((each) => each.name === (values.model ?? "nano"));
+  const side = model?.size ?? 512;
+  const step = side <= 256 ? 32 : 64;
+  const width = values.width as number | undefined;
+  const height = values.height as number | undefined;
+  const own = fields.some((field) => field.name === "width" && field.help.includes("own"));
+  const set = (w?: number, h?: number) => {
+    const { width: _w, height: _h, ...rest } = values;
+    change({ ...rest, ...(w === undefined ? {} : { width: w }), ...(h === undefined ? {} : { height: h }) });
+  };
+  return (
+    <div class="row size">
+      <div class="label"><span id={id}>{t("size")}</span>
+        {(width ?? height) !== undefined && <Button kind="quiet" class="small" icon={RotateCcw} label={`${t("paint.reset")}: ${t("size")}`} onClick={() => set()} />}
+      </div>
+      {!own && (
+        <div class="ratios" role="group" aria-labelledby={id}>
+          {RATIOS.map((ratio) => {
+            const [w, h] = sized(side, ratio, step);
+            const on = (width ?? side) === w && (height ?? side) === h;
+            return (
+              <button type="button" key={ratio.join(":")} aria-pressed={on} title={`${w} × ${h}`} onClick={() => (w === side && h === side ? set() : set(w, h))}>
+                <svg width="24" height="24" viewBox="0 0 24 24" aria-hidden="true"><rect x={12 - (w / Math.max(w, h)) * 9} y={12 - (h / Math.max(w, h)) * 9} width={(w / Math.max(w, h)) * 18} height={(h / Math.max(w, h)) * 18} rx="2" /></svg>
+                <span>{ratio.join(":")}</span>
+              </button>
+            );
+          })}
+        </div>
+      )}
+      <div class="joined">
+        <input type="number" aria-label={t("size") + " 1"} step={8} min={8} value={width ?? ""} placeholder={own ? t("size.own") : String(side)} onInput={(event) => set(numberOf(event.currentTarget.value), height)} />
+        <Button icon={ArrowLeftRight} label={t("size.swap")} onClick={() => set(height, width)} />
+        <input type="number" aria-label={t("size") + " 2"} step={8} min={8} value={height ?? ""} placeholder={own ? t("size.own") : String(side)} onInput={(event) => set(width, numberOf(event.currentTarget.value))} />
+      </div>
+    </div>
+  );
+}
+
+function Models({ field, values, set, id }: WidgetProps) {
+  const known = models.value ?? [];
+  const value = String(values[field.name] ?? field.default ?? "");
+  return (
+    <select {...described(id)} value={value} onChange={(event) => set(event.currentTarget.value)}>
+      {!known.some((each) => each.name === value) && <option value={value}>{value}</option>}
+      {known.map((model) => (
+        <option key={model.name} value={model.name}>{model.name}</option>
+      ))}
+    </select>
+  );
+}
+
+function Vaes({ field, values, set, id }: WidgetProps) {
+  const known = adapters.value.vaes ?? [];
+  return (
+    <select {...described(id)} value={String(values[field.name] ?? "")} onChange={(event) => set(event.currentTarget.value || undefined)}>
+      <option value="">{t("auto")}</option>
+      {known.map((name) => (
+        <option key={name} value={name}>{name}</option>
+      ))}
+    </select>
+  );
+}
+
+/** A list of named things, each with a weight or without. */
+function Named({ known, entries, set, weighted, id }: { known: string[]; entries: { name: string; weight?: number }[]; set: (next: { name: string; weight?: number }[]) => void; weighted: boolean; id: string }) {
+  const rest = known.filter((name) => !entries.some((each) => each.name === name));
+  return (
+    <div class="named">
+      {entries.map((entry, place) => (
+        <div key={entry.name} class="joined">
+          <span class="name" title={entry.name}>{entry.name}</span>
+          {weighted && <input type="number" aria-label={`${t("weight")}: ${entry.name}`} step="0.05" min={-10} max={10} value={entry.weight ?? 1} onInput={(event) => set(entries.map((each, i) => (i === place ? { ...each, weight: numberOf(event.currentTarget.value) ?? 1 } : each)))} />}
+          <Button icon={Trash2} label={`${t("remove")}: ${entry.name}`} onClick={() => set(entries.filter((_, i) => i !== place))} />
+        </div>
+      ))}
+      {known.length === 0 ? (
+        <p class="help" {...described(id)}>{t("adapters.none")}</p>
+      ) : (
+        <select {...described(id)} value="" onChange={(event) => event.currentTarget.value && set([...entries, weighted ? { name: event.currentTarget.value, weight: 1 } : { name: event.currentTarget.value }])}>
+          <option value="">{t("add")} …</option>
+          {rest.map((name) => (
+            <option key={name} value={name}>{name}</option>
+          ))}
+        </select>
+      )}
+    </div>
+  );
+}
+
+function Loras({ field, values, set, id }: WidgetProps) {
+  return <Named id={id} weighted known={adapters.value.loras ?? []} entries={(values[field.name] as { name: string; weight: number }[]) ?? []} set={(next) => set(next.length ? next : undefined)} />;
+}
+
+function Names({ field, values, set, id }: WidgetProps) {
+  const names = (values[field.name] as string[]) ?? [];
+  const known = adapters.value[field.name];
+  if (!known)
+    return <input type="text" {...described(id)} value={names.join(", ")} onChange={(event) => set(event.currentTarget.value.split(",").map((each) => each.trim()).filter(Boolean))} />;
+  return <Named id={id} weighted={false} known={known} entries={names.map((name) => ({ name }))} set={(next) => set(next.length ? next.map((each) => each.name) : undefined)} />;
+}
+
+interface ControlValue {
+  model: string;
+  image: { sha256: string };
+  weight?: number;
+}
+
+function Controls({ field, values, set, id }: WidgetProps) {
+  const known = adapters.value.controls ?? [];
+  const entries = (values[field.name] as ControlValue[]) ?? [];
+  const [model, choose] = useState("");
+  if (known.length === 0) return <p class="help" {...described(id)}>{t("adapters.none")}</p>;
+  return (
+    <div class="named">
+      {entries.map((entry, place) => (
+        <div key={place} class="joined">
+          <img class="thumb" src={sourceUrl(entry.image) ?? ""} alt="" />
+          <span class="name">{entry.model}</span>
+          <input type="number" aria-label={`${t("weight")}: ${entry.model}`} step="0.05" min={0} max={10} value={entry.weight ?? 1} onInput={(event) => set(entries.map((each, i) => (i === place ? { ...each, weight: numberOf(event.currentTarget.value) ?? 1 } : each)))} />
+          <Button icon={Trash2} label={`${t("remove")}: ${entry.model}`} onClick={() => set(entries.filter((_, i) => i !== place))} />
+        </div>
+      ))}
+      <select {...described(id)} value={model} onChange={(event) => choose(event.currentTarget.value)}>
+        <option value="">{t("add")} …</option>
+        {known.map((name) => (
+          <option key={name} value={name}>{name}</option>
+        ))}
+      </select>
+      {model && <PictureInput id={`${id}-picture`} value={undefined} set={(image) => { set([...entries, { model, image: image as { sha256: string } }]); choose(""); }} />}
+    </div>
+  );
+}
+
+export async function take(file: Blob | undefined | null, set: (value: { sha256: string }) => void): Promise<void> {
+  if (!file) return;
+  try {
+    set({ sha256: await api.upload(file) });
+  } catch (error) {
+    explain(error);
+  }
+}
+
+export function PictureInput({ value, set, id }: { value: unknown; set: (value: unknown) => void; id: string }) {
+  const input = useRef<HTMLInputElement>(null);
+  const [over, setOver] = useState(false);
+  const url = sourceUrl(value);
+  return (
+    <div class={`drop ${over ? "over" : ""}`}
+      onDragOver={(event) => { event.preventDefault(); setOver(true); }}
+      onDragLeave={() => setOver(false)}
+      onDrop={(event) => { event.preventDefault(); event.stopPropagation(); setOver(false); void take(event.dataTransfer?.files[0], set); }}
+      onPaste={(event) => void take([...(event.clipboardData?.files ?? [])][0], set)}
+    >
+      {url && <img src={url} alt="" />}
+      <input ref={input} id={id} type="file" accept="image/*" class="hidden" onChange={(event) => void take(event.currentTarget.files?.[0], set)} />
+      <Button icon={ImagePlus} onClick={() => input.current?.click()}>{url ? t("picture.change") : t("picture.choose")}</Button>
+      {!url && <span class="help">{t("picture.drop")}</span>}
+      {url && <Button kind="quiet" icon={Trash2} label={t("remove")} onClick={() => set(undefined)} />}
+    </div>
+  );
+}
+
+function Picture({ field, values, set, id }: WidgetProps) {
+  return <PictureInput id={id} value={values[field.name]} set={set} />;
+}
+
+function Pictures({ field, values, set, id }: WidgetProps) {
+  const found = (values[field.name] as { sha256: string }[]) ?? [];
+  return (
+    <div class="named">
+      {found.map((each, place) => (
+        <div key={place} class="joined">
+          <img class="thumb" src={sourceUrl(each) ?? ""} alt="" />
+          <span class="name">{each.sha256.slice(0, 8)}</span>
+          <Button icon={Trash2} label={t("remove")} onClick={() => set(found.filter((_, i) => i !== place))} />
+        </div>
+      ))}
+      <PictureInput id={id} value={undefined} set={(next) => next && set([...found, next])} />
+    </div>
+  );
+}
+
+function Numbers({ field, values, set, id }: WidgetProps) {
+  const found = values[field.name] as number[] | undefined;
+  const [text, setText] = useState<string | null>(null);
+  const length = field.length ?? 2;
+  return (
+    <input type="text" {...described(id)} inputMode="numeric" placeholder={length === 2 ? "1024, 768" : "32, 16, 64, 48"} value={text ?? found?.join(", ") ?? ""}
+      onInput={(event) => {
+        setText(event.currentTarget.value);
+        const numbers = event.currentTarget.value.split(/[^0-9]+/).filter(Boolean).map(Number);
+        set(numbers.length === length ? numbers : undefined);
+      }}
+      onBlur={() => setText(null)} />
+  );
+}
+
+function Json({ field, values, set, id }: WidgetProps) {
+  const [text, setText] = useState<string | null>(null);
+  const [bad, setBad] = useState(false);
+  return (
+    <>
+      <textarea rows={3} {...described(id)} aria-invalid={bad} value={text ?? (values[field.name] === undefined ? "" : JSON.stringify(values[field.name]))} placeholder={JSON.stringify(field.default ?? null)}
+        onInput={(event) => {
+          const typed = event.currentTarget.value;
+          setText(typed);
+          try {
+            set(typed.trim() === "" ? undefined : JSON.parse(typed));
+            setBad(false);
+          } catch {
+            setBad(true);
+          }
+        }} />
+      {bad && <p class="help bad">{t("json.bad")}</p>}
+    </>
+  );
+}
+
+const WIDGETS = {
+  prompt: Words,
+  text: Text,
+  seed: Seed,
+  slider: Slider,
+  integer: Numeral,
+  number: Numeral,
+  choice: Choice,
+  flag: Flag,
+  picture: Picture,
+  pictures: Pictures,
+  loras: Loras,
+  controls: Controls,
+  names: Names,
+  numbers: Numbers,
+  model: Models,
+  vae: Vaes,
+  json: Json,
+} as const satisfies Record<Field["kind"], unknown>;
+
+export { groupOf };

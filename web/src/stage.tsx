@@ -1,0 +1,197 @@
+/** The stage: what is being painted, or a finished picture with what can be done with it, and the strip of the latest. */
+
+import { signal } from "@preact/signals";
+import { Copy, Dices, Download, History, Pencil, Send, SlidersHorizontal, Sprout, X } from "lucide-preact";
+import { useEffect, useRef } from "preact/hooks";
+import { type Job, type PictureShown } from "./api";
+import type { Values } from "./schema";
+import { cancelOne, duration, editTasks, lives, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
+import { Button } from "./ui";
+import { t, taskTitle } from "./words";
+import { valuesOf } from "./schema";
+
+const sample = new URL("./sample.webp", import.meta.url).href;
+
+export const holding = signal(false);
+
+export function current(): [Job, PictureShown] | undefined {
+  const { value } = shown;
+  if (value === null) return pictures.value[0];
+  return pictures.value.find(([job, picture]) => job.id === value.job && picture.index === value.index) ?? pictures.value[0];
+}
+
+/** One picture further to the older (1) or the newer (-1). */
+export function walk(by: number): void {
+  const all = pictures.value;
+  const now = current();
+  const place = now ? all.findIndex(([job, picture]) => job.id === now[0].id && picture.index === now[1].index) : 0;
+  const next = all[Math.min(all.length - 1, Math.max(0, place + by))];
+  if (next) shown.value = { job: next[0].id, index: next[1].index };
+}
+
+export function Stage({ use, chips }: { use: (words: string) => void; chips: string[] }) {
+  const live = running.value;
+  const found = current();
+  const watch = live && shown.value === null;
+  const queued = !live && shown.value === null ? waiting.value[0] : undefined;
+  return (
+    <section class="stage" aria-label={t("stage")}>
+      <div class="easel">
+        {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : found ? <Finished job={found[0]} picture={found[1]} /> : (
+          <div class="first">
+            <img class="sample" src={sample} width="512" height="128" alt={t("paint.sample.alt")} />
+            <h1>{t("paint.first")}</h1>
+            <p>{t("paint.first.help")}</p>
+            <p class="help">{t("paint.try")}</p>
+            <div class="chips">
+              {chips.map((words) => <button type="button" class="chip" key={words} onClick={() => use(words)}>{words}</button>)}
+            </div>
+          </div>
+        )}
+      </div>
+      <Strip />
+    </section>
+  );
+}
+
+/** A picture that comes out of the haze: blurred as much as there is noise left. */
+function Coming({ job }: { job: Job }) {
+  const live = lives.value[job.id];
+  const image = useRef<HTMLImageElement>(null);
+  const share = live && live.steps ? live.step / live.steps : 0;
+  useEffect(() => {
+    if (image.current) image.current.style.filter = `blur(${((1 - share) * 12).toFixed(1)}px)`;
+  }, [share, live?.preview]);
+  const width = Number(job.request.width ?? 1);
+  const height = Number(job.request.height ?? 1);
+  return (
+    <div class="coming">
+      <div class="canvas" ref={(place) => void (place && (place.style.aspectRatio = `${width} / ${height}`))}>
+        {live?.preview ? <img ref={image} src={live.preview} alt="" /> : <div class="skeleton whole" />}
+      </div>
+      <div class="going">
+        <Ring share={live?.share ?? 0} />
+        <div>
+          <strong>{!live ? (job.state === "queued" ? t("stage.waiting", { n: job.position ?? 1 }) : t("stage.loading")) : t("stage.step", { step: live.step, steps: live.steps })}</strong>
+          <Left job={job} />
+        </div>
+        <Button icon={X} onClick={() => void cancelOne(job)} disabled={job.state === "cancelling"}>{t("cancel")}</Button>
+      </div>
+    </div>
+  );
+}
+
+export function Left({ job }: { job: Job }) {
+  const live = lives.value[job.id];
+  const left = live ? live.secondsLeft : job.seconds_left;
+  return <span class="soft">{left === null || left === undefined ? t("stage.unmeasured") : t("stage.left", { time: duration(left) })}</span>;
+}
+
+export function Ring({ share, size = 36 }: { share: number; size?: number }) {
+  const around = 2 * Math.PI * 15;
+  return (
+    <svg class="ring" width={size} height={size} viewBox="0 0 36 36" aria-hidden="true">
+      <circle cx="18" cy="18" r="15" />
+      <circle cx="18" cy="18" r="15" class="done" stroke-dasharray={`${share * around} ${around}`} />
+    </svg>
+  );
+}
+
+function Finished({ job, picture }: { job: Job; picture: PictureShown }) {
+  const all = pictures.value;
+  const place = all.findIndex(([each, one]) => each.id === job.id && one.index === picture.index);
+  const before = all[place + 1];
+  const seen = holding.value && before ? before[1] : picture;
+  const words = String(job.request.prompt ?? "");
+  return (
+    <div class="finished">
+      <div class="above">
+        <span>{taskTitle(job.task)}{job.pictures.length > 1 && ` · ${t("stage.of", { n: picture.index + 1, count: job.pictures.length })}`}</span>
+        <span class="soft">{picture.width} × {picture.height}</span>
+      </div>
+      <img class="picture" src={seen.url} width={seen.width} height={seen.height} alt={t("picture.alt", { task: taskTitle(job.task), prompt: words || t("job.nowords") })} />
+      <Actions job={job} picture={picture} before={before !== undefined} />
+    </div>
+  );
+}
+
+export async function copy(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  say(t("copied"));
+}
+
+export function again(job: Job): void {
+  const task = tasks.value.find((each) => each.name === job.task);
+  if (!task) return;
+  const { seed: _, subseed: __, ...rest } = valuesOf(task, job.request);
+  void submit(task, rest);
+}
+
+function Actions({ job, picture, before }: { job: Job; picture: PictureShown; before: boolean }) {
+  const request: Values = { ...job.request, seed: picture.seed, count: 1 };
+  const hold = {
+    onPointerDown: () => (holding.value = true),
+    onPointerUp: () => (holding.value = false),
+    onPointerLeave: () => (holding.value = false),
+  };
+  return (
+    <div class="actions">
+      <Button icon={Dices} onClick={() => again(job)}>{t("act.again")}</Button>
+      <Button icon={Pencil} onClick={() => void sendTo("img2img", picture.url, job.request)}>{t("act.edit")}</Button>
+      <SendTo url={picture.url} request={job.request} />
+      <a class="button" href={picture.url} download={`${job.id}-${picture.index}.png`}><Download size={18} aria-hidden="true" />{t("act.save")}</a>
+      <Button icon={Sprout} label={t("act.seed")} onClick={() => restoreSeed(job, picture)} />
+      <Button icon={SlidersHorizontal} label={t("act.settings")} onClick={() => restore(request, picture.seed)} />
+      <Button icon={Copy} label={t("act.copy")} onClick={() => void copy(JSON.stringify(request, null, 2))} />
+      {before && <Button icon={History} label={t("act.before")} {...hold} />}
+    </div>
+  );
+}
+
+/** A menu of the tasks that begin from a picture. */
+export function SendTo({ url, request }: { url: string; request?: Values }) {
+  return (
+    <label class="button select">
+      <Send size={18} aria-hidden="true" />
+      <span class="hidden">{t("act.send")}</span>
+      <select value="" onChange={(event) => { const to = event.currentTarget.value; event.currentTarget.value = ""; if (to) void sendTo(to, url, request); }}>
+        <option value="">{t("act.send")} …</option>
+        {editTasks.value.map((task) => <option key={task.name} value={task.name}>{taskTitle(task.name)}</option>)}
+      </select>
+    </label>
+  );
+}
+
+import { paint } from "./state";
+function restoreSeed(_job: Job, picture: PictureShown): void {
+  paint.value = { ...paint.value, values: { ...paint.value.values, seed: picture.seed } };
+  say(t("restored"));
+}
+
+const MANY = 40;
+export function Strip() {
+  const now = shown.value === null && (running.value || waiting.value.length) ? undefined : current();
+  const all = pictures.value.slice(0, MANY);
+  if (all.length === 0) return null;
+  return (
+    <div class="strip" role="group" aria-label={t("stage.strip")}>
+      {all.map(([job, picture]) => {
+        const on = now?.[0].id === job.id && now[1].index === picture.index;
+        return (
+          <button type="button" key={`${job.id}/${picture.index}`} aria-pressed={on} aria-label={t("picture.alt", { task: taskTitle(job.task), prompt: String(job.request.prompt ?? "") })} onClick={() => (shown.value = { job: job.id, index: picture.index })}>
+            <img src={picture.url} alt="" loading="lazy" width="72" height="72" />
+          </button>
+        );
+      })}
+    </div>
+  );
+}
