@@ -15,22 +15,26 @@ from diffusers import (
     DDIMScheduler,
     EulerDiscreteScheduler,
     StableDiffusion3Img2ImgPipeline,
+    StableDiffusion3InpaintPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
     UNet2DConditionModel,
 )
 from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img as img2img
 from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_inpaint as inpaint
 from diffusers.pipelines.stable_diffusion_3 import pipeline_stable_diffusion_3_img2img as img2img_3
+from diffusers.pipelines.stable_diffusion_3 import pipeline_stable_diffusion_3_inpaint as inpaint_3
 from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_img2img as img2img_xl
+from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_inpaint as inpaint_xl
 from PIL import Image
 
 from sfumato import Studio
 from tests.parity.conftest import with_parts
 from tests.parity.measure import assert_same_picture
 from tests.parity.sd3 import make_sd3
-from tests.parity.test_sdxl import make_base
+from tests.parity.test_sdxl import EULER, make_base, parts, saved, unet
 
 pytestmark = pytest.mark.parity
 
@@ -45,7 +49,7 @@ def _the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
         latents: torch.Tensor = found.latent_dist.mode()
         return latents
 
-    modules: list[ModuleType] = [img2img, inpaint, img2img_3, img2img_xl]
+    modules: list[ModuleType] = [img2img, inpaint, img2img_3, inpaint_3, img2img_xl, inpaint_xl]
     for module in modules:
         monkeypatch.setattr(module, "retrieve_latents", mean)
 
@@ -94,11 +98,11 @@ def studio(folder: Path) -> Studio:
 def test_img2img(name: str, form: str, photo: Image.Image, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     pair = request.getfixturevalue(form)
     scheduled_as = {"prediction_type": "v_prediction"} if form == "sd2" else {}
-    parts, folder = scheduled(pair, name, tmp_path / "model")
+    made, folder = scheduled(pair, name, tmp_path / "model")
     if scheduled_as:
-        parts["scheduler"].register_to_config(**scheduled_as)
-        parts["scheduler"].save_config(folder / "scheduler")
-    pipeline = StableDiffusionImg2ImgPipeline(**parts, requires_safety_checker=False)
+        made["scheduler"].register_to_config(**scheduled_as)
+        made["scheduler"].save_config(folder / "scheduler")
+    pipeline = StableDiffusionImg2ImgPipeline(**made, requires_safety_checker=False)
     theirs = painted(pipeline, image=photo, strength=0.5)
     assert_same_picture(studio(folder).img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
 
@@ -141,11 +145,17 @@ def nine(sd1: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_inpaint(
     channels: str, name: str, strength: float, photo: Image.Image, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    parts, folder = scheduled(request.getfixturevalue(channels), name, tmp_path / "model")
+    made, folder = scheduled(request.getfixturevalue(channels), name, tmp_path / "model")
+    assert_same_inpainting(
+        StableDiffusionInpaintPipeline(**made, requires_safety_checker=False), folder, photo, strength
+    )
+
+
+def assert_same_inpainting(pipeline: Any, folder: Path, photo: Image.Image, strength: float) -> None:
+    """Inside of a box; outside of it diffusers' picture is replaced by the original, which ours keeps."""
     box = (16, 8, 24, 40)
     mask = Image.new("L", photo.size)
     mask.paste(255, (16, 8, 40, 48))
-    pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
     theirs = painted(pipeline, image=photo, mask_image=mask, strength=strength, width=SIZE, height=SIZE)
     inside = np.asarray(mask)[..., None] / 255
     theirs = theirs * inside + np.asarray(photo, dtype=np.float32) / 255 * (1 - inside)
@@ -153,11 +163,30 @@ def test_inpaint(
     assert_same_picture(ours, theirs.astype(np.float32))
 
 
+@pytest.mark.parametrize("channels", [4, 9])
+def test_inpaint_xl(channels: int, photo: Image.Image, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = parts(tmp_path, unet(in_channels=channels), EulerDiscreteScheduler(**EULER, timestep_spacing="leading"))
+    pipeline, folder = saved(StableDiffusionXLInpaintPipeline(**made, add_watermarker=False), tmp_path)
+    for strength in (0.6, 1.0):
+        assert_same_inpainting(pipeline, folder, photo, strength)
+
+
+def test_inpaint_3(photo: Image.Image, tmp_path: Path) -> None:
+    """diffusers' pipeline forgets to add the shift before it decodes, and rounds the steps of a strength up."""
+    pipeline = StableDiffusion3InpaintPipeline(**make_sd3(tmp_path).components)
+    vae = pipeline.vae
+    decode = vae.decode
+    vae.decode = lambda latents, **options: decode(latents + vae.config.shift_factor, **options)
+    for strength in (0.5, 1.0):
+        assert_same_inpainting(pipeline, tmp_path / "model", photo, strength)
+
+
 def test_inpaint_of_the_masked_part_alone(photo: Image.Image, sd1: tuple[Any, Path], tmp_path: Path) -> None:
-    parts, folder = scheduled(sd1, "euler", tmp_path / "model")
+    made, folder = scheduled(sd1, "euler", tmp_path / "model")
     mask = Image.new("L", photo.size)
     mask.paste(255, (20, 24, 36, 40))
-    pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+    pipeline = StableDiffusionInpaintPipeline(**made, requires_safety_checker=False)
     theirs = painted(pipeline, image=photo, mask_image=mask, strength=0.5, width=SIZE, height=SIZE, padding_mask_crop=8)
     ours = studio(folder).inpaint(
         photo, PROMPT, mask=mask, blur=0, strength=0.5, only_masked=True, padding=8, size=(SIZE, SIZE), **OURS
