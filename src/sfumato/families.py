@@ -412,6 +412,13 @@ def family_of(
     )
 
 
+def latent_space(model: "Model") -> tuple[object, ...]:
+    """What two models must have in common for the latents of one to mean the same to the other."""
+    known = model.family.autoencoder
+    scale = getattr(known, "scaling_factor", None)
+    return known.class_name, scale, model.autoencoder.latent_channels, model.autoencoder.factor
+
+
 class Autoencoder(Protocol):
     """Pixels in [-1, 1] <-> latents in the denoiser's units."""
 

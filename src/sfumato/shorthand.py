@@ -71,6 +71,8 @@ class PaintingOptions(Watching, total=False):
     controls: Sequence[str | Control]
     preprocess: Preprocessor
     guess: bool
+    refiner: str | None
+    switch: float
     size: str | tuple[int, int]
 
 

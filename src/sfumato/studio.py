@@ -19,7 +19,7 @@ from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Precision, Prediction
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.families import Model, latent_space
 from sfumato.metadata.provenance import HASH_DIGITS
 from sfumato.models.controlnet import ControlNet
 from sfumato.models.t2i_adapter import T2IAdapter
@@ -83,6 +83,7 @@ class Studio(Running, Shorthand):
         self._applied: Applied | None = None
         self._controls: tuple[Path, dict[File, ControlNet | T2IAdapter]] | None = None
         """The networks of controls, and the model that they were loaded for."""
+        self._refiner: tuple[Path, Model] | None = None
 
     def __repr__(self) -> str:
         loaded = "nothing loaded" if self._model is None else f"{self._model[1].name} loaded"
@@ -157,7 +158,7 @@ class Studio(Running, Shorthand):
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
             self._applied = kept = apply(model, adapters)
-        return self._with_controls(kept, request)
+        return self._with_refiner(self._with_controls(kept, request), request)
 
     def _with_controls(self, applied: Applied, request: Painting) -> Applied:
         """The same with the networks of the request's controls; those of the last request stay loaded."""
@@ -176,6 +177,22 @@ class Studio(Running, Shorthand):
             for control, file in zip(request.controls, files, strict=True)
         }
         return replace(applied, controls=[loaded[file] for file in files], control_hashes=hashes)
+
+    def _with_refiner(self, applied: Applied, request: Painting) -> Applied:
+        """The same with the model that ends the painting, which has no use for an autoencoder of its own."""
+        if request.refiner is None:
+            return applied
+        path = find(request.refiner)
+        if self._refiner is None or self._refiner[0] != path:
+            self._refiner = None
+            self._refiner = path, self._read(_Asked(path, vae=_missing(path, request.vae)))
+        refiner = self._refiner[1]
+        if latent_space(refiner) != latent_space(applied.base):
+            raise RequestError(
+                f"{refiner.name} cannot refine what {applied.base.name} paints: the latents of {refiner.family.title} "
+                f"and {applied.base.family.title} are not the same; give two models of one latent space"
+            )
+        return replace(applied, refiner=replace(refiner, autoencoder=applied.model.autoencoder))
 
     def _decoding(self, model: Model, request: Painting) -> Model:
         """The model with the autoencoder that a request asks for."""

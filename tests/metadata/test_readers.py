@@ -96,6 +96,11 @@ def test_a1111(data: bytes) -> None:
         ),
         ("Size: 500x512, Seed: -1", {"height": 512}, ["width 500 must be a multiple", "seed -1 must be 0 to"]),
         ("Seed: x, CFG scale: nan", {}, ["seed must be a whole number", "guidance nan"]),
+        (
+            "Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.7",
+            {"refiner": "sd_xl_refiner_1.0", "switch": 0.7},
+            [],
+        ),
         ("Clip skip: 99, Steps: 0", {}, ["clip_skip 99 must be", "steps 0 must be"]),
     ],
 )

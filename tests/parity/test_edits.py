@@ -34,7 +34,7 @@ from sfumato import Studio
 from tests.parity.conftest import with_parts
 from tests.parity.measure import assert_same_picture
 from tests.parity.sd3 import make_sd3
-from tests.parity.test_sdxl import EULER, make_base, parts, saved, unet
+from tests.parity.test_sdxl import EULER, make_base, make_refiner, parts, saved, unet
 
 pytestmark = pytest.mark.parity
 
@@ -192,3 +192,22 @@ def test_inpaint_of_the_masked_part_alone(photo: Image.Image, sd1: tuple[Any, Pa
         photo, PROMPT, mask=mask, blur=0, strength=0.5, only_masked=True, padding=8, size=(SIZE, SIZE), **OURS
     )[0]
     assert_same_picture(ours, theirs)
+
+
+@pytest.mark.parametrize(("switch", "kept"), [(0.75, 6), (0.4, 3)])
+def test_refiner(switch: float, kept: int, tmp_path: Path) -> None:
+    """SDXL's ensemble of experts, as diffusers chains two pipelines."""
+    torch.manual_seed(0)
+    base, folder = make_base(tmp_path / "base")
+    refiner, other = make_refiner(tmp_path / "refiner")
+    refiner.vae = base.vae  # those of the published two are the same
+    told = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": 8, "guidance_scale": 5.0}
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        begun = base(**told, generator=generator, denoising_end=switch, output_type="latent", height=SIZE, width=SIZE)
+        ended = refiner(**told, image=begun.images, denoising_start=switch, aesthetic_score=7.0, output_type="np")
+    assert base.num_timesteps == kept
+    ours = studio(folder).txt2img(PROMPT, refiner=str(other), switch=switch, aesthetic=7.0, size=(SIZE, SIZE), **OURS)[
+        0
+    ]
+    assert_same_picture(ours, ended.images[0])

@@ -56,6 +56,8 @@ class Applied:
     controls: Sequence[ControlNet | T2IAdapter] = ()
     """The networks of the request's controls, one for each."""
     control_hashes: Mapping[str, str] = field(default_factory=dict)
+    refiner: Model | None = None
+    """What ends the painting, where the request says so."""
 
 
 @torch.no_grad()

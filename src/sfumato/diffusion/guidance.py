@@ -131,5 +131,16 @@ def composed(
     return denoise
 
 
+def in_turn(first: Denoise, last: Denoise, sigma: float) -> Denoise:
+    """One denoiser above a noise level, and another from there on: an ensemble of experts (Balaji et al. 2022,
+    arXiv:2211.01324), as SDXL and its refiner are. Both live on one path.
+    """
+
+    def denoise(x: Float[Tensor, "b *rest"], now: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
+        return (first if float(now) > sigma else last)(x, now)
+
+    return denoise
+
+
 def _deviation(output: Float[Tensor, "b *rest"]) -> Float[Tensor, " b"]:
     return output.flatten(1).std(dim=1)

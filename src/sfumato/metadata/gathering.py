@@ -85,6 +85,7 @@ class Gathering(Generic[Kind]):
             "size": self.size,
             "vae": self.vae,
             "hires_upscaler": self.upscaler,
+            "refiner": self.checkpoint,
         }.get(name)
         if own is not None:
             own(value)
@@ -102,6 +103,10 @@ class Gathering(Generic[Kind]):
                 self._take(name, value)
         elif value is not None:
             self.lose(f"{name} {brief(value)} is no text")
+
+    def checkpoint(self, value: object) -> None:
+        """The name of a model, with its hash behind it as the web UI writes it; None is none."""
+        self.text("refiner", re.sub(r"\s*\[[0-9a-f]{6,64}\]$", "", value) if isinstance(value, str) else value)
 
     def flag(self, name: str, value: object) -> None:
         """True or False, or their names; None is none."""

@@ -22,6 +22,7 @@ class Provenance:
         lora_hashes: of the LoRAs, by name, as A1111 and Civitai cut them; embedding_hashes likewise.
         vae_hash: SHA-256 of an autoencoder that is not the model's own.
         control_hashes: of the networks of controls, by name: the first digits of their files' SHA-256.
+        refiner_hash: as model_hash, of the model that ended the painting.
     """
 
     model_hash: str
@@ -32,6 +33,7 @@ class Provenance:
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
     vae_hash: str = ""
     control_hashes: Mapping[str, str] = field(default_factory=dict)
+    refiner_hash: str = ""
 
     @classmethod
     def read(cls, info: Infotext) -> Self | None:
@@ -42,13 +44,15 @@ class Provenance:
         model_hash, precision, device, torch = (info.fields[name] for name in names)
         listed = ("Lora hashes", "TI hashes", "ControlNet hashes")
         loras, embeddings, controls = (_hashes(info.fields.get(name, "")) for name in listed)
-        return cls(model_hash, precision, device, torch, loras, embeddings, info.fields.get("VAE hash", ""), controls)
+        vae, refiner = (info.fields.get(name, "") for name in ("VAE hash", "Refiner hash"))
+        return cls(model_hash, precision, device, torch, loras, embeddings, vae, controls, refiner)
 
     def fields(self) -> dict[str, str]:
         """As an infotext has it, under A1111's keys where it has one."""
         values = {
             "Model hash": self.model_hash[:HASH_DIGITS],
             "VAE hash": self.vae_hash[:HASH_DIGITS],
+            "Refiner hash": self.refiner_hash[:HASH_DIGITS],
             "Precision": self.precision,
             "Device": self.device,
             "Torch": self.torch,
@@ -63,6 +67,7 @@ class Provenance:
         rows = (
             ("model hash", self.model_hash[:HASH_DIGITS], other.model_hash[:HASH_DIGITS]),
             ("VAE hash", self.vae_hash[:HASH_DIGITS] or "none", other.vae_hash[:HASH_DIGITS] or "none"),
+            ("refiner hash", self.refiner_hash[:HASH_DIGITS] or "none", other.refiner_hash[:HASH_DIGITS] or "none"),
             ("precision", self.precision, other.precision),
             ("device", self.device, other.device),
             ("torch", self.torch, other.torch),

@@ -154,6 +154,12 @@ class Painting(Request):
         False,
         description="guess mode: the controls alone say what is painted; guidance 3 to 5, and no prompt is needed",
     )
+    refiner: Annotated[Name | None, Shown("NAME|PATH", "Refiner")] = Field(
+        None, description="a model of the same latents that ends the painting, as SDXL's refiner; LoRAs are the first's"
+    )
+    switch: Annotated[Share, Shown("F", "Refiner switch at")] = Field(
+        0.8, description="share of the noise's way down after which the refiner paints"
+    )
 
     @model_validator(mode="after")
     def _within_budget(self) -> Self:

@@ -31,9 +31,17 @@ def filled(model: Model, request: Painting) -> dict[str, object]:
     usual = {"original_size": size, "target_size": size, "crop": (0, 0), "aesthetic": 6.0, "negative_aesthetic": 2.5}
     given = {name: value for name in usual if (value := getattr(request, name)) is not None}
     wanted = FIELDS[model.micro_conditioning]
-    if foreign := sorted(given.keys() - set(wanted)):
+    theirs = () if request.refiner is None else ("aesthetic", "negative_aesthetic")  # which its refiner may want
+    if foreign := sorted(given.keys() - {*wanted, *theirs}):
         raise RequestError(f"{model.name} has no {foreign[0]} conditioning; leave it out")
     return {name: given.get(name, usual[name]) for name in wanted}
+
+
+def refined(model: Model, request: Painting) -> dict[str, object]:
+    """The same for the model that ends the painting, which may want others than the first."""
+    fields = {name for names in FIELDS.values() for name in names}
+    foreign = dict.fromkeys(fields.difference(FIELDS[model.micro_conditioning]))
+    return foreign | filled(model, request.changed(refiner=None, **foreign))
 
 
 def micro_conditioned(model: Model, request: Painting, cond: Conditioning, *, negative: bool) -> Conditioning:

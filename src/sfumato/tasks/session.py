@@ -19,6 +19,8 @@ from torch import Tensor
 from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoise, Denoiser
+from sfumato.diffusion.guidance import in_turn
+from sfumato.diffusion.schedules import ContinuousSchedule
 from sfumato.diffusion.tiles import tiled
 from sfumato.errors import RequestError
 from sfumato.families import DEPTH, EDITING, INPAINTING, Model
@@ -27,6 +29,7 @@ from sfumato.prompts import parse, timeline
 from sfumato.prompts.encode import encode
 from sfumato.prompts.timeline import Track
 from sfumato.requests import Painting, draw_seed
+from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
 from sfumato.tasks.guiding import guided
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
@@ -200,6 +203,12 @@ def prepare(
         sides = at_once[1] // factor, at_once[0] // factor
         step = model.grain // factor
         denoise = tiled(denoise, sides, min(request.tile_overlap // factor, min(sides) - step), step=step)
+    if applied.refiner is not None:
+        if channels is not None:
+            raise RequestError(
+                f"{model.name} is made for {model.task}, and a refiner ends other paintings; leave it out"
+            )
+        denoise = refined(applied.refiner, request, how, at_once, denoise)
     provenance = Provenance(
         model.hash,
         PRECISIONS[model.dtype],
@@ -209,9 +218,32 @@ def prepare(
         applied.embedding_hashes,
         model.vae_hash,
         applied.control_hashes,
+        "" if applied.refiner is None else applied.refiner.hash,
     )
     clock.lap("encode")
     return Session(model, request, how, denoise, provenance, clock)
+
+
+def refined(model: Model, request: Painting, first: Plan, size: tuple[int, int], denoise: Denoise) -> Denoise:
+    """The denoiser, in whose place that of another model stands at low noise: from where the share `request.switch` of
+    the time labels is over.
+
+    Raises:
+        RequestError: the models do not paint in the same latents, or have no labels of the same kind.
+    """
+    own = request.changed(**micro_conditioning.refined(model, request), refiner=None, controls=())
+    if own.freeu or own.pag:
+        model = model.sharing(next(iter(model.components)))
+    how = plan(model.sampling_of(*size), own)
+    if how.path is not first.path or isinstance(first.schedule, ContinuousSchedule):
+        raise RequestError(f"{model.name} has other noise levels than the model that it is to refine; give another")
+    how = replace(first, schedule=how.schedule)
+    finer = guided_denoiser(model, own, how, encode_prompts(model, own, how))
+    labels = first.schedule.label(first.sigmas)
+    # As diffusers and A1111 count: by the label, whole where there is a table.
+    late = (labels.round(decimals=3) < round(first.schedule.num_timesteps * (1 - request.switch))).tolist()
+    levels = [sigma for sigma, is_late in zip(first.sigmas.tolist(), late, strict=True) if is_late]
+    return in_turn(denoise, finer, levels[0] if levels else 0.0)
 
 
 def encode_prompts(

@@ -27,9 +27,11 @@ def with_tileable(applied: Applied, request: Painting) -> Applied:
             "where it is; leave it out"
         )
     model = applied.model.sharing("unet", "vae")
-    for network in (model.network, cast("nn.Module", model.autoencoder)):
+    refiner = None if applied.refiner is None else applied.refiner.sharing("unet")
+    networks = [model.network, cast("nn.Module", model.autoencoder), *([refiner.network] if refiner else [])]
+    for network in networks:
         make_circular(network, request.tileable)
     controls = [sharing(control) for control in applied.controls]
     for control in controls:
         make_circular(control, request.tileable)
-    return replace(applied, model=model, controls=controls)
+    return replace(applied, model=model, controls=controls, refiner=refiner)

@@ -38,6 +38,8 @@ FIELDS: Mapping[str, str] = {
     "clip_skip": "clip_skip",
     "denoising_strength": "strength",
     "mask_blur": "blur",
+    "refiner_checkpoint": "refiner",
+    "refiner_switch_at": "switch",
 }
 """Theirs to ours, where a value means the same."""
 
@@ -50,7 +52,7 @@ OVERRIDES: Mapping[str, str] = {
 """Likewise among ``override_settings`` and ``options``."""
 
 FILLS = ("blur", "original", "noise", "zeros")
-REFUSED = ("enable_hr", "script_name", "refiner_checkpoint", "tiling", "restore_faces", "init_latent")
+REFUSED = ("enable_hr", "script_name", "tiling", "restore_faces", "init_latent")
 """What would make another picture, and is not there."""
 
 NOTHING: tuple[object, ...] = (None, "", 0, False, [], {}, "None", "Automatic", "automatic")
