@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sfumato.errors import SfumatoError, UnknownNameError
+from sfumato.errors import UnknownNameError
 from sfumato.requests import Txt2Img
 from sfumato.service.jobs import MOST_ATTEMPTS, Jobs, Picture, QueueFullError, StateError, UsedKeyError
 
@@ -167,13 +167,6 @@ def test_settings_are_kept(tmp_path: Path) -> None:
     jobs = Jobs.in_folder(tmp_path)
     jobs.set("sd_model_checkpoint", "other")
     assert jobs.settings() == {"sd_model_checkpoint": "other"}
-
-
-def test_a_database_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Jobs.in_folder(tmp_path).close()
-    monkeypatch.setattr("sfumato.service.jobs.SCHEMA", 2)
-    with pytest.raises(SfumatoError, match="version 1, and this sfumato 2"):
-        Jobs.in_folder(tmp_path)
 
 
 def test_the_database_is_as_durable_as_sqlite_can_be(jobs: Jobs) -> None:

@@ -27,10 +27,14 @@ from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
 from sfumato.service import about, page, uploads
 from sfumato.service.bus import Bus, Event
+from sfumato.service.database import Database
 from sfumato.service.desk import Desk, client_of
 from sfumato.service.dialects import a1111, openai
 from sfumato.service.dispatch import COMMAND, Dispatcher
 from sfumato.service.door import Door, is_loopback, names_of
+from sfumato.service.gallery import routes
+from sfumato.service.gallery.collector import Collector
+from sfumato.service.gallery.store import Gallery
 from sfumato.service.jobs import MAX_PRIORITY, Jobs, State
 from sfumato.service.refusals import Refusal, body_of, refusal_of
 
@@ -50,6 +54,7 @@ class Settings:
         hosts: more names by which it is called.
         worker: starts a worker.
         database: another than SQLite in `folder`, by its URL.
+        retain: seconds after which pictures and jobs are erased; None: never.
     """
 
     folder: FilePath
@@ -60,6 +65,7 @@ class Settings:
     hosts: Sequence[str] = ()
     worker: Sequence[str] = COMMAND
     database: str | None = None
+    retain: float | None = None
 
 
 class PictureShown(BaseModel):
@@ -115,24 +121,27 @@ def create(settings: Settings) -> ASGIApp:
 def application(settings: Settings) -> FastAPI:
     """The application without its door."""
     settings.folder.mkdir(parents=True, exist_ok=True)
-    database = settings.database or f"sqlite:///{settings.folder / 'sfumato.db'}"
-    jobs, bus = Jobs(database, limit=settings.queue), Bus()
+    opened = Database(settings.database) if settings.database else Database.in_folder(settings.folder)
+    jobs, bus = Jobs(opened, limit=settings.queue), Bus()
+    gallery = Gallery(opened, settings.folder)
+    collector = Collector(gallery, bus, retain=settings.retain)
     dispatcher = Dispatcher(jobs, settings.folder, bus, idle=settings.idle, command=settings.worker)
     desk = Desk(jobs, dispatcher, bus, settings.folder)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        painting = asyncio.create_task(dispatcher.run())
+        running = [asyncio.create_task(each.run()) for each in (dispatcher, collector)]
         yield
-        painting.cancel()
-        await asyncio.gather(painting, return_exceptions=True)
-        jobs.close()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        opened.close()
 
     app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk = desk
     _native(app, desk)
-    routers = (about.router(desk), page.router(settings.token), a1111.router(desk), openai.router(desk))
-    for each in routers:
+    dialects = (about.router(desk), routes.router(gallery, collector), a1111.router(desk), openai.router(desk))
+    for each in (page.router(settings.token), *dialects):
         app.router.routes.extend(each.routes)  # flat, so that whoever enumerates routes sees them
     _pages(app)
 

@@ -1,7 +1,6 @@
 """Gives jobs to the worker, one at a time, and writes down what becomes of them. Lives in the service's event loop."""
 
 import asyncio
-import contextlib
 import json
 import signal
 import sys
@@ -9,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
@@ -17,9 +15,9 @@ from sfumato.requests import parse_request
 from sfumato.service import wire
 from sfumato.service.bus import Bus, Event
 from sfumato.service.jobs import Job, Jobs, Picture
+from sfumato.service.process import Process
 
 COMMAND = (sys.executable, "-m", "sfumato.service.worker")
-_PATIENCE = 5.0  # seconds that a worker has to end
 _PAUSE = 2.0  # seconds until a database that refused is tried again
 
 
@@ -56,56 +54,6 @@ class Live:
         """By the time that was needed until now; None before the second step."""
         share = self.share
         return (time.monotonic() - self.begun) * (1 - share) / share if self.index > 1 or self.image else None
-
-
-class Process:
-    """A worker that runs."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def started(cls, command: Sequence[str]) -> Self:
-        """A new one."""
-        pipe = asyncio.subprocess.PIPE
-        return cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=2**20))
-
-    @property
-    def pid(self) -> int:
-        """Its number."""
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is not known to have ended."""
-        return self._process.returncode is None
-
-    async def send(self, message: wire.Message) -> None:
-        """Send an order; to a dead worker it is lost, which reading tells."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(ConnectionError):
-            self._process.stdin.write(wire.packed(message))
-            await self._process.stdin.drain()
-
-    async def receive(self) -> wire.Message | None:
-        """The next report; None when there will be none."""
-        assert self._process.stdout is not None
-        return await wire.receive(self._process.stdout)
-
-    async def end(self) -> int:
-        """Its exit code, after it was told to end and had time to."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._process.communicate()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.communicate()
-        with contextlib.suppress(ConnectionError):
-            await self._process.stdin.wait_closed()
-        assert self._process.returncode is not None
-        return self._process.returncode
 
 
 class Dispatcher:

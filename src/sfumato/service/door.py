@@ -28,8 +28,11 @@ OPEN = frozenset({"/", "/api/v1/health"})
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
+PICTURES = ("/api/v1/uploads", "/api/v1/gallery/import")
+"""Their body is a picture."""
+
 BODIES: tuple[tuple[str, int], ...] = (
-    ("/api/v1/uploads", 2**26),
+    *((path, 2**26) for path in PICTURES),
     ("/sdapi/v1/", 2**27),  # pictures in Base64
     ("/v1/images/", 2**27),
     ("/", 2**20),
@@ -173,7 +176,7 @@ def _name_of(host: str) -> str:
 
 
 def _is_read(path: str, kind: str) -> bool:
-    if path == "/api/v1/uploads":
+    if path in PICTURES:
         return kind.startswith("image/") or kind == "application/octet-stream"
     return kind == "application/json" or (path.startswith("/v1/images/") and kind == "multipart/form-data")
 

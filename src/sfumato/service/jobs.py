@@ -5,105 +5,32 @@
        |                       `--cancel--> cancelled <--cancel-- queued
        `--retry-- failed, cancelled
 
-One process writes, over one connection: SQLite 3.40 is safe so (WAL, ``synchronous=FULL``). SQLAlchemy's Core speaks to
-other databases by their URL. Knows nothing of HTTP or of processes.
+Knows nothing of HTTP or of processes.
 """
 
 import hashlib
 import json
 import secrets
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    ForeignKey,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from sfumato.errors import SfumatoError, UnknownNameError
 from sfumato.requests import Painting, Request, parse_request
+from sfumato.service import database
+from sfumato.service.database import Database
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 OPEN: tuple[State, ...] = ("queued", "running")
 MOST_ATTEMPTS = 3
 """A job whose worker dies is tried again, twice."""
-SCHEMA = 1
 MAX_PRIORITY = 100
 
-_metadata = MetaData()
-_whole = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER up
-_schema = Table("schema", _metadata, Column("version", Integer, nullable=False))
-_jobs = Table(
-    "jobs",
-    _metadata,
-    Column("number", _whole, primary_key=True, autoincrement=True),
-    Column("id", String(16), nullable=False, unique=True),
-    Column("state", String(10), nullable=False, index=True),
-    Column("task", String(40), nullable=False),
-    Column("request", Text, nullable=False),
-    Column("format", String(4), nullable=False),
-    Column("quality", Integer),
-    Column("priority", Integer, nullable=False),
-    Column("client", String(200), nullable=False),
-    Column("dialect", String(10), nullable=False),
-    Column("key", String(200)),
-    Column("digest", String(64), nullable=False, index=True),
-    Column("attempts", Integer, nullable=False),
-    Column("cancelling", Boolean, nullable=False),
-    Column("reason", Text),
-    Column("created", Float(53), nullable=False),
-    Column("started", Float(53)),
-    Column("finished", Float(53)),
-    Column("report", Text),
-    UniqueConstraint("client", "key"),
-)
-_pictures = Table(
-    "pictures",
-    _metadata,
-    Column("job", ForeignKey("jobs.id"), primary_key=True),
-    Column("index", Integer, primary_key=True),
-    Column("seed", String(20), nullable=False),  # 64 bits without a sign are more than databases count
-    Column("name", String(40), nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("height", Integer, nullable=False),
-)
-_speeds = Table(
-    "speeds",
-    _metadata,
-    Column("model", Text, primary_key=True),
-    Column("sampler", String(40), primary_key=True),
-    Column("pixels", Integer, primary_key=True),
-    Column("steps", Integer, nullable=False),
-    Column("seconds", Float(53), nullable=False),
-    Column("measured", Float(53), nullable=False),
-)
-_settings = Table(
-    "settings", _metadata, Column("name", String(100), primary_key=True), Column("value", Text, nullable=False)
-)
+_jobs, _pictures, _speeds, _settings = database.jobs, database.pictures, database.speeds, database.settings
 
 
 class QueueFullError(SfumatoError):
@@ -200,44 +127,23 @@ class Jobs:
     """The jobs of a service; safe for threads.
 
     Args:
-        url: of the database, as SQLAlchemy has it.
+        database: where they are kept.
         limit: how many jobs may wait.
-
-    Raises:
-        SfumatoError: the database is of another version of sfumato.
     """
 
-    def __init__(self, url: str, *, limit: int = 32) -> None:
+    def __init__(self, database: Database, *, limit: int = 32) -> None:
         self.limit = limit
-        self._lock = threading.RLock()
-        lite = url.startswith("sqlite")
-        options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        self._engine = create_engine(url, **(options if lite else {}))
-        if lite:
-            event.listen(self._engine, "connect", _prepare_sqlite)
-        _metadata.create_all(self._engine)
-        with self._begin() as connection:
-            version = connection.execute(select(_schema.c.version)).scalar()
-            if version is None:
-                connection.execute(insert(_schema).values(version=SCHEMA))
-            elif version != SCHEMA:
-                raise SfumatoError(
-                    f"the database has version {version}, and this sfumato {SCHEMA}; give another --data"
-                )
+        self._begin = database.begin
+        self.close = database.close
 
     @classmethod
     def in_folder(cls, folder: Path, *, limit: int = 32) -> Self:
-        """Those of a service's data folder."""
-        return cls(f"sqlite:///{folder / 'sfumato.db'}", limit=limit)
+        """Those of a service's data folder.
 
-    def close(self) -> None:
-        """End the connection."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        with self._lock, self._engine.begin() as connection:
-            yield connection
+        Raises:
+            SfumatoError: a newer sfumato has written it.
+        """
+        return cls(Database.in_folder(folder), limit=limit)
 
     # ------------------------------------------------------------------------------------------------------ asking
 
@@ -475,7 +381,7 @@ class Jobs:
 
     def _whole(self, connection: Connection, row: Row[Any]) -> Job:
         rows = connection.execute(
-            select(*_pictures.c[1:]).where(_pictures.c.job == row.id).order_by(_pictures.c.index)
+            select(*_pictures.c[1:-1]).where(_pictures.c.job == row.id).order_by(_pictures.c.index)
         ).all()
         return Job._of(row, [Picture(**{**each._mapping, "seed": int(each.seed)}) for each in rows])
 

@@ -25,7 +25,7 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal(429, str(error), headers={"Retry-After": str(error.retry_after)})
         case UsedKeyError() | StateError():
             return Refusal(409, str(error))
-        case UnknownNameError() if str(error).startswith("unknown job"):
+        case UnknownNameError() if str(error).startswith(("unknown job", "unknown picture")):
             return Refusal(404, str(error))
         case OutputError():
             return Refusal(507, str(error))

@@ -10,10 +10,13 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sfumato.errors import RequestError
 from sfumato.files import write_atomic
+
+if TYPE_CHECKING:
+    from sfumato.decoding import Decoded
 
 MAX_BYTES = 2**26
 MAX_PIXELS = 8192 * 8192
@@ -67,7 +70,8 @@ def pixels(data: bytes) -> bytes:
     Raises:
         RequestError: it is no picture, is damaged or too large.
     """
-    image, alpha = _decoded(data)
+    found = opened(data)
+    image, alpha = found.image, found.alpha
     if alpha is not None:
         import numpy as np
         from PIL import Image
@@ -85,7 +89,7 @@ def mask(data: bytes) -> bytes:
     """White where a picture is transparent, black elsewhere. Raises as `pixels`."""
     from PIL import ImageChops
 
-    _, alpha = _decoded(data)
+    alpha = opened(data).alpha
     if alpha is None:
         raise RequestError("the mask has no transparent part; make what is to be painted transparent")
     return _png(ImageChops.invert(alpha))
@@ -97,14 +101,25 @@ def _texts(data: bytes) -> bytes:
     return json.dumps(dict(carriers.read(data).texts)).encode()
 
 
-def _decoded(data: bytes) -> Any:
+def opened(data: bytes) -> "Decoded":
+    """A picture of at most `MAX_PIXELS`. To be called in a child alone. Raises as `pixels`."""
     from sfumato.decoding import RejectedPicture, decoded
 
     try:
-        found = decoded(data, max_pixels=MAX_PIXELS)
+        return decoded(data, max_pixels=MAX_PIXELS)
     except RejectedPicture as rejected:
         raise RequestError(f"the picture is {rejected}; save it anew as PNG, JPEG or WebP") from None
-    return found.image, found.alpha
+
+
+def limit_memory(seconds: int | None = None) -> None:
+    """From now on this process has 2 GiB, and perhaps so many seconds of its CPU."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+    if seconds is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
 
 def _png(image: Any) -> bytes:
@@ -115,13 +130,7 @@ def _png(image: Any) -> bytes:
 
 def main(doing: str) -> int:
     """Do one thing with the picture on stdin."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        pass
-    else:
-        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (_MAX_SECONDS, _MAX_SECONDS))
+    limit_memory(_MAX_SECONDS)
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     try:
         out = {"pixels": pixels, "mask": mask, "texts": _texts}[doing](data)

@@ -1,0 +1,179 @@
+"""Takes in what was painted, and what is brought from outside; and erases what is too old. Lives in the service's loop.
+
+One child looks at files, one after the other, while there are any, and ends a minute later.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from sfumato.errors import RequestError, SfumatoError, UnknownNameError
+from sfumato.files import write_atomic
+from sfumato.service import wire
+from sfumato.service.bus import Bus
+from sfumato.service.gallery.store import Entry, Gallery, Painted
+from sfumato.service.process import Process
+
+COMMAND = (sys.executable, "-m", "sfumato.service.gallery.look")
+_PATIENCE = 60.0  # seconds for one picture
+_IDLE = 60.0
+_OFTEN = 3600.0  # seconds between looking for what is too old
+_SUFFIXES = {"jpeg": "jpg", "tiff": "tif", "mpo": "jpg"}
+
+
+class Looker:
+    """Looks at files in a child.
+
+    Args:
+        gallery: says where thumbnails and uploads are.
+    """
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._child: Process | None = None
+        self._alone = asyncio.Lock()
+        self._used = 0.0
+
+    async def look(self, path: Path, id: str) -> wire.Message:
+        """What `look` reports of a file, whose thumbnail it makes.
+
+        Raises:
+            RequestError: it cannot be decoded.
+        """
+        order = {
+            "path": str(path),
+            "uploads": str(self._gallery.folder / "uploads"),
+            "thumbnail": str(self._gallery.thumbnail(id)),
+        }
+        async with self._alone:
+            if self._child is None:
+                self._child = await Process.started(COMMAND)
+            report = None
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await self._child.send(order)
+                    report = await self._child.receive()
+            except (TimeoutError, wire.WireError):
+                pass
+            finally:  # also when the service ends meanwhile: the next order would get this answer
+                self._used = time.monotonic()
+                if report is None:
+                    await self._end()
+        if report is None:
+            raise RequestError("the picture cannot be decoded; save it anew")
+        if "refused" in report:
+            raise RequestError(report["refused"])
+        return report
+
+    async def rest(self) -> None:
+        """End the child if it was not used for a minute."""
+        async with self._alone:
+            if time.monotonic() - self._used >= _IDLE:
+                await self._end()
+
+    async def close(self) -> None:
+        """End the child."""
+        async with self._alone:
+            await self._end()
+
+    async def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await child.end()
+
+
+class Collector:
+    """Keeps the gallery up to date.
+
+    Args:
+        gallery: is filled.
+        bus: tells when something was painted.
+        retain: seconds after which pictures and jobs are erased; None: never.
+    """
+
+    def __init__(self, gallery: Gallery, bus: Bus, *, retain: float | None = None) -> None:
+        self.gallery, self.retain = gallery, retain
+        self.looker = Looker(gallery)
+        self._bus = bus
+        self._news = asyncio.Event()
+        self._expired = 0.0
+
+    async def run(self) -> None:
+        """Take in what is painted until this is cancelled."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            while True:
+                try:
+                    await self._expire()
+                    self._news.clear()
+                    while waiting := await asyncio.to_thread(self.gallery.uncollected):
+                        for each in waiting:
+                            await self._collect(each)
+                    async with asyncio.timeout(_IDLE):
+                        await self._news.wait()
+                except TimeoutError:
+                    await self.looker.rest()
+                except (DBAPIError, OSError):  # the disk is full; it may have room again
+                    await asyncio.sleep(2)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await self.looker.close()
+
+    async def _listen(self) -> None:
+        with self._bus.listening() as queue:
+            while True:
+                if (await queue.get()).kind in ("picture", "state"):
+                    self._news.set()
+
+    async def _collect(self, painted: Painted) -> None:
+        id = f"{painted.job}-{painted.index}"
+        file = f"pictures/{painted.job}/{painted.name}"
+        try:
+            facts = await self.looker.look(self.gallery.folder / file, id)
+            await asyncio.to_thread(self.gallery.add, id, file, facts, created=painted.created, painted=painted)
+        except (DBAPIError, OSError):
+            raise
+        except Exception as error:  # a defect costs one picture its place; its message may hold a prompt
+            why = error if isinstance(error, RequestError) else f"a defect of sfumato: {type(error).__name__}"
+            print(f"sfumato: picture {id} is not in the gallery: {why}", file=sys.stderr)
+            await asyncio.to_thread(self.gallery.passed_over, painted)
+
+    async def bring(self, data: bytes, *, created: float | None = None) -> tuple[Entry, bool]:
+        """Take in a picture from outside, whatever painted it; and whether it is new.
+
+        Args:
+            created: when it was painted, in seconds since 1970; now when that is not known.
+
+        Raises:
+            RequestError: it is no picture, is damaged or too large.
+            OSError: it cannot be written.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        with contextlib.suppress(UnknownNameError):
+            return await asyncio.to_thread(self.gallery.get, digest[:32]), False
+        folder = self.gallery.folder / "imports" / digest[:2]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / digest
+        try:
+            await asyncio.to_thread(write_atomic, path, data)
+            facts = await self.looker.look(path, digest[:32])
+            file = path.with_suffix(f".{_SUFFIXES.get(facts['format'], facts['format'])}")
+            await asyncio.to_thread(os.replace, path, file)
+        except (SfumatoError, OSError):
+            path.unlink(missing_ok=True)
+            raise
+        name = str(file.relative_to(self.gallery.folder))
+        when = time.time() if created is None else created
+        return await asyncio.to_thread(self.gallery.add, digest[:32], name, facts, created=when), True
+
+    async def _expire(self) -> None:
+        if self.retain is not None and time.monotonic() - self._expired >= _OFTEN:
+            await asyncio.to_thread(self.gallery.expire, time.time() - self.retain)
+            self._expired = time.monotonic()

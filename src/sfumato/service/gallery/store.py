@@ -1,0 +1,591 @@
+"""The gallery's side of the database: add, find, change, erase. Knows nothing of HTTP, and decodes no picture.
+
+Pictures are counted as they come in. Pages are asked for by the last number seen, never by an offset, and a search runs
+down the full-text index in the same order, so that neither grows slower with what was seen before. What is in the trash
+is not in the full-text index.
+"""
+
+import heapq
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from sfumato.errors import RequestError, UnknownNameError
+from sfumato.service import database
+from sfumato.service.database import Database
+from sfumato.service.gallery import marks
+from sfumato.service.gallery.words import Terms, segmented
+
+_jobs, _painted = database.jobs, database.pictures
+_gallery, _labels, _sources, _marks = database.gallery, database.labels, database.sources, database.marks
+MAX_IDS = 1000
+MAX_FAMILY = 200
+MAX_LABEL = 80
+Sort = Literal["newest", "oldest", "rating"]
+Label = Literal["tag", "board"]
+
+
+class Filters(BaseModel):
+    """Which pictures; each that is given holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: str = Field("", max_length=500, description='words of prompts, in any language; "side by side", -without')
+    id: list[str] = Field([], max_length=MAX_IDS, description="these alone")
+    model: str | None = Field(None, max_length=4096, description="by its name")
+    lora: str | None = Field(None, max_length=200, description="a LoRA's name")
+    tag: str | None = Field(None, max_length=MAX_LABEL)
+    board: str | None = Field(None, max_length=MAX_LABEL)
+    task: str | None = Field(None, max_length=40)
+    tool: str | None = Field(None, max_length=40, description="that painted it: sfumato, A1111, ComfyUI, ...")
+    seed: str | None = Field(None, pattern="^[0-9]{1,20}$")
+    width: int | None = Field(None, ge=1, le=2**31 - 1, description="in pixels")
+    height: int | None = Field(None, ge=1, le=2**31 - 1, description="in pixels")
+    rating: int | None = Field(None, ge=0, le=5, description="at least")
+    since: float | None = Field(None, allow_inf_nan=False, description="painted then or later, in seconds since 1970")
+    until: float | None = Field(None, allow_inf_nan=False, description="painted before")
+    trash: bool = Field(False, description="what is in the trash, and nothing else")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture of the gallery.
+
+    Attributes:
+        number: counts pictures as they come in.
+        job, index: what painted it here; None for what was brought from outside.
+        file: within the service's folder.
+        digest: SHA-256 of the file.
+        pixels: SHA-256 of what is seen.
+        tool: that painted it; empty where it does not say.
+        exact: the request is the one that ran.
+        request: JSON; None where the file does not say.
+        seed: in decimal.
+        rating: 1 to 5; 0: none.
+        created: when it was painted, in seconds since 1970; of what was brought from outside, when its file was.
+        added: when it came into the gallery.
+        trashed: when it went into the trash.
+    """
+
+    number: int
+    id: str
+    job: str | None
+    index: int | None
+    file: str
+    digest: str
+    pixels: str
+    tool: str
+    exact: bool
+    task: str
+    request: str | None
+    prompt: str
+    negative: str
+    model: str
+    seed: str | None
+    width: int
+    height: int
+    format: str
+    rating: int
+    created: float
+    added: float
+    trashed: float | None
+    tags: tuple[str, ...] = ()
+    boards: tuple[str, ...] = ()
+    loras: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the pictures that were asked for, and where to go on; None at the end."""
+
+    entries: list[Entry]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture of a job, which the gallery has not taken in yet."""
+
+    job: str
+    index: int
+    name: str
+    created: float
+
+
+class Gallery:
+    """The gallery of a service.
+
+    Args:
+        database: where it is kept.
+        folder: the service's data.
+    """
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.folder = folder
+        self._database = database
+        self._begin = database.begin
+
+    def file(self, entry: Entry) -> Path:
+        """The picture's file."""
+        return self.folder / entry.file
+
+    def thumbnail(self, id: str) -> Path:
+        """A WebP of at most 384 pixels a side."""
+        return self.folder / "thumbnails" / id[:2] / f"{id}.webp"
+
+    # ------------------------------------------------------------------------------------------------------- adding
+
+    def uncollected(self, limit: int = 50) -> list[Painted]:
+        """Pictures of jobs that are to be taken in, the oldest first."""
+        query = (
+            select(_painted.c.job, _painted.c.index.label("place"), _painted.c.name, _jobs.c.started, _jobs.c.created)
+            .join(_jobs, _jobs.c.id == _painted.c.job)
+            .where(_painted.c.collected.is_(False))
+            .order_by(_jobs.c.number, _painted.c.index)
+            .limit(limit)
+        )
+        with self._begin() as connection:
+            rows = connection.execute(query).all()
+        return [Painted(row.job, row.place, row.name, row.started or row.created) for row in rows]
+
+    def passed_over(self, painted: Painted) -> None:
+        """A picture of a job cannot be taken in."""
+        with self._begin() as connection:
+            self._collected(connection, painted.job, painted.index)
+
+    def add(
+        self, id: str, file: str, facts: Mapping[str, Any], *, created: float, painted: Painted | None = None
+    ) -> Entry:
+        """Take a picture in, or anew if it was there: its labels stay.
+
+        Args:
+            facts: what `look` reports of it.
+        """
+        values = {
+            "file": file,
+            "job": None if painted is None else painted.job,
+            "index": None if painted is None else painted.index,
+            "created": created,
+            **{name: facts[name] for name in _SEEN},
+        }
+        with self._begin() as connection:
+            there = connection.execute(select(_gallery.c.number, _gallery.c.trashed).where(_gallery.c.id == id)).first()
+            if there is None:
+                values |= {"id": id, "rating": 0, "added": time.time()}
+                made = insert(_gallery).values(values).returning(_gallery.c.number)
+                number = connection.execute(made).scalar_one()
+            else:
+                number = there.number
+                connection.execute(update(_gallery).where(_gallery.c.number == number).values(values))
+                self._forget(connection, [number], labels=("lora",))
+            if there is None or there.trashed is None:
+                self._index(connection, number, facts["prompt"])
+            self._label(connection, [number], "lora", facts["loras"])
+            for digest in facts["sources"]:
+                connection.execute(insert(_sources).values(picture=number, digest=digest))
+            for sort in marks.SORTS:
+                connection.execute(insert(_marks).values(picture=number, sort=sort, value=bytes.fromhex(facts[sort])))
+            if painted is not None:
+                self._collected(connection, painted.job, painted.index)
+            return self._get(connection, id)
+
+    def _collected(self, connection: Connection, job: str, index: int) -> None:
+        here = (_painted.c.job == job, _painted.c.index == index)
+        connection.execute(update(_painted).where(*here).values(collected=True))
+
+    def _index(self, connection: Connection, number: int, prompt: str) -> None:
+        connection.execute(
+            text("INSERT INTO gallery_words (rowid, words) VALUES (:number, :words)"),
+            {"number": number, "words": segmented(prompt)},
+        )
+
+    def _unindex(self, connection: Connection, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            connection.execute(text("DELETE FROM gallery_words WHERE rowid = :number"), {"number": number})
+
+    def _label(self, connection: Connection, numbers: Sequence[int], sort: str, names: Sequence[str]) -> None:
+        for number in numbers:
+            has = set(
+                connection.execute(
+                    select(_labels.c.name).where(_labels.c.sort == sort, _labels.c.picture == number)
+                ).scalars()
+            )
+            for name in dict.fromkeys(names):
+                if name not in has:
+                    connection.execute(insert(_labels).values(sort=sort, name=name, picture=number))
+
+    def _forget(self, connection: Connection, numbers: Sequence[int], *, labels: Sequence[str]) -> None:
+        """All that hangs on rows, of labels these sorts."""
+        self._unindex(connection, numbers)
+        connection.execute(delete(_labels).where(_labels.c.picture.in_(numbers), _labels.c.sort.in_(labels)))
+        for table in (_sources, _marks):
+            connection.execute(delete(table).where(table.c.picture.in_(numbers)))
+
+    # ------------------------------------------------------------------------------------------------------ finding
+
+    def get(self, id: str) -> Entry:
+        """A picture.
+
+        Raises:
+            UnknownNameError: there is none of that id.
+        """
+        with self._begin() as connection:
+            return self._get(connection, id)
+
+    def find(self, filters: Filters, *, sort: Sort = "newest", limit: int = 60, after: str | None = None) -> Page:
+        """A page of what is asked for.
+
+        Args:
+            after: `Page.next` of the page before, of the same sort.
+
+        Raises:
+            RequestError: `after` is none.
+        """
+        number = self._number(filters)
+        query = self._selected(filters)
+        if sort == "rating":
+            query = query.order_by(_gallery.c.rating.desc(), number.desc())
+        else:
+            query = query.order_by(number.desc() if sort == "newest" else number)
+        if after is not None:
+            query = query.where(_beyond(sort, number, after))
+        with self._begin() as connection:
+            rows = connection.execute(query.limit(limit + 1)).all()
+            entries = self._whole(connection, rows[:limit])
+        if len(rows) <= limit:
+            return Page(entries, None)
+        last = entries[-1]
+        return Page(entries, f"{last.rating}.{last.number}" if sort == "rating" else str(last.number))
+
+    def count(self, filters: Filters) -> int:
+        """How many there are of what is asked for."""
+        query = self._selected(filters).with_only_columns(func.count(), maintain_column_froms=True)
+        with self._begin() as connection:
+            return connection.execute(query).scalar_one()
+
+    def all(self, filters: Filters) -> Iterator[Entry]:
+        """Everything that is asked for, page by page."""
+        after: str | None = None
+        while True:
+            page = self.find(filters, limit=200, after=after)
+            yield from page.entries
+            after = page.next
+            if after is None:
+                return
+
+    def facets(self) -> dict[str, dict[str, int]]:
+        """What there is to filter by, and how many pictures have it, the most first."""
+        with self._begin() as connection:
+            found: dict[str, dict[str, int]] = {"lora": {}, "tag": {}, "board": {}}
+            for name in ("model", "tool", "task"):
+                each = _gallery.c[name]
+                rows = connection.execute(
+                    select(each, func.count().label("many"))
+                    .where(_gallery.c.trashed.is_(None), each != "")
+                    .group_by(each)
+                    .order_by(func.count().desc(), each)
+                ).all()
+                found[name] = {row[0]: row.many for row in rows}
+            rows = connection.execute(
+                select(_labels.c.sort, _labels.c.name, func.count().label("many"))
+                .join(_gallery, _gallery.c.number == _labels.c.picture)
+                .where(_gallery.c.trashed.is_(None))
+                .group_by(_labels.c.sort, _labels.c.name)
+                .order_by(func.count().desc(), _labels.c.name)
+            ).all()
+            for row in rows:
+                found[row.sort][row.name] = row.many
+            return found
+
+    def parents(self, entry: Entry) -> list[Entry]:
+        """What it was made from, as far as it is here."""
+        began = select(_sources.c.digest).where(_sources.c.picture == entry.number)
+        query = select(_gallery).where(
+            or_(_gallery.c.digest.in_(began), _gallery.c.pixels.in_(began)),
+            _gallery.c.number != entry.number,
+        )
+        with self._begin() as connection:
+            return self._whole(connection, connection.execute(query.order_by(_gallery.c.number)).all())
+
+    def children(self, entry: Entry) -> list[Entry]:
+        """What was made from it."""
+        query = (
+            select(_gallery)
+            .where(
+                _gallery.c.number.in_(
+                    select(_sources.c.picture).where(_sources.c.digest.in_((entry.digest, entry.pixels)))
+                ),
+                _gallery.c.number != entry.number,
+            )
+            .order_by(_gallery.c.number)
+            .limit(MAX_FAMILY)
+        )
+        with self._begin() as connection:
+            return self._whole(connection, connection.execute(query).all())
+
+    def family(self, id: str) -> tuple[list[Entry], list[tuple[str, str]]]:
+        """All that it descends from and that descends from it, itself among them, at most 200; and who is made from
+        whom, as pairs of ids: parent, child. Raises as `get`."""
+        first = self.get(id)
+        found, edges = {first.id: first}, dict[tuple[str, str], None]()
+        for upwards in (True, False):
+            todo = [first]
+            while todo and len(found) < MAX_FAMILY:
+                one = todo.pop(0)
+                for other in self.parents(one) if upwards else self.children(one):
+                    edges[(other.id, one.id) if upwards else (one.id, other.id)] = None
+                    if other.id not in found and len(found) < MAX_FAMILY:
+                        found[other.id] = other
+                        todo.append(other)
+        return list(found.values()), [pair for pair in edges if {*pair} <= found.keys()]
+
+    def similar(self, id: str, *, limit: int = 24, most: float = 1.0, by: str = "look") -> list[tuple[Entry, float]]:
+        """What looks most like a picture, and the difference, from 0 to 1.
+
+        Args:
+            most: difference that there may be.
+            by: a sort of mark.
+
+        Raises:
+            UnknownNameError: there is no picture of that id, or no such mark.
+        """
+        if by not in marks.SORTS:
+            raise UnknownNameError("mark", by[:40], marks.SORTS)
+        with self._begin() as connection:
+            number = self._get(connection, id).number
+            values = connection.execute(
+                select(_marks.c.picture, _marks.c.value)
+                .join(_gallery, _gallery.c.number == _marks.c.picture)
+                .where(_marks.c.sort == by, or_(_gallery.c.trashed.is_(None), _gallery.c.number == number))
+            ).all()
+        others = {row[0]: row[1] for row in values}
+        difference = marks.SORTS[by](others.pop(number))
+        nearest = heapq.nsmallest(limit, ((difference(value), -other) for other, value in others.items()))
+        near = {-other: each for each, other in nearest if each <= most}
+        with self._begin() as connection:
+            rows = connection.execute(select(_gallery).where(_gallery.c.number.in_(near))).all()
+            entries = self._whole(connection, rows)
+        return sorted(((entry, near[entry.number]) for entry in entries), key=lambda pair: (pair[1], -pair[0].number))
+
+    def _number(self, filters: Filters) -> ColumnElement[int]:
+        """The column by which pages go: a search runs along the full-text index."""
+        return literal_column("gallery_words.rowid") if Terms.of(filters.q).wanted else _gallery.c.number
+
+    def _selected(self, filters: Filters) -> Select[Any]:
+        query = select(_gallery)
+        terms = Terms.of(filters.q)
+        if filters.trash and (terms.wanted or terms.unwanted):
+            raise RequestError("words are not looked for in the trash; leave q out")
+        matching = "SELECT rowid FROM gallery_words WHERE gallery_words MATCH :%s"
+        if terms.wanted:
+            expression = f"({terms.wanted}) NOT ({terms.unwanted})" if terms.unwanted else terms.wanted
+            query = query.join(
+                text("gallery_words"),
+                and_(
+                    literal_column("gallery_words.rowid") == _gallery.c.number,
+                    text("gallery_words MATCH :match").bindparams(match=expression),
+                ),
+            )
+        elif terms.unwanted:
+            query = query.where(
+                text(f"gallery.number NOT IN ({matching % 'unwanted'})").bindparams(unwanted=terms.unwanted)
+            )
+        if not terms.wanted:
+            query = query.where(_gallery.c.trashed.is_not(None) if filters.trash else _gallery.c.trashed.is_(None))
+        for name in ("model", "task", "tool", "seed", "width", "height"):
+            if (value := getattr(filters, name)) is not None:
+                query = query.where(_gallery.c[name] == value)
+        for sort in ("lora", "tag", "board"):
+            if (value := getattr(filters, sort)) is not None:
+                having = select(_labels.c.picture).where(_labels.c.sort == sort, _labels.c.name == value)
+                query = query.where(_gallery.c.number.in_(having))
+        if filters.id:
+            query = query.where(_gallery.c.id.in_(filters.id))
+        if filters.rating:
+            query = query.where(_gallery.c.rating >= filters.rating)
+        if filters.since is not None:
+            query = query.where(_gallery.c.created >= filters.since)
+        if filters.until is not None:
+            query = query.where(_gallery.c.created < filters.until)
+        return query
+
+    def _get(self, connection: Connection, id: str) -> Entry:
+        row = connection.execute(select(_gallery).where(_gallery.c.id == id)).one_or_none()
+        if row is None:
+            raise UnknownNameError("picture", id[:40], ())
+        return self._whole(connection, [row])[0]
+
+    def _whole(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Entry]:
+        found: dict[int, dict[str, Any]] = {row.number: {} for row in rows}
+        for row in connection.execute(
+            select(_labels).where(_labels.c.picture.in_(found)).order_by(_labels.c.name)
+        ).all():
+            labels = found[row.picture]
+            labels[f"{row.sort}s"] = (*labels.get(f"{row.sort}s", ()), row.name)
+        return [Entry(**row._mapping, **found[row.number]) for row in rows]
+
+    # ----------------------------------------------------------------------------------------------------- changing
+
+    def rate(self, ids: Sequence[str], rating: int) -> None:
+        """1 to 5; 0 takes it away. Raises as `get`."""
+        with self._begin() as connection:
+            numbers = self._numbers(connection, ids)
+            connection.execute(update(_gallery).where(_gallery.c.number.in_(numbers)).values(rating=rating))
+
+    def label(
+        self,
+        ids: Sequence[str],
+        sort: Label,
+        *,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        only: Sequence[str] | None = None,
+    ) -> None:
+        """Add and remove tags, or put pictures on boards and take them off.
+
+        Args:
+            only: these, and no others.
+
+        Raises:
+            UnknownNameError: as `get`.
+        """
+        with self._begin() as connection:
+            numbers = self._numbers(connection, ids)
+            gone = [_labels.c.sort == sort, _labels.c.picture.in_(numbers)]
+            gone.append(_labels.c.name.in_(remove) if only is None else _labels.c.name.not_in(only))
+            connection.execute(delete(_labels).where(*gone))
+            self._label(connection, numbers, sort, [*add, *(only or ())])
+
+    def trash(self, ids: Sequence[str]) -> None:
+        """Out of sight, to be restored or erased. Raises as `get`."""
+        with self._begin() as connection:
+            numbers = self._numbers(connection, ids)
+            here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_(None))
+            connection.execute(update(_gallery).where(*here).values(trashed=time.time()))
+            self._unindex(connection, numbers)
+
+    def restore(self, ids: Sequence[str]) -> None:
+        """Out of the trash. Raises as `get`."""
+        with self._begin() as connection:
+            numbers = self._numbers(connection, ids)
+            here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_not(None))
+            back = connection.execute(select(_gallery.c.number, _gallery.c.prompt).where(*here)).all()
+            connection.execute(update(_gallery).where(*here).values(trashed=None))
+            for row in back:
+                self._index(connection, row.number, row.prompt)
+
+    def erase(self, ids: Sequence[str]) -> int:
+        """Gone for good, and no byte of it left in the service's files: picture, thumbnail, prompt, and the job that
+        has no other picture, with uploads that nothing else uses. How many.
+
+        Raises:
+            UnknownNameError: as `get`.
+            OSError: a file cannot be removed; it is not erased then.
+        """
+        with self._begin() as connection:
+            entries = self._whole(connection, self._rows(connection, ids))
+            self._erase(connection, entries)
+        self._database.purge()
+        return len(entries)
+
+    def expire(self, before: float) -> int:
+        """Erase what came into the gallery before a time, and jobs that ended before it. How many pictures and jobs."""
+        with self._begin() as connection:
+            rows = connection.execute(select(_gallery).where(_gallery.c.added < before)).all()
+            self._erase(connection, self._whole(connection, rows))
+            ended = _jobs.c.state.not_in(("queued", "running"))
+            jobs = connection.execute(select(_jobs).where(ended, _jobs.c.finished < before)).all()
+            for job in jobs:
+                self._erase_job(connection, job)
+        if rows or jobs:
+            self._database.purge()
+        return len(rows) + len(jobs)
+
+    def _erase(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.file(entry).unlink(missing_ok=True)
+            self.thumbnail(entry.id).unlink(missing_ok=True)
+            self._forget(connection, [entry.number], labels=("lora", "tag", "board"))
+            connection.execute(delete(_gallery).where(_gallery.c.number == entry.number))
+            if entry.job is None:
+                continue
+            connection.execute(delete(_painted).where(_painted.c.job == entry.job, _painted.c.index == entry.index))
+            left = connection.execute(select(func.count()).where(_painted.c.job == entry.job)).scalar_one()
+            job = connection.execute(select(_jobs).where(_jobs.c.id == entry.job)).first()
+            if not left and job is not None and job.state not in ("queued", "running"):
+                self._erase_job(connection, job)
+
+    def _erase_job(self, connection: Connection, job: Row[Any]) -> None:
+        folder = self.folder / "pictures" / job.id
+        for path in folder.iterdir() if folder.is_dir() else ():
+            path.unlink()
+        if folder.is_dir():
+            folder.rmdir()
+        connection.execute(delete(_painted).where(_painted.c.job == job.id))
+        connection.execute(delete(_jobs).where(_jobs.c.id == job.id))
+        for digest in _digests(json.loads(job.request)):
+            used = connection.execute(select(func.count()).where(_jobs.c.request.contains(digest))).scalar_one()
+            if not used:
+                (self.folder / "uploads" / f"{digest}.png").unlink(missing_ok=True)
+
+    def _rows(self, connection: Connection, ids: Sequence[str]) -> Sequence[Row[Any]]:
+        rows = connection.execute(select(_gallery).where(_gallery.c.id.in_(ids))).all()
+        missing = {*ids} - {row.id for row in rows}
+        if missing:
+            raise UnknownNameError("picture", min(missing)[:40], ())
+        return rows
+
+    def _numbers(self, connection: Connection, ids: Sequence[str]) -> list[int]:
+        return [row.number for row in self._rows(connection, ids)]
+
+
+_SEEN = (
+    *("digest", "pixels", "tool", "exact", "task", "request", "prompt", "negative", "model", "seed"),
+    *("width", "height", "format"),
+)
+"""Columns as `look` reports them."""
+
+
+def _beyond(sort: Sort, number: ColumnElement[int], after: str) -> ColumnElement[bool]:
+    """What comes after a place in the order."""
+    rating, dot, last = after.rpartition(".")
+    digits = [last, rating] if sort == "rating" else [last]
+    if bool(dot) != (sort == "rating") or not all(each.isascii() and each.isdigit() for each in digits):
+        raise RequestError(f"after {after[:40]!r} is no place in the order {sort}; take next of the page before")
+    place = min(int(last[:19]), 2**63 - 1)
+    if sort == "rating":
+        stars = min(int(rating[:9]), 5)
+        return or_(_gallery.c.rating < stars, and_(_gallery.c.rating == stars, number < place))
+    return number < place if sort == "newest" else number > place
+
+
+def _digests(value: object) -> Iterator[str]:
+    """Of pictures that a request, as JSON, begins from."""
+    if isinstance(value, dict):
+        if value.keys() == {"path", "sha256"} and value["sha256"]:
+            yield str(value["sha256"])
+        for inner in value.values():
+            yield from _digests(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _digests(inner)
