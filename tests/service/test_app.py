@@ -84,6 +84,7 @@ def test_pictures_are_named_by_their_upload(http: TestClient, tmp_path: Path) ->
     [
         ({"model": "/etc"}, "unknown model '/etc'"),
         ({"vae": "../x.safetensors"}, "unknown vae"),
+        ({"refiner": "/etc"}, "unknown refiner"),
         ({"loras": ["/etc/passwd"]}, "unknown lora"),
         ({"prompt": "a <lora:/etc/passwd:1>"}, "unknown lora"),
         ({"task": "between", "to": "a <lora:/etc/passwd:1>"}, "unknown lora"),
@@ -122,6 +123,7 @@ def test_every_field_that_can_name_a_file_is_known_to_the_door() -> None:
             for name in (
                 "model",
                 "vae",
+                "refiner",
                 "text_encoders",
                 "loras",
                 "embeddings",

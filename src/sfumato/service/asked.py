@@ -32,8 +32,9 @@ def request_of(options: Mapping[str, Any], uploads: Path) -> Request:
 
 def check(request: Request, uploads: Path) -> None:
     """Raises RequestError where a request names what is not there."""
-    if (model := getattr(request, "model", None)) is not None:
-        _known("model", model, {info.name: info.path for info in catalogue.available()})
+    for field in ("model", "refiner"):
+        if (model := getattr(request, field, None)) is not None:
+            _known(field, model, {info.name: info.path for info in catalogue.available()})
     if isinstance(request, Painting):
         _check_painting(request)
     for part in parts(request):
