@@ -1,5 +1,6 @@
 """Sprites: the background goes, what it encloses stays, and the atlas finds each sprite again."""
 
+import io
 import json
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from sfumato import cli
+from sfumato.colours import oklab
 from sfumato.errors import RequestError
-from sfumato.sprites import cut_out, oklab, sheet, trimmed
+from sfumato.sprites import components, cut_out, read_palette, sheet, trimmed
 
 TEAL = (20, 140, 150)
 
@@ -74,3 +76,52 @@ def test_the_command_writes_sheet_and_atlas(tmp_path: Path, capsys: pytest.Captu
         assert page.mode == "RGBA"
     assert cli.main(["sheet", str(tmp_path / "a.png"), "-o", "x.jpg"]) == 2
     assert "must end in .png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("background", [(255, 255, 255), (230, 240, 90), (20, 20, 30)])
+def test_edges_are_as_opaque_as_they_were_mixed(background: tuple[int, int, int]) -> None:
+    """Against the alpha that the picture was made with; the old rule, how near a colour is, was out by a quarter."""
+    large = Image.new("L", (512, 512))
+    pen = ImageDraw.Draw(large)
+    pen.ellipse((100, 60, 420, 400), fill=255)
+    pen.line((250, 30, 250, 500), fill=255, width=24)
+    alpha = np.asarray(large.resize((128, 128), Image.Resampling.BOX)) / 255
+    mixed = alpha[..., None] * np.array((200, 60, 120)) + (1 - alpha[..., None]) * np.array(background)
+    found = np.asarray(cut_out(Image.fromarray(mixed.round().astype(np.uint8)))) / 255
+    soft = (alpha > 0.02) & (alpha < 0.98)
+    assert np.abs(found[..., 3] - alpha)[soft].mean() < 0.02
+    assert np.abs(found[..., :3] - np.array((200, 60, 120)) / 255)[soft & (found[..., 3] > 0.2)].max() < 0.06
+
+
+def test_crumbs_go_and_parts_stay() -> None:
+    picture = Image.new("RGB", (64, 64), "white")
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((20, 20, 43, 43), fill="navy")
+    pen.rectangle((4, 4, 10, 10), fill="navy")  # 49 of 576 pixels
+    pen.rectangle((56, 56, 58, 58), fill="navy")
+    found = cut_out(picture).getchannel("A")
+    assert (found.getpixel((7, 7)), found.getpixel((57, 57))) == (255, 0)
+
+
+def test_components_join_what_touches_in_any_way() -> None:
+    drawn = ["#.#.#", "#.#..", "###.#", "...##", "##.#."]
+    mask = np.array([[cell == "#" for cell in row] for row in drawn])
+    labels = components(mask)
+    assert labels[0, 0] == labels[0, 2]
+    assert len({labels[0, 0], labels[0, 4], labels[2, 4], labels[4, 0]}) == 4
+    assert labels[4, 3] == labels[2, 4]
+    assert (labels > 0).tolist() == mask.tolist()
+    assert components(np.zeros((3, 3), bool)).max() == 0
+
+
+def test_palettes_of_other_programs() -> None:
+    red_and_blue = [(255, 0, 0), (0, 0, 255)]
+    assert read_palette(b"GIMP Palette\nName: x\n#\n255   0   0\tred\n  0   0 255\n", "a") == red_and_blue
+    assert read_palette(b"JASC-PAL\r\n0100\r\n2\r\n255 0 0\r\n0 0 255\r\n", "a") == red_and_blue
+    assert read_palette(b"ff0000\n#0000FF\nff0000\n", "a") == red_and_blue
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(buffer, "PNG")
+    assert read_palette(buffer.getvalue(), "a") == [(255, 0, 0)]
+    for data in (b"", b"GIMP Palette\n", b"colours"):
+        with pytest.raises(RequestError, match="a has no colours"):
+            read_palette(data, "a")

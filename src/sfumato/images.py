@@ -35,7 +35,8 @@ def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap
     width, height = max(i.width for i in images), max(i.height for i in images)
     sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")
     for k, image in enumerate(images):
-        sheet.paste(image, ((k % columns) * (width + gap), (k // columns) * (height + gap)))
+        place = (k % columns) * (width + gap), (k // columns) * (height + gap)
+        sheet.paste(image, place, image.convert("RGBA") if image.has_transparency_data else None)
     return sheet
 
 

@@ -61,11 +61,16 @@ def texts_of(
 def encode(image: "Image", texts: Mapping[str, str], format: Format, quality: int | None = None) -> bytes:
     """The bytes of a picture's file, with the texts inside. `quality` is for all but PNG, 1 to 100.
 
+    A JPEG, which has no transparency, is laid on white.
+
     Raises:
         RequestError: texts too long for a JPEG, or with characters that files cannot carry.
     """
     quality = quality if quality is not None else DEFAULT_QUALITY
-    image = image.convert("RGB") if format != "png" else image
+    if format == "jpeg" and image.has_transparency_data:
+        image = on_white(image)
+    elif format != "png":
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if format == "avif":
         return carriers.encode_avif(image, quality, carriers.blocks(texts))
     buffer = io.BytesIO()
@@ -74,6 +79,14 @@ def encode(image: "Image", texts: Mapping[str, str], format: Format, quality: in
     else:
         image.save(buffer, format.upper(), quality=quality)
     return carriers.put(buffer.getvalue(), texts)
+
+
+def on_white(image: "Image") -> "Image":
+    """A picture without transparency, as it looks on white."""
+    from PIL import Image
+
+    clear = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), clear).convert("RGB")
 
 
 def save_image(

@@ -167,6 +167,17 @@ class DenoiseOptions(ProcessingOptions, total=False):
     add_noise: str | None
 
 
+class SpriteOptions(PaintingOptions, total=False):
+    """Options of requests of `sfumato.requests.Sprite`."""
+
+    background: str
+    palette: int | None
+    palette_file: "Pictured | None"
+    outline: int
+    outline_colour: str
+    untrimmed: bool
+
+
 class Shorthand(Asking):
     """All tasks as methods."""
 
@@ -205,3 +216,7 @@ class Shorthand(Asking):
     def denoise(self, image: Pictured, **options: Unpack[DenoiseOptions]) -> Result:
         """Take the noise out of a picture, and say how much there was and how well that went."""
         return self._ask("denoise", image=image, **options)
+
+    def sprite(self, prompt: str, **options: Unpack[SpriteOptions]) -> Result:
+        """Paint one subject without its background, as a game needs it: transparent around, trimmed."""
+        return self._ask("sprite", prompt=prompt, **options)

@@ -55,7 +55,7 @@ def _open_picture(path: Path) -> TensorFile:
         with carriers.about(path):
             data = carriers.load(path)
             text = carriers.read(data).texts.get(TEXT)
-            card = np.asarray(carriers.pixels(data)) if text is None else text
+            card = np.asarray(carriers.pixels(data).convert("RGB")) if text is None else text
         written = base64.b64decode(card, validate=True) if isinstance(card, str) else _in_strips(card)
         if written is None:
             raise CheckpointError(f"{path} is a picture without an embedding; give a card as A1111 makes them")

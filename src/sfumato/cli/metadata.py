@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -182,13 +183,13 @@ def replay(path: Path, output: str | None, *, device: str, precision: str | None
 
 
 def compare(old: "Image", new: "Image") -> Comparison:
-    """Two RGB pictures, pixel by pixel."""
+    """Two pictures, pixel by pixel; transparency counts as a channel, and one without it is opaque."""
     from PIL import ImageChops
 
     if old.size != new.size:
         return Comparison(None, 1.0)
-    red, green, blue = ImageChops.difference(old, new).split()
-    worst = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    mode = "RGBA" if old.mode != new.mode else old.mode
+    worst = reduce(ImageChops.lighter, ImageChops.difference(old.convert(mode), new.convert(mode)).split())
     counts = worst.histogram()
     highest = max(level for level, count in enumerate(counts) if count)
     return Comparison(highest, 1 - counts[0] / sum(counts))
@@ -198,7 +199,7 @@ def _as_stored(image: "Image", format: str, quality: int | None) -> "Image":
     """As it looks after the same lossy compression."""
     known: Format | None = next((known for known in get_args(Format) if known == format), None)
     if known is None or known == "png":
-        return image.convert("RGB")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
     return carriers.pixels(encode(image, {}, known, quality))
 
 

@@ -221,13 +221,13 @@ def opened(data: bytes) -> "Iterator[Image]":
 
 
 def pixels(data: bytes) -> "Image":
-    """The picture, decoded, as RGB.
+    """The picture, decoded, as RGB; as RGBA where it has transparency.
 
     Raises:
         RequestError: as `opened`.
     """
     with opened(data) as image:
-        return image.convert("RGB")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def _line(error: Warning | Exception) -> str:

@@ -61,6 +61,12 @@ def _added(value: object) -> object:
     return f"{float(found[1]):g}:{found[2] or 'gaussian'}"
 
 
+def _colour(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"#?[0-9a-fA-F]{6}", value):
+        raise ValueError(f"is {brief(value)}; give six hexadecimal digits, for example 1a2b3c")
+    return value.removeprefix("#").lower()
+
+
 def _few(value: object, example: str) -> tuple[object, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError(f'must be a list, for example ["{example}"]')
@@ -79,6 +85,7 @@ Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
 Added = Annotated[str, BeforeValidator(_added)]
 """Noise to be added: its standard deviation of 255 levels, and its kind, as ``25:gaussian``."""
 Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]
+Colour = Annotated[str, BeforeValidator(_colour)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, allow_inf_nan=False)]

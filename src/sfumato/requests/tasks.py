@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from sfumato.choices import DenoiseMethod, NoiseKind, Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
-from sfumato.requests.fields import MAX_SEED, Added, Box, Margin, Picture, Prompt, Share
+from sfumato.requests.fields import MAX_SEED, Added, Box, Colour, Margin, Picture, Prompt, Share
 from sfumato.requests.painting import Edit, Masked, Painting
 from sfumato.requests.processing import Processing
 from sfumato.validation import brief
@@ -128,6 +128,36 @@ class Depth2Img(Edit):
     )
 
 
+class Sprite(Painting):
+    """Paint one subject without its background, as a game needs it: transparent around, trimmed."""
+
+    task: Literal["sprite"] = "sprite"
+    background: Annotated[Prompt, Shown("WORDS", "Sprite background")] = Field(
+        "white background", description="what is said of the background, where the prompt says nothing of it"
+    )
+    palette: Annotated[Annotated[int, Field(ge=2, le=256)] | None, Shown("N", "Sprite palette")] = Field(
+        None, description="reduce it to so many colours"
+    )
+    palette_file: Annotated[Picture | None, Shown("FILE", "Sprite palette hash")] = Field(
+        None, description="reduce it to the colours of a palette (.gpl, .pal, hex a line) or of a picture"
+    )
+    outline: Annotated[int, Shown("PIXELS", "Sprite outline")] = Field(
+        0, ge=0, le=16, description="draw a line around it, so many pixels wide"
+    )
+    outline_colour: Annotated[Colour, Shown("RRGGBB", "Sprite outline colour")] = Field(
+        "000000", description="of that line"
+    )
+    untrimmed: Annotated[bool, Shown("", "Sprite untrimmed")] = Field(
+        False, description="keep the size that was painted, with the empty rows and columns"
+    )
+
+    @model_validator(mode="after")
+    def _one_palette(self) -> Self:
+        if self.palette is not None and self.palette_file is not None:
+            raise ValueError("palette and palette_file both say which colours it has; give one of them")
+        return self
+
+
 class Between(Painting):
     """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
 
@@ -183,7 +213,10 @@ class Denoise(Processing):
 
 
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
-    {kind.TASK: kind for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, TextEdit, Depth2Img, Between, Denoise)}
+    {
+        kind.TASK: kind
+        for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, TextEdit, Depth2Img, Between, Denoise, Sprite)
+    }
 )
 """All tasks: by name, the class of its request."""
 

@@ -1,6 +1,5 @@
 """A studio somewhere else: the same methods and results as `Studio`, over a service's API. Needs no extra."""
 
-import io
 import json
 import urllib.error
 import urllib.request
@@ -126,8 +125,6 @@ class Client(Shorthand):
         Raises:
             SfumatoError: it is not done; the message has its reason.
         """
-        from PIL import Image
-
         job = self.job(id)
         if job["state"] != "done":
             raise SfumatoError(f"job {id} is {job['state']}{': ' + job['reason'] if job['reason'] else ''}")
@@ -137,7 +134,7 @@ class Client(Shorthand):
         texts = [carriers.read(file).texts for file in files]
         traces = [Trace.from_json(each[carriers.STEPS]) for each in texts if carriers.STEPS in each]
         return Result(
-            [Image.open(io.BytesIO(file)).convert("RGB") for file in files],
+            [carriers.pixels(file) for file in files],
             request,
             list(job["report"]["seeds"]),
             job["report"]["timings"],
