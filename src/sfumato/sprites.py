@@ -104,7 +104,7 @@ def components(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
                 one += 1
             else:
                 other += 1
-    numbers = np.unique([root(run) for run in range(len(parent))], return_inverse=True)[1] + 1 if parent else []
+    numbers = np.unique(np.array([root(run) for run in range(len(parent))], int), return_inverse=True)[1] + 1
     labels = np.zeros((height, width), np.int64)
     for row, begin, end, number in zip(rows, left, right, numbers, strict=True):
         labels[row, begin:end] = number
