@@ -26,6 +26,7 @@ from sfumato.cli.options import (
     whole,
 )
 from sfumato.cli.serve_app import jobs, serve
+from sfumato.cli.teach_app import teaching
 from sfumato.errors import UnknownNameError
 
 
@@ -81,6 +82,7 @@ app.add_typer(meta, name="meta")
 app.add_typer(data, name="data")
 app.add_typer(many)
 app.add_typer(animation)
+app.add_typer(teaching)
 app.add_typer(jobs, name="jobs")
 app.command("serve")(serve)
 

@@ -38,7 +38,7 @@ from sfumato.requests import Txt2Img
 from sfumato.results import Result
 from sfumato.tasks.table import runner
 from sfumato.training.data import generator_for
-from sfumato.training.examples import BucketConfig, BucketOrder, Example, Examples, SourceConfig, said
+from sfumato.training.examples import BucketConfig, BucketOrder, Example, Examples, SourceConfig, said, worded
 from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import Weighting, denoising_error, loss_weight, network_input, uniform
 
@@ -206,12 +206,7 @@ class AdapterTask:
 
     def _texts(self) -> list[str]:
         """Every caption, as it is written."""
-        return [
-            f"{source.prefix}{caption}{source.suffix}"
-            for e in self.examples.all
-            for source in (self.run.sources[e.source],)
-            for caption in e.captions
-        ]
+        return [worded(caption, self.run.sources[e.source]) for e in self.examples.all for caption in e.captions]
 
     def _windows(self, text: str) -> int:
         wording = literal(text).wordings[0]

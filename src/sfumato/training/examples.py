@@ -53,6 +53,8 @@ class SourceConfig(BaseModel):
     """How often an epoch shows each picture, besides its own repeats."""
     caption: str = ""
     """Of pictures without one; empty: they have none."""
+    trigger: str = ""
+    """Put before captions, and a comma after it, where they do not have it."""
     prefix: str = ""
     suffix: str = ""
     shuffle: bool = False
@@ -314,7 +316,7 @@ def _mask_beside(candidate: Candidate) -> Image.Image | None:
 def said(example: Example, source: SourceConfig, rng: random.Random | None) -> str:
     """A caption of a picture as it is learned; without `rng` the first one, whole and in its order."""
     if rng is None:
-        return f"{source.prefix}{example.captions[0]}{source.suffix}"
+        return worded(example.captions[0], source)
     if rng.random() < source.caption_dropout:
         return ""
     caption = rng.choice(example.captions)
@@ -325,6 +327,13 @@ def said(example: Example, source: SourceConfig, rng: random.Random | None) -> s
             rng.shuffle(rest)
         rest = [tag for tag in rest if rng.random() >= source.tag_dropout]
         caption = ", ".join([*kept, *rest])
+    return worded(caption, source)
+
+
+def worded(caption: str, source: SourceConfig) -> str:
+    """A caption with what its source puts around it."""
+    if source.trigger and source.trigger.casefold() not in caption.casefold():
+        caption = f"{source.trigger}, {caption}" if caption else source.trigger
     return f"{source.prefix}{caption}{source.suffix}"
 
 
