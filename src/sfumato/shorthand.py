@@ -71,6 +71,10 @@ class PaintingOptions(Watching, total=False):
     controls: Sequence[str | Control]
     preprocess: Preprocessor
     guess: bool
+    like: "Pictured | None"
+    like_strength: float
+    like_model: str | None
+    image_encoder: str | None
     refiner: str | None
     switch: float
     size: str | tuple[int, int]

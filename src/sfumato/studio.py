@@ -16,12 +16,15 @@ from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.companions import lacks_autoencoder
 from sfumato.checkpoints.controls import load_control
 from sfumato.checkpoints.folder import load_folder
+from sfumato.checkpoints.ip_adapters import encoder_of, load_ip_adapter, load_picture_encoder
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Precision, Prediction
 from sfumato.errors import RequestError
 from sfumato.families import Model, latent_space
 from sfumato.metadata.provenance import HASH_DIGITS
+from sfumato.models.clip_vision import CLIPVisionEncoder
 from sfumato.models.controlnet import ControlNet
+from sfumato.models.ip_adapter import IPAdapter
 from sfumato.models.t2i_adapter import T2IAdapter
 from sfumato.requests import Painting, Request
 from sfumato.results import Progress, Result
@@ -83,6 +86,7 @@ class Studio(Running, Shorthand):
         self._applied: Applied | None = None
         self._controls: tuple[Path, dict[File, ControlNet | T2IAdapter]] | None = None
         """The networks of controls, and the model that they were loaded for."""
+        self._like: tuple[tuple[Path, File, Path | None], tuple[IPAdapter, CLIPVisionEncoder]] | None = None
         self._refiner: tuple[Path, Model] | None = None
 
     def __repr__(self) -> str:
@@ -158,7 +162,7 @@ class Studio(Running, Shorthand):
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
             self._applied = kept = apply(model, adapters)
-        return self._with_refiner(self._with_controls(kept, request), request)
+        return self._with_refiner(self._with_like(self._with_controls(kept, request), request), request)
 
     def _with_controls(self, applied: Applied, request: Painting) -> Applied:
         """The same with the networks of the request's controls; those of the last request stay loaded."""
@@ -177,6 +181,22 @@ class Studio(Running, Shorthand):
             for control, file in zip(request.controls, files, strict=True)
         }
         return replace(applied, controls=[loaded[file] for file in files], control_hashes=hashes)
+
+    def _with_like(self, applied: Applied, request: Painting) -> Applied:
+        """The same with what reads the picture that is a prompt; the last one stays loaded."""
+        if request.like is None or request.like_model is None or not request.like_strength:
+            return applied
+        file = File.of(find_beside("IP-Adapter", request.like_model))
+        given = None if request.image_encoder is None else Path(request.image_encoder).expanduser()
+        key = applied.base.path, file, given
+        if self._like is None or self._like[0] != key:
+            self._like = None
+            adapter = load_ip_adapter(file.path, applied.base, allow_nonfinite=self.allow_nonfinite)
+            place = encoder_of(adapter, file.path, applied.base, given)
+            encoder = load_picture_encoder(place, applied.base, allow_nonfinite=self.allow_nonfinite)
+            self._like = key, (adapter, encoder)
+        digest = {request.like_model: remembered_sha256(file.path)[:HASH_DIGITS]}
+        return replace(applied, like=self._like[1], control_hashes={**applied.control_hashes, **digest})
 
     def _with_refiner(self, applied: Applied, request: Painting) -> Applied:
         """The same with the model that ends the painting, which has no use for an autoencoder of its own."""

@@ -15,7 +15,9 @@ from sfumato.adapters.formats import read_adapter
 from sfumato.adapters.requested import NOTHING, File, Requested
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
+from sfumato.models.clip_vision import CLIPVisionEncoder
 from sfumato.models.controlnet import ControlNet
+from sfumato.models.ip_adapter import IPAdapter
 from sfumato.models.t2i_adapter import T2IAdapter
 
 WORDS = "text_model.embeddings.token_embedding.weight"
@@ -56,6 +58,8 @@ class Applied:
     controls: Sequence[ControlNet | T2IAdapter] = ()
     """The networks of the request's controls, one for each."""
     control_hashes: Mapping[str, str] = field(default_factory=dict)
+    like: tuple[IPAdapter, CLIPVisionEncoder] | None = None
+    """What reads a picture that is a prompt, and what sees it."""
     refiner: Model | None = None
     """What ends the painting, where the request says so."""
 

@@ -25,8 +25,10 @@ from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConf
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder, ProjectedCLIPTextConfig
+from sfumato.models.clip_vision import CLIPVisionConfig, CLIPVisionEncoder
 from sfumato.models.config import ModelConfig
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
+from sfumato.models.ip_adapter import IPAdapter, IPAdapterConfig
 from sfumato.models.mmdit import MMDiT, MMDiTConfig
 from sfumato.models.t2i_adapter import T2IAdapter, T2IAdapterConfig
 from sfumato.models.t5 import T5Config, T5Encoder
@@ -51,6 +53,8 @@ NETWORKS: Mapping[type[ModelConfig], Callable[[Any], nn.Module]] = {
     CLIPTextConfig: CLIPTextEncoder,
     ProjectedCLIPTextConfig: CLIPTextEncoder,
     T5Config: T5Encoder,
+    CLIPVisionConfig: CLIPVisionEncoder,
+    IPAdapterConfig: IPAdapter,
 }
 
 

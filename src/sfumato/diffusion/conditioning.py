@@ -20,7 +20,8 @@ class Conditioning:
     families add to the time embedding, and ``numbers`` are what SDXL takes beside it: sizes and the crop, in
     pixels, and the refiner a score. ``guidance`` is the scale which networks with distilled guidance take in.
     ``channels`` are concatenated to the network's input, as inpainting networks want. ``uncond`` is True in the rows
-    that guidance moves away from, where somebody wants to know.
+    that guidance moves away from, where somebody wants to know. ``seen`` are tokens of a picture, for a
+    network that reads them behind those of the text.
     """
 
     tokens: Float[Tensor, "b n d"]
@@ -30,6 +31,7 @@ class Conditioning:
     numbers: Float[Tensor, "b k"] | None = None
     guidance: Float[Tensor, " b"] | None = None
     uncond: Bool[Tensor, " b"] | None = None
+    seen: Float[Tensor, "b m d"] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)

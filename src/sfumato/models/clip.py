@@ -4,7 +4,7 @@ State-dict layout: transformers `CLIPTextModel`. Causal: each token sees itself 
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,8 @@ class CLIPTextConfig(ModelConfig):
         "architectures": (["CLIPTextModel"], None),
     }
     tolerant: ClassVar[bool] = True
+    causal: ClassVar[bool] = True
+    """Whether a token sees those before it alone."""
     projected: ClassVar[bool] = False
     """Whether the pooled vector goes through a projection, into the space that pictures share."""
 
@@ -54,6 +56,31 @@ class CLIPTextConfig(ModelConfig):
         data = super().to_json()
         del data["_class_name"]
         return data
+
+
+class Transformer(Protocol):
+    """What a configuration says of its layers."""
+
+    @property
+    def hidden_size(self) -> int: ...
+
+    @property
+    def intermediate_size(self) -> int: ...
+
+    @property
+    def num_hidden_layers(self) -> int: ...
+
+    @property
+    def num_attention_heads(self) -> int: ...
+
+    @property
+    def hidden_act(self) -> str: ...
+
+    @property
+    def layer_norm_eps(self) -> float: ...
+
+    @property
+    def causal(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -74,11 +101,12 @@ def _activation(name: str, x: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Causal multi-head self-attention."""
+    """Multi-head self-attention."""
 
-    def __init__(self, config: CLIPTextConfig) -> None:
+    def __init__(self, config: Transformer) -> None:
         super().__init__()
         dim = config.hidden_size
+        self.causal = config.causal
         self.heads = config.num_attention_heads
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(4))
 
@@ -88,7 +116,7 @@ class SelfAttention(nn.Module):
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         if mask is None:
-            out = attention(q, k, v, causal=True)
+            out = attention(q, k, v, causal=self.causal)
         else:
             seen = mask[:, None, None].expand(-1, 1, x.shape[1], -1).tril()  # b 1 n n: query, key
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
@@ -98,7 +126,7 @@ class SelfAttention(nn.Module):
 class MLP(nn.Module):
     """The feed-forward of a layer."""
 
-    def __init__(self, config: CLIPTextConfig) -> None:
+    def __init__(self, config: Transformer) -> None:
         super().__init__()
         self.activation = config.hidden_act
         self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
@@ -111,7 +139,7 @@ class MLP(nn.Module):
 class Layer(nn.Module):
     """Pre-norm transformer layer."""
 
-    def __init__(self, config: CLIPTextConfig) -> None:
+    def __init__(self, config: Transformer) -> None:
         super().__init__()
         self.self_attn = SelfAttention(config)
         self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -138,7 +166,7 @@ class Embeddings(nn.Module):
 class Layers(nn.Module):
     """The stack; a module of its own because the state-dict layout says `encoder.layers`."""
 
-    def __init__(self, config: CLIPTextConfig) -> None:
+    def __init__(self, config: Transformer) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
 

@@ -378,7 +378,7 @@ class UNet(WayDown):
         residuals: Residuals = NO_RESIDUALS,
     ) -> Float[Tensor, "b k h w"]:
         """`label` is the time label in training steps, 0 to 999, fractions allowed."""
-        tokens = cond.tokens
+        tokens = cond.tokens if cond.seen is None else torch.cat([cond.tokens, cond.seen.to(cond.tokens)], dim=1)
         if cond.channels is not None:
             x = torch.cat([x, cond.channels.to(x)], dim=1)
         if self.config.center_input_sample:

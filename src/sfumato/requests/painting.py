@@ -154,6 +154,18 @@ class Painting(Request):
         False,
         description="guess mode: the controls alone say what is painted; guidance 3 to 5, and no prompt is needed",
     )
+    like: Annotated[Picture | None, Shown("IMAGE", "Like image hash")] = Field(
+        None, description="a picture that is a prompt as well: paint something like it, by an IP-Adapter"
+    )
+    like_strength: Annotated[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], Shown("F", "Like strength")] = (
+        Field(0.6, description="how much that picture counts beside the prompt; 0 is off")
+    )
+    like_model: Annotated[Name | None, Shown("NAME|PATH", "IP-Adapter")] = Field(
+        None, description="the IP-Adapter: a name in SFUMATO_IP_ADAPTERS, or the path of its file"
+    )
+    image_encoder: Annotated[Name | None, Shown("PATH")] = Field(
+        None, description="what it sees with: a folder or file; found beside it when left out, as image_encoder"
+    )
     refiner: Annotated[Name | None, Shown("NAME|PATH", "Refiner")] = Field(
         None, description="a model of the same latents that ends the painting, as SDXL's refiner; LoRAs are the first's"
     )
@@ -196,6 +208,12 @@ class Painting(Request):
     def seeded(self) -> Self:
         """The same with a seed."""
         return self.changed(seed=draw_seed()) if self.seed is None else self
+
+    @model_validator(mode="after")
+    def _by_what(self) -> Self:
+        if (self.like is None) != (self.like_model is None):
+            raise ValueError("like and like_model go together: a picture, and the IP-Adapter that reads it; give both")
+        return self
 
     @property
     def first_seed(self) -> int | None:

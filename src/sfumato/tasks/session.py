@@ -32,6 +32,7 @@ from sfumato.requests import Painting, draw_seed
 from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
 from sfumato.tasks.guiding import guided
+from sfumato.tasks.like import reading, shown
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
 from sfumato.tasks.plan import Plan, plan
 
@@ -114,6 +115,8 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
         "height": height if request.height is None else request.height,
         "controls": [each.model_copy(update={"image": each.image.known()}) for each in request.controls],
     }
+    if request.like is not None:
+        values["like"] = request.like.known()
     if request.subseed_strength and request.subseed is None:
         values["subseed"] = draw_seed()
     exact = request.changed(**values)
@@ -183,6 +186,9 @@ def prepare(
     how = plan(model.sampling_of(*at_once), request).part(strength)
     how = replace(how, picture_guidance=picture_guidance)
     prompts = encode_prompts(model, request, how, applied.words)
+    if applied.like is not None:
+        model = reading(model, applied, request)
+        prompts = replace(prompts, conditions=shown(applied, request, prompts.conditions))
     if channels is not None:
         prompts = replace(
             prompts,
@@ -231,7 +237,8 @@ def refined(model: Model, request: Painting, first: Plan, size: tuple[int, int],
     Raises:
         RequestError: the models do not paint in the same latents, or have no labels of the same kind.
     """
-    own = request.changed(**micro_conditioning.refined(model, request), refiner=None, controls=())
+    alone = {"refiner": None, "controls": (), "like": None, "like_model": None}
+    own = request.changed(**micro_conditioning.refined(model, request), **alone)
     if own.freeu or own.pag:
         model = model.sharing(next(iter(model.components)))
     how = plan(model.sampling_of(*size), own)

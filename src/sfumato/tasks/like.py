@@ -1,0 +1,65 @@
+"""A picture as a part of the prompt: an IP-Adapter, in a network of the request's own."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfumato.adapters.applied import Applied
+from sfumato.diffusion.conditioning import Conditioning
+from sfumato.families import Model
+from sfumato.images import to_tensor
+from sfumato.models.clip_vision import DEVIATION, MEAN
+from sfumato.models.ip_adapter import attach
+from sfumato.models.unet import UNet
+from sfumato.requests import Painting
+from sfumato.tasks.sources import read
+
+
+def reading(model: Model, applied: Applied, request: Painting) -> Model:
+    """A model like this one, whose U-Net reads a picture behind the text: its conditions must be `shown`."""
+    assert applied.like is not None
+    own = model.sharing("unet")
+    assert isinstance(own.network, UNet)
+    attach(own.network, applied.like[0], request.like_strength)
+    return own
+
+
+@torch.inference_mode()
+def shown(
+    applied: Applied, request: Painting, conditions: Sequence[Sequence[Conditioning]]
+) -> list[list[Conditioning]]:
+    """Conditions by track, the last the negative's, with the picture; the negative's with none.
+
+    Raises:
+        RequestError: the picture cannot be read.
+    """
+    assert applied.like is not None
+    assert request.like is not None
+    adapter, encoder = applied.like
+    pixels = prepared(read(request.like).image, encoder.config.image_size).to(applied.model.device, applied.model.dtype)
+    seen = encoder(pixels)
+    # As each was trained: the plain ones with a vector of zeros for no picture, the plus ones with a grey picture.
+    if adapter.config.resampler is None:
+        nothing = seen._replace(pooled=torch.zeros_like(seen.pooled))
+    else:
+        nothing = encoder(torch.zeros_like(pixels))
+    ours, theirs = adapter.image_proj(seen), adapter.image_proj(nothing)
+    last = len(conditions) - 1
+    return [
+        [replace(cond, seen=theirs if track == last else ours) for cond in each]
+        for track, each in enumerate(conditions)
+    ]
+
+
+def prepared(image: Image.Image, side: int) -> Tensor:
+    """A picture as CLIP takes it, (1, 3, side, side): its shorter side resized to that, the middle, normalised."""
+    scale = side / min(image.size)
+    width, height = (max(side, int(length * scale)) for length in image.size)
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = (width - side) // 2, (height - side) // 2
+    pixels = (to_tensor(small.crop((left, top, left + side, top + side))) + 1) / 2
+    mean, deviation = (torch.tensor(each)[None, :, None, None] for each in (MEAN, DEVIATION))
+    return (pixels - mean) / deviation
