@@ -1,0 +1,250 @@
+"""Linear layers and convolutions that compute from weights laid out for this CPU, where that is faster.
+
+`pack(network)` changes what modules compute, not what they are. A linear layer or a convolution whose packed form wins
+the race for its shape keeps its weight in oneDNN's layout, in place of its own: a permutation, which `plain` turns back
+to the bit, for state dicts, adapters and gradients. Convolutions of 3x3 may win by Winograd's filters (`nn.winograd`),
+which are kept beside the weight, since they do not lead back to it.
+
+What is raced depends on the shape of one picture alone, never on the batch, so that a picture is the same in any. Small
+products are left as they are: packing costs more than they can win (docs/decisions/0030-packed-weights.md). The
+operators are private ones of torch: `fault` tries them once, and where they fail nothing is packed.
+"""
+
+from functools import cache
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfumato.nn import winograd
+from sfumato.runtime.races import races
+
+SMALL = 500_000_000
+"""Additions and multiplications of one picture below which nothing is raced."""
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
+"""By how much a way may differ from the plain one, relative to its norm, in the trial."""
+
+Pair = tuple[int, int]
+
+
+def plain(weight: Tensor) -> Tensor:
+    """A weight in the usual layout."""
+    return weight.to_dense() if weight.is_mkldnn else weight
+
+
+class _Packable(nn.Module):
+    """A module that takes the place of a plain one and shares its tensors."""
+
+    weight: nn.Parameter
+
+    def adopt(self, module: nn.Module) -> None:
+        """Be the module."""
+        nn.Module.__init__(self)
+        mine = self.__dict__ | {name: value for name, value in module.__dict__.items() if name not in _OWN}
+        self.__dict__.update(mine)
+        self._parameters, self._buffers = dict(module._parameters), dict(module._buffers)
+
+    def serves(self, x: Tensor) -> bool:
+        """Whether a packed way may compute this call."""
+        same = x.device.type == "cpu" and x.dtype == self.weight.dtype and x.dtype in TOLERANCE
+        return same and not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
+
+    def keep(self, weight: Tensor) -> None:
+        """Lay out the weight anew."""
+        self.weight = nn.Parameter(weight, requires_grad=False)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "weight"] = plain(destination[prefix + "weight"])
+
+
+_OWN = ("_parameters", "_buffers", "_modules")
+
+
+class PackedLinear(_Packable, nn.Linear):
+    """A linear layer that computes from a packed weight where that is faster."""
+
+    def __init__(self, module: nn.Linear) -> None:
+        self.adopt(module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        rows = x.shape[-2] if x.dim() > 2 else 1
+        if 2 * rows * weight.numel() < SMALL or not self.serves(x):
+            return F.linear(x, plain(weight), bias)
+        if not weight.is_mkldnn:
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight, x.numel() // x.shape[-1])
+            ways = {"plain": lambda: F.linear(x, weight, bias), "packed": lambda: _linear(x, packed, bias)}
+            race = f"linear {_name(x.dtype)} {tuple(weight.shape)}"
+            if races().winner(race, ways) == "plain":
+                return F.linear(x, weight, bias)
+            self.keep(packed)
+            weight = self.weight
+        return _linear(x, weight, bias)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return found
+
+
+class PackedConv2d(_Packable, nn.Conv2d):
+    """A convolution that computes from a packed weight, or by Winograd's filters, where that is faster.
+
+    Args:
+        filtered: whether its filters may be kept beside the weight.
+    """
+
+    def __init__(self, module: nn.Conv2d, *, filtered: bool) -> None:
+        self.adopt(module)
+        self.filtered = filtered
+        self._filters: tuple[Tensor, winograd.Bands, Tensor] | None = None
+        """Of which weight, in which bands, and what they are."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PackedConv2d":
+        twin = PackedConv2d(self, filtered=self.filtered)
+        twin._parameters = {
+            name: None if value is None else memo.get(id(value), value) for name, value in self._parameters.items()
+        }
+        twin._filters = self._filters
+        return twin
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        if 2 * prod(x.shape[1:]) // prod(_pair(self.stride)) * weight.shape[0] * prod(self.kernel_size) < (
+            SMALL * self.groups
+        ) or not self.serves(x):
+            return self._conv_forward(x, plain(weight), bias)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return self._by_filters(x) if self.filtered else self._packed(x)
+
+    def _by_filters(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        ways = {
+            "plain": lambda: self._conv_forward(x, weight, bias),
+            "winograd": lambda: self._winograd(x),
+        }
+        if races().winner(f"conv {_name(x.dtype)} {tuple(x.shape[1:])} {len(weight)}", ways) == "plain":
+            return self._conv_forward(x, weight, bias)
+        return self._winograd(x)
+
+    def _winograd(self, x: Tensor) -> Tensor:
+        bands = winograd.Bands.of(x.shape, winograd.outputs(x.dtype))
+        kept = self._filters
+        if kept is None or kept[0] is not self.weight or kept[1] != bands:
+            self._filters = kept = self.weight, bands, winograd.filters(self.weight, bands)
+        return winograd.convolve(x, kept[2], bands, self.bias, self.out_channels)
+
+    def _packed(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        padding, stride, dilation = _pair(self.padding), _pair(self.stride), _pair(self.dilation)
+        how = (padding, stride, dilation, self.groups)
+
+        def convolved(packed: Tensor) -> Tensor:
+            found: Tensor = torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *how, "none", [], "")
+            return found
+
+        if not weight.is_mkldnn:
+            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *how, list(x.shape))
+            ways = {"plain": lambda: self._conv_forward(x, weight, bias), "packed": lambda: convolved(packed)}
+            race = f"conv {_name(x.dtype)} {tuple(weight.shape)} {how}"
+            if races().winner(race, ways) == "plain":
+                return self._conv_forward(x, weight, bias)
+            self.keep(packed)
+            weight = self.weight
+        return convolved(weight)
+
+
+def _pair(value: Any) -> Pair:
+    return value
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def pack(network: nn.Module, memory: int) -> None:
+    """Let a network's linear layers and convolutions compute from packed weights where they win; it must not be in use
+    nor share modules with others. Nothing is done where the operators fail.
+
+    Args:
+        memory: bytes that Winograd's filters may take in all; the smallest weights, which are those of the largest
+            maps, come first.
+    """
+    dtypes = {value.dtype for value in network.parameters() if value.dim() > 1}
+    if any(fault(dtype) is not None for dtype in dtypes):
+        return
+    convs = [module for module in network.modules() if type(module) is nn.Conv2d and _filterable(module)]
+    filtered: set[int] = set()
+    for conv in sorted(convs, key=lambda conv: conv.weight.numel()):
+        memory -= int(winograd.growth(conv.weight.dtype) * conv.weight.numel() * conv.weight.element_size())
+        if memory < 0:
+            break
+        filtered.add(id(conv))
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Linear:
+                setattr(parent, name, PackedLinear(child))
+            elif type(child) is nn.Conv2d and isinstance(child.padding, tuple) and child.padding_mode == "zeros":
+                setattr(parent, name, PackedConv2d(child, filtered=id(child) in filtered))
+
+
+def _filterable(conv: nn.Conv2d) -> bool:
+    form = conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode
+    wide = min(conv.in_channels, conv.out_channels) >= 32
+    return wide and form == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+
+
+def packed_bytes(network: nn.Module) -> dict[str, int]:
+    """How many bytes of a network's weights are computed from as they are, packed, and by filters beside them."""
+    sums = {"plain": 0, "packed": 0, "filters": 0}
+    for module in network.modules():
+        for value in module.parameters(recurse=False):
+            sums["packed" if value.is_mkldnn else "plain"] += value.numel() * value.element_size()
+        if isinstance(module, PackedConv2d) and module._filters is not None:
+            filters = module._filters[2]
+            sums["filters"] += filters.numel() * filters.element_size()
+    return sums
+
+
+@cache
+def fault(dtype: torch.dtype = torch.float32) -> str | None:
+    """Why weights of a precision cannot be packed here; None: they can. Tried on small numbers, in milliseconds."""
+    if not torch.backends.mkldnn.is_available():
+        return "this torch has no oneDNN"
+    if dtype not in TOLERANCE:
+        return f"{_name(dtype)} is no precision of its operators"
+    try:
+        with torch.inference_mode():
+            return _trial(dtype)
+    except Exception as error:  # a private operator may be gone, or take other arguments
+        return f"torch {torch.__version__}: {' '.join(str(error).split())[:120]}"
+
+
+def _trial(dtype: torch.dtype) -> str | None:
+    """What is wrong with the operators in a precision."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 32, 10, 7, generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(48, 32, 3, 3, generator=generator).to(dtype) / 17
+    bias = torch.randn(48, generator=generator).to(dtype)
+    rows, matrix = x.permute(0, 2, 3, 1).flatten(1, 2), weight[..., 0, 0].contiguous()
+    how = ((1, 1), (1, 1), (1, 1), 1)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *how, list(x.shape))
+    laid = torch.ops.mkldnn._reorder_linear_weight(matrix, rows.shape[0] * rows.shape[1])
+    bands = winograd.Bands.of(x.shape, winograd.outputs(dtype))
+    direct = F.conv2d(x, weight, bias, padding=1)
+    found = {
+        "linear": (_linear(rows, laid, bias), F.linear(rows, matrix, bias)),
+        "conv": (torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *how, "none", [], ""), direct),
+        "winograd": (winograd.convolve(x, winograd.filters(weight, bands), bands, bias, 48), direct),
+        "conv unpacked": (packed.to_dense(), weight),
+        "linear unpacked": (laid.to_dense(), matrix),
+    }
+    for name, (ours, right) in found.items():
+        limit = 0.0 if "unpacked" in name else TOLERANCE[dtype]
+        off = float((ours.float() - right.float()).norm() / right.float().norm())
+        if not off <= limit:
+            return f"{name} in {_name(dtype)} is off by {off:.1e}, at most {limit:g} is right"
+    return None
