@@ -65,6 +65,8 @@ Prediction = Literal["epsilon", "v"]
 
 Precision = Literal["auto", "bf16", "fp32", "fp16"]
 
+Engine = Literal["auto", "plain", "packed"]
+
 Preprocessor = Literal[
     "none", "canny", "lineart", "scribble", "softedge", "color", "tile", "blur", "invert", "segmentation"
 ]

@@ -516,6 +516,8 @@ class Model:
     """An empty prompt is a condition of zeros, see `Family`."""
     vae_hash: str = ""
     """SHA-256 of the autoencoder's file, where it is not the model's own."""
+    engine: str = "plain"
+    """``packed`` where the networks compute from weights laid out for this machine."""
 
     def sharing(self, *names: str) -> "Model":
         """The same model with components of its own, whose tensors are shared: what is put into the place of one there

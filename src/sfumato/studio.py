@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
+
+from torch import nn
 
 from sfumato.adapters.applied import Applied, apply
 from sfumato.adapters.folders import find as find_beside
@@ -18,7 +21,7 @@ from sfumato.checkpoints.controls import load_control
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.ip_adapters import encoder_of, load_ip_adapter, load_picture_encoder
 from sfumato.checkpoints.single import load_single
-from sfumato.choices import Precision, Prediction
+from sfumato.choices import Engine, Precision, Prediction
 from sfumato.errors import RequestError
 from sfumato.families import Model, latent_space
 from sfumato.metadata.provenance import HASH_DIGITS
@@ -26,15 +29,20 @@ from sfumato.models.clip_vision import CLIPVisionEncoder
 from sfumato.models.controlnet import ControlNet
 from sfumato.models.ip_adapter import IPAdapter
 from sfumato.models.t2i_adapter import T2IAdapter
+from sfumato.nn.packed import choose_engine, pack
 from sfumato.requests import Painting, Request
 from sfumato.results import Progress, Result
 from sfumato.runtime.devices import choose_device
 from sfumato.runtime.digests import remembered_sha256
-from sfumato.runtime.memory import keep_freed_memory
+from sfumato.runtime.memory import keep_freed_memory, total_memory
 from sfumato.runtime.precision import choose
 from sfumato.shorthand import Shorthand
 from sfumato.tasks.table import runner
 from sfumato.tasks.tileable import with_tileable
+
+FILTERS = 4
+"""One in so many bytes of the machine's memory may hold Winograd's filters: of all, not of what is free just now, so
+that a picture does not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Studio(Running, Shorthand):
             names its own.
         device: "auto", "cpu", "cuda", "cuda:1", "mps" ...
         precision: "auto" measures what is fastest on this machine.
+        engine: "plain" computes from weights as they are; "packed" lays them out for this CPU where that is faster, by
+            a race, and is an error where it cannot be done; "auto" packs large models where it can.
         allow_nonfinite: load weights that hold NaN or infinity, which are refused otherwise.
 
     Models are loaded when first needed; the last one used stays, and so do the adapters it painted with, until others
@@ -73,12 +83,15 @@ class Studio(Running, Shorthand):
         device: str = "auto",
         precision: Precision = "auto",
         allow_nonfinite: bool = False,
+        engine: Engine = "auto",
     ) -> None:
         self.default = str(model)
         self.device = choose_device(device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.choice = choose(self.device, precision)
+        choose_engine(self.device, self.choice.dtype, engine, weights=0)  # whether it can be had
+        self.engine = engine
         self.allow_nonfinite = allow_nonfinite
         self._loading = threading.RLock()
         self._model: tuple[_Asked, Model] | None = None
@@ -132,7 +145,11 @@ class Studio(Running, Shorthand):
         load = load_folder
         if not asked.path.is_dir():
             load = partial(load_single, vae=asked.vae, text_encoders=asked.text_encoders, prediction=asked.prediction)
-        return load(asked.path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
+        model = load(asked.path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
+        networks = *model.components.values(), model.autoencoder
+        weights = sum(value.numel() for each in networks for value in cast("nn.Module", each).parameters())
+        engine = choose_engine(self.device, self.choice.dtype, self.engine, weights)
+        return _packed(replace(model, engine=engine), *networks)
 
     def events(self, request: Request) -> Iterator[Progress | Result]:
         """Carry out a request: a `Progress` after each step, a `Result` after each batch. Leaving the loop cancels.
@@ -175,6 +192,7 @@ class Studio(Running, Shorthand):
         for file in files:
             if file not in loaded:
                 loaded[file] = load_control(file.path, applied.base, allow_nonfinite=self.allow_nonfinite)
+                _packed(applied.base, loaded[file])
         self._controls = applied.base.path, loaded
         hashes = {
             control.model: remembered_sha256(file.path)[:HASH_DIGITS]
@@ -222,8 +240,16 @@ class Studio(Running, Shorthand):
         if self._vae is None or self._vae[:2] != (model.path, file):
             digest = remembered_sha256(file.path)
             vae = load_vae(file.path, model, allow_nonfinite=self.allow_nonfinite)
+            _packed(model, vae)
             self._vae = model.path, file, replace(model, autoencoder=vae, vae_hash=digest)
         return self._vae[2]
+
+
+def _packed(model: Model, *networks: object) -> Model:
+    """The model; networks that were just loaded for it are packed, where its engine does so."""
+    if model.engine == "packed":
+        pack([cast("nn.Module", network) for network in networks], total_memory() // FILTERS)
+    return model
 
 
 def _missing(path: Path, vae: str | Path | None) -> Path | None:

@@ -21,6 +21,7 @@ from sfumato.cli.options import (
     Size,
     Steps,
     Stored,
+    StoredWeights,
     one_of,
     real,
     whole,
@@ -180,12 +181,15 @@ def replay(
     as_json: Json = False,
     device: Device = "auto",
     precision: Stored = None,
+    engine: StoredWeights = None,
     quiet: Quiet = False,
 ) -> None:
     """Repaint a picture from what it carries, and compare; the exit code is 0 when it is identical, else 1."""
     from sfumato.cli import metadata
 
-    code = metadata.replay(file, output, device=device, precision=precision, as_json=as_json, quiet=quiet)
+    code = metadata.replay(
+        file, output, device=device, precision=precision, engine=engine, as_json=as_json, quiet=quiet
+    )
     if code:
         raise typer.Exit(code)
 
@@ -196,12 +200,13 @@ def verify(
     as_json: Json = False,
     device: Device = "auto",
     precision: Stored = None,
+    engine: StoredWeights = None,
     quiet: Quiet = False,
 ) -> None:
     """Repaint a picture and name the first step that differs; the exit code is 0 when all is identical, else 1."""
     from sfumato.cli import verification
 
-    code = verification.verify(file, device=device, precision=precision, as_json=as_json, quiet=quiet)
+    code = verification.verify(file, device=device, precision=precision, engine=engine, as_json=as_json, quiet=quiet)
     if code:
         raise typer.Exit(code)
 

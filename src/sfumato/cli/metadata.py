@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from sfumato.choices import Format
-from sfumato.cli.painting import Machine, OutputMode, check_precision, paint, require_model
+from sfumato.cli.painting import Machine, OutputMode, check_engine, check_precision, paint, require_model
 from sfumato.cli.reports import columns
 from sfumato.cli.terminal import note
 from sfumato.errors import RequestError
@@ -118,12 +118,19 @@ class Repainted:
 
 
 def repaint(
-    path: Path, *, device: str, precision: str | None, quiet: bool, check: Callable[[Mapping[str, str], Request], None]
+    path: Path,
+    *,
+    device: str,
+    precision: str | None,
+    engine: str | None,
+    quiet: bool,
+    check: Callable[[Mapping[str, str], Request], None],
 ) -> Repainted:
     """Paint a picture again from what it carries.
 
     Args:
         precision: None for that of the picture.
+        engine: likewise; one that this machine lacks is replaced by its own.
         check: is given the texts and the request before the work, to refuse them.
 
     Raises:
@@ -145,14 +152,26 @@ def repaint(
     stored = Provenance.read(info)
     wanted = stored.precision if precision is None and stored is not None else precision
     checked = check_precision("auto" if wanted is None else wanted)
+    if engine is None and stored is not None:
+        engine = "plain" if stored.engine == "plain" else "auto"
     if isinstance(request, Painting):
         require_model(request.model)
-    (result,) = paint([request], Machine(device, checked), OutputMode(quiet=quiet))
+    machine = Machine(device, checked, engine=check_engine(engine or "auto"))
+    (result,) = paint([request], machine, OutputMode(quiet=quiet))
     compared = compare(old, _as_stored(result.images[0], carried.format, _quality(info)))
     return Repainted(carried.texts, stored, request, result, compared)
 
 
-def replay(path: Path, output: str | None, *, device: str, precision: str | None, as_json: bool, quiet: bool) -> int:
+def replay(
+    path: Path,
+    output: str | None,
+    *,
+    device: str,
+    precision: str | None,
+    engine: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Repaint a picture from what it carries and compare pixels. Gives the exit code."""
     destination = None if output is None else Destination.parse(output)
 
@@ -160,7 +179,7 @@ def replay(path: Path, output: str | None, *, device: str, precision: str | None
         if destination is not None:
             destination.check(request)
 
-    again = repaint(path, device=device, precision=precision, quiet=quiet, check=check)
+    again = repaint(path, device=device, precision=precision, engine=engine, quiet=quiet, check=check)
     result, now = again.result, again.result.provenance
     files = [] if destination is None else destination.save(result.images, result.request, now, result.traces)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
-from sfumato.choices import Precision
+from sfumato.choices import Engine, Precision
 
 Number = TypeVar("Number", int, float)
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -46,6 +46,10 @@ Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="in pixe
 Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:1, mps")]
 Numbers = Annotated[str, typer.Option("--precision", metavar="P", help=one_of(Precision))]
 Stored = Annotated[str | None, typer.Option("--precision", metavar="P", help="the picture's own by default")]
+Weights = Annotated[
+    str, typer.Option("--engine", metavar="E", help=f"{one_of(Engine)}: how weights lie in memory, see docs")
+]
+StoredWeights = Annotated[str | None, typer.Option("--engine", metavar="E", help="the picture's own by default")]
 Picture = Annotated[Path, typer.Argument(metavar="FILE", help="a picture")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only errors on stderr")]

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 
-from sfumato.choices import Format, Precision
+from sfumato.choices import Engine, Format, Precision
 from sfumato.cli import interrupts, remarks
 from sfumato.cli.tasks import read_fields
 from sfumato.cli.terminal import console, narrating, note, picture, watching
@@ -47,11 +47,17 @@ class Machine:
     device: str = "auto"
     precision: Precision = "auto"
     allow_nonfinite: bool = False
+    engine: Engine = "auto"
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
-        """The machine that the command line names. Raises as `check_precision`."""
-        return cls(given["device"], check_precision(given["precision"]), given["allow_nonfinite"])
+        """The machine that the command line names. Raises as `check_precision` and `check_engine`."""
+        return cls(
+            given["device"],
+            check_precision(given["precision"]),
+            given["allow_nonfinite"],
+            check_engine(given["engine"]),
+        )
 
 
 def run(kind: type[Request], given: Mapping[str, Any]) -> None:
@@ -218,6 +224,14 @@ def check_precision(name: str) -> Precision:
         if name == precision:
             return precision
     raise UnknownNameError("precision", name[:64], get_args(Precision))
+
+
+def check_engine(name: str) -> Engine:
+    """A name as an engine. Raises UnknownNameError for another name."""
+    for engine in get_args(Engine):
+        if name == engine:
+            return engine
+    raise UnknownNameError("engine", name[:64], get_args(Engine))
 
 
 def require_model(name: str) -> None:

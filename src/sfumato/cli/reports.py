@@ -61,6 +61,10 @@ def doctor(*, device: str, as_json: bool) -> None:
     from sfumato.runtime.doctor import examine
 
     report = examine(device)
+    if "problem" not in report["torch"]:
+        from sfumato.nn.packed import faults
+
+        report["packed weights"] = {name: fault or "work" for name, fault in faults().items()}
     if as_json:
         print(json.dumps(report))
         return

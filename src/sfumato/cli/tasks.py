@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from sfumato.choices import Format
-from sfumato.cli.options import Device, Json, Numbers, Quiet, Size, one_of, real, whole
+from sfumato.cli.options import Device, Json, Numbers, Quiet, Size, Weights, one_of, real, whole
 from sfumato.errors import UnknownNameError
 from sfumato.requests import REQUESTS, Painting, Processing, Request, parse_size, shown
 from sfumato.requests.written import plain_type
@@ -59,13 +59,14 @@ PLOT: dict[str, Any] = {
 MACHINE: dict[str, Any] = {
     "device": Device,
     "precision": Numbers,
+    "engine": Weights,
     "allow_nonfinite": Annotated[
         bool, typer.Option("--allow-nonfinite", help="load weights that hold NaN or infinity")
     ],
 }
 """Where and how exactly it is painted: `painting.Machine`."""
 
-DEFAULTS: dict[str, object] = {"device": "auto", "precision": "auto"} | dict.fromkeys(
+DEFAULTS: dict[str, object] = {"device": "auto", "precision": "auto", "engine": "auto"} | dict.fromkeys(
     ("template", "preview", "as_json", "quiet", "allow_nonfinite"), False
 )
 

@@ -13,7 +13,7 @@ from sfumato.metadata.trace import Trace
 from sfumato.requests import Request
 
 
-def verify(path: Path, *, device: str, precision: str | None, as_json: bool, quiet: bool) -> int:
+def verify(path: Path, *, device: str, precision: str | None, engine: str | None, as_json: bool, quiet: bool) -> int:
     """Repaint a picture, compare every step and the pixels, and print what is found. Gives the exit code."""
 
     def check(texts: Mapping[str, str], request: Request) -> None:
@@ -21,7 +21,7 @@ def verify(path: Path, *, device: str, precision: str | None, as_json: bool, qui
             raise RequestError("it carries no digests of its steps; sfumato replay compares the pixels alone")
         Trace.from_json(texts[STEPS])
 
-    again = repaint(path, device=device, precision=precision, quiet=quiet, check=check)
+    again = repaint(path, device=device, precision=precision, engine=engine, quiet=quiet, check=check)
     then, (now,) = Trace.from_json(again.texts[STEPS]), again.result.traces
     step = then.first_difference(now)
     causes = (*again.causes, *then.differences(now))

@@ -23,6 +23,7 @@ class Provenance:
         vae_hash: SHA-256 of an autoencoder that is not the model's own.
         control_hashes: of the networks of controls, by name: the first digits of their files' SHA-256.
         refiner_hash: as model_hash, of the model that ended the painting.
+        engine: ``plain``, or ``packed`` where weights were laid out for the machine.
     """
 
     model_hash: str
@@ -34,6 +35,7 @@ class Provenance:
     vae_hash: str = ""
     control_hashes: Mapping[str, str] = field(default_factory=dict)
     refiner_hash: str = ""
+    engine: str = "plain"
 
     @classmethod
     def read(cls, info: Infotext) -> Self | None:
@@ -45,7 +47,8 @@ class Provenance:
         listed = ("Lora hashes", "TI hashes", "ControlNet hashes")
         loras, embeddings, controls = (_hashes(info.fields.get(name, "")) for name in listed)
         vae, refiner = (info.fields.get(name, "") for name in ("VAE hash", "Refiner hash"))
-        return cls(model_hash, precision, device, torch, loras, embeddings, vae, controls, refiner)
+        engine = info.fields.get("Engine", "plain")
+        return cls(model_hash, precision, device, torch, loras, embeddings, vae, controls, refiner, engine)
 
     def fields(self) -> dict[str, str]:
         """As an infotext has it, under A1111's keys where it has one."""
@@ -56,6 +59,7 @@ class Provenance:
             "Precision": self.precision,
             "Device": self.device,
             "Torch": self.torch,
+            "Engine": "" if self.engine == "plain" else self.engine,
             "Lora hashes": _listed(self.lora_hashes),
             "TI hashes": _listed(self.embedding_hashes),
             "ControlNet hashes": _listed(self.control_hashes),
@@ -71,6 +75,7 @@ class Provenance:
             ("precision", self.precision, other.precision),
             ("device", self.device, other.device),
             ("torch", self.torch, other.torch),
+            ("engine", self.engine, other.engine),
             ("LoRA hashes", _listed(self.lora_hashes) or "none", _listed(other.lora_hashes) or "none"),
             ("embedding hashes", _listed(self.embedding_hashes) or "none", _listed(other.embedding_hashes) or "none"),
             ("ControlNet hashes", _listed(self.control_hashes) or "none", _listed(other.control_hashes) or "none"),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.nn.blocks import Downsample
+from sfumato.nn.packed import plain as unpacked
 
 Axes = Literal["x", "y", "both"]
 
@@ -24,7 +25,10 @@ class CircularConv2d(nn.Conv2d):
     def __init__(self, plain: nn.Conv2d, axes: Axes, margins: tuple[int, int, int, int]) -> None:
         nn.Module.__init__(self)
         self.__dict__.update({name: value for name, value in plain.__dict__.items() if name != "_parameters"})
-        self._parameters = dict(plain._parameters)
+        self._parameters = {
+            name: value if value is None or not value.is_mkldnn else nn.Parameter(unpacked(value), requires_grad=False)
+            for name, value in plain._parameters.items()
+        }
         self.axes, self.margins = axes, margins
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -6,23 +6,28 @@ to the bit, for state dicts, adapters and gradients. Convolutions of 3x3 may win
 which are kept beside the weight, since they do not lead back to it.
 
 What is raced depends on the shape of one picture alone, never on the batch, so that a picture is the same in any. Small
-products are left as they are: packing costs more than they can win (docs/decisions/0030-packed-weights.md). The
+products are left as they are: packing costs more than they can win (docs/decisions/0032-packed-weights.md). The
 operators are private ones of torch: `fault` tries them once, and where they fail nothing is packed.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from math import prod
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfumato.choices import Engine
+from sfumato.errors import RequestError, UnknownNameError
 from sfumato.nn import winograd
 from sfumato.runtime.races import races
 
 SMALL = 500_000_000
 """Additions and multiplications of one picture below which nothing is raced."""
+LARGE = 100_000_000
+"""Weights below which a model is left plain unless asked: nano's products are too small to win by packing."""
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
 """By how much a way may differ from the plain one, relative to its norm, in the trial."""
 
@@ -37,7 +42,7 @@ def plain(weight: Tensor) -> Tensor:
 class _Packable(nn.Module):
     """A module that takes the place of a plain one and shares its tensors."""
 
-    weight: nn.Parameter
+    weight: Tensor
 
     def adopt(self, module: nn.Module) -> None:
         """Be the module."""
@@ -127,6 +132,7 @@ class PackedConv2d(_Packable, nn.Conv2d):
             "winograd": lambda: self._winograd(x),
         }
         if races().winner(f"conv {_name(x.dtype)} {tuple(x.shape[1:])} {len(weight)}", ways) == "plain":
+            self._filters = None
             return self._conv_forward(x, weight, bias)
         return self._winograd(x)
 
@@ -165,26 +171,50 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def pack(network: nn.Module, memory: int) -> None:
-    """Let a network's linear layers and convolutions compute from packed weights where they win; it must not be in use
-    nor share modules with others. Nothing is done where the operators fail.
+def choose_engine(
+    device: torch.device, dtype: torch.dtype, engine: Engine = "auto", weights: int = LARGE
+) -> Literal["plain", "packed"]:
+    """The engine of networks on a device: what is asked for; `auto` packs large ones where that is possible.
+
+    Args:
+        weights: how many the networks have; small ones are not even tried, which would take milliseconds.
+
+    Raises:
+        UnknownNameError: for another engine.
+        RequestError: `packed` is asked for and cannot be had.
+    """
+    if engine not in get_args(Engine):
+        raise UnknownNameError("engine", str(engine)[:64], get_args(Engine))
+    if engine == "plain" or (engine == "auto" and weights < LARGE):
+        return "plain"
+    why = f"weights are packed for CPUs, not for {device.type}" if device.type != "cpu" else fault(dtype)
+    if why is None:
+        return "packed"
+    if engine == "packed":
+        raise RequestError(f"the packed engine cannot be had here: {why}; use plain or auto")
+    return "plain"
+
+
+def pack(networks: Sequence[nn.Module], memory: int) -> None:
+    """Let the linear layers and convolutions of networks compute from packed weights where they win; they must not be
+    in use nor share modules with others. What is of a precision whose operators fail stays as it is.
 
     Args:
         memory: bytes that Winograd's filters may take in all; the smallest weights, which are those of the largest
             maps, come first.
     """
-    dtypes = {value.dtype for value in network.parameters() if value.dim() > 1}
-    if any(fault(dtype) is not None for dtype in dtypes):
-        return
-    convs = [module for module in network.modules() if type(module) is nn.Conv2d and _filterable(module)]
+    modules = [module for network in networks for module in network.modules()]
+    convs = [module for module in modules if type(module) is nn.Conv2d and _filterable(module)]
     filtered: set[int] = set()
     for conv in sorted(convs, key=lambda conv: conv.weight.numel()):
         memory -= int(winograd.growth(conv.weight.dtype) * conv.weight.numel() * conv.weight.element_size())
         if memory < 0:
             break
         filtered.add(id(conv))
-    for parent in list(network.modules()):
+    for parent in modules:
         for name, child in list(parent.named_children()):
+            if not isinstance(child, nn.Linear | nn.Conv2d) or fault(child.weight.dtype) is not None:
+                continue
             if type(child) is nn.Linear:
                 setattr(parent, name, PackedLinear(child))
             elif type(child) is nn.Conv2d and isinstance(child.padding, tuple) and child.padding_mode == "zeros":
@@ -221,6 +251,11 @@ def fault(dtype: torch.dtype = torch.float32) -> str | None:
             return _trial(dtype)
     except Exception as error:  # a private operator may be gone, or take other arguments
         return f"torch {torch.__version__}: {' '.join(str(error).split())[:120]}"
+
+
+def faults() -> dict[str, str | None]:
+    """`fault` of each precision, by name."""
+    return {_name(dtype): fault(dtype) for dtype in TOLERANCE}
 
 
 def _trial(dtype: torch.dtype) -> str | None:

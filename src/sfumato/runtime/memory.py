@@ -25,6 +25,14 @@ def available_memory() -> int:
     return free if limit is None else min(free, limit)
 
 
+def total_memory() -> int:
+    """Bytes of the machine, as far as a container lets a process have them."""
+    import psutil
+
+    total, limit = int(psutil.virtual_memory().total), container_limit()
+    return total if limit is None else min(total, limit)
+
+
 def container_limit() -> int | None:
     """What a container may use, where it says so (cgroup 2, then 1)."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

@@ -40,7 +40,7 @@ class Races:
             if self._known is None:
                 self._known = self._read()
             known = self._known.get(race)
-            if known not in ways:
+            if known is None or known not in ways:
                 known = self._known[race] = _fastest(ways)
                 self._remember()
             return known
@@ -59,8 +59,7 @@ class Races:
             return
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # What another process has found out meanwhile stays, and its word counts.
-            self._known |= self._read()
+            self._known = self._read() | self._known  # what another process has found out meanwhile stays
             write_atomic(self.path, json.dumps(self._known, indent=0, sort_keys=True).encode())
 
 

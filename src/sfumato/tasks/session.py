@@ -225,6 +225,7 @@ def prepare(
         model.vae_hash,
         applied.control_hashes,
         "" if applied.refiner is None else applied.refiner.hash,
+        model.engine,
     )
     clock.lap("encode")
     return Session(model, request, how, denoise, provenance, clock)
