@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from sfumato.adapters.applied import base_of
 from sfumato.adapters.apply import Arranged, original_names
 from sfumato.adapters.kinds import LOW_RANK, kind_of
 from sfumato.checkpoints.save import HASH, write_tensors
+from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models.unet import UNet
 
@@ -47,7 +49,7 @@ class Trained:
     @property
     def low_rank(self) -> bool:
         """Whether it is up times down, perhaps with magnitudes: what diffusers can load."""
-        return {"down", "up"} <= self.parts.keys()
+        return {"down", "up"} <= self.parts.keys() <= {"down", "up", "dora_scale"}
 
 
 def kohya(pieces: Iterable[Trained], model: Model) -> dict[str, Tensor]:
@@ -220,12 +222,45 @@ def write_adapter(
         for word, vectors in (bundled or {}).items()
         for key, tensor in embedding(vectors).items()
     }
-    write_tensors(target, {**kohya(pieces, model), **words}, metadata(model, name, facts), dtype)
+    write_layout(target, pieces, model, "kohya", facts, more=words, dtype=dtype)
     if not pieces or not all(piece.low_rank for piece in pieces):
         return [target]
-    state, settings = diffusers(pieces)
-    write_tensors(folder / DIFFUSERS, state, settings, dtype)
+    write_layout(folder / DIFFUSERS, pieces, model, "diffusers", facts, dtype=dtype)
     return [target, folder / DIFFUSERS]
+
+
+Layout = Literal["kohya", "diffusers"]
+
+
+def write_layout(
+    target: Path,
+    pieces: list[Trained],
+    model: Model,
+    layout: Layout,
+    facts: Mapping[str, object],
+    *,
+    more: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write one file.
+
+    Args:
+        more: tensors that belong to it by names of their own.
+
+    Raises:
+        CheckpointError: diffusers' layout for what is not low-rank; also as `write_tensors` raises it.
+        FileExistsError, OSError: see `write_tensors`.
+    """
+    if layout == "kohya":
+        state, stated = kohya(pieces, model), metadata(model, target.stem, facts)
+    else:
+        if other := next((piece for piece in pieces if not piece.low_rank), None):
+            raise CheckpointError(
+                f"{other.module} changes by {', '.join(other.parts)}, and diffusers loads up and down alone; "
+                "write kohya's layout, or adapter resize it first"
+            )
+        state, stated = diffusers(pieces)
+    write_tensors(target, {**state, **(more or {})}, stated, dtype)
 
 
 def write_embedding(

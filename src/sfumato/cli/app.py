@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from sfumato.choices import Preprocessor
+from sfumato.cli.adapter_app import adapter
 from sfumato.cli.animation_app import animation
 from sfumato.cli.data_app import data
 from sfumato.cli.many_app import many
@@ -82,6 +83,7 @@ app.add_typer(bench, name="bench")
 app.add_typer(meta, name="meta")
 app.add_typer(data, name="data")
 app.add_typer(many)
+app.add_typer(adapter, name="adapter")
 app.add_typer(animation)
 app.add_typer(teaching)
 app.add_typer(jobs, name="jobs")
@@ -276,6 +278,9 @@ def train(
         Path | None,
         typer.Option("--init", metavar="DATA", is_eager=True, help="write a first CONFIG.toml for prepared pictures"),
     ] = None,
+    kohya: Annotated[
+        bool, typer.Option("--kohya", help="CONFIG.toml is of kohya's sd-scripts: its options and datasets")
+    ] = False,
 ) -> None:
     """Train a model, or go on training it, and print the folder of the result."""
     from sfumato.cli.terminal import narrating
@@ -286,9 +291,12 @@ def train(
 
             print(write_first(init, config))
         elif config is not None:
+            from sfumato.training.run import read_toml
             from sfumato.training.run import train as train_from
 
-            print(train_from(config, run))
+            if kohya:
+                from sfumato.training.kohya import translated
+            print(train_from(config, run, read=translated if kohya else read_toml))
 
 
 @app.command()

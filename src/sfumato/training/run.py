@@ -39,19 +39,31 @@ TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
 """What `task = "..."` in a TOML may say: its configuration, and the task of it in a run's folder."""
 
 
-def read_config(path: Path) -> Run:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values in a file.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(read_regular(path).decode("utf-8"))
+    except OSError as error:
+        raise TrainingError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path} is not TOML: {error}") from error
+
+
+def read_config(path: Path, read: Callable[[Path], dict[str, Any]] = read_toml) -> Run:
     """Parse and check a training TOML.
+
+    Args:
+        read: gives its values; `kohya.translated` for files of another program.
 
     Raises:
         TrainingError: unreadable file, or a value out of range (each named).
         UnknownNameError: an unknown task.
     """
-    try:
-        data: dict[str, Any] = tomllib.loads(read_regular(path).decode("utf-8"))
-    except OSError as error:
-        raise TrainingError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path} is not TOML: {error}") from error
+    data = read(path)
     name = data.get("task")
     if name not in TASKS:
         raise UnknownNameError("training task", str(name), TASKS)
@@ -62,7 +74,7 @@ def read_config(path: Path) -> Run:
         raise TrainingError(f"{path}: {faults}") from None
 
 
-def train(path: Path, run: Path | None = None) -> Path:
+def train(path: Path, run: Path | None = None, *, read: Callable[[Path], dict[str, Any]] = read_toml) -> Path:
     """Train what the TOML at `path` describes in the folder `run` (default `runs/<its stem>`); resumes by itself.
 
     Returns the folder of the exported component.
@@ -74,7 +86,7 @@ def train(path: Path, run: Path | None = None) -> Path:
     """
     require_extra()
     keep_freed_memory()
-    config = read_config(path)
+    config = read_config(path, read)
     folder = run if run is not None else Path("runs") / path.stem
     with _alone(folder):
         config = _with_precision(config, folder)
