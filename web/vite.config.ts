@@ -29,7 +29,6 @@ const stamped: Plugin = {
 
 export default defineConfig({
   plugins: [stamped],
-  esbuild: false,
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     outDir: PAGE,

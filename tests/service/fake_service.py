@@ -1,4 +1,4 @@
-"""A service with the fake worker: FOLDER PORT."""
+"""A service with the fake worker: FOLDER PORT [TOKEN]."""
 
 import sys
 from pathlib import Path
@@ -8,4 +8,5 @@ from sfumato.service.serve import serve
 from tests.service.conftest import FAKE
 
 if __name__ == "__main__":
-    serve(Settings(Path(sys.argv[1]), worker=FAKE), int(sys.argv[2]))
+    token = sys.argv[3] if len(sys.argv) > 3 else None
+    serve(Settings(Path(sys.argv[1]), worker=FAKE, token=token), int(sys.argv[2]))

@@ -1,16 +1,18 @@
 import { signal } from "@preact/signals";
-import { Boxes, CircleHelp, Ellipsis, GalleryHorizontalEnd, ListOrdered, Moon, Paintbrush, Pencil, Server, Settings2, Sun } from "lucide-preact";
-import { useEffect } from "preact/hooks";
+import { Boxes, CircleHelp, Ellipsis, Images, ListOrdered, Moon, Paintbrush, Pencil, Server, Settings2, Sun } from "lucide-preact";
+import { useEffect, useState } from "preact/hooks";
 import { api, ApiError, locked } from "./api";
+import { bring } from "./gallery";
 import { Keys } from "./keys";
 import { Queue } from "./queue";
-import { Edit, press as paintEdit } from "./screens/edit";
+import { back, Edit, press as paintEdit } from "./screens/edit";
+import { Gallery } from "./screens/gallery";
 import { Models } from "./screens/models";
 import { go as paintNow, Paint } from "./screens/paint";
 import { Settings } from "./screens/settings";
 import { Status } from "./screens/status";
 import { holding, walk, current } from "./stage";
-import { cancelOne, connect, connected, explain, go, heard, running, screen, sendTo, theme, waiting, type Screen } from "./state";
+import { cancelOne, connect, connected, explain, go, heard, restore, running, say, screen, sendTo, theme, waiting, type Screen } from "./state";
 import { Button, Notices, typing, type Icon } from "./ui";
 import { language, t } from "./words";
 
@@ -19,13 +21,14 @@ const helping = signal(false);
 const PLACES: [Screen, Icon][] = [
   ["paint", Paintbrush],
   ["edit", Pencil],
+  ["gallery", Images],
   ["queue", ListOrdered],
   ["models", Boxes],
   ["status", Server],
   ["settings", Settings2],
 ];
-const WIDE: Screen[] = ["paint", "edit", "models", "status", "settings"];
-const NARROW: Screen[] = ["paint", "edit", "queue"];
+const WIDE: Screen[] = ["paint", "edit", "gallery", "models", "status", "settings"];
+const NARROW: Screen[] = ["paint", "edit", "gallery", "queue"];
 const OTHERS: Screen[] = ["models", "status", "settings"];
 
 export function App() {
@@ -45,9 +48,16 @@ export function App() {
   useEffect(() => {
     document.title = screen.value === "paint" ? "sfumato" : `${t(`nav.${screen.value}`)} · sfumato`;
   });
+  const [over, setOver] = useState(false);
   if (locked.value) return <Entrance />;
   return (
-    <div class="app">
+    <div class="app"
+      onDragOver={(event) => { if (event.dataTransfer?.types.includes("Files")) { event.preventDefault(); setOver(true); } }}
+      onDragLeave={(event) => event.relatedTarget === null && setOver(false)}
+      onDropCapture={() => setOver(false)}
+      onDrop={(event) => { event.preventDefault(); const file = event.dataTransfer?.files[0]; if (file) void dropped(file); }}
+    >
+      {over && screen.value !== "edit" && <p class="dropping">{t("drop.here")}</p>}
       <a class="skip" href="#content" onClick={(event) => { event.preventDefault(); document.getElementById("content")?.focus(); }}>{t("skip")}</a>
       <header class="top">
         <a class="mark" href="#/paint">sfumato</a>
@@ -89,8 +99,7 @@ function Link({ name, Sign, on = false }: { name: Screen; Sign: Icon; on?: boole
 const SHOWN: Record<Screen, () => preact.JSX.Element> = {
   paint: () => <Paint />,
   edit: () => <Edit />,
-  gallery: () => <Paint />,
-  compare: () => <Paint />,
+  gallery: () => <Gallery />,
   queue: () => <div class="screen page"><h1 class="hidden">{t("queue")}</h1><Queue lately={40} /></div>,
   models: () => <Models />,
   status: () => <Status />,
@@ -105,7 +114,16 @@ const SHOWN: Record<Screen, () => preact.JSX.Element> = {
   ),
 };
 
-export { GalleryHorizontalEnd };
+/** A picture that falls on the page: it is kept, and its settings are restored. */
+async function dropped(file: File): Promise<void> {
+  const found = await bring(file);
+  if (!found) return;
+  if (found.request) restore({ ...found.request, task: found.task || found.request.task }, found.seed ?? undefined);
+  else {
+    say(t("drop.none"));
+    go("gallery");
+  }
+}
 
 const wrong = signal(false);
 
@@ -148,7 +166,9 @@ function pressed(event: KeyboardEvent): void {
   if (event.key === "Escape") {
     const job = running.value ?? waiting.value[0];
     if (screen.value !== "paint" && screen.value !== "edit") go("paint");
-    else if (job && !typing(event)) void cancelOne(job);
+    else if (typing(event)) (document.activeElement as HTMLElement | null)?.blur();
+    else if (job) void cancelOne(job);
+    else if (screen.value === "edit" && back()) return;
     else (document.activeElement as HTMLElement | null)?.blur();
     return;
   }

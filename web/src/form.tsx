@@ -48,7 +48,7 @@ export function Form({ task, values, change, without }: FormProps) {
           </details>
         ) : (
           <fieldset key={group} class="group">
-            <legend>{t(`group.${group}`)}</legend>
+            <legend class={group === "words" ? "hidden" : ""}>{t(`group.${group}`)}</legend>
             {inside}
           </fieldset>
         );
@@ -88,7 +88,7 @@ export function Row(props: FieldProps) {
   const Widget = WIDGETS[field.kind];
   const changed = values[field.name] !== undefined && !field.required;
   return (
-    <div class={`row ${field.kind} ${changed ? "changed" : ""}`}>
+    <div class={`row is-${field.kind} ${changed ? "changed" : ""}`}>
       <div class="label">
         <label for={id} id={`${id}-label`}>{fieldTitle(field)}</label>
         {changed && <Button kind="quiet" class="small" icon={RotateCcw} label={`${t("paint.reset")}: ${fieldTitle(field)}`} onClick={() => set(undefined)} />}
@@ -206,7 +206,7 @@ function Size({ fields, values, change }: { fields: Field[]; values: Values; cha
     change({ ...rest, ...(w === undefined ? {} : { width: w }), ...(h === undefined ? {} : { height: h }) });
   };
   return (
-    <div class="row size">
+    <div class="row">
       <div class="label"><span id={id}>{t("size")}</span>
         {(width ?? height) !== undefined && <Button kind="quiet" class="small" icon={RotateCcw} label={`${t("paint.reset")}: ${t("size")}`} onClick={() => set()} />}
       </div>

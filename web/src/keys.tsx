@@ -11,6 +11,9 @@ const KEYS: [string[], Word][] = [
   [["E"], "keys.edit"],
   [["G"], "keys.gallery"],
   [["Q"], "keys.queue"],
+  [["/"], "keys.search"],
+  [["1 – 5"], "keys.rating"],
+  [["Del"], "keys.trash"],
   [["?"], "keys.help"],
 ];
 const EDIT: [string[], Word][] = [

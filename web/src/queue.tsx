@@ -33,7 +33,7 @@ export function Queue({ lately = 8 }: { lately?: number }) {
             <li key={job.id}>
               <Ring share={lives.value[job.id]?.share ?? 0} size={28} />
               <button type="button" class="what" onClick={() => job.state !== "queued" && (shown.value = null)}>
-                <span class="words" dir="auto">{words(job)}</span>
+                <span class="said" dir="auto">{words(job)}</span>
                 <span class="soft">{job.state === "queued" ? t("stage.waiting", { n: job.position ?? place + 1 }) : t(`job.${job.state}`)} · <Left job={job} />{job.attempts > 1 && ` · ${t("job.attempt", { n: job.attempts })}`}</span>
               </button>
               {job.state === "queued" && (job.position ?? 1) > 1 && <Button kind="quiet" icon={ArrowUpToLine} label={t("queue.first")} onClick={() => void first(job)} />}
@@ -48,7 +48,7 @@ export function Queue({ lately = 8 }: { lately?: number }) {
           <li key={job.id} class={job.state}>
             {job.pictures[0] ? <img class="thumb" src={job.pictures[0].url} alt="" loading="lazy" /> : <span class="thumb" aria-hidden="true" />}
             <button type="button" class="what" disabled={!job.pictures[0]} onClick={() => (shown.value = { job: job.id, index: 0 })}>
-              <span class="words" dir="auto">{words(job)}</span>
+              <span class="said" dir="auto">{words(job)}</span>
               <span class={job.state === "failed" ? "bad" : "soft"}>{t(`job.${job.state}`)} · {when(job.finished ?? job.created)}</span>
               {job.reason && job.state === "failed" && <span class="reason">{job.reason}</span>}
             </button>

@@ -5,7 +5,7 @@ import { Copy, Dices, Download, History, Pencil, Send, SlidersHorizontal, Sprout
 import { useEffect, useRef } from "preact/hooks";
 import { type Job, type PictureShown } from "./api";
 import type { Values } from "./schema";
-import { cancelOne, duration, editTasks, lives, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
+import { cancelOne, duration, editTasks, lives, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
 import { Button } from "./ui";
 import { t, taskTitle } from "./words";
 import { valuesOf } from "./schema";
@@ -55,7 +55,7 @@ export function Stage({ use, chips }: { use: (words: string) => void; chips: str
 }
 
 /** A picture that comes out of the haze: blurred as much as there is noise left. */
-function Coming({ job }: { job: Job }) {
+export function Coming({ job }: { job: Job }) {
   const live = lives.value[job.id];
   const image = useRef<HTMLImageElement>(null);
   const share = live && live.steps ? live.step / live.steps : 0;
@@ -149,7 +149,7 @@ function Actions({ job, picture, before }: { job: Job; picture: PictureShown; be
       <Button icon={Pencil} onClick={() => void sendTo("img2img", picture.url, job.request)}>{t("act.edit")}</Button>
       <SendTo url={picture.url} request={job.request} />
       <a class="button" href={picture.url} download={`${job.id}-${picture.index}.png`}><Download size={18} aria-hidden="true" />{t("act.save")}</a>
-      <Button icon={Sprout} label={t("act.seed")} onClick={() => restoreSeed(job, picture)} />
+      <Button icon={Sprout} label={t("act.seed")} onClick={() => restoreSeed(picture)} />
       <Button icon={SlidersHorizontal} label={t("act.settings")} onClick={() => restore(request, picture.seed)} />
       <Button icon={Copy} label={t("act.copy")} onClick={() => void copy(JSON.stringify(request, null, 2))} />
       {before && <Button icon={History} label={t("act.before")} {...hold} />}
@@ -171,14 +171,13 @@ export function SendTo({ url, request }: { url: string; request?: Values }) {
   );
 }
 
-import { paint } from "./state";
-function restoreSeed(_job: Job, picture: PictureShown): void {
+function restoreSeed(picture: PictureShown): void {
   paint.value = { ...paint.value, values: { ...paint.value.values, seed: picture.seed } };
   say(t("restored"));
 }
 
 const MANY = 40;
-export function Strip() {
+export function Strip({ choose = (job, index) => void (shown.value = { job: job.id, index }) }: { choose?: (job: Job, index: number) => void }) {
   const now = shown.value === null && (running.value || waiting.value.length) ? undefined : current();
   const all = pictures.value.slice(0, MANY);
   if (all.length === 0) return null;
@@ -187,7 +186,7 @@ export function Strip() {
       {all.map(([job, picture]) => {
         const on = now?.[0].id === job.id && now[1].index === picture.index;
         return (
-          <button type="button" key={`${job.id}/${picture.index}`} aria-pressed={on} aria-label={t("picture.alt", { task: taskTitle(job.task), prompt: String(job.request.prompt ?? "") })} onClick={() => (shown.value = { job: job.id, index: picture.index })}>
+          <button type="button" key={`${job.id}/${picture.index}`} aria-pressed={on} aria-label={t("picture.alt", { task: taskTitle(job.task), prompt: String(job.request.prompt ?? "") })} onClick={() => choose(job, picture.index)}>
             <img src={picture.url} alt="" loading="lazy" width="72" height="72" />
           </button>
         );

@@ -6,12 +6,11 @@ import { beginsFromPicture, readTasks, toJson, valuesOf, type Task, type Values 
 import { stored } from "./stored";
 import { language, t } from "./words";
 
-export type Screen = "paint" | "edit" | "gallery" | "compare" | "queue" | "models" | "status" | "settings" | "more";
+export type Screen = "paint" | "edit" | "gallery" | "queue" | "models" | "status" | "settings" | "more";
 export const SCREENS: readonly Screen[] = [
   "paint",
   "edit",
   "gallery",
-  "compare",
   "queue",
   "models",
   "status",
@@ -248,18 +247,19 @@ export async function uploadOf(url: string): Promise<Upload> {
   return { sha256: await api.upload(picture) };
 }
 
-/** Take a picture to the Edit screen, with the words that made it. */
-export async function sendTo(task: string, url: string, request?: Values): Promise<void> {
+/** Take a picture to the Edit screen, with the words that made it; to the task that is chosen there, unless told. */
+export async function sendTo(to: string | null, url: string, request?: Values): Promise<void> {
   try {
     const image = await uploadOf(url);
-    const target = tasks.value.find((each) => each.name === task);
-    const first = target?.fields.find((field) => (field.kind === "picture" || field.kind === "pictures") && field.required);
-    const words = request ? { prompt: request.prompt, negative: request.negative, model: request.model } : {};
-    const kept = Object.fromEntries(Object.entries(words).filter(([, value]) => value));
+    const task = to ?? edit.value.task;
+    const target = tasks.value.find((each) => each.name === task) ?? editTasks.value[0];
+    if (!target) return;
+    const first = target.fields.find((field) => (field.kind === "picture" || field.kind === "pictures") && field.required);
+    const kept = request ? valuesOf(target, { prompt: request.prompt, negative: request.negative, model: request.model }) : {};
     const { mask: _mask, box: _box, ...before } = edit.value.values;
     const name = first?.name ?? "image";
     const value = first?.kind === "pictures" ? [image] : image;
-    edit.value = { task, values: { ...before, ...kept, [name]: value } };
+    edit.value = { task: target.name, values: { ...before, ...kept, image, [name]: value } };
     go("edit");
   } catch (error) {
     explain(error);

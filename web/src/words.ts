@@ -27,6 +27,12 @@ export function fieldTitle(field: Field): string {
   return known?.[0] ?? field.title;
 }
 
+/** A field's name for readers where only its name is known. */
+export function nameOf(field: string): string {
+  const words = field.replaceAll("_", " ");
+  return (language.value === "zh" ? fieldsZh : fieldsEn)[field]?.[0] ?? words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 export function fieldHelp(field: Field): string {
   const known = (language.value === "zh" ? fieldsZh : fieldsEn)[field.name];
   const help = known?.[1] ?? field.help;

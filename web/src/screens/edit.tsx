@@ -1,40 +1,189 @@
 import { signal } from "@preact/signals";
-import { Form } from "../form";
+import { ArrowRight, Download, ImagePlus, Pencil, RotateCcw } from "lucide-preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api } from "../api";
+import { NO_FRAME, type Edge, type Frame } from "../canvas";
+import { Easel } from "../easel";
+import { Form, Row, take } from "../form";
+import * as mask from "../mask";
 import { Queue } from "../queue";
-import { Stage } from "../stage";
-import { edit, editTasks, submit, taskOf } from "../state";
-import { Skeleton } from "../ui";
+import type { Field, Task, Values } from "../schema";
+import { Split } from "../split";
+import { Coming, SendTo, Strip } from "../stage";
+import { edit, editTasks, explain, jobs, lastMine, pictures, say, sendTo, shown, sourceUrl, submit, taskOf, waiting, type Upload } from "../state";
+import { Button, Dialog, Empty, Skeleton } from "../ui";
 import { t } from "../words";
-import { PaintButton, TaskMenu } from "./paint";
+import { PaintButton, sheet, SheetButton, TaskMenu } from "./paint";
 
 const asking = signal(false);
+/** The job whose picture stands beside the one that it began from. */
+const compared = signal<string | null>(null);
+
+const EDGES: Edge[] = ["left", "right", "top", "bottom"];
+const takesMask = (task: Task) => task.fields.some((field) => field.name === "mask" && field.kind === "picture");
+const takesFrame = (task: Task) => EDGES.every((edge) => task.fields.some((field) => field.name === edge));
+const firstPicture = (task: Task): Field | undefined => task.fields.find((field) => field.required && (field.kind === "picture" || field.kind === "pictures"));
+
+function imageOf(task: Task, values: Values): unknown {
+  const field = firstPicture(task);
+  const value = field && (values[field.name] ?? values.image);
+  return Array.isArray(value) ? value[0] : value;
+}
 
 export async function press(): Promise<void> {
   const task = taskOf(edit.value, editTasks.value);
   if (!task || asking.value) return;
+  const values = { ...edit.value.values };
+  const field = firstPicture(task);
+  if (field && values[field.name] === undefined) {
+    const image = imageOf(task, values);
+    if (!image) {
+      say(t("edit.none"), "bad");
+      return;
+    }
+    values[field.name] = field.kind === "pictures" ? [image] : image;
+  }
   asking.value = true;
-  await submit(task, edit.value.values);
-  asking.value = false;
+  try {
+    if (takesMask(task)) {
+      delete values.mask;
+      if (!mask.empty.value) values.mask = { sha256: await api.upload(await mask.file()) };
+      else if (!values.where && !values.box) {
+        say(t("edit.mask.none"), "bad");
+        return;
+      }
+    }
+    if (await submit(task, values)) compared.value = lastMine.value;
+  } catch (error) {
+    explain(error);
+  } finally {
+    asking.value = false;
+  }
 }
+
+/** One step back; whether there was one. */
+export function back(): boolean {
+  const was = compared.value !== null;
+  compared.value = null;
+  return was;
+}
+
+const set = (values: Values) => (edit.value = { ...edit.value, values });
 
 export function Edit() {
   const task = taskOf(edit.value, editTasks.value);
   const { values } = edit.value;
+  const image = task && imageOf(task, values);
+  const url = sourceUrl(image);
+  const field = task && firstPicture(task);
+  const prompt = task?.fields.find((each) => each.name === "prompt");
+  const hidden = new Set(["mask", "box", "prompt", ...(field?.kind === "picture" ? [field.name] : [])]);
+  const put = (next: Upload) => {
+    compared.value = null;
+    if (task && field) set({ ...values, [field.name]: field.kind === "pictures" ? [next] : next, image: next });
+  };
+  const form = task && (
+    <>
+      <Form task={task} values={values} change={set} without={hidden} />
+      {Object.keys(values).some((name) => !KEPT.has(name)) && <Button kind="quiet" icon={RotateCcw} onClick={() => set(Object.fromEntries(Object.entries(values).filter(([name]) => KEPT.has(name))))}>{t("paint.reset.all")}</Button>}
+    </>
+  );
+  const job = compared.value ? jobs.value[compared.value] : undefined;
+  const going = job && waiting.value.some((each) => each.id === job.id);
+  const result = job?.pictures[0];
+  const strength = task?.fields.find((each) => each.name === "strength");
+  const blur = task?.fields.find((each) => each.name === "blur");
   return (
-    <div class="screen three">
+    <div class="screen three edit" onPaste={(event) => void take([...(event.clipboardData?.files ?? [])][0], put)} onDragOver={(event) => event.preventDefault()} onDrop={(event) => { event.preventDefault(); event.stopPropagation(); void take(event.dataTransfer?.files[0], put); }}>
       <aside class="column settings" aria-label={t("paint.settings")}>
         <div class="scroll">
           {!task ? <Skeleton rows={6} /> : (
             <>
               <TaskMenu task={task} among={editTasks.value} choose={(name) => (edit.value = { task: name, values })} />
-              <Form task={task} values={values} change={(next) => (edit.value = { ...edit.value, values: next })} />
+              {prompt && <Row field={prompt} values={values} set={(value) => set({ ...values, prompt: value })} />}
+              <div class="wide-only">{form}</div>
             </>
           )}
         </div>
-        <div class="bottom"><PaintButton press={() => void press()} disabled={!task} /></div>
+        <div class="bottom">
+          <SheetButton />
+          <PaintButton press={() => void press()} disabled={!task || !url || asking.value} />
+        </div>
       </aside>
-      <Stage chips={[]} use={() => undefined} />
+      <section class="stage" aria-label={t("stage")}>
+        {!task ? <div class="easel"><Skeleton rows={1} tall /></div>
+          : !url ? <NoPicture put={put} />
+          : job && going ? <div class="easel"><Coming job={job} /></div>
+          : job && result ? (
+            <div class="easel">
+              <div class="finished">
+                <Split before={url} after={result.url} width={result.width} height={result.height} />
+                <div class="actions">
+                  <Button icon={ArrowRight} kind="main" onClick={() => { compared.value = null; void sendTo(null, result.url, job.request); }}>{t("edit.use")}</Button>
+                  <Button icon={Pencil} onClick={() => (compared.value = null)}>{t("edit.back")}</Button>
+                  <SendTo url={result.url} request={job.request} />
+                  <a class="button" href={result.url} download={`${job.id}.png`}><Download size={18} aria-hidden="true" />{t("act.save")}</a>
+                </div>
+              </div>
+            </div>
+          ) : (
+            <Easel url={url} masked={takesMask(task)} frame={takesFrame(task) ? frameOf(values) : null}
+              setFrame={(frame) => set({ ...values, ...frame })}
+              feather={Number(values.blur ?? blur?.default ?? 0)}
+              strength={strength ? Number(values.strength ?? strength.default ?? 1) : null} />
+          )}
+        {url && (
+          <div class="under">
+            <FileButton put={put} />
+            <Strip choose={(each, index) => { shown.value = { job: each.id, index }; const found = each.pictures.find((one) => one.index === index); if (found) { compared.value = null; void sendTo(null, found.url, each.request); } }} />
+          </div>
+        )}
+      </section>
       <aside class="column side" aria-label={t("queue")}><Queue /></aside>
+      {sheet.value && <Dialog title={t("paint.settings")} close={() => (sheet.value = false)}>{form}</Dialog>}
+    </div>
+  );
+}
+
+const KEPT = new Set(["prompt", "image", "mask"]);
+
+function frameOf(values: Values): Frame {
+  return Object.fromEntries(EDGES.map((edge) => [edge, Number(values[edge] ?? NO_FRAME[edge])])) as unknown as Frame;
+}
+
+function FileButton({ put }: { put: (upload: Upload) => void }) {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <input ref={input} type="file" accept="image/*" class="hidden" tabIndex={-1} aria-label={t("picture.choose")} onChange={(event) => void take(event.currentTarget.files?.[0], put)} />
+      <Button icon={ImagePlus} label={t("picture.change")} onClick={() => input.current?.click()} />
+    </>
+  );
+}
+
+function NoPicture({ put }: { put: (upload: Upload) => void }) {
+  const input = useRef<HTMLInputElement>(null);
+  const [over, setOver] = useState(false);
+  const found = pictures.value.slice(0, 12);
+  useEffect(() => () => setOver(false), []);
+  return (
+    <div class="easel" onDragOver={() => setOver(true)} onDragLeave={() => setOver(false)} onDrop={() => setOver(false)}>
+      <div class={`start ${over ? "over" : ""}`}>
+        <Empty title={t("edit.none")}>
+          <p>{t("edit.none.help")}</p>
+          <input ref={input} type="file" accept="image/*" class="hidden" tabIndex={-1} aria-label={t("picture.choose")} onChange={(event) => void take(event.currentTarget.files?.[0], put)} />
+          <Button kind="main" icon={ImagePlus} onClick={() => input.current?.click()}>{t("picture.choose")}</Button>
+        </Empty>
+        {found.length > 0 && (
+          <div class="choose">
+            {found.map(([job, picture]) => (
+              <button type="button" key={picture.url} aria-label={String(job.request.prompt ?? "") || t("job.nowords")} onClick={() => void sendTo(null, picture.url, job.request)}>
+                <img src={picture.url} alt="" loading="lazy" />
+              </button>
+            ))}
+          </div>
+        )}
+      </div>
     </div>
   );
 }

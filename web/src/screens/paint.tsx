@@ -48,6 +48,10 @@ export function PaintButton({ press, disabled = false }: { press: () => void; di
   );
 }
 
+export function SheetButton() {
+  return <Button class="narrow-only" icon={SlidersHorizontal} label={t("paint.settings")} onClick={() => (sheet.value = true)} />;
+}
+
 export function Paint() {
   const task = taskOf(paint.value, paintTasks.value);
   const { values } = paint.value;
@@ -78,7 +82,7 @@ export function Paint() {
           )}
         </div>
         <div class="bottom">
-          <Button class="narrow-only" icon={SlidersHorizontal} label={t("paint.settings")} onClick={() => (sheet.value = true)} />
+          <SheetButton />
           <PaintButton press={() => void go()} disabled={!task} />
         </div>
       </aside>
