@@ -60,6 +60,7 @@ class PaintingOptions(Watching, total=False):
     tile: int | None
     tile_overlap: int
     prompt_syntax: Syntax
+    as_written: bool
     clip_skip: int
     original_size: tuple[int, int] | None
     target_size: tuple[int, int] | None

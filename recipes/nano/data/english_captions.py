@@ -182,7 +182,7 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
         elif key in DOERS and thing is not None and thing in DOING:
             does.append(DOING[thing])
         else:
-            (wears if key in WORN else has).append(_with_article(_phrase(key, thing, colour, rng.choice)))
+            (wears if key in WORN else has).append(with_article(_phrase(key, thing, colour, rng.choice)))
     rng.shuffle(has)
     rng.shuffle(wears)
     style = _word(STYLES[attributes["style"]], rng.choice) if attributes["style"] else ""
@@ -192,22 +192,22 @@ def _sentence(attributes: Attributes, rng: Random) -> str:
         subject = _word(attributes["place"], rng.choice)
     else:
         subject, style = style or rng.choice(ANY_STYLE[attributes["kind"]]), ""
-    subject = " ".join([_with_article(" ".join([*before, subject])), *when])
+    subject = " ".join([with_article(" ".join([*before, subject])), *when])
     subject += f" with {_join(has)}" if has else ""
     parts = ([f"wearing {_join(wears)}"] if wears else []) + ([_join(does)] if does else [])
     rng.shuffle(parts)
     if "background" in attributes:
         background = _word(attributes["background"], rng.choice)
-        parts.append(rng.choice((f"on {_with_article(background)} background", f"{background} background")))
+        parts.append(rng.choice((f"on {with_article(background)} background", f"{background} background")))
     if style and rng.random() < STYLE_FIRST_SHARE:
-        return ", ".join([f"{_with_article(style)} of {subject}", *parts])
+        return ", ".join([f"{with_article(style)} of {subject}", *parts])
     return ", ".join([subject, *parts, *([style] if style else [])])
 
 
 def _emoji(attributes: Attributes, rng: Random) -> str:
     """A thing by its name, with or without its look, a tag and the background."""
     name = _sized(attributes)
-    thing = _with_article(name)
+    thing = with_article(name)
     if attributes["style"]:
         style = STYLES[attributes["style"]]
         forms = (f"{style} of {thing}", f"{name}, {style}", f"{style} of {name}")
@@ -219,12 +219,12 @@ def _emoji(attributes: Attributes, rng: Random) -> str:
     if "background" not in attributes:
         return subject + setting
     background = _word(attributes["background"], rng.choice)
-    return subject + rng.choice((f" on {_with_article(background)} background", f", {background} background")) + setting
+    return subject + rng.choice((f" on {with_article(background)} background", f", {background} background")) + setting
 
 
 def _full_emoji(attributes: Attributes) -> str:
     """Look, name and background."""
-    thing = _with_article(_sized(attributes))
+    thing = with_article(_sized(attributes))
     said = [f"{STYLES[attributes['style']]} of {thing}", f"{attributes['background']} background"]
     return ", ".join([*said, *_setting(attributes, plainest)])
 
@@ -255,7 +255,7 @@ def _word(words: str, choose: Choose) -> str:
     return choose(SYNONYMS.get(words, (words,)))
 
 
-def _with_article(words: str) -> str:
+def with_article(words: str) -> str:
     noun = words.split(" with ")[0].split(" of ")[0].split()[-1]
     plural = noun.endswith("s") and not noun.endswith(SINGULAR_ENDS)
     if plural or noun in BARE_NOUNS or words.startswith(("one ", "two ")):

@@ -109,7 +109,7 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
         _say_seams(results)
         assert isinstance(results[0].request, Painting)
         remarks.after(request, results[0].request)
-        _advise(requests[0])
+        _advise(requests[0], results[0].provenance.caption)
     if mode.as_json:
         rest = iter(files)
         print("\n".join(as_json(each, list(islice(rest, len(each)))) for each in results))
@@ -262,8 +262,11 @@ def require_adapters(request: Painting) -> None:
         find("control", control.model)
 
 
-def _advise(request: Painting) -> None:
-    """Say so when the prompt is far from what a small model has learned."""
+def _advise(request: Painting, caption: str) -> None:
+    """Say what a small model's lexicon made of the prompt, or that the prompt is far from what it has learned."""
+    if caption:
+        note(f"{request.model} painted: {caption}")
+        return
     from sfumato.checkpoints.catalogue import find
     from sfumato.prompts.world import World
 

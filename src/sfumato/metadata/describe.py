@@ -17,7 +17,10 @@ ORDER = (
     *("Denoising strength", "Clip skip", "RNG"),
 )
 """Labels that come first, as A1111 has them; the others follow in the order of the class."""
-LAST = ("Precision", "Device", "Torch", "Engine", "Quality", "Lora hashes", "TI hashes", "ControlNet hashes", "Version")
+LAST = (
+    *("Precision", "Device", "Torch", "Engine", "Quality", "Lora hashes", "TI hashes", "ControlNet hashes", "Caption"),
+    "Version",
+)
 
 
 MODULES: Mapping[str, str] = {

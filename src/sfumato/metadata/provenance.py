@@ -24,6 +24,7 @@ class Provenance:
         control_hashes: of the networks of controls, by name: the first digits of their files' SHA-256.
         refiner_hash: as model_hash, of the model that ended the painting.
         engine: ``plain``, or ``packed`` where weights were laid out for the machine.
+        caption: what was encoded in the place of the prompt, by the model's lexicon.
     """
 
     model_hash: str
@@ -36,6 +37,7 @@ class Provenance:
     control_hashes: Mapping[str, str] = field(default_factory=dict)
     refiner_hash: str = ""
     engine: str = "plain"
+    caption: str = ""
 
     @classmethod
     def read(cls, info: Infotext) -> Self | None:
@@ -46,9 +48,9 @@ class Provenance:
         model_hash, precision, device, torch = (info.fields[name] for name in names)
         listed = ("Lora hashes", "TI hashes", "ControlNet hashes")
         loras, embeddings, controls = (_hashes(info.fields.get(name, "")) for name in listed)
-        vae, refiner = (info.fields.get(name, "") for name in ("VAE hash", "Refiner hash"))
+        vae, refiner, caption = (info.fields.get(name, "") for name in ("VAE hash", "Refiner hash", "Caption"))
         engine = info.fields.get("Engine", "plain")
-        return cls(model_hash, precision, device, torch, loras, embeddings, vae, controls, refiner, engine)
+        return cls(model_hash, precision, device, torch, loras, embeddings, vae, controls, refiner, engine, caption)
 
     def fields(self) -> dict[str, str]:
         """As an infotext has it, under A1111's keys where it has one."""
@@ -63,6 +65,7 @@ class Provenance:
             "Lora hashes": _listed(self.lora_hashes),
             "TI hashes": _listed(self.embedding_hashes),
             "ControlNet hashes": _listed(self.control_hashes),
+            "Caption": self.caption,
         }
         return {key: value for key, value in values.items() if value}
 
@@ -79,6 +82,7 @@ class Provenance:
             ("LoRA hashes", _listed(self.lora_hashes) or "none", _listed(other.lora_hashes) or "none"),
             ("embedding hashes", _listed(self.embedding_hashes) or "none", _listed(other.embedding_hashes) or "none"),
             ("ControlNet hashes", _listed(self.control_hashes) or "none", _listed(other.control_hashes) or "none"),
+            ("caption", repr(self.caption), repr(other.caption)),
         )
         return tuple(f"{name} {ours}, now {theirs}" for name, ours, theirs in rows if ours != theirs)
 

@@ -54,6 +54,15 @@ class Reading:
 
     wordings: tuple[Wording, ...]
 
+    @property
+    def plain(self) -> str | None:
+        """The text, where it is one of usual weight; None where it has weights, breaks or is blended."""
+        pieces = [piece for wording in self.wordings for segment in wording.segments for piece in segment.pieces]
+        text = "".join(piece.text for piece in pieces)
+        return (
+            text if self == Reading((Wording((Segment((Piece(text),)),), packing=self.wordings[0].packing),)) else None
+        )
+
 
 def literal(text: str) -> Reading:
     """The reading of a text in which no character has a meaning."""

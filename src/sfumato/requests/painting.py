@@ -123,6 +123,10 @@ class Painting(Request):
     prompt_syntax: Annotated[Syntax, Shown("P", "Prompt syntax")] = Field(
         "a1111", description="how weights and the like are written in prompts"
     )
+    as_written: Annotated[bool, Shown("", "As written")] = Field(
+        False,
+        description="encode the prompt as it stands, though the model has a lexicon that puts it in its own words",
+    )
     clip_skip: Annotated[int, Shown("N", "Clip skip")] = Field(
         1, ge=1, le=12, description="which layer of the text encoder to read, from the last"
     )

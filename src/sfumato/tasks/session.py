@@ -8,7 +8,7 @@ prepare(applied, request, size)             -> Session
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
@@ -27,6 +27,8 @@ from sfumato.families import DEPTH, EDITING, INPAINTING, Model
 from sfumato.metadata.provenance import Provenance
 from sfumato.prompts import parse, timeline
 from sfumato.prompts.encode import encode
+from sfumato.prompts.lexicon import Lexicon, lexicon_of
+from sfumato.prompts.reading import Reading, literal
 from sfumato.prompts.timeline import Track
 from sfumato.requests import Painting, draw_seed
 from sfumato.tasks import micro_conditioning
@@ -77,10 +79,12 @@ class Prompts:
     Attributes:
         tracks: which of a part's conditions is told at which step.
         conditions: of each track, a row each.
+        captions: what was encoded in the place of what is written, by the model's lexicon.
     """
 
     tracks: Sequence[Track]
     conditions: Sequence[Sequence[Conditioning]]
+    captions: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -226,6 +230,7 @@ def prepare(
         applied.control_hashes,
         "" if applied.refiner is None else applied.refiner.hash,
         model.engine,
+        " | ".join(dict.fromkeys(prompts.captions)),
     )
     clock.lap("encode")
     return Session(model, request, how, denoise, provenance, clock)
@@ -268,7 +273,11 @@ def encode_prompts(
     prompt = parse(request.prompt, request.prompt_syntax)
     against = parse(request.negative, request.prompt_syntax, negative=True)
     steps = max(plan.steps, 1)
-    tracks = (*timeline(prompt, steps), *timeline(against, steps))  # the last is the negative
+    captions: list[str] = []
+    wanted = timeline(prompt, steps)
+    if not (request.as_written or request.loras):  # which bring words of their own
+        wanted, captions = interpreted(wanted, lexicon_of(model.path), words or {})
+    tracks = (*wanted, *timeline(against, steps))  # the last is the negative
     encoded = iter(
         encode(
             [reading for track in tracks for reading in track.readings],
@@ -283,7 +292,28 @@ def encode_prompts(
         [micro_conditioned(model, request, next(encoded), negative=track is tracks[-1]) for _ in track.readings]
         for track in tracks
     ]
-    return Prompts(tracks, conditions)
+    return Prompts(tracks, conditions, captions)
+
+
+def interpreted(
+    tracks: Sequence[Track], lexicon: Lexicon | None, taught: Collection[str]
+) -> tuple[tuple[Track, ...], list[str]]:
+    """The tracks, each plain text in them as the lexicon puts it, and what it put. Texts with weights or with words of
+    embeddings stay as they are.
+    """
+    captions: list[str] = []
+
+    def read(reading: Reading) -> Reading:
+        text = reading.plain
+        if lexicon is None or text is None or any(word in text for word in taught):
+            return reading
+        caption = lexicon.caption(text)
+        if caption is None:
+            return reading
+        captions.append(caption)
+        return literal(caption)
+
+    return tuple(replace(track, readings=tuple(map(read, track.readings))) for track in tracks), captions
 
 
 def guided_denoiser(

@@ -136,7 +136,9 @@ def _difference(denoiser: Denoiser, how: Plan, clean: Tensor, conds: Sequence[Co
 
 def _condition(applied: Applied, request: Painting, how: Plan, text: str) -> Conditioning:
     """Of the first wording of a text."""
-    prompts = encode_prompts(applied.model, request.changed(prompt=text, negative=""), how, applied.words)
+    prompts = encode_prompts(
+        applied.model, request.changed(prompt=text, negative="", as_written=True), how, applied.words
+    )
     return prompts.conditions[0][0]
 
 

@@ -1,0 +1,403 @@
+"""The lexicon of nano's folder: what people's words mean in the recipe's, from the tables of this recipe.
+
+    python -m recipes.nano.language.lexicon src/sfumato/data/nano
+
+Phrases come from the words of the captions in both languages (which are plain) and from `words.toml`, `objects.toml`
+and `frames.toml`; `sfumato.prompts.lexicon` says how they are read.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from recipes.nano.data.chinese_captions import ALONE as CHINESE_ALONE
+from recipes.nano.data.chinese_captions import ANY_STYLE as CHINESE_ANY
+from recipes.nano.data.chinese_captions import PERSONS as CHINESE_PERSONS
+from recipes.nano.data.chinese_captions import TABLE
+from recipes.nano.data.emoji import held_out
+from recipes.nano.data.english_captions import ALONE as ENGLISH_ALONE
+from recipes.nano.data.english_captions import ANY_STYLE, BEFORE, DOING, SYNONYMS, WHEN, with_article
+from recipes.nano.data.english_captions import PERSONS as ENGLISH_PERSONS
+from recipes.nano.data.things import ALONE, FIRST
+from recipes.nano.data.words import STYLES
+from recipes.nano.language import wordings as people
+from sfumato.checkpoints.catalogue import bundled_folder
+from sfumato.files import write_atomic
+from sfumato.prompts.lexicon import FILE, tokens
+from sfumato.prompts.world import World
+
+Meaning = dict[str, Any]
+Phrases = dict[str, list[Meaning]]
+
+KINDS: Final = ("portrait", "character", "planet", "plant", "landscape", "emoji")
+"""The first of equal ones is meant."""
+HYPONYMS: Final = Path(__file__).with_name("hyponyms.json")
+NOUN: Final = 2.0
+"""Weights of words for what a picture is of: a dog is no smile."""
+POT: Final = 3.5
+"""What stands in a pot is a plant of ours, though it may be a thing by itself."""
+GROUNDS: Final = ("background", "backdrop", "bg", "wall", "space", "outer space", "背景", "底色", "底", "宇宙", "太空")
+WORN: Final[Mapping[str, str]] = {
+    "clothes": "clothing", "outfit": "clothing", "shirt": "clothing",
+    "top": "clothing", "衣服": "clothing", "上衣": "clothing", "hat": "headwear", "帽子": "headwear",
+    "帽": "headwear", "haired": "hair", "hair": "hair", "头发": "hair", "发": "hair", "beard": "facial_hair",
+    "body": "body", "fur": "body", "身体": "body", "shoes": "shoes", "boots": "shoes", "鞋": "shoes", "鞋子": "shoes",
+    "trousers": "trousers", "pants": "trousers", "jeans": "trousers", "裤子": "trousers", "裤": "trousers",
+    "pot": "pot", "flowerpot": "pot", "花盆": "pot", "盆": "pot", "sky": "sky", "天空": "sky", "天": "sky",
+    "clouds": "sky", "sun": "sun", "太阳": "sun", "moon": "moon", "月亮": "moon", "skin": "skin", "皮肤": "skin",
+    "flowers": "flower", "berries": "berries",
+}  # fmt: skip
+"""What may be said by its colour alone."""
+PEOPLE: Final[Mapping[str, str]] = {
+    "kid": "boy", "child": "boy", "children": "boy", "baby boy": "boy", "hero": "man", "king": "man", "queen": "woman",
+    "friend": "person", "neighbour": "person", "neighbor": "person", "people": "person", "character": "person",
+    "doctor": "nurse", "chef": "man", "cook": "man", "wizard": "viking", "santa": "grandfather", "singer": "woman",
+    "小孩": "男孩", "孩子": "男孩", "英雄": "男人", "国王": "男人", "朋友": "人", "医生": "护士", "厨师": "男人",
+    "圣诞老人": "爷爷", "魔法师": "智者", "巫师": "智者", "歌手": "女人", "小朋友": "男孩", "女巫": "女人",
+}  # fmt: skip
+"""People whom `words.toml` does not name, by one who looks like them."""
+WORN_BY: Final = ("wearing", "wears", "dressed in", "戴着", "戴", "穿着", "穿", "身穿", "留着")
+"""Who wears something is a person, whose clothes have the colour that is nothing else's."""
+PERSON: Final = re.compile(r"\b(?:man|woman|person|people|men|women|boy|girl|child)\b")
+"""In names of things: somebody, and so a portrait."""
+AMBIGUOUS: Final = frozenset({"water", "water in front", "湖水"})
+CONTAINERS: Final = (
+    "cup of",
+    "slice of",
+    "piece of",
+    "bowl of",
+    "glass of",
+    "plate of",
+    "bunch of",
+    "pair of",
+    "bottle of",
+)
+"""Before a thing; they are none by themselves."""
+
+
+def _split(words: str) -> list[str]:
+    return [word.strip() for word in words.replace(",", "|").split("|") if word.strip()]
+
+
+def _bare(time: str) -> str:
+    """A time without what stands before it: evening, of "in the evening"."""
+    return re.sub(r"^(?:at|in|by|with|during|on|under|when)(?: the| a)? (?!moon|dark|sun$|day$)", "", time)
+
+
+def _told(words: str) -> str:
+    """A thing as it is told: 头发乱糟糟, of 乱糟糟的头发."""
+    return re.sub(r"^(.{1,6})的(头发|脸蛋|脸|眼睛|牙齿)$", r"\2\1", words)
+
+
+class Builder:
+    """Gathers phrases: what is said first of a phrase is likeliest, and `plain` is what the captions say."""
+
+    def __init__(self) -> None:
+        world = World.read(bundled_folder("nano"))
+        assert world is not None
+        self.about = world.about
+        self.words: Phrases = {}
+
+    def add(self, phrases: Iterable[str], **meaning: Any) -> None:
+        """Each of the phrases may mean this."""
+        for phrase in phrases:
+            key = " ".join(tokens(phrase))
+            found = self.words.setdefault(key, [])
+            same = next((each for each in found if {**each, "plain": 0} == {**meaning, "plain": 0}), None)
+            if same is None:
+                found.append(dict(meaning))
+            elif meaning.get("plain"):
+                same["plain"] = True
+
+    def build(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        self._colours()
+        self._people()
+        self._creatures()
+        self._landscapes()
+        self._attributes()
+        self._things()
+        self._styles()
+        self._hyponyms()
+        self._ignored()
+        meanings = {json.dumps(each, ensure_ascii=False): each for found in self.words.values() for each in found}
+        places = {key: at for at, key in enumerate(meanings)}
+        words = {
+            phrase: [places[json.dumps(each, ensure_ascii=False)] for each in found]
+            for phrase, found in sorted(self.words.items())
+        }
+        return {"words": words, "meanings": [*meanings.values()], "kinds": self._kinds(), "says": self._says()}
+
+    def _colours(self) -> None:
+        said = [key for keys in self.about.values() for key in keys if key.endswith("_color") or key == "background"]
+        colours = {value for keys in self.about.values() for key in said for value in keys.get(key, ())}
+        for colour in sorted(colours - {"bald"}):
+            if " and " in colour:
+                continue
+            plain = [*SYNONYMS.get(colour, (colour,)), *TABLE.get(colour, ())]
+            self.add(plain, color=colour, plain=True)
+            self.add((word[:-1] for word in plain if len(word) == 2 and word.endswith("色")), color=colour)
+            for words in people.COLOURS.get(colour, ()):
+                self.add(_split(words), color=colour)
+            self.add(
+                (f"{word[0]}发" for word in plain if word.endswith("色") and len(word) == 2),
+                shows={"hair_color": colour},
+            )
+        for phrase in GROUNDS:
+            self.add([phrase], paints="background", plain=True)
+
+    def _people(self) -> None:
+        """Nouns of portraits, and what those look like of whom nobody says more."""
+        self.add(
+            (w for each in ENGLISH_PERSONS.values() for w in each), kind="portrait", noun=True, weight=NOUN, plain=True
+        )
+        self.add(
+            (w for each in CHINESE_PERSONS.values() for w in each), kind="portrait", noun=True, weight=NOUN, plain=True
+        )
+        self.add(
+            [*ANY_STYLE["portrait"], *CHINESE_ANY["portrait"]], kind="portrait", noun=True, weight=NOUN, plain=True
+        )
+        byname = {}
+        for names, looks in people.PERSONS:
+            for words in names:
+                for word in _split(words):
+                    byname[word] = dict(looks)
+        byname |= {"黑人": {"skin": "dark"}, "白人": {"skin": "pale"}}
+        for word, looks in [*byname.items(), *((new, byname[old]) for new, old in PEOPLE.items())]:
+            key = " ".join(tokens(word))
+            self.words[key] = [each for each in self.words.get(key, []) if not each.get("noun")]
+            self.words[key].insert(0, {"kind": "portrait", "noun": True, "weight": NOUN, "usual": looks})
+            if not looks or word in (
+                "man",
+                "woman",
+                "girl",
+                "boy",
+                "男人",
+                "女人",
+                "女孩",
+                "男孩",
+                "男士",
+                "人",
+                "guy",
+            ):
+                self.words[key][0]["plain"] = True
+
+    def _creatures(self) -> None:
+        paints = {"critters": "body", "bottts": "body", "voxel-art": "clothing", "planets": "planet", "sprouts": "pot"}
+        kinds = dict.fromkeys(("critters", "bottts", "voxel-art"), "character") | {
+            "planets": "planet",
+            "sprouts": "plant",
+        }
+        for style, names in people.CREATURES.items():
+            meaning = {"kind": kinds[style], "noun": True, "weight": NOUN, "paints": paints[style]}
+            named = {"style": style, **meaning}
+            self.add([STYLES[style], *TABLE[STYLES[style]]], **named, plain=True)
+            for words in names:
+                self.add(_split(words), **(named if kinds[style] == "character" else meaning))
+        self.add(
+            ["in pot", "planted in pot", "growing in pot", "花盆里", "盆里", "种在花盆里"],
+            kind="plant",
+            noun=True,
+            style="sprouts",
+            paints="pot",
+            weight=POT,
+        )
+        self.add(ANY_STYLE["planet"], kind="planet", noun=True, weight=NOUN, paints="planet", plain=True)
+        self.add(
+            ["gas giant", "气态巨行星", "巨行星", "saturn", "土星"],
+            kind="planet",
+            noun=True,
+            weight=NOUN,
+            style="planets",
+            paints="planet",
+        )
+        self.add(
+            ["monster", "alien", "外星人"], kind="character", noun=True, weight=NOUN, style="critters", paints="body"
+        )
+
+    def _landscapes(self) -> None:
+        noun = {"kind": "landscape", "noun": True, "weight": NOUN}
+        for terrain, names in people.TERRAINS.items():
+            meaning = {**noun, "shows": {"terrain": terrain}, "paints": "terrain"}
+            self.add([*SYNONYMS.get(terrain, (terrain,)), *TABLE[terrain]], **meaning, plain=True)
+            for words in names:
+                self.add(_split(words), **meaning)
+        self.add([*ANY_STYLE["landscape"], *CHINESE_ANY["landscape"]], **noun, plain=True)
+        self.add([STYLES["landscape"], *TABLE[STYLES["landscape"]]], **noun, style="landscape", plain=True)
+        self.add(["view", "scene", "景观", "景色", "景"], **noun)
+        self.add(["蓝天", "蓝天白云"], shows={"sky_color": "light blue"})
+        for key, table in (("time_of_day", people.TIMES), ("sun", people.SUNS), ("water", people.WATER)):
+            for value, names in table.items():
+                kind = "moon" if "moon" in value else key
+                meaning = {"shows": {kind: value}, **({"paints": kind} if key != "time_of_day" else {})}
+                plain = [value, *TABLE.get(value, ()), *([WHEN[value]] if value in WHEN else [])]
+                self.add(plain, **meaning, plain=True)
+                for words in names:
+                    self.add((word for word in _split(words) if word not in AMBIGUOUS), **meaning)
+                    self.add((bare for word in _split(words) if (bare := _bare(word)) != word), **meaning)
+
+    def _attributes(self) -> None:
+        """Words for the parts of a picture, as captions have them and as people do."""
+        shown: dict[str, set[str]] = {}
+        for kind in KINDS[:-1]:
+            for key, values in self.about[kind].items():
+                if not key.endswith("_color") and key not in ("style", "background", "terrain", "time_of_day", "sun"):
+                    shown.setdefault(key, set()).update(values)
+        orders = {key: values for kind in KINDS for key, values in self.about[kind].items()}
+        for key, values in shown.items():
+            frequent = [value for value in orders[key] if value in values]
+            for value in [*frequent, *sorted(values - set(frequent))]:
+                meaning: Meaning = {"shows": {key: value}}
+                if any(f"{key}_color" in self.about[kind] for kind in KINDS):
+                    meaning["paints"] = key
+                if key == "skin":
+                    self.add(
+                        [f"{value} skin", *(f"{w.removesuffix('皮肤')}皮肤" for w in TABLE[value])],
+                        **meaning,
+                        plain=True,
+                    )
+                    for words in people.SKINS.get(value, ()):
+                        self.add(_split(words), **meaning)
+                    continue
+                self.add([*SYNONYMS.get(value, (value,)), *TABLE.get(value, ())], **meaning, plain=True)
+                if value in BEFORE:
+                    self.add([BEFORE[value]], **meaning, plain=True)
+                if value in DOING:
+                    self.add([DOING[value]], **meaning, plain=True)
+                for table in (people.PARTS, people.FACES):
+                    for words in table.get(value, ()):
+                        self.add(_split(words), **meaning)
+                        self.add((told for word in _split(words) if (told := _told(word)) != word), **meaning)
+        self.add(WORN_BY, kind="portrait", paints="clothing")
+        for word, key in WORN.items():
+            alone = {ENGLISH_ALONE.get(key, key), CHINESE_ALONE.get(key, "")}
+            self.add([word], paints=key, plain=word in alone)
+        for key in sorted(ALONE):
+            self.add(
+                [ENGLISH_ALONE.get(key, key), *([CHINESE_ALONE[key]] if key in CHINESE_ALONE else [])],
+                paints=key,
+                plain=True,
+            )
+
+    def _things(self) -> None:
+        names = list(zip(self.about["emoji"]["name"], self.about["emoji"]["name_zh"], strict=True))
+        meanings = {}
+        for name, chinese in names:
+            shown = (each.get("shows", {}) for each in self.words.get(" ".join(tokens(name)), []))
+            if PERSON.search(name) or any({"terrain", "time_of_day"} & each.keys() for each in shown):
+                continue  # a portrait or a landscape
+            style = "emoji" if held_out(name) == "fluent-emoji" else "fluent-emoji"
+            meanings[name] = {"kind": "emoji", "noun": True, "weight": NOUN, "style": style, "shows": {"name": name}}
+            self.add([name, chinese], **meanings[name], plain=True)
+        for name, both in people.OBJECTS.items():
+            for words in both if name in meanings else ():
+                self.add(_split(words), **meanings[name])
+
+    def _hyponyms(self) -> None:
+        """Kinds of things, of places and of persons; what is known already stays as it is."""
+        for name, words in json.loads(HYPONYMS.read_text(encoding="utf-8")).items():
+            found = [each for each in self.words.get(" ".join(tokens(name)), []) if each.get("noun")]
+            if name == "person" or not found:
+                found = [{"kind": "portrait", "noun": True, "weight": NOUN}] if name == "person" else []
+            new = (word for word in words if " ".join(tokens(word)) not in self.words)
+            for word in list(new):
+                for meaning in found[:1]:
+                    self.add([word], **{key: value for key, value in meaning.items() if key != "plain"})
+
+    def _styles(self) -> None:
+        for style, names in people.PORTRAIT_STYLES.items():
+            self.add(
+                [STYLES[style], *TABLE[STYLES[style]]], kind="portrait", noun=True, weight=NOUN, style=style, plain=True
+            )
+            for words in names:
+                self.add(_split(words), kind="portrait", noun=True, weight=NOUN, style=style)
+        for style, words in (("adventurer", ("comic", "漫画")), ("micah", ("hand-drawn", "手绘"))):
+            self.add(words, kind="portrait", noun=True, weight=NOUN, style=style)
+        for style, names in people.LOOKS.items():
+            self.add([STYLES[style], *TABLE[STYLES[style]]], kind="emoji", shows={"style": style}, plain=True)
+            for words in names:
+                self.add(_split(words), kind="emoji", shows={"style": style})
+
+    def _ignored(self) -> None:
+        """What stands around a wish, and is not to be taken for one."""
+        for language in ("en", "zh"):
+            for name in ("tails", "places"):
+                for phrase in people.FRAMES[name][language]:
+                    key = " ".join(tokens(phrase))
+                    if len(key.split()) > 1:
+                        self.words.setdefault(key, [])
+        for phrase in CONTAINERS:
+            self.words.setdefault(" ".join(tokens(phrase)), [])
+
+    def _kinds(self) -> dict[str, Any]:
+        found = {}
+        styles = {
+            "portrait": people.STYLE_ORDER, "character": ("critters", "bottts", "voxel-art"), "planet": ("planets",),
+            "plant": ("sprouts",), "landscape": ("landscape",), "emoji": ("fluent-emoji", "emoji"),
+        }  # fmt: skip
+        for kind in KINDS:
+            keys = [key for key in self.about[kind] if key not in ("style", "name", "name_zh", "group", "background")]
+            order = list(dict.fromkeys(key.removesuffix("_color") for key in [*(k for k in FIRST if k in keys), *keys]))
+            if "sky" in order:
+                order = list(dict.fromkeys(("time_of_day", "sky", *order)))
+            order.append("style")
+            order += [key for key in ("name", "background") if key in self.about[kind]]
+            found[kind] = {
+                "caption": "{style} of {name}" if kind == "emoji" else "{style}",
+                "order": order,
+                "styles": {style: self._style(kind, style) for style in styles[kind]},
+                "alone": {key: ENGLISH_ALONE.get(key, key) for key in sorted(ALONE) if key in order},
+                "rules": _rules() if kind == "landscape" else [],
+                "hides": {"headwear": "hair", "hair": "headwear"} if "headwear" in order else {},
+            }
+        return found
+
+    def _style(self, kind: str, style: str) -> dict[str, Any]:
+        has: dict[str, set[str]] = {}
+        if kind == "portrait":
+            for key, value in people._vocabulary(style):
+                if key not in ("kind", "style", "split"):
+                    has.setdefault(key, set()).add(value)
+        return {"says": STYLES[style], "has": {key: sorted(values) for key, values in sorted(has.items())}}
+
+    def _says(self) -> dict[str, dict[str, str]]:
+        skins = {value for kind in KINDS for value in self.about[kind].get("skin", ())}
+        return {
+            "skin": {value: f"{value} skin" for value in sorted(skins)},
+            "name": {name: said for name in self.about["emoji"]["name"] if (said := with_article(name)) != name},
+        }
+
+
+def _rules() -> Sequence[tuple[Mapping[str, str], Mapping[str, str]]]:
+    """What goes without saying in a landscape, as `wordings.completed` has it."""
+    untimed = {"time_of_day": ""}
+    rules = [({"sky_color": colour, **untimed}, {"time_of_day": time}) for colour, time in people.TIME_OF.items()]
+    rules.append(({"moon": "*", **untimed}, {"time_of_day": "night"}))
+    for time in ("sunset", "sunrise"):
+        for colour in ("yellow", "light yellow", "pink and yellow"):
+            rules.append(({"time_of_day": time, "sky_color": colour}, {"sun_color": "orange"}))
+        rules.append(({"time_of_day": time}, {"sun": "sun with a halo"}))
+    rules += [({"time_of_day": time}, {"sky_color": colour}) for time, colour in people.SKY_AT.items()]
+    rules += [({"sun": "*"}, {"sun_color": "yellow"}), ({"time_of_day": "night"}, {"moon": "full moon"})]
+    rules += [({"moon": "*"}, {"moon_color": "white"}), ({"water": "*"}, {"water_color": "blue"})]
+    for terrain, colour in people.LAND.items():
+        for time in ("", "daytime", "sunrise", "night", *(["sunset"] if colour != "green" else [])):
+            rules.append(({"terrain": terrain, "time_of_day": time}, {"terrain_color": colour}))
+    return rules
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="of the model")
+    folder = parser.parse_args().folder
+    data = json.dumps(Builder().build(), ensure_ascii=False, separators=(",", ":"))
+    write_atomic(folder / FILE, (data + "\n").encode())
+    print(f"{folder / FILE}: {len(data) // 1024} KiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The lexicon in nano's folder: as its recipe makes it, and true to what people ask for."""
+
+import json
+from random import Random
+
+import pytest
+from recipes.nano.data.captions import LANGUAGES, Language, full_caption
+from recipes.nano.language.card import Prompt, prompts
+from recipes.nano.language.lexicon import KINDS, Builder
+from recipes.nano.language.wordings import drawn
+
+import sfumato
+from sfumato.checkpoints.catalogue import bundled_folder
+from sfumato.prompts.lexicon import FILE, Lexicon
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    found = Lexicon.read(bundled_folder("nano"))
+    assert found is not None
+    return found
+
+
+def test_it_is_what_the_recipe_makes() -> None:
+    made = json.dumps(Builder().build(), ensure_ascii=False, separators=(",", ":")) + "\n"
+    assert (bundled_folder("nano") / FILE).read_text(encoding="utf-8") == made
+
+
+def understood(lexicon: Lexicon, asked: list[Prompt]) -> float:
+    """The share of all that must be seen which the caption says."""
+    right = []
+    for prompt in asked:
+        said = lexicon.caption(prompt.prompt) or ""
+        seen = (words for name, words in prompt.seen.items() if name not in ("kind", "style"))
+        right += [any(word in said for word in words) for words in seen]
+    return sum(right) / len(right)
+
+
+def test_it_understands_people(lexicon: Lexicon) -> None:
+    """All of the prompts that it was made by, most of those that are kept aside."""
+    assert understood(lexicon, prompts("dev")) > 0.98
+    assert understood(lexicon, prompts("card")) > 0.84
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_recipe_s_own_captions_stay_as_they_are(lexicon: Lexicon, language: Language) -> None:
+    rng = Random(3)
+    captions = [full_caption(drawn(kind, rng), language) for kind in KINDS for _ in range(40)]
+    changed = [caption for caption in captions if lexicon.caption(caption) is not None]
+    assert len(changed) < 0.05 * len(captions), changed
+
+
+def test_the_caption_is_painted_and_told() -> None:
+    studio = sfumato.Studio("nano", device="cpu", precision="fp32")
+
+    def painted(prompt: str, **options: object) -> tuple[bytes, str]:
+        result = studio.txt2img(prompt, seed=1, steps=4, **options)  # type: ignore[arg-type]
+        return result[0].tobytes(), result.provenance.caption
+
+    caption = "landscape illustration, sunset, orange sky, blue sea, yellow sun with a halo"
+    seaside = painted("a beautiful beach at sunset")
+    assert seaside == (painted(caption)[0], caption)
+    assert painted(caption)[1] == ""
+    assert painted("a beautiful beach at sunset", as_written=True)[1] == ""
+    assert painted("a beautiful beach at sunset", as_written=True)[0] != seaside[0]
+    assert painted("a (beautiful:1.2) beach at sunset")[1] == ""  # who weighs words means these words
+    assert painted("[a dog:the sea:0.5]")[1] == "3d emoji of a dog | landscape illustration, blue sea"
