@@ -3,24 +3,35 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from sfumato.service.app import Settings, application
 from tests.test_guides import commands, unknown
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
-TEXTS = [(GUIDE / f"serve{end}").read_text(encoding="utf-8") for end in (".md", ".zh.md")]
+ENDS = (".md", ".zh.md")
+PAGES = {"serve": 9, "gallery": 16}
+"""Guides, and how many addresses each names at least."""
 
 
-def test_commands_are_real_and_the_same() -> None:
-    english, chinese = map(commands, TEXTS)
+def texts(name: str) -> list[str]:
+    return [(GUIDE / f"{name}{end}").read_text(encoding="utf-8") for end in ENDS]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_are_real_and_the_same(name: str) -> None:
+    english, chinese = map(commands, texts(name))
+    assert english
     assert english == chinese
     assert [unknown(words) for words in english] == [None] * len(english)
 
 
-def test_addresses_are_those_of_the_application(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", PAGES)
+def test_addresses_are_those_of_the_application(name: str, tmp_path: Path) -> None:
     paths = {
         re.sub(r"{\w+(:path)?}", "*", getattr(route, "path", "")) for route in application(Settings(tmp_path)).routes
     }
-    for text in TEXTS:
-        told = re.findall(r"`(?:GET|POST|PATCH) (/[^\s`]+)`", text)
-        assert len(told) == 9
-        assert {re.sub(r"\b(ID|INDEX)\b", "*", address) for address in told} <= paths
+    english, chinese = ([*re.findall(r"`(?:GET|POST|PATCH) (/[^\s`]+)`", text)] for text in texts(name))
+    assert english == chinese
+    assert len(english) >= PAGES[name]
+    assert {re.sub(r"\b(ID|INDEX)\b", "*", address) for address in english} <= paths

@@ -10,6 +10,7 @@ from sfumato.choices import Preprocessor
 from sfumato.cli.adapter_app import adapter
 from sfumato.cli.animation_app import animation
 from sfumato.cli.data_app import data
+from sfumato.cli.gallery_app import gallery
 from sfumato.cli.many_app import many
 from sfumato.cli.meta_app import meta
 from sfumato.cli.options import (
@@ -87,6 +88,7 @@ app.add_typer(adapter, name="adapter")
 app.add_typer(animation)
 app.add_typer(teaching)
 app.add_typer(jobs, name="jobs")
+app.add_typer(gallery, name="gallery")
 app.command("serve")(serve)
 
 

@@ -30,6 +30,9 @@ def serve(
         "10m"
     ),
     queue: Annotated[int, whole("--queue", metavar="N", help="how many jobs may wait, 1 to 10000")] = 32,
+    retain: Annotated[
+        str | None, typer.Option(metavar="TIME", help="after which pictures and jobs are erased: 12h, 30d; never")
+    ] = None,
     models: Annotated[
         list[Path] | None, typer.Option(metavar="FOLDER", help="of models beside SFUMATO_MODELS; may be repeated")
     ] = None,
@@ -43,7 +46,7 @@ def serve(
     from sfumato.cli import service
 
     service.serve(
-        service.Listening(host, port, data, token, idle, queue),
+        service.Listening(host, port, data, token, idle, queue, retain),
         models=models or [],
         hosts=allow_host or [],
         device=device,

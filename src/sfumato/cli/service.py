@@ -12,7 +12,7 @@ from typing import Literal
 from sfumato.cli.painting import check_precision
 from sfumato.errors import RequestError, SfumatoError
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Listening:
     token: str | None
     idle: str
     queue: int
+    retain: str | None = None
 
 
 def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], device: str, precision: str) -> None:
@@ -37,7 +38,8 @@ def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], devic
     for name, value, least, most in (("port", how.port, 1, 65535), ("queue", how.queue, 1, 10_000)):
         if not least <= value <= most:
             raise RequestError(f"--{name} {value} must be {least} to {most}")
-    idle = seconds(how.idle)
+    idle = seconds("--idle", how.idle)
+    retain = None if how.retain is None else seconds("--retain", how.retain)
     check_precision(precision)
     for folder in models:
         if not folder.is_dir():
@@ -63,19 +65,19 @@ def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], devic
         raise RequestError(f"--token has {len(token)} characters; take 16 or more")
     folder = default_folder() if how.data is None else how.data
     worker = (*COMMAND, device, precision)
-    settings = Settings(folder, how.host, token, idle, how.queue, hosts, worker)
+    settings = Settings(folder, how.host, token, idle, how.queue, hosts, worker, retain=retain)
     listen(settings, how.port)
 
 
-def seconds(text: str) -> float:
-    """Seconds of ``90s``, ``10m`` or ``2h``.
+def seconds(option: str, text: str) -> float:
+    """Seconds of ``90s``, ``10m``, ``2h`` or ``30d``.
 
     Raises:
         RequestError: for anything else.
     """
-    found = re.fullmatch(r"([0-9]{1,6})([smh]?)", text.strip())
+    found = re.fullmatch(r"([0-9]{1,6})([smhd]?)", text.strip())
     if found is None or not int(found[1]):
-        raise RequestError(f"--idle {text[:40]!r} must be a time, for example 90s, 10m or 2h")
+        raise RequestError(f"{option} {text[:40]!r} must be a time, for example 90s, 10m, 2h or 30d")
     return float(int(found[1]) * _SECONDS[found[2] or "s"])
 
 

@@ -2,8 +2,9 @@
 
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -143,6 +144,34 @@ class Client(Shorthand):
             report=None if found is None else Report.read(found),
         )
 
+    def gallery(self, **asked: Any) -> dict[str, Any]:
+        """A page of pictures, as the service's API describes it: ``{"pictures": [...], "next": ..., "total": ...}``.
+
+        >>> client.gallery(q="狐狸 -snow", rating=4, limit=20)
+        """
+        return self.call("GET", f"/api/v1/gallery?{_query(asked)}")
+
+    def picture(self, id: str) -> dict[str, Any]:
+        """A picture of the gallery, with its request, parents and children."""
+        return self.call("GET", f"/api/v1/gallery/{urllib.parse.quote(id, safe='')}")
+
+    def bring(self, data: bytes, *, created: float | None = None) -> tuple[dict[str, Any], bool]:
+        """Bring a picture into the gallery, whatever painted it; and whether it is new.
+
+        Args:
+            created: when it was painted, in seconds since 1970.
+        """
+        with self._answer("POST", f"/api/v1/gallery/import?{_query({'created': created})}", data, {}) as answer:
+            return json.load(answer), answer.status == 201
+
+    def exported(self, **asked: Any) -> Any:
+        """A zip of pictures with their sidecars, to be read and closed; takes what `gallery` does to choose them."""
+        return self._answer("GET", f"/api/v1/gallery/export?{_query(asked)}", None, {})
+
+    def erase(self, ids: Sequence[str]) -> int:
+        """Erase pictures for good; how many."""
+        return int(self.call("POST", "/api/v1/gallery/erase", {"ids": list(ids)})["erased"])
+
     def call(self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON that an address of the API answers; `body` is JSON too, or a picture's bytes.
 
@@ -150,7 +179,8 @@ class Client(Shorthand):
             SfumatoError: the service refuses, or is not there.
         """
         with self._answer(method, path, body, dict(headers or {})) as answer:
-            return json.load(answer)
+            text = answer.read()
+        return json.loads(text) if text else None
 
     def _bytes(self, path: str) -> bytes:
         with self._answer("GET", path, None, {}) as answer:
@@ -169,6 +199,10 @@ class Client(Shorthand):
             raise SfumatoError(_message(refusal)) from None
         except OSError as error:
             raise SfumatoError(f"no service answers at {self.url}: {error}; start one with sfumato serve") from None
+
+
+def _query(values: Mapping[str, Any]) -> str:
+    return urllib.parse.urlencode({name: value for name, value in values.items() if value is not None}, doseq=True)
 
 
 def _message(refusal: urllib.error.HTTPError) -> str:

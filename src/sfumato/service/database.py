@@ -122,8 +122,8 @@ gallery = Table(
     Column("added", Float(53), nullable=False),
     Column("trashed", Float(53)),
     Index("ix_gallery_trashed", "trashed", "number"),
-    Index("ix_gallery_model", "model", "number"),
-    Index("ix_gallery_rating", "rating", "number"),
+    Index("ix_gallery_model", "trashed", "model", "number"),
+    Index("ix_gallery_rating", "trashed", "rating", "number"),
     Index("ix_gallery_seed", "seed"),
     Index("ix_gallery_created", "created"),
 )

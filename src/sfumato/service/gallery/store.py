@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import (
@@ -26,6 +26,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
@@ -261,8 +262,7 @@ class Gallery:
         Raises:
             RequestError: `after` is none.
         """
-        number = self._number(filters)
-        query = self._selected(filters)
+        query, number = self._selected(filters)
         if sort == "rating":
             query = query.order_by(_gallery.c.rating.desc(), number.desc())
         else:
@@ -279,7 +279,7 @@ class Gallery:
 
     def count(self, filters: Filters) -> int:
         """How many there are of what is asked for."""
-        query = self._selected(filters).with_only_columns(func.count(), maintain_column_froms=True)
+        query = self._selected(filters)[0].with_only_columns(func.count(), maintain_column_froms=True)
         with self._begin() as connection:
             return connection.execute(query).scalar_one()
 
@@ -387,17 +387,33 @@ class Gallery:
             entries = self._whole(connection, rows)
         return sorted(((entry, near[entry.number]) for entry in entries), key=lambda pair: (pair[1], -pair[0].number))
 
-    def _number(self, filters: Filters) -> ColumnElement[int]:
-        """The column by which pages go: a search runs along the full-text index."""
-        return literal_column("gallery_words.rowid") if Terms.of(filters.q).wanted else _gallery.c.number
-
-    def _selected(self, filters: Filters) -> Select[Any]:
-        query = select(_gallery)
+    def _selected(self, filters: Filters) -> tuple[Select[Any], ColumnElement[int]]:
+        """What is asked for, and the column along which pages go: of the index that narrows it most, which the database
+        is led to."""
+        query, number = select(_gallery), cast("ColumnElement[int]", _gallery.c.number)
         terms = Terms.of(filters.q)
         if filters.trash and (terms.wanted or terms.unwanted):
             raise RequestError("words are not looked for in the trash; leave q out")
         matching = "SELECT rowid FROM gallery_words WHERE gallery_words MATCH :%s"
+        for sort in ("lora", "tag", "board"):
+            if (value := getattr(filters, sort)) is not None:
+                having = _labels.alias(sort)
+                here = (having.c.sort == sort, having.c.name == value)
+                if terms.wanted:  # the full-text index leads
+                    query = query.where(_gallery.c.number.in_(select(having.c.picture).where(*here)))
+                else:
+                    query = query.join(having, and_(having.c.picture == _gallery.c.number, *here))
+                    number = having.c.picture
+        if filters.since is not None or filters.until is not None:
+            time_ = _gallery.alias("time")
+            window = select(time_.c.number)
+            if filters.since is not None:
+                window = window.where(time_.c.created >= filters.since)
+            if filters.until is not None:
+                window = window.where(time_.c.created < filters.until)
+            query = query.where(_gallery.c.number.in_(window))
         if terms.wanted:
+            number = literal_column("gallery_words.rowid")
             expression = f"({terms.wanted}) NOT ({terms.unwanted})" if terms.unwanted else terms.wanted
             query = query.join(
                 text("gallery_words"),
@@ -411,23 +427,16 @@ class Gallery:
                 text(f"gallery.number NOT IN ({matching % 'unwanted'})").bindparams(unwanted=terms.unwanted)
             )
         if not terms.wanted:
-            query = query.where(_gallery.c.trashed.is_not(None) if filters.trash else _gallery.c.trashed.is_(None))
+            trashed = _gallery.c.trashed if number is _gallery.c.number else literal_column("+gallery.trashed")
+            query = query.where(trashed.is_not(None) if filters.trash else trashed.is_(None))
         for name in ("model", "task", "tool", "seed", "width", "height"):
             if (value := getattr(filters, name)) is not None:
                 query = query.where(_gallery.c[name] == value)
-        for sort in ("lora", "tag", "board"):
-            if (value := getattr(filters, sort)) is not None:
-                having = select(_labels.c.picture).where(_labels.c.sort == sort, _labels.c.name == value)
-                query = query.where(_gallery.c.number.in_(having))
         if filters.id:
             query = query.where(_gallery.c.id.in_(filters.id))
         if filters.rating:
             query = query.where(_gallery.c.rating >= filters.rating)
-        if filters.since is not None:
-            query = query.where(_gallery.c.created >= filters.since)
-        if filters.until is not None:
-            query = query.where(_gallery.c.created < filters.until)
-        return query
+        return query, number
 
     def _get(self, connection: Connection, id: str) -> Entry:
         row = connection.execute(select(_gallery).where(_gallery.c.id == id)).one_or_none()
@@ -575,7 +584,7 @@ def _beyond(sort: Sort, number: ColumnElement[int], after: str) -> ColumnElement
     place = min(int(last[:19]), 2**63 - 1)
     if sort == "rating":
         stars = min(int(rating[:9]), 5)
-        return or_(_gallery.c.rating < stars, and_(_gallery.c.rating == stars, number < place))
+        return tuple_(_gallery.c.rating, number) < (stars, place)
     return number < place if sort == "newest" else number > place
 
 

@@ -42,8 +42,8 @@ def upgrade() -> None:
     )
     for name, columns in (
         ("trashed", ["trashed", "number"]),
-        ("model", ["model", "number"]),
-        ("rating", ["rating", "number"]),
+        ("model", ["trashed", "model", "number"]),
+        ("rating", ["trashed", "rating", "number"]),
         ("seed", ["seed"]),
         ("created", ["created"]),
     ):
