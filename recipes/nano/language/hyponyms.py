@@ -8,6 +8,7 @@ of CLIP's vocabulary. What `objects.toml` says goes before.
 """
 
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -96,7 +97,11 @@ def hyponyms(wordnet: WordNet, known: Mapping[str, str], common: Callable[[str],
     nearest: dict[str, tuple[int, str]] = {}
     for said, name in known.items():
         for depth, word in wordnet.kinds(said):
-            if word not in known and all(len(part) >= LETTERS and common(part) for part in word.split()):
+            if (
+                word not in known
+                and not re.match(r"\w+ing ", word)
+                and all(len(part) >= LETTERS and common(part) for part in word.split())
+            ):
                 nearest[word] = min(nearest.get(word, (depth, name)), (depth, name))
     found: dict[str, list[str]] = {}
     for word, (_, name) in sorted(nearest.items()):

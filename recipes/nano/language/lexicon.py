@@ -63,6 +63,12 @@ WORN_BY: Final = ("wearing", "wears", "dressed in", "戴着", "戴", "穿着", "
 """Who wears something is a person, whose clothes have the colour that is nothing else's."""
 PERSON: Final = re.compile(r"\b(?:man|woman|person|people|men|women|boy|girl|child)\b")
 """In names of things: somebody, and so a portrait."""
+PLANETS: Final = (
+    *("gas giant", "mercury", "venus", "mars", "jupiter", "saturn", "uranus", "neptune", "pluto"),
+    *("气态巨行星", "巨行星", "水星", "金星", "火星", "木星", "土星", "天王星", "海王星", "冥王星"),
+)
+ORBS: Final = 1.0
+"""What a thing in the sky counts, which may be all of a picture, but belongs to a landscape where there is one."""
 AMBIGUOUS: Final = frozenset({"water", "water in front", "湖水"})
 CONTAINERS: Final = (
     "cup of",
@@ -198,7 +204,7 @@ class Builder:
             for words in names:
                 self.add(_split(words), **(named if kinds[style] == "character" else meaning))
         self.add(
-            ["in pot", "planted in pot", "growing in pot", "花盆里", "盆里", "种在花盆里"],
+            ["potted", "in pot", "planted in pot", "growing in pot", "盆栽的", "花盆里", "盆里", "种在花盆里"],
             kind="plant",
             noun=True,
             style="sprouts",
@@ -207,7 +213,7 @@ class Builder:
         )
         self.add(ANY_STYLE["planet"], kind="planet", noun=True, weight=NOUN, paints="planet", plain=True)
         self.add(
-            ["gas giant", "气态巨行星", "巨行星", "saturn", "土星"],
+            PLANETS,
             kind="planet",
             noun=True,
             weight=NOUN,
@@ -290,11 +296,20 @@ class Builder:
             if PERSON.search(name) or any({"terrain", "time_of_day"} & each.keys() for each in shown):
                 continue  # a portrait or a landscape
             style = "emoji" if held_out(name) == "fluent-emoji" else "fluent-emoji"
-            meanings[name] = {"kind": "emoji", "noun": True, "weight": NOUN, "style": style, "shows": {"name": name}}
+            weight = ORBS if name.endswith((" moon", "sun")) else NOUN
+            meanings[name] = {"kind": "emoji", "noun": True, "weight": weight, "style": style, "shows": {"name": name}}
             self.add([name, chinese], **meanings[name], plain=True)
         for name, both in people.OBJECTS.items():
             for words in both if name in meanings else ():
                 self.add(_split(words), **meanings[name])
+
+        for plant in self.about["plant"]["plant"]:  # where there is none by itself
+            for phrase in (
+                plant,
+                *TABLE[plant],
+                *(word for words in people.PARTS.get(plant, ()) for word in _split(words)),
+            ):
+                self.add([phrase], kind="plant", noun=True, weight=NOUN, shows={"plant": plant}, paints="plant")
 
     def _hyponyms(self) -> None:
         """Kinds of things, of places and of persons; what is known already stays as it is."""

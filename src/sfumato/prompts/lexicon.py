@@ -148,8 +148,9 @@ class _Span:
         return any(meaning.paints for meaning in self.meanings)
 
     def among(self, kind: str, known: Kind) -> list[Meaning]:
-        """What it may mean in pictures of this kind."""
-        return [m for m in self.meanings if m.kind == kind or (not m.kind and not m.color and known.takes(m))]
+        """What it may mean in pictures of this kind, nouns first."""
+        found = (m for m in self.meanings if m.kind == kind or (not m.kind and not m.color and known.takes(m)))
+        return sorted(found, key=lambda meaning: not meaning.noun)
 
 
 @cache
