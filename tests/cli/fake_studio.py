@@ -40,6 +40,7 @@ class Studio(Running, Asking):
         device: str = "auto",
         precision: str = "auto",
         allow_nonfinite: bool = False,
+        engine: str = "auto",
     ) -> None:
         self.default = str(model)
 

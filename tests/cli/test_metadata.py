@@ -165,19 +165,22 @@ def test_replay_of_another_size_is_different(capsys: Capture) -> None:
     assert capsys.readouterr().out == "different: another size\n"
 
 
-def test_replay_asks_for_the_precision_of_the_picture(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_replay_asks_for_the_precision_and_the_engine_of_the_picture(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
     make = Studio.__init__
 
-    def init(self: Studio, model: str, *, device: str, precision: str, allow_nonfinite: bool) -> None:
-        asked.append(precision)
-        make(self, model, device=device, precision=precision)
+    def init(self: Studio, *, device: str, precision: str, allow_nonfinite: bool, engine: str) -> None:
+        asked.append((precision, engine))
+        make(self, device=device, precision=precision)
 
     painted(capsys)
     monkeypatch.setattr(Studio, "__init__", init)
     assert main(["replay", "a.png", "--quiet"]) == 0
     assert main(["replay", "a.png", "--quiet", "--precision", "bf16"]) == 0
-    assert asked == ["fp32", "bf16"]
+    assert main(["replay", "a.png", "--quiet", "--engine", "auto"]) == 0
+    assert asked == [("fp32", "plain"), ("bf16", "plain"), ("fp32", "auto")]
 
 
 # -------------------------------------------------------------------------------------------------------- bad input
