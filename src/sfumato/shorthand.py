@@ -51,6 +51,8 @@ class PaintingOptions(Watching, total=False):
     dynamic_threshold: float
     pag: float
     freeu: float
+    deep_cache: int
+    fast: bool
     eta: float | None
     ensd: int
     numerics: Numerics

@@ -378,20 +378,52 @@ class UNet(WayDown):
         residuals: Residuals = NO_RESIDUALS,
     ) -> Float[Tensor, "b k h w"]:
         """`label` is the time label in training steps, 0 to 999, fractions allowed."""
-        tokens = cond.tokens if cond.seen is None else torch.cat([cond.tokens, cond.seen.to(cond.tokens)], dim=1)
-        if cond.channels is not None:
-            x = torch.cat([x, cond.channels.to(x)], dim=1)
-        if self.config.center_input_sample:
-            x = 2 * x - 1.0
-        time = self.time(label, cond, x.dtype)
-        x, skips = self.down(self.conv_in(x), time, tokens, residuals.levels)
+        return self.whole(x, label, cond, residuals)[0]
+
+    def whole(
+        self,
+        x: Float[Tensor, "b c h w"],
+        label: Float[Tensor, " b"],
+        cond: Conditioning,
+        residuals: Residuals = NO_RESIDUALS,
+    ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b d h w"]]:
+        """The prediction, and the deep features, which come up to the last layer."""
+        x, time, tokens = self._entered(x, label, cond)
+        x, skips = self.down(x, time, tokens, residuals.levels)
         if residuals.skips:
             skips = [skip + more for skip, more in zip(skips, residuals.skips, strict=True)]
         if residuals.mid is not None:
             x = x + residuals.mid
         for level in cast("list[Level]", self.up_blocks):
             for i in range(len(level.resnets)):
-                x = level.layer(i, torch.cat([x, skips.pop()], dim=1), time, tokens)
+                if len(skips) > 1:
+                    x = level.layer(i, torch.cat([x, skips.pop()], dim=1), time, tokens)
             for upsample in level.upsamplers:
                 x = upsample(x, size=(skips[-1].shape[2], skips[-1].shape[3]))
+        return self._left(x, skips[0], time, tokens), x
+
+    def shallow(
+        self,
+        x: Float[Tensor, "b c h w"],
+        label: Float[Tensor, " b"],
+        cond: Conditioning,
+        deep: Float[Tensor, "b d h w"],
+    ) -> Float[Tensor, "b k h w"]:
+        """The prediction by the first convolution and the last layer alone, with deep features of another call."""
+        x, time, tokens = self._entered(x, label, cond)
+        return self._left(deep, x, time, tokens)
+
+    def _entered(self, x: Tensor, label: Tensor, cond: Conditioning) -> tuple[Tensor, Tensor, Tensor]:
+        """The first skip, the time embedding, and what attention sees beside the picture."""
+        tokens = cond.tokens if cond.seen is None else torch.cat([cond.tokens, cond.seen.to(cond.tokens)], dim=1)
+        if cond.channels is not None:
+            x = torch.cat([x, cond.channels.to(x)], dim=1)
+        if self.config.center_input_sample:
+            x = 2 * x - 1.0
+        return self.conv_in(x), self.time(label, cond, x.dtype), tokens
+
+    def _left(self, deep: Tensor, skip: Tensor, time: Tensor, tokens: Tensor) -> Tensor:
+        """The last layer and what follows."""
+        level = cast("Level", self.up_blocks[-1])
+        x = level.layer(len(level.resnets) - 1, torch.cat([deep, skip], dim=1), time, tokens)
         return self.conv_out(F.silu(self.conv_norm_out(x)))

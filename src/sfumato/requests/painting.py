@@ -31,6 +31,12 @@ from sfumato.requests.fields import (
 MAX_PIXELS = 2**30  # of one request: 3 GiB of finished pictures
 
 
+FAST = (
+    "fewer steps and --deep-cache 2 where these are left open; with nano 2.4 times as fast, and 0.19 of "
+    "the distance between two seeds away from the exact picture"
+)
+
+
 class Painting(Request):
     """Pictures by a diffusion model.
 
@@ -100,6 +106,10 @@ class Painting(Request):
     freeu: Annotated[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], Shown("F", "FreeU")] = Field(
         0.0, description="FreeU; 0 is off, 1 as published"
     )
+    deep_cache: Annotated[int, Shown("N", "Deep cache")] = Field(
+        1, ge=1, le=8, description="run the deep part of a U-Net in every so many steps only (DeepCache); 1 is off"
+    )
+    fast: Annotated[bool, Shown("")] = Field(False, description=FAST)
     eta: Annotated[Share | None, Shown("F", "Eta")] = Field(
         None, description="share of fresh noise, for samplers that have the choice"
     )

@@ -25,6 +25,8 @@ from sfumato.diffusion.tiles import tiled
 from sfumato.errors import RequestError
 from sfumato.families import DEPTH, EDITING, INPAINTING, Model
 from sfumato.metadata.provenance import Provenance
+from sfumato.models.deep_cache import sharing_deep
+from sfumato.models.unet import UNet
 from sfumato.prompts import parse, timeline
 from sfumato.prompts.encode import encode
 from sfumato.prompts.lexicon import Lexicon, lexicon_of
@@ -113,6 +115,7 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
         "seed": draw_seed() if request.seed is None else request.seed,
         "batch": 1 if request.batch is None else request.batch,
         "steps": model.family.steps if request.steps is None else request.steps,
+        **(_faster(model, request) if request.fast else {}),
         "sampler": model.sampling.sampler if request.sampler is None else request.sampler,
         "guidance": model.family.guidance if request.guidance is None else request.guidance,
         "width": width if request.width is None else request.width,
@@ -140,6 +143,45 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
     if exact.clip_skip > depth:
         raise RequestError(f"clip_skip is {exact.clip_skip}; the text encoder of {model.name} has {depth} layers")
     return exact
+
+
+FEW = 8
+"""Steps up to which a model is fast by itself."""
+SPARED = 2 / 3
+"""Of a model's own steps, those that `fast` leaves."""
+
+
+def _faster(model: Model, request: Painting) -> dict[str, object]:
+    """What `fast` fills in. Networks that are no U-Nets, and what looks into one, have no deep features to keep."""
+    if model.family.steps <= FEW:
+        return {}
+    steps = round(SPARED * model.family.steps) if request.steps is None else request.steps
+    able = isinstance(model.network, UNet) and not _looks_inside(request)
+    return {"steps": steps, "deep_cache": max(request.deep_cache, 2) if able else request.deep_cache}
+
+
+def _looks_inside(request: Painting) -> bool:
+    """Whether the request changes a network inside, or calls it on parts of the picture."""
+    return bool(request.freeu or request.pag or request.controls or request.tile or request.refiner)
+
+
+def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> Denoiser:
+    """The denoiser, whose network runs whole in every `deep_cache` steps.
+
+    Raises:
+        RequestError: the network is no U-Net, or is looked into or tiled besides.
+    """
+    if request.deep_cache == 1:
+        return denoiser
+    if not isinstance(model.network, UNet):
+        raise RequestError(f"deep_cache is {request.deep_cache}, and {model.name} is no U-Net; leave it out")
+    if _looks_inside(request):
+        raise RequestError(
+            f"deep_cache is {request.deep_cache}, which does not go with freeu, pag, control, tile or refiner; "
+            "leave one of them out"
+        )
+    labels = [float(denoiser.schedule.label(sigma)) for sigma in plan.sigmas[:-1]]
+    return replace(denoiser, network=sharing_deep(model.network, request.deep_cache, labels))
 
 
 MADE_FOR = {INPAINTING: "inpaint", EDITING: "edit", DEPTH: "depth2img"}
@@ -328,7 +370,7 @@ def guided_denoiser(
     outside = replace(plan, guidance=1.0) if model.guidance_embedding else plan
     levels = plan.sigmas[1:].tolist()
     last = max(min(len(levels), plan.steps) - 1, 0)
-    denoiser = wrap(plan.labelled(model.denoiser()))
+    denoiser = wrap(cached(plan.labelled(model.denoiser()), model, request, plan))
     tracks, conditions = prompts.tracks, prompts.conditions
 
     @cache
