@@ -147,7 +147,9 @@ class ReplaceOptions(MaskedOptions, total=False):
 class TextEditOptions(EditOptions, total=False):
     """Options of requests of `sfumato.requests.TextEdit`."""
 
-    image_guidance: float
+    image_guidance: float | None
+    before: str
+    everywhere: bool
 
 
 class Depth2ImgOptions(EditOptions, total=False):
@@ -209,7 +211,7 @@ class Shorthand(Asking):
         return self._ask("replace", image=image, old=old, prompt=prompt, **options)
 
     def edit(self, image: Pictured, prompt: str, **options: Unpack[TextEditOptions]) -> Result:
-        """Change a picture as words say, with a checkpoint made for it (InstructPix2Pix): "make the hair blue"."""
+        """Change a picture in words: an instruction for InstructPix2Pix, for any other model what it is to show."""
         return self._ask("edit", image=image, prompt=prompt, **options)
 
     def depth2img(self, image: Pictured, prompt: str, **options: Unpack[Depth2ImgOptions]) -> Result:

@@ -59,6 +59,8 @@ def test_each_guidance_counts(guidance: float, tiny: Path, photo: Image.Image, t
 
 def test_what_cannot_be_done_is_said_in_one_line(tiny: Path, photo: Image.Image, tmp_path: Path) -> None:
     by_words, by_depth = wide(8, tiny, tmp_path / "eight"), wide(5, tiny, tmp_path / "five")
+    with pytest.raises(RequestError, match="eight follows instructions, and needs no description"):
+        by_words.edit(photo, "red", before="blue", steps=1)
     with pytest.raises(RequestError, match="AND out, or give image_guidance 1"):
         by_words.edit(photo, "red AND blue", steps=1, guidance=3.0)
     with pytest.raises(RequestError, match="eight takes no depth map"):
@@ -79,3 +81,55 @@ def test_a_depth_map_of_any_size_serves(tiny: Path, photo: Image.Image, tmp_path
     assert describe(made.request).fields["Depth map hash"] == made.request.depth.sha256[:10]  # type: ignore[attr-defined]
     other = studio.depth2img(photo, "a fox", depth=near.rotate(90).crop((0, 0, 99, 180)), steps=2, seed=1)
     assert np.abs(np.asarray(made[0], int) - np.asarray(other[0], int)).max() > 4
+
+
+@pytest.fixture(scope="module")
+def studio(tiny: Path) -> Studio:
+    return Studio(tiny, device="cpu", precision="fp32")
+
+
+def test_a_description_changes_a_part_and_the_rest_stays(studio: Studio, photo: Image.Image) -> None:
+    options = {"before": "a green house", "steps": 4, "guidance": 5.0}
+    made = studio.edit(photo, "a red fox", count=2, batch=2, seed=1, **options)  # type: ignore[arg-type]
+    changed = np.abs(np.asarray(made[0], int) - np.asarray(photo, int)).max(-1)
+    assert 0.02 < (changed > 0).mean() < 0.98
+    assert made.measures["elsewhere"][0] < changed.mean()
+    assert made.measures["changed"][0] == (changed >= 8).mean()
+    alone = studio.edit(photo, "a red fox", seed=2, **options)  # type: ignore[arg-type]
+    assert np.abs(np.asarray(alone[0], int) - np.asarray(made[1], int)).max() <= 1
+    whole = studio.edit(photo, "a red fox", everywhere=True, seed=1, **options)  # type: ignore[arg-type]
+    assert whole.measures["elsewhere"][0] > made.measures["elsewhere"][0]
+
+
+def test_an_edit_is_written_down_and_done_again(studio: Studio, photo: Image.Image, tmp_path: Path) -> None:
+    photo.save(tmp_path / "in.png")
+    made = studio.edit(tmp_path / "in.png", "a red fox", before="a green house", steps=2, seed=1)
+    fields = describe(made.request, made.provenance).fields
+    said = (fields["Prompt before"], fields["Sampler"], fields["Denoising strength"])
+    assert said == ("a green house", "Euler", "0.9")
+    assert "Image CFG scale" not in fields
+    [file] = made.save(tmp_path / "a.png")
+    assert studio.run(read_request(file))[0].tobytes() == made[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"before": "a red fox "}, "say the same"),
+        ({"image_guidance": 2.0}, "not guided by the picture"),
+        ({"sampler": "euler_a"}, "adds noise of its own"),
+        ({"tile": 128}, "without tile"),
+    ],
+)
+def test_what_a_description_does_not_take_is_said(
+    options: dict[str, object], said: str, studio: Studio, photo: Image.Image
+) -> None:
+    with pytest.raises(RequestError, match=said):
+        studio.edit(photo, "a red fox", **options)  # type: ignore[arg-type]
+
+
+def test_an_instruction_for_a_model_that_takes_none_is_told(
+    studio: Studio, photo: Image.Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    studio.edit(photo, "make it red", steps=1)
+    assert "tiny takes no instructions: PROMPT is read as a description of the whole picture" in caplog.text

@@ -74,7 +74,7 @@ def shown(studio: Studio, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -
     def denoiser(self: Model) -> Denoiser:
         return Shows(lambda x, label, cond: x, self.sampling.parameterisation, self.sampling.schedule)
 
-    monkeypatch.setattr(where, "_condition", condition)
+    monkeypatch.setattr(where, "condition", condition)
     monkeypatch.setattr(Model, "denoiser", denoiser)
     return Applied(model, model)
 

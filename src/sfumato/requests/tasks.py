@@ -105,14 +105,21 @@ class Outpaint(Edit):
 
 
 class TextEdit(Edit):
-    """Change a picture as words say, with a checkpoint made for it (InstructPix2Pix): "make the hair blue"."""
+    """Change a picture in words: an instruction for InstructPix2Pix, for any other model what it is to show."""
 
     task: Literal["edit"] = "edit"
     image_guidance: Annotated[
-        Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)], Shown("F", "Image CFG scale", always=True)
-    ] = Field(1.5, description="how closely to follow the picture; 1 is off")
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
-        1.0, description="how much of the noise to begin from; the network sees the picture in any case"
+        Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "Image CFG scale")
+    ] = Field(None, description="how closely InstructPix2Pix follows the picture; 1.5 when left out, 1 is off")
+    before: Annotated[Prompt, Shown("T", "Prompt before", flags=("--from",))] = Field(
+        "", description="for any other model: what the picture shows now; where PROMPT says the same, it stays"
+    )
+    everywhere: Annotated[bool, Shown("", "Edited everywhere")] = Field(
+        False, description="for any other model: change the rest of the picture as well, to fit"
+    )
+    strength: Annotated[Share | None, Shown("S", "Denoising strength")] = Field(  # type: ignore[assignment]
+        None,
+        description="share of the noise at which to begin; left out 1 for InstructPix2Pix, 0.9 for any other model",
     )
 
 

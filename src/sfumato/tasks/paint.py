@@ -27,6 +27,7 @@ class Canvas:
         constrain: wraps D(x, sigma), to hold parts fast.
         settle: the last touch on the latents, (b, c, h, w), whose grid may have ended above 0.
         finish: the last touch on each picture.
+        still: begin from the clean latents themselves, without noise.
     """
 
     size: tuple[int, int]
@@ -34,6 +35,7 @@ class Canvas:
     constrain: Callable[[Denoise], Denoise] = same
     settle: Callable[[Tensor], Tensor] = same
     finish: Callable[[Image.Image], Image.Image] = same
+    still: bool = False
 
 
 @torch.inference_mode()
@@ -54,7 +56,10 @@ def paint(session: Session, canvas: Canvas, first: int = 0) -> Iterator[Progress
     for seeds in plan.batches():
         clock.skip()
         noise = plan.noise(seeds, shape, device=model.device)
-        x = plan.begin(noise(), canvas.clean)
+        if canvas.still and canvas.clean is not None:
+            x = canvas.clean.expand(len(seeds), *shape)
+        else:
+            x = plan.begin(noise(), canvas.clean)
         digests, levels = [_digests(x)], []
         if len(plan.sigmas) > 1:
             descent = plan.sampler(

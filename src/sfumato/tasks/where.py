@@ -60,8 +60,8 @@ def located(applied: Applied, request: Painting, image: Image.Image, words: str,
 
     def asked_about(phrase: str) -> tuple[Tensor, float]:
         texts = with_and_without(prompt, phrase)
-        conds = [replace(_condition(applied, exact, how, text), channels=channels) for text in texts]
-        return _difference(how.labelled(model.denoiser()), how, clean, conds)
+        conds = [replace(condition(applied, exact, how, text), channels=channels) for text in texts]
+        return difference(how.labelled(model.denoiser()), how, clean, conds)
 
     change, explained = asked_about(words)
     if explained < LEAST:
@@ -71,11 +71,17 @@ def located(applied: Applied, request: Painting, image: Image.Image, words: str,
         raise RequestError(
             f"the picture has no {bare(words)!r} that {model.name} knows{known}; say other words, or --box"
         )
-    factor = model.autoencoder.factor
-    map_ = torch.nn.functional.interpolate(change[None, None], scale_factor=factor, mode="bicubic", align_corners=False)
-    found = (map_[0, 0, : small.height, : small.width] > otsu(change)).cpu().numpy()
-    mask = Image.fromarray(found.astype(np.uint8) * 255)
+    mask = marked(change, model.autoencoder.factor, small.size)
     return mask.resize(image.size, Image.Resampling.BILINEAR).point(lambda value: 255 * (value >= 128))
+
+
+def marked(change: Tensor, factor: int, size: tuple[int, int]) -> Image.Image:
+    """A map of latents, (h, w), as a mask of pixels: 255 in the higher of two classes (`otsu`), cut to `size`."""
+    larger = torch.nn.functional.interpolate(
+        change[None, None], scale_factor=factor, mode="bicubic", align_corners=False
+    )
+    found = (larger[0, 0, : size[1], : size[0]] > otsu(change)).cpu().numpy()
+    return Image.fromarray(found.astype(np.uint8) * 255)
 
 
 def bare(words: str) -> str:
@@ -116,7 +122,7 @@ def otsu(values: Tensor) -> float:
     return float(centres[between >= between.max() * (1 - 1e-9)].mean())
 
 
-def _difference(denoiser: Denoiser, how: Plan, clean: Tensor, conds: Sequence[Conditioning]) -> tuple[Tensor, float]:
+def difference(denoiser: Denoiser, how: Plan, clean: Tensor, conds: Sequence[Conditioning]) -> tuple[Tensor, float]:
     """How far D is apart for two conditions, (h, w), and the share of its error there that the first explains."""
     noise = torch.stack(
         [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in range(NOISES)]
@@ -134,7 +140,7 @@ def _difference(denoiser: Denoiser, how: Plan, clean: Tensor, conds: Sequence[Co
     return change, 1 - with_ / without_ if without_ else 0.0
 
 
-def _condition(applied: Applied, request: Painting, how: Plan, text: str) -> Conditioning:
+def condition(applied: Applied, request: Painting, how: Plan, text: str) -> Conditioning:
     """Of the first wording of a text."""
     prompts = encode_prompts(
         applied.model, request.changed(prompt=text, negative="", as_written=True), how, applied.words
