@@ -71,4 +71,7 @@ Preprocessor = Literal[
     "none", "canny", "lineart", "scribble", "softedge", "color", "tile", "blur", "invert", "segmentation"
 ]
 
-Format = Literal["png", "jpeg", "webp", "avif"]
+Format = Literal["png", "jpeg", "webp", "avif", "tiff", "dicom"]
+
+Browsable = Literal["png", "jpeg", "webp", "avif"]
+"""Formats that browsers show, in which a service keeps pictures."""

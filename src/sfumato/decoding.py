@@ -191,3 +191,13 @@ def fingerprint(image: Image.Image) -> int:
     terms = (_cosines(8, 32) @ grey @ _cosines(8, 32).T).ravel()
     bits = terms > np.median(terms[1:])
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def in_eight_bits(image: Image.Image) -> Image.Image:
+    """RGB or RGBA, as formats of 8 bits have it; 16 bits are scaled down, and floats over their range."""
+    if image.mode not in ("I;16", "F"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    values = np.asarray(image).astype(np.float32)
+    low, high = (0.0, 65535.0) if image.mode == "I;16" else (float(values.min()), float(values.max()))
+    scaled = (values - low) / max(high - low, 1e-12) * 255
+    return Image.fromarray((scaled + 0.5).astype(np.uint8)).convert("RGB")

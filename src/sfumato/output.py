@@ -26,7 +26,7 @@ from sfumato.metadata.infotext import model_name
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import own_request
 from sfumato.metadata.trace import Trace
-from sfumato.requests import MAX_SEED, Request
+from sfumato.requests import MAX_SEED, Processing, Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,8 +35,13 @@ DEFAULT_OUTPUT = "outputs/"
 DEFAULT_QUALITY = 92
 FIELDS = ("seed", "index", "model", "prompt")
 
-_SUFFIXES: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
-_SUFFIX_OF: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif"}
+_SUFFIXES: dict[str, Format] = {
+    **{".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"},
+    **{".tif": "tiff", ".tiff": "tiff", ".dcm": "dicom"},
+}
+_SUFFIX_OF: dict[Format, str] = {
+    **{"png": ".png", "jpeg": ".jpg", "webp": ".webp", "avif": ".avif", "tiff": ".tif", "dicom": ".dcm"}
+}
 _FILLED_IN = 512  # characters, at most, that what a model chooses adds to a request's texts
 _MAX_NAME = 255  # bytes of one part of a path, nearly everywhere
 
@@ -64,13 +69,20 @@ def encode(image: "Image", texts: Mapping[str, str], format: Format, quality: in
     A JPEG, which has no transparency, is laid on white.
 
     Raises:
-        RequestError: texts too long for a JPEG, or with characters that files cannot carry.
+        RequestError: texts too long for a JPEG, or with characters that files cannot carry; DICOM of a picture that
+            did not come from such a file.
     """
     quality = quality if quality is not None else DEFAULT_QUALITY
+    if format == "dicom":
+        return _encode_dicom(image, texts)
+    if format == "tiff":
+        return carriers.encode_tiff(image, texts)
     if format == "jpeg" and image.has_transparency_data:
         image = on_white(image)
-    elif format != "png":
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif format != "png" or image.mode == "F":
+        from sfumato.decoding import in_eight_bits
+
+        image = in_eight_bits(image)
     if format == "avif":
         return carriers.encode_avif(image, quality, carriers.blocks(texts))
     buffer = io.BytesIO()
@@ -87,6 +99,15 @@ def on_white(image: "Image") -> "Image":
 
     clear = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), clear).convert("RGB")
+
+
+def _encode_dicom(image: "Image", texts: Mapping[str, str]) -> bytes:
+    from sfumato import dicom
+
+    if "dicom" not in image.info:
+        raise RequestError("only a picture that came from a DICOM file can be written as one; take png or tiff")
+    file, values = image.info["dicom"]
+    return dicom.written(file, values, texts.get(carriers.PARAMETERS, ""))
 
 
 def save_image(
@@ -191,8 +212,10 @@ class Destination:
             _check_pattern(text, FIELDS)
             text, format = _with_format(text, format)
         format = format if format is not None else "png"
-        if quality is not None and format == "png":
-            raise RequestError(f"quality {quality} is for jpeg, webp and avif, and PNG loses nothing; leave it out")
+        if quality is not None and format in ("png", "tiff", "dicom"):
+            raise RequestError(
+                f"quality {quality} is for jpeg, webp and avif, and {format.upper()} loses nothing; leave it out"
+            )
         if quality is not None and not 1 <= quality <= 100:
             raise RequestError(f"quality {quality} must be 1 to 100; {DEFAULT_QUALITY} is the default")
         return cls(text, numbered, format, quality)
@@ -228,10 +251,20 @@ class Destination:
 
     def check_format(self, request: Request) -> None:
         """Raises RequestError for a request too long for the file format to carry, or AVIF where Pillow lacks it."""
+        if self.format == "dicom":
+            self._check_dicom(request)
         if self.format == "jpeg":
             carriers.check_jpeg(texts_of(request), spare=_FILLED_IN)
         if self.format == "avif":
             carriers.check_avif()
+
+    def _check_dicom(self, request: Request) -> None:
+        from sfumato import dicom
+
+        source = getattr(request, "image", None)
+        if source is None or not isinstance(request, Processing) or not dicom.is_dicom(source.read()):
+            raise RequestError("DICOM is written of a picture that came from a DICOM file; take png or tiff")
+        dicom.require()
 
     def save(
         self,

@@ -51,7 +51,8 @@ def test_poisson_noise_is_made_even_and_back() -> None:
     noise = Noise(20, "poisson")
     even = np.stack([noise.evened(noise.added(ramp, k)) for k in range(60)])
     assert even.std(0).mean(0) * 255 == pytest.approx(np.full(64, noise.even), rel=0.1)
-    assert noise.restored(even.mean(0)) == pytest.approx(ramp, abs=0.02)  # the mean of many is without noise
+    back = noise.restored(even.mean((0, 1)))  # the mean of many is without noise
+    assert back == pytest.approx(ramp[0], abs=0.01)
 
 
 def test_a_picture_without_patches_has_no_noise_to_be_seen() -> None:

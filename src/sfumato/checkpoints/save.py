@@ -39,6 +39,7 @@ LIBRARIES = {
     "AutoencoderKL": "diffusers",
     "AutoencoderTiny": "diffusers",
     "AutoencoderFold": "sfumato",
+    "Restorer": "sfumato",
     "CLIPTextModel": "transformers",
     "CLIPTextModelWithProjection": "transformers",
     "T5EncoderModel": "transformers",

@@ -217,8 +217,10 @@ def compare(old: "Image", new: "Image") -> Comparison:
 def _as_stored(image: "Image", format: str, quality: int | None) -> "Image":
     """As it looks after the same lossy compression."""
     known: Format | None = next((known for known in get_args(Format) if known == format), None)
-    if known is None or known == "png":
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if known is None or known in ("png", "tiff"):
+        from sfumato.decoding import in_eight_bits
+
+        return in_eight_bits(image)
     return carriers.pixels(encode(image, {}, known, quality))
 
 

@@ -312,7 +312,7 @@ def paint(
         from sfumato.studio import Studio
 
         check()
-        studio = Studio(**asdict(machine))
+        studio = Studio(getattr(requests[0], "model", "nano"), **asdict(machine))
         results: list[Result] = []
         for request in requests:
             before = sum(len(result.images) for result in results)

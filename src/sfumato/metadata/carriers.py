@@ -34,6 +34,7 @@ LOSSLESS = ("png", "jpeg", "webp")
 """Formats whose metadata is changed without touching the picture."""
 
 MAX_FILE = 2**29
+_XMP_TAG = 700  # of TIFF, as Adobe's specification of XMP has it
 MAX_TEXT = 2**23  # of all texts in a file; graphs of ComfyUI have a few 2^20
 _MAX_COMMENT = jpeg.LARGEST - 4096  # of a JPEG's UserComment; the rest is for other tags of the EXIF block
 
@@ -190,6 +191,14 @@ def encode_avif(image: "Image", quality: int, blocks: tuple[bytes | None, bytes 
     return buffer.getvalue()
 
 
+def encode_tiff(image: "Image", texts: Mapping[str, str]) -> bytes:
+    """A TIFF file, losslessly compressed, of the picture's own mode, with the texts in its XMP packet."""
+    buffer = io.BytesIO()
+    options = {} if image.mode == "F" else {"compression": "tiff_adobe_deflate"}
+    image.save(buffer, "TIFF", tiffinfo={_XMP_TAG: xmp.write(texts)}, **options)
+    return buffer.getvalue()
+
+
 def blocks(texts: Mapping[str, str]) -> tuple[bytes | None, bytes]:
     """Texts as an EXIF block and an XMP packet."""
     return _blocks(texts, None, None)
@@ -226,8 +235,10 @@ def pixels(data: bytes) -> "Image":
     Raises:
         RequestError: as `opened`.
     """
+    from sfumato.decoding import in_eight_bits
+
     with opened(data) as image:
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+        return in_eight_bits(image)
 
 
 def _line(error: Warning | Exception) -> str:

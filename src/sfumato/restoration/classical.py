@@ -48,7 +48,7 @@ def wavelet(noisy: Pixels, sigma: float) -> Pixels:
     )
 
 
-CLASSICAL: Mapping[str, Callable[[Pixels, float], Pixels]] = MappingProxyType(
+CLASSICAL: Mapping[Classical, Callable[[Pixels, float], Pixels]] = MappingProxyType(
     {"nlm": nlm, "tv": tv, "wavelet": wavelet}
 )
 """By name; levels of noise are in units of the pixels."""

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from sfumato.choices import Format
+from sfumato.choices import Browsable
 from sfumato.errors import SfumatoError
 from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
@@ -182,7 +182,7 @@ def _native(app: FastAPI, desk: Desk) -> None:
     async def submit(
         request: Request,
         priority: Priority = 0,
-        format: Format = "png",
+        format: Browsable = "png",
         quality: Annotated[int | None, Query(ge=1, le=100, description="of all formats but png")] = None,
         idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Denoising: the level of noise is given or estimated, something takes it out, and what that did is measured.
 
-read -> [noise added] -> estimated -> each method -> PSNR, SSIM against a reference, else the residual -> the best
+read -> [noise added] -> noise estimated -> each method tried -> the best by its own estimate -> the whole picture
+                                                              -> PSNR, SSIM against a reference; the residual
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,18 +16,22 @@ from jaxtyping import Float
 from sfumato.choices import DenoiseMethod
 from sfumato.errors import RequestError
 from sfumato.metadata.provenance import Provenance
+from sfumato.models.restorer import Restorer
 from sfumato.pictures import Painted
 from sfumato.requests import Denoise
-from sfumato.restoration import classical
+from sfumato.restoration import classical, network
 from sfumato.restoration.measures import psnr, residual, ssim
-from sfumato.restoration.noise import Noise, estimated
+from sfumato.restoration.noise import LEVELS, Noise, estimated
+from sfumato.restoration.risk import risk, typical
 from sfumato.results import Progress, Report, Result
+from sfumato.tasks.entered import Entered
 from sfumato.tasks.raster import Raster, read
 from sfumato.tasks.table import Studio
 
 Pixels = Float[np.ndarray, "h w *c"]
+Apply = Callable[[Pixels], Pixels]
 
-NOT_FOR_DIAGNOSIS = "not for diagnosis: what a denoiser takes out or leaves may matter"
+NOT_FOR_DIAGNOSIS = "not for diagnosis: what a denoiser takes out, or leaves, may be what matters"
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ def denoise(studio: Studio, request: Denoise) -> Iterator[Progress | Result]:
     """Carry out a request.
 
     Raises:
-        RequestError: no picture, a reference of another size, or a method that is not installed.
+        RequestError: no picture, a reference of another size, or a method that is not there.
     """
     begun = time.perf_counter()
     exact = request.changed(image=request.image.known(), clean=request.clean and request.clean.known())
@@ -50,18 +56,27 @@ def denoise(studio: Studio, request: Denoise) -> Iterator[Progress | Result]:
     if exact.add_noise is not None:
         noisy = Noise.parse(exact.add_noise).added(raster.pixels, exact.seed)
     noise = _noise(exact, noisy)
-    exact = exact.changed(sigma=noise.sigma, noise=noise.kind)
-    tried = {}
-    methods = _methods(exact, clean is not None)
-    for i, method in enumerate(methods):
+    methods = _methods(studio, exact, noise)
+    guesses: dict[DenoiseMethod, float] = {}
+    chosen = request.method
+    if chosen == "auto":
+        guesses = _guesses(methods, noisy, noise)
+        chosen = min(guesses, key=lambda name: guesses[name])
+    exact = exact.changed(sigma=noise.sigma, noise=noise.kind, method=chosen)
+    tried: dict[DenoiseMethod, Tried] = {}
+    wanted = [chosen, *(name for name in methods if name != chosen and clean is not None)]
+    for i, name in enumerate(wanted):
         since = time.perf_counter()
-        tried[method] = Tried(_applied(method, noisy, noise), time.perf_counter() - since)
-        yield Progress(0, 1, i, len(methods), noise.sigma, list)
-    chosen = methods[0] if request.method == "auto" else request.method
-    exact = exact.changed(method=chosen)
+        tried[name] = Tried(methods[name](noisy), time.perf_counter() - since)
+        yield Progress(0, 1, i, len(wanted), noise.sigma, list)
     restored = tried[chosen].pixels
-    report = _report(raster, clean, noisy, noise, tried, chosen)
-    provenance = Provenance("", "fp32", studio.device.type, torch.__version__.partition("+")[0])
+    rows = _rows(clean, noisy, tried, guesses)
+    if clean is not None and chosen == "diffusion":
+        rows.append(_row("ceiling: the autoencoder's round trip", clean, _entered(studio, exact).round_trip(clean)))
+    views = {} if clean is None else {"clean": raster.view(clean)}
+    views |= {"noisy": raster.view(noisy)} | {name: raster.view(one.pixels) for name, one in tried.items()}
+    report = Report(_answer(raster, noise, chosen, guesses), rows, _remarks(raster, noise, noisy, restored), views)
+    provenance = _provenance(studio, exact)
     picture = Painted.of(raster.image_of(restored), exact, provenance)
     timings = {"load": loaded - begun, "restore": time.perf_counter() - loaded}
     yield Result([picture], exact, [exact.seed], timings, provenance, report=report)
@@ -78,48 +93,122 @@ def _reference(request: Denoise, raster: Raster) -> Pixels | None:
             f"{request.clean.name} is {clean.size[0]}x{clean.size[1]} and {request.image.name} {raster.size[0]}x"
             f"{raster.size[1]}; a reference shows the same, pixel by pixel"
         )
-    if clean.pixels.ndim == raster.pixels.ndim:
-        return clean.pixels
-    return clean.pixels.mean(2) if clean.pixels.ndim == 3 else np.repeat(clean.pixels[..., None], 3, 2)
+    same = (clean.pixels * (clean.high - clean.low) + clean.low - raster.low) / (raster.high - raster.low)
+    pixels = same if clean.depth == raster.depth else clean.pixels
+    if pixels.ndim == raster.pixels.ndim:
+        return pixels
+    return pixels.mean(2) if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
 
 
 def _noise(request: Denoise, noisy: Pixels) -> Noise:
     if request.sigma is not None:
         return Noise(request.sigma, request.noise or "gaussian")
     found = estimated(noisy, request.noise)
-    return Noise(max(round(found.sigma, 3), 0.001), found.kind)
+    return Noise(min(max(round(found.sigma, 3), 0.001), LEVELS), found.kind)
 
 
-def _methods(request: Denoise, measured: bool) -> list[DenoiseMethod]:
-    """What is tried: where there is a reference to measure against, everything that is there; the best comes first."""
-    if request.method != "auto" or not classical.available():
+def _methods(studio: Studio, request: Denoise, noise: Noise) -> dict[DenoiseMethod, Apply]:
+    """What can be tried, by name: the one that is asked for, or of "auto" all but diffusion, which takes its time.
+
+    Raises:
+        RequestError: the one that is asked for is not there; or none is.
+    """
+    found: dict[DenoiseMethod, Apply] = {}
+    folder = network.folder_of("denoise")
+    if folder is not None:
+        model = network.load(folder, str(studio.device))
+        found["ours"] = partial(_by_network, model, noise)
+    if classical.available():
+        found |= {name: partial(_by_classical, function, noise) for name, function in classical.CLASSICAL.items()}
+    if request.method == "diffusion":
+        found["diffusion"] = partial(_by_diffusion, _entered(studio, request), noise)
+    if request.method in classical.CLASSICAL or not found:
         classical.require()
-    if request.method != "auto" and not measured:
-        return [request.method]
-    return [*(["nlm", "wavelet", "tv"] if measured or request.method != "auto" else ["nlm"])]  # type: ignore[list-item]
+    if request.method != "auto" and request.method not in found:
+        raise RequestError(f"method {request.method} has no weights in this installation; take nlm, tv or wavelet")
+    return found
 
 
-def _applied(method: DenoiseMethod, noisy: Pixels, noise: Noise) -> Pixels:
-    even = noise.evened(noisy)
-    return noise.restored(classical.CLASSICAL[method](even, noise.even / 255))
+def _by_network(model: Restorer, noise: Noise, noisy: Pixels) -> Pixels:
+    return network.applied(model, noisy, noise)
 
 
-def _report(
-    raster: Raster, clean: Pixels | None, noisy: Pixels, noise: Noise, tried: Mapping[DenoiseMethod, Tried], chosen: str
-) -> Report:
-    found = residual(noise.evened(noisy), noise.evened(tried[chosen].pixels))  # type: ignore[index]
-    views = {} if clean is None else {"clean": raster.image_of(clean)}
-    views |= {"noisy": raster.image_of(noisy)} | {name: raster.image_of(one.pixels) for name, one in tried.items()}
+def _by_classical(function: Callable[[Pixels, float], Pixels], noise: Noise, noisy: Pixels) -> Pixels:
+    return noise.restored(function(noise.evened(noisy), noise.even / LEVELS))
+
+
+def _by_diffusion(entered: Entered, noise: Noise, noisy: Pixels) -> Pixels:
+    return entered.denoised(noisy, noise)
+
+
+def _entered(studio: Studio, request: Denoise) -> Entered:
+    return Entered(studio.load(request.model), request.seed)
+
+
+def _guesses(methods: Mapping[DenoiseMethod, Apply], noisy: Pixels, noise: Noise) -> dict[DenoiseMethod, float]:
+    """The squared error that each method says of itself, on a part of the picture, where noise is made even."""
+    part = np.ascontiguousarray(noisy[typical(noisy)])
+    even = noise.evened(part)
+
+    def on_even(method: Apply, pixels: Pixels) -> Pixels:
+        return noise.evened(method(noise.restored(pixels) if noise.kind == "poisson" else pixels))
+
+    return {
+        name: risk(partial(on_even, method), even, on_even(method, even), noise.even / LEVELS)
+        for name, method in methods.items()
+    }
+
+
+def _row(name: str, clean: Pixels, pixels: Pixels) -> dict[str, str | int | float | None]:
+    return {"picture": name, "psnr": round(psnr(clean, pixels), 2), "ssim": round(ssim(clean, pixels), 4)}
+
+
+def _rows(
+    clean: Pixels | None, noisy: Pixels, tried: Mapping[DenoiseMethod, Tried], guesses: Mapping[DenoiseMethod, float]
+) -> list[Mapping[str, str | int | float | None]]:
+    """The table: what each method did, and what it said of itself."""
     rows: list[Mapping[str, str | int | float | None]] = []
+    blank = {"estimated psnr": None, "seconds": None}
     if clean is not None:
-        rows.append({"picture": "noisy", "psnr": psnr(clean, noisy), "ssim": ssim(clean, noisy), "seconds": None})
-    for name, one in tried.items():
-        against = {} if clean is None else {"psnr": psnr(clean, one.pixels), "ssim": ssim(clean, one.pixels)}
-        rows.append({"picture": name, **against, "seconds": one.seconds})
+        rows.append({**_row("noisy", clean, noisy), **blank})
+    for name in [*tried, *(each for each in guesses if each not in tried)]:
+        row: dict[str, str | int | float | None] = {"picture": name}
+        if clean is not None and name in tried:
+            row = _row(name, clean, tried[name].pixels)
+        guess = round(-10 * float(np.log10(guesses[name])), 2) if name in guesses else None
+        rows.append(
+            {**row, "estimated psnr": guess, "seconds": round(tried[name].seconds, 3) if name in tried else None}
+        )
+    return rows
+
+
+def _answer(raster: Raster, noise: Noise, chosen: str, guesses: Mapping[DenoiseMethod, float]) -> str:
+    scale = (raster.high - raster.low) / LEVELS
+    stored = "" if raster.depth == "8" else f", {noise.sigma * scale:.4g} of the stored values"
+    why = f", which says {-10 * float(np.log10(guesses[chosen])):.1f} dB of itself" if chosen in guesses else ""  # type: ignore[index]
+    return f"noise of sigma {noise} of 255 levels{stored}; taken out by {chosen}{why}"
+
+
+def _remarks(raster: Raster, noise: Noise, noisy: Pixels, restored: Pixels) -> Sequence[str]:
+    found = residual(noise.evened(noisy), noise.evened(restored))
     remarks = []
-    if not found.noise_like:
+    if noise.sigma < 1:
+        remarks.append("there is hardly any noise; the picture may be left as it is")
+    elif not found.noise_like:
         remarks.append(
             f"warning: structure went with the noise (neighbours of what was removed correlate by "
             f"{found.correlation:.2f}, its strength with edges by {found.structure:.2f}); try a lower --sigma"
         )
-    return Report(f"sigma {noise}, {chosen}", rows, remarks, views)
+    if raster.depth == "dicom":
+        remarks.append(NOT_FOR_DIAGNOSIS)
+    return remarks
+
+
+def _provenance(studio: Studio, request: Denoise) -> Provenance:
+    torch_version = torch.__version__.partition("+")[0]
+    digest = ""
+    if request.method == "ours" and (folder := network.folder_of("denoise")) is not None:
+        digest = network.digest(folder)
+    elif request.method == "diffusion":
+        digest = studio.load(request.model).hash
+    return Provenance(digest, "fp32", studio.device.type, torch_version)

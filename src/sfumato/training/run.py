@@ -23,10 +23,11 @@ from sfumato.training.classifier import ClassifierRun, ClassifierTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.language import LanguageRun, LanguageTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
+from sfumato.training.restorer import RestorerRun, RestorerTask
 from sfumato.training.text import TextRun, TextTask
 from sfumato.validation import explained
 
-Run = AdapterRun | AutoencoderRun | ClassifierRun | DenoiserRun | LanguageRun | TextRun
+Run = AdapterRun | AutoencoderRun | ClassifierRun | DenoiserRun | LanguageRun | RestorerRun | TextRun
 
 TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "adapter": (AdapterRun, AdapterTask),
@@ -34,6 +35,7 @@ TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "classifier": (ClassifierRun, ClassifierTask),
     "denoiser": (DenoiserRun, DenoiserTask),
     "language": (LanguageRun, LanguageTask),
+    "restorer": (RestorerRun, RestorerTask),
     "text": (TextRun, TextTask),
 }
 """What `task = "..."` in a TOML may say: its configuration, and the task of it in a run's folder."""

@@ -1,0 +1,110 @@
+"""Our networks for restoring pictures: found, loaded, and applied to pictures of any size in tiles.
+
+A tile sees as far around itself as the network reaches, and begins where the network's own grid does, so that what it
+gives is what the whole picture would: differences are of rounding alone.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sfumato.checkpoints.folder import part_file, read_json
+from sfumato.checkpoints.rules import fit
+from sfumato.checkpoints.skeleton import on_meta
+from sfumato.checkpoints.tensors import read_tensors
+from sfumato.models.restorer import Restorer, RestorerConfig, told
+from sfumato.restoration.noise import LEVELS, Noise
+from sfumato.runtime.digests import remembered_sha256
+
+BUNDLED = Path(__file__).parents[1] / "data" / "restore"
+PART = "restorer"
+TILE = 512
+"""Pixels a side of a tile's own part."""
+
+Sort = Literal["denoise", "upscale2", "upscale4"]
+
+
+def folder_of(sort: Sort) -> Path | None:
+    """Where the network of that name is, in the package; None where it is not bundled."""
+    folder = BUNDLED / sort
+    return folder if (folder / PART / "config.json").is_file() else None
+
+
+@cache
+def load(folder: Path, device: str = "cpu") -> Restorer:
+    """The network of a folder, as training exports it, in float32.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or of another form.
+    """
+    part = folder / PART
+    config = RestorerConfig.from_json(read_json(part / "config.json"), str(part / "config.json"))
+    with on_meta():
+        model = Restorer(config)
+    file = part_file(part)
+    fit(model, read_tensors(file), str(file), torch.float32)
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of its weights."""
+    return remembered_sha256(part_file(folder / PART))
+
+
+@torch.inference_mode()
+def applied(
+    model: Restorer, pixels: Float[np.ndarray, "h w *c"], noise: Noise, *, tile: int = TILE
+) -> Float[np.ndarray, "H W *c"]:
+    """The picture restored, and enlarged where that is what the network is for; not clipped.
+
+    Args:
+        noise: that is to be taken out.
+        tile: pixels a side of a tile's own part, of the input.
+    """
+    grey = pixels.ndim == 2
+    planes = np.repeat(pixels[..., None], 3, 2) if grey else pixels
+    x = torch.from_numpy(np.ascontiguousarray(planes, np.float32)).permute(2, 0, 1)[None]
+
+    def number(value: float) -> Tensor:
+        return torch.full((1, 1, 1, 1), value)
+
+    deviation = told(x, number(noise.sigma / LEVELS), number(float(grey)), number(float(noise.kind == "poisson")))
+    found = in_tiles(model, x, deviation, tile)[0].permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(found.mean(2) if grey else found)
+
+
+def in_tiles(
+    model: Restorer,
+    x: Float[Tensor, "1 3 h w"],
+    deviation: Float[Tensor, "1 2 h w"],
+    tile: int = TILE,
+    margin: int | None = None,
+) -> Float[Tensor, "1 3 H W"]:
+    """What the network gives for the whole, computed in tiles where it is larger than one.
+
+    Args:
+        margin: pixels that a tile sees around its own part; as many as the network reaches when left out.
+    """
+    h, w = x.shape[-2:]
+    scale, factor, device = model.config.scale, model.config.factor, next(model.parameters()).device
+    if max(h, w) <= tile:
+        whole: Tensor = model(x.to(device), deviation.to(device)).cpu()
+        return whole
+    around = model.config.reach if margin is None else margin
+    step, margin = (-(-length // factor) * factor for length in (tile, around))
+    out = torch.empty(1, 3, h * scale, w * scale)
+    for top in range(0, h, step):
+        for left in range(0, w, step):
+            bottom, right = min(h, top + step), min(w, left + step)
+            y0, x0 = max(0, top - margin), max(0, left - margin)
+            seen = (..., slice(y0, min(h, bottom + margin)), slice(x0, min(w, right + margin)))
+            made = model(x[seen].to(device), deviation[seen].to(device)).cpu()
+            own = (slice((top - y0) * scale, (bottom - y0) * scale), slice((left - x0) * scale, (right - x0) * scale))
+            out[..., top * scale : bottom * scale, left * scale : right * scale] = made[(..., *own)]
+    return out
