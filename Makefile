@@ -34,9 +34,11 @@ test: lint types contracts ## lint, types, import contracts, the fast tests and 
 	$(BIN)/python -m pytest -n 2 -q
 	@$(MAKE) --no-print-directory train-smoke
 
-train-smoke: .venv/.train ## the whole recipe of nano with tiny sizes, from drawing pictures to painting; two minutes
+train-smoke: .venv/.train ## the whole recipe of nano with tiny sizes, from drawing pictures to painting, and every way of fine-tuning; three minutes
 	rm -rf runs/smoke
 	$(BIN)/python -m recipes.nano.smoke --out runs/smoke
+	rm -rf runs/smoke-teach
+	$(BIN)/python -m recipes.teach.smoke --out runs/smoke-teach
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ from typer.main import get_command
 
 from sfumato.cli.app import app
 from sfumato.errors import UnknownNameError
+from sfumato.training.adapter import AdapterConfig, LossConfig, WordConfig
+from sfumato.training.examples import BucketConfig, SourceConfig
 from sfumato.training.loop import LoopConfig
 
 ROOT = Path(__file__).parents[1]
@@ -200,3 +202,27 @@ def test_the_pictures_are_small() -> None:
     assert pictures
     for picture in pictures:
         assert picture.stat().st_size < 300_000, picture.name
+
+
+TEACH = tuple(ROOT / "docs" / "guide" / f"teach{end}" for end in (".md", ".zh.md"))
+
+
+@pytest.mark.parametrize("words", commands(text_of(TEACH[0])), ids=lambda words: " ".join(words)[:40])
+def test_each_command_of_the_page_on_teaching_is_known(words: list[str]) -> None:
+    assert unknown(words) is None
+
+
+def test_the_pages_on_teaching_are_one_in_two_languages() -> None:
+    english, chinese = map(text_of, TEACH)
+    assert commands(english) == commands(chinese)
+    assert links(english) == links(chinese)
+    for page in (english, chinese):
+        for link in links(page):
+            assert (TEACH[0].parent / link).is_file()
+        said = {
+            word
+            for row in re.findall(r"^\| `\[+(\w+)\]+` \| (.*) \|$", page, re.M)
+            for word in re.findall(r"`(\w+)`", row[1])
+        }
+        tables = (AdapterConfig, WordConfig, SourceConfig, BucketConfig, LossConfig)
+        assert {name for table in tables for name in table.model_fields} <= said | {"folder"}

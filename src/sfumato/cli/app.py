@@ -28,6 +28,7 @@ from sfumato.cli.options import (
     real,
     whole,
 )
+from sfumato.cli.runs_app import runs
 from sfumato.cli.serve_app import jobs, serve
 from sfumato.cli.teach_app import teaching
 from sfumato.errors import UnknownNameError
@@ -89,6 +90,7 @@ app.add_typer(animation)
 app.add_typer(teaching)
 app.add_typer(jobs, name="jobs")
 app.add_typer(gallery, name="gallery")
+app.add_typer(runs, name="runs")
 app.command("serve")(serve)
 
 

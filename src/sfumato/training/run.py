@@ -24,6 +24,7 @@ from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.language import LanguageRun, LanguageTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
 from sfumato.training.restorer import RestorerRun, RestorerTask
+from sfumato.training.runs import note_begin
 from sfumato.training.text import TextRun, TextTask
 from sfumato.validation import explained
 
@@ -96,6 +97,7 @@ def train(path: Path, run: Path | None = None, *, read: Callable[[Path], dict[st
         task = again()
         identity = {**config.model_dump(mode="json"), "content": task.content}
         _check_identity(folder, identity, defaults(type(config)))
+        note_begin(folder, identity)
         fit(task, config.loop, folder, identity=identity, again=again)
     return folder / "export"
 
