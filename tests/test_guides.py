@@ -14,8 +14,9 @@ from typer.main import get_command
 
 from sfumato.cli.app import app
 from sfumato.errors import UnknownNameError
-from sfumato.training.adapter import AdapterConfig, LossConfig, WordConfig
+from sfumato.training.adapter import AdapterConfig, WordConfig
 from sfumato.training.examples import BucketConfig, SourceConfig
+from sfumato.training.finetune import LossConfig
 from sfumato.training.loop import LoopConfig
 
 ROOT = Path(__file__).parents[1]

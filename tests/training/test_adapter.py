@@ -17,8 +17,9 @@ from sfumato.adapters.report import examine
 from sfumato.diffusion.scalings import EPSILON, FLOW, V
 from sfumato.errors import DivergedError, SfumatoError, TrainingError
 from sfumato.files import sha256
-from sfumato.training.adapter import AdapterRun, AdapterTask, sample, tensors_digest
+from sfumato.training.adapter import AdapterRun, AdapterTask
 from sfumato.training.examples import BucketConfig, SourceConfig, bucket_of, said
+from sfumato.training.finetune import sample, tensors_digest
 from sfumato.training.objectives import loss_weight
 from sfumato.training.run import train
 from sfumato.training.tracking import read_log

@@ -1,66 +1,29 @@
-"""Fine-tuning a finished model: adapters (LoRA and its kin), chosen layers whole, and words of its text encoders.
+"""Fine-tuning by adapters (LoRA and its kin), of chosen layers whole, and of words of the text encoders.
 
-The model itself never changes: what is trained is a file of its own, which acts on it as `adapters.kinds` says.
-Latents are encoded once, and so are texts where no text encoder learns.
+What is trained is a file of its own, which acts on the model as `adapters.kinds` says.
 """
 
-import hashlib
-import random
-import re
 from collections.abc import Mapping, Sequence
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Literal, Self
 
 import torch
-from jaxtyping import Float, Int
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
-from sfumato.adapters.applied import Applied
 from sfumato.adapters.trained import Adapters, Form, MethodName, checkpoint_blocks, dress
 from sfumato.adapters.written import Trained, write_adapter, write_embedding
-from sfumato.checkpoints.catalogue import find
-from sfumato.checkpoints.folder import load_folder
-from sfumato.checkpoints.single import load_single
-from sfumato.diffusion.conditioning import Conditioning, batch
 from sfumato.errors import TrainingError
-from sfumato.families import Model, Sampling
-from sfumato.images import contact_sheet
+from sfumato.families import Model
 from sfumato.models.clip import Layer as TextLayer
 from sfumato.models.mmdit import JointBlock
 from sfumato.nn.attention import SpatialTransformer
 from sfumato.nn.blocks import ResnetBlock
-from sfumato.prompts.encode import encode
-from sfumato.prompts.reading import literal
-from sfumato.requests import Txt2Img
-from sfumato.results import Result
-from sfumato.tasks.table import runner
-from sfumato.training.data import generator_for
-from sfumato.training.examples import BucketConfig, BucketOrder, Example, Examples, SourceConfig, said, worded
-from sfumato.training.loop import LoopConfig
-from sfumato.training.objectives import Weighting, denoising_error, loss_weight, network_input, uniform
+from sfumato.training.finetune import FineTuneRun, FineTuneTask, load_base, require_trainable
 
-MAX_WINDOWS = 4
-"""Windows of tokens of the longest caption; what goes beyond is not learned."""
-
-
-class FineTuneLoop(LoopConfig):
-    """The `[loop]` of a fine-tuning TOML: gentler than that of training from nothing."""
-
-    batch: int = Field(1, gt=0)
-    learning_rate: float = Field(1e-4, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    muon: bool = False
-    shape: Literal["constant", "cosine", "warmup_stable_decay"] = "cosine"
-    warmup: int = Field(10, ge=0)
-    ema: float = Field(0.98, ge=0, lt=1)
-    validate_every: int = Field(100, gt=0)
-    sheet_every: int = Field(200, gt=0)
-    save_every: int = Field(100, gt=0)
-    best: bool = True
-    rise: float | None = Field(3.0, gt=1)
+BLOCKS = (ResnetBlock, SpatialTransformer, JointBlock, TextLayer)
+"""What is computed again on the way back where memory is short."""
 
 
 class AdapterConfig(BaseModel):
@@ -94,47 +57,13 @@ class WordConfig(BaseModel):
     """Words whose vectors it begins as."""
 
 
-class LossConfig(BaseModel):
-    """How errors count; the table `[loss]`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weighting: Weighting = "plain"
-    """"min_snr" or "debiased": by the signal-to-noise ratio of the level, see `objectives.loss_weight`."""
-    gamma: float = Field(5.0, gt=0)
-    """Of min_snr."""
-    noise_offset: float = Field(0.0, ge=0, le=1)
-    """Noise that is the same all over a channel, for brighter and darker pictures."""
-    prior: float = Field(1.0, ge=0)
-    """Weight of the pictures of the class."""
-
-
-class AdapterRun(BaseModel):
+class AdapterRun(FineTuneRun):
     """A training TOML with `task = "adapter"`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     task: Literal["adapter"]
-    model: str = "nano"
-    """A name, a folder or a file, as `--model` has it."""
-    name: str = Field(min_length=1, max_length=100, pattern=r"^[^/\\]+$")
-    """Of the file that comes of it."""
     adapter: AdapterConfig | None = AdapterConfig()
     """False in a TOML: a word alone."""
     word: WordConfig | None = None
-    sources: tuple[SourceConfig, ...] = Field(min_length=1)
-    buckets: BucketConfig = BucketConfig()
-    validation: float = Field(0.1, ge=0, lt=1)
-    """Share of the pictures that is held out, of five or more at least one."""
-    draws: int = Field(4, gt=0, le=64)
-    """Levels of noise at which each held-out picture is judged."""
-    loss: LossConfig = LossConfig()
-    prompts: tuple[str, ...] = ()
-    """Of the sheets, as kohya writes them: `text --n negative --w 512 --h 512 --d seed --l guidance --s steps`."""
-    checkpointing: bool = False
-    """Compute blocks again on the way back instead of keeping what they made: less memory, a third more time."""
-    clip_skip: int = Field(1, ge=1)
-    loop: FineTuneLoop
 
     @model_validator(mode="before")
     @classmethod
@@ -162,163 +91,31 @@ class AdapterRun(BaseModel):
         return Form(**given)  # type: ignore[arg-type]
 
 
-class AdapterTask:
-    """Latents, captions and levels of noise in; the weighted error of the model that wears the adapters out."""
+class AdapterTask(FineTuneTask):
+    """The model wears what is trained."""
+
+    run: AdapterRun
 
     def __init__(self, run: AdapterRun, folder: Path, base: Model | None = None) -> None:
-        self.run = run
-        self.base = (
-            load_base(run.model, torch.bfloat16 if run.loop.precision == "bf16" else torch.float32)
-            if base is None
-            else base
-        )
-        require_trainable(self.base)
-        self.wearing, self.model = dress(self.base, run.form, run.loop.seed)
-        self.own = self.wearing.model
+        base = load_base(run) if base is None else base
+        require_trainable(base)
+        self.wearing, self.model = dress(base, run.form, run.loop.seed)
         if run.checkpointing:
-            checkpoint_blocks(self.own, (ResnetBlock, SpatialTransformer, JointBlock, TextLayer))
-        side = run.buckets.size or min(self.own.size)
-        self.examples = Examples(
-            run.sources,
-            run.buckets,
-            self.base.encode_pixels,
-            side=side,
-            grain=self.own.grain,
-            cache=folder / "latents",
-            model=tensors_digest(cast("nn.Module", self.base.autoencoder)),
-            validation=run.validation,
-        )
-        self.examples.write_account(folder / "data.json")
-        self._require_word()
-        self.order = BucketOrder(self.examples, run.loop.batch, run.loop.seed)
-        self.content = {"data": self.examples.digest, "model": self.base.hash}
-        self.learns_text = bool(run.word or (run.adapter and run.adapter.text_targets))
-        self.windows = min(MAX_WINDOWS, max(self._windows(text) for text in self._texts()))
-        self._encoded: dict[str, Conditioning] = {}
-
-    def _require_word(self) -> None:
-        word = self.run.word
-        if word is not None and not any(word.word in text for text in self._texts()):
+            checkpoint_blocks(self.wearing.model, BLOCKS)
+        learns_text = bool(run.word or (run.adapter and run.adapter.text_targets))
+        super().__init__(run, folder, base, self.wearing.model, words=self.wearing.words, learns_text=learns_text)
+        word = run.word
+        if word is not None and not any(word.word in text for text in self.texts()):
             raise TrainingError(
                 f"no caption has the word {word.word!r} that is to be learned; put it into the captions, or into "
-                "caption or prefix of the source"
+                "trigger, caption or prefix of the source"
             )
 
-    def _texts(self) -> list[str]:
-        """Every caption, as it is written."""
-        return [worded(caption, self.run.sources[e.source]) for e in self.examples.all for caption in e.captions]
-
-    def _windows(self, text: str) -> int:
-        wording = literal(text).wordings[0]
-        return max(len(part.pack(wording, embeddings=self.wearing.words)) for part in self.own.texts.values())
-
-    def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
-        """See the class; pictures of the class apart as "prior"."""
+    def acting(self, model: nn.Module, rng: torch.Generator | None = None) -> AbstractContextManager[object]:
+        """See the class; rows of changes are dropped of `rng`."""
         assert isinstance(model, Adapters)
-        run, words = self.run, random.Random(int(torch.randint(2**62, (), generator=rng)))
-        chosen = [self.examples.all[i] for i in indices.tolist()]
-        texts = [said(e, run.sources[e.source], words) for e in chosen]
-        views = torch.randint(2**31, (len(chosen),), generator=rng).tolist()
-        latents = torch.stack([e.latents[view % len(e.latents)] for e, view in zip(chosen, views, strict=True)])
-        sigma = uniform(self._sampling(chosen).schedule)(len(chosen), rng)
-        dropout = run.adapter.dropout if run.adapter is not None else 0.0
-        with self.wearing.worn(model, dropout=dropout if model.training else 0.0, rng=rng):
-            errors = self._error(chosen, latents, texts, sigma, rng)
-        weights = loss_weight(self.own.sampling.parameterisation, sigma, run.loss.weighting, run.loss.gamma)
-        errors = errors * weights
-        prior = torch.tensor([run.sources[e.source].prior for e in chosen])
-        total = (errors * torch.where(prior, run.loss.prior, 1.0)).mean()
-        return {"loss": total, "prior": errors[prior].mean()} if bool(prior.all()) else {"loss": total}
-
-    def _sampling(self, chosen: Sequence[Example]) -> Sampling:
-        return self.own.sampling_of(*chosen[0].shape.size)
-
-    def _error(
-        self,
-        chosen: Sequence[Example],
-        latents: Float[Tensor, "b c h w"],
-        texts: Sequence[str],
-        sigma: Float[Tensor, " b"],
-        rng: torch.Generator,
-    ) -> Float[Tensor, " b"]:
-        """Each picture's error; the model wears the adapters."""
-        noise = torch.randn(latents.shape, generator=rng)
-        if self.run.loss.noise_offset:
-            noise += self.run.loss.noise_offset * torch.randn((*latents.shape[:2], 1, 1), generator=rng)
-        parameterisation = self.own.sampling.parameterisation
-        x = parameterisation.path.mix(latents, noise, sigma)
-        seen = network_input(parameterisation, x, sigma).to(self.own.dtype, memory_format=torch.channels_last)
-        label = self._sampling(chosen).schedule.label(sigma).float()
-        output = self.own.network(seen, label, self._cond(chosen, texts)).float()
-        masks = None
-        if any(e.mask is not None for e in chosen):
-            whole = torch.ones(1, *latents.shape[-2:])
-            masks = torch.stack([whole if e.mask is None else e.mask for e in chosen])
-        return denoising_error(output, parameterisation, latents, x, sigma, masks)
-
-    def _cond(self, chosen: Sequence[Example], texts: Sequence[str]) -> Conditioning:
-        if self.learns_text:
-            rows = self._read(texts)
-        else:
-            with torch.no_grad():
-                for text in texts:
-                    if text not in self._encoded:
-                        [self._encoded[text]] = self._read([text])
-                rows = [self._encoded[text] for text in texts]
-                if len({row.tokens.shape[1] for row in rows}) > 1:
-                    rows = self._read(texts)
-        cond = batch(*rows)
-        if self.own.micro_conditioning:
-            numbers = [[*e.original[::-1], *e.shape.corner[::-1], *e.shape.size[::-1]] for e in chosen]
-            cond = Conditioning(cond.tokens, pooled=cond.pooled, numbers=torch.tensor(numbers, dtype=torch.float32))
-        return cond
-
-    def _read(self, texts: Sequence[str]) -> list[Conditioning]:
-        rows = encode(
-            [literal(text) for text in texts],
-            list(self.own.texts.values()),
-            clip_skip=self.run.clip_skip,
-            emphasis="ignore",
-            windows=self.windows,
-            embeddings=self.wearing.words,
-            join=self.own.join,
-        )
-        empty = self.own.zero_empty
-        return [_zeros(row) if empty and not text else row for row, text in zip(rows, texts, strict=True)]
-
-    @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """The plain loss on the pictures held out (of few, on all), each at `draws` levels with noise and captions that
-        never change."""
-        assert isinstance(model, Adapters)
-        losses = []
-        with self.wearing.worn(model):
-            for i in self.examples.validation:
-                e = self.examples.all[i]
-                count, rng = self.run.draws, generator_for(0, 7, int(e.digest[:12], 16))
-                sigma = uniform(self._sampling([e]).schedule)(count, rng)
-                text = said(e, self.run.sources[e.source], None)
-                for one in sigma.split(1):
-                    with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):
-                        losses.append(self._error([e], e.latents[0][None], [text], one, rng))
-        return {"loss": float(torch.cat(losses).mean())}
-
-    def sheet(self, model: nn.Module) -> Image.Image:
-        """The run's prompts painted, else the caption of the first picture that is judged."""
-        assert isinstance(model, Adapters)
-        first = self.examples.all[self.examples.validation[0]]
-        prompts = self.run.prompts or (said(first, self.run.sources[first.source], None),)
-        return contact_sheet([self.paint(model, sample(prompt)) for prompt in prompts])
-
-    def paint(self, model: nn.Module, request: Txt2Img) -> Image.Image:
-        """The first picture of a request, by the model that wears the adapters."""
-        assert isinstance(model, Adapters)
-        with torch.no_grad(), self.wearing.worn(model):
-            applied = Applied(self.own, self.base, words=self.wearing.words)
-            for event in runner("txt2img")(applied, request, 0.0):
-                if isinstance(event, Result):
-                    return event.images[0].convert("RGB")
-        raise AssertionError("painting gives a result")
+        dropout = 0.0 if self.run.adapter is None else self.run.adapter.dropout
+        return self.wearing.worn(model, dropout=dropout, rng=rng)
 
     @torch.no_grad()
     def export(self, model: nn.Module, folder: Path) -> None:
@@ -358,7 +155,7 @@ class AdapterTask:
             **network,
             "resolution": f"({self.examples.side}, {self.examples.side})",
             "dataset_dirs": sources,
-            "tag_frequency": {"captions": _tags(self._texts())},
+            "tag_frequency": {"captions": _tags(self.texts())},
             "bucket_info": {"buckets": account["buckets"]},
             "num_train_images": str(len(self.examples.train)),
             "steps": str(loop.steps),
@@ -371,66 +168,6 @@ class AdapterTask:
             **({"min_snr_gamma": str(run.loss.gamma)} if run.loss.weighting == "min_snr" else {}),
             "clip_skip": str(run.clip_skip),
         }
-
-
-def load_base(model: str, dtype: torch.dtype) -> Model:
-    """A model to be fine-tuned, whose tensors need no gradient.
-
-    Raises:
-        UnknownNameError, CheckpointError: there is none, or it is not sound.
-    """
-    path = find(model)
-    load = load_folder if path.is_dir() else partial(load_single)
-    loaded = load(path, dtype=dtype, device=torch.device("cpu"))
-    for module in (*loaded.components.values(), loaded.autoencoder):
-        cast("nn.Module", module).requires_grad_(False)
-    return loaded
-
-
-def require_trainable(model: Model) -> None:
-    """Raises TrainingError for models that take more than a prompt, or were distilled with their guidance."""
-    if model.task is not None:
-        raise TrainingError(f"{model.name} is made for {model.task}; fine-tune the model it was made of")
-    if model.guidance_embedding:
-        raise TrainingError(f"{model.name} was distilled with its guidance; fine-tune the model it was made of")
-
-
-def tensors_digest(module: nn.Module) -> str:
-    """SHA-256 of all tensors of a module, by name."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _zeros(cond: Conditioning) -> Conditioning:
-    pooled = None if cond.pooled is None else torch.zeros_like(cond.pooled)
-    return Conditioning(torch.zeros_like(cond.tokens), pooled=pooled)
-
-
-_OPTION = re.compile(r"\s--(n|w|h|d|l|s)\s+")
-_FIELDS: Mapping[str, tuple[str, type]] = {
-    "n": ("negative", str), "w": ("width", int), "h": ("height", int), "d": ("seed", int), "l": ("guidance", float),
-    "s": ("steps", int),
-}  # fmt: skip
-
-
-def sample(line: str) -> Txt2Img:
-    """The request of a line in kohya's syntax: `text --n negative --w 512 --h 512 --d 1 --l 7.5 --s 20`.
-
-    Raises:
-        TrainingError: a number that is none.
-    """
-    prompt, *rest = _OPTION.split(f" {line.strip()}")
-    found: dict[str, Any] = {"prompt": prompt.strip(), "seed": 1}
-    for option, value in zip(rest[::2], rest[1::2], strict=True):
-        name, kind = _FIELDS[option]
-        try:
-            found[name] = kind(value.strip())
-        except ValueError:
-            raise TrainingError(f"--{option} {value.strip()!r} of the prompt {line!r} is no number") from None
-    return Txt2Img(**found)
 
 
 def _tags(captions: Sequence[str]) -> dict[str, int]:

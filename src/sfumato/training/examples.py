@@ -142,6 +142,8 @@ class Example:
     latents: tuple[Float[Tensor, "c h w"], ...]
     """Of itself, and of its mirror image where that is shown."""
     mask: Float[Tensor, "1 h w"] | None
+    pixels: Image.Image | None = None
+    """As it was encoded, where that is kept."""
     held_out: bool = False
 
 
@@ -172,10 +174,11 @@ class Examples:
         cache: Path,
         model: str,
         validation: float = 0.1,
+        keep_pixels: bool = False,
     ) -> None:
         self.sources, self.options = sources, options
         self.side, self.step = side, grain * max(1, round(options.step / grain))
-        self.encode, self.cache, self.model = encode, cache, model
+        self.encode, self.cache, self.model, self.keep_pixels = encode, cache, model, keep_pixels
         if side % self.step:
             self.step = math.gcd(side, self.step)
         self.left_out: list[tuple[str, str]] = []
@@ -279,6 +282,7 @@ class Examples:
             digest,
             tuple(latents),
             mask,
+            picture if self.keep_pixels else None,
         )
 
     def _encoded(self, picture: Image.Image, digest: str, view: str = "") -> Float[Tensor, "c h w"]:

@@ -20,6 +20,7 @@ from sfumato.training.adapter import AdapterRun, AdapterTask
 from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
 from sfumato.training.checkpoint import latest_facts
 from sfumato.training.classifier import ClassifierRun, ClassifierTask
+from sfumato.training.control import ControlRun, ControlTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.language import LanguageRun, LanguageTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
@@ -28,12 +29,13 @@ from sfumato.training.runs import note_begin
 from sfumato.training.text import TextRun, TextTask
 from sfumato.validation import explained
 
-Run = AdapterRun | AutoencoderRun | ClassifierRun | DenoiserRun | LanguageRun | RestorerRun | TextRun
+Run = AdapterRun | AutoencoderRun | ClassifierRun | ControlRun | DenoiserRun | LanguageRun | RestorerRun | TextRun
 
 TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "adapter": (AdapterRun, AdapterTask),
     "autoencoder": (AutoencoderRun, autoencoder_task),
     "classifier": (ClassifierRun, ClassifierTask),
+    "control": (ControlRun, ControlTask),
     "denoiser": (DenoiserRun, DenoiserTask),
     "language": (LanguageRun, LanguageTask),
     "restorer": (RestorerRun, RestorerTask),
