@@ -100,12 +100,12 @@ const SHOWN: Record<Screen, () => preact.JSX.Element> = {
   paint: () => <Paint />,
   edit: () => <Edit />,
   gallery: () => <Gallery />,
-  queue: () => <div class="screen page"><h1 class="hidden">{t("queue")}</h1><Queue lately={40} /></div>,
+  queue: () => <div class="screen page" tabIndex={0}><h1 class="hidden">{t("queue")}</h1><Queue lately={40} /></div>,
   models: () => <Models />,
   status: () => <Status />,
   settings: () => <Settings />,
   more: () => (
-    <div class="screen page">
+    <div class="screen page" tabIndex={0}>
       <h1>{t("nav.more")}</h1>
       <ul class="menu">
         {PLACES.filter(([name]) => OTHERS.includes(name)).map(([name, Sign]) => <li key={name}><Link name={name} Sign={Sign} /></li>)}

@@ -1,4 +1,4 @@
-/** The geometry of a picture that is zoomed and panned, frames around it, and what can be undone. */
+/** The geometry of a picture that is zoomed and panned, of frames around it and tiles of many; what can be undone. */
 
 /** On the screen a point stands at ``scale * point + (x, y)``. */
 export interface View {
@@ -102,4 +102,10 @@ export class History<T> {
 /** Radius of the brush in pixels of the picture, for a pen that presses from 0 to 1. */
 export function radius(size: number, pressure: number, kind: string): number {
   return (size / 2) * (kind === "pen" ? 0.25 + 0.75 * pressure : 1);
+}
+
+/** Which rows of tiles are in sight, with some to spare. */
+export function rowsInSight(top: number, height: number, row: number, rows: number, spare = 3): [number, number] {
+  const first = Math.max(0, Math.floor(top / row) - spare);
+  return [Math.min(first, rows), Math.min(rows, Math.ceil((top + height) / row) + spare)];
 }

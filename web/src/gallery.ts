@@ -180,9 +180,3 @@ export async function bring(file: Blob): Promise<Whole | null> {
     return null;
   }
 }
-
-/** Which rows of tiles are in sight, with some to spare. */
-export function rowsInSight(top: number, height: number, row: number, rows: number, spare = 3): [number, number] {
-  const first = Math.max(0, Math.floor(top / row) - spare);
-  return [Math.min(first, rows), Math.min(rows, Math.ceil((top + height) / row) + spare)];
-}

@@ -188,7 +188,8 @@ for (const [group, names] of Object.entries({
   chance: "seed count",
   means: "model steps guidance sampler schedule",
   adapters: "loras embeddings vae",
-  control: "controls preprocess guess",
+  second: "hires hires_strength hires_steps hires_upscaler refiner switch",
+  control: "like like_strength like_model image_encoder controls preprocess guess",
   guidance: "guidance_rescale guidance_method guidance_low guidance_high dynamic_threshold pag freeu",
   noise: "subseed_strength subseed batch eta ensd numerics prediction",
   reading: "prompt_syntax clip_skip",
@@ -202,8 +203,6 @@ for (const [group, names] of Object.entries({
 export function groupOf(field: Field): Group {
   const place = PLACES[field.name];
   if (place) return place;
-  if (field.name.startsWith("hires")) return "second";
-  if (field.name.startsWith("refiner")) return "second";
   if (field.kind === "prompt" && field.required) return "words";
   if (field.kind === "picture" || field.kind === "pictures") return "source";
   return "task";
@@ -265,4 +264,12 @@ export function valuesOf(task: Task, request: Values): Values {
 
 export function same(a: unknown, b: unknown): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** The settings in which two requests differ: name, in the first, in the second. */
+export function differences(a: Values | null, b: Values | null): [string, string, string][] {
+  const text = (value: unknown) => (value === undefined || value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+  return [...new Set([...Object.keys(a ?? {}), ...Object.keys(b ?? {})])]
+    .map((name): [string, string, string] => [name, text(a?.[name]), text(b?.[name])])
+    .filter(([, first, second]) => first !== second);
 }

@@ -40,7 +40,7 @@ export function Stage({ use, chips }: { use: (words: string) => void; chips: str
         {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : found ? <Finished job={found[0]} picture={found[1]} /> : (
           <div class="first">
             <img class="sample" src={sample} width="512" height="128" alt={t("paint.sample.alt")} />
-            <h1>{t("paint.first")}</h1>
+            <h2>{t("paint.first")}</h2>
             <p>{t("paint.first.help")}</p>
             <p class="help">{t("paint.try")}</p>
             <div class="chips">

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { edgeAt, fitted, framed, History, NO_FRAME, radius, toPicture, zoomed } from "../src/canvas";
+import { edgeAt, fitted, framed, History, NO_FRAME, radius, rowsInSight, toPicture, zoomed } from "../src/canvas";
 
 const picture = { width: 256, height: 128 };
 
@@ -46,4 +46,10 @@ it("is as broad as a pen presses", () => {
   expect(radius(40, 0.5, "mouse")).toBe(20);
   expect(radius(40, 1, "pen")).toBe(20);
   expect(radius(40, 0, "pen")).toBe(5);
+});
+
+it("draws no more tiles than are in sight, of however many", () => {
+  expect(rowsInSight(0, 600, 200, 25_000, 2)).toEqual([0, 5]);
+  expect(rowsInSight(2_000_000, 600, 200, 25_000, 2)).toEqual([9998, 10_005]);
+  expect(rowsInSight(9e9, 600, 200, 10)).toEqual([10, 10]);
 });

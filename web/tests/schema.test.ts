@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { beginsFromPicture, grouped, parseJson, readTasks, toJson, valuesOf, type Schema } from "../src/schema";
+import { beginsFromPicture, differences, grouped, parseJson, readTasks, toJson, valuesOf, type Schema } from "../src/schema";
 
 const source = { $ref: "#/$defs/Source" };
 const schema: Schema = {
@@ -58,4 +58,12 @@ describe("requests", () => {
   });
 
   it("are parsed as far as numbers go", () => expect(parseJson('{"n": 3, "x": 0.5}')).toEqual({ n: 3, x: 0.5 }));
+});
+
+it("lists the settings in which two pictures differ", () => {
+  expect(differences({ seed: 1, steps: 4, loras: [] }, { seed: 2, steps: 4, loras: [], hires: 2 })).toEqual([
+    ["seed", "1", "2"],
+    ["hires", "–", "2"],
+  ]);
+  expect(differences(null, null)).toEqual([]);
 });

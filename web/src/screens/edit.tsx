@@ -95,6 +95,7 @@ export function Edit() {
   const blur = task?.fields.find((each) => each.name === "blur");
   return (
     <div class="screen three edit" onPaste={(event) => void take([...(event.clipboardData?.files ?? [])][0], put)} onDragOver={(event) => event.preventDefault()} onDrop={(event) => { event.preventDefault(); event.stopPropagation(); void take(event.dataTransfer?.files[0], put); }}>
+      <h1 class="hidden">{t("nav.edit")}</h1>
       <aside class="column settings" aria-label={t("paint.settings")}>
         <div class="scroll">
           {!task ? <Skeleton rows={6} /> : (

@@ -1,11 +1,15 @@
-import { Archive, Copy, Download, Pencil, RotateCcw, Search, SlidersHorizontal, Star, Tag, Trash2, X } from "lucide-preact";
+import { signal } from "@preact/signals";
+import { Archive, Columns2, Copy, Download, Pencil, RotateCcw, Search, SlidersHorizontal, Star, Tag, Trash2, X } from "lucide-preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { ALL, ask, asked, begin, change, changeMany, erase, facets, marked, more, move, open, opened, pieces, query, rowsInSight, total, undo, type Piece, type Whole } from "../gallery";
+import { rowsInSight } from "../canvas";
+import { Compare } from "../compare";
+import { ALL, ask, asked, begin, change, changeMany, erase, facets, marked, more, move, open, opened, pieces, query, total, undo, type Piece, type Whole } from "../gallery";
 import { copy, SendTo } from "../stage";
 import { go, restore, sendTo, when } from "../state";
 import { Button, Dialog, Empty, Skeleton, typing } from "../ui";
 import { nameOf, t, taskTitle } from "../words";
 
+const comparing = signal<[string, string] | null>(null);
 const narrow = () => matchMedia("(max-width: 1199px)").matches;
 
 export function Gallery() {
@@ -18,11 +22,13 @@ export function Gallery() {
   const beside = whole && !narrow();
   return (
     <div class={`screen gallery ${beside ? "beside" : ""}`}>
+      <h1 class="hidden">{t("nav.gallery")}</h1>
       <div class="wall">
         <Bar />
         <Wall />
       </div>
       {beside && <aside class="column side" aria-label={t("gallery.details")}><Details whole={whole} /></aside>}
+      {comparing.value && <Compare ids={comparing.value} close={() => (comparing.value = null)} />}
       {whole && !beside && <Dialog title={t("gallery.details")} close={() => (opened.value = null)}><Details whole={whole} /></Dialog>}
     </div>
   );
@@ -75,6 +81,7 @@ function Bar() {
           <strong>{t("gallery.chosen", { n: chosen.length })}</strong>
           <Stars rating={0} rate={(rating) => void changeMany({ rating })} />
           <Label label={t("gallery.tag.add")} add={(name) => void changeMany({ add_tags: [name] })} />
+          <Button icon={Columns2} disabled={chosen.length !== 2} label={t("compare.help")} onClick={() => (comparing.value = [chosen[0]!, chosen[1]!])}>{t("compare")}</Button>
           {what.trash ? (
             <>
               <Button icon={RotateCcw} onClick={() => void move(chosen, "restore")}>{t("gallery.restore")}</Button>

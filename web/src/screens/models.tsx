@@ -8,7 +8,7 @@ export function Models() {
   const found = models.value;
   const used = String(paint.value.values.model ?? "nano");
   return (
-    <div class="screen page">
+    <div class="screen page" tabIndex={0}>
       <h1>{t("nav.models")}</h1>
       <p class="soft">{t("models.help")}</p>
       {found === null ? <Skeleton rows={2} tall /> : found.length === 0 ? <Empty title={t("models.empty")} /> : (

@@ -69,6 +69,7 @@ export function Paint() {
   );
   return (
     <div class="screen three">
+      <h1 class="hidden">{t("nav.paint")}</h1>
       <aside class="column settings" aria-label={t("paint.settings")}>
         <div class="scroll">
           {!task || !prompt ? <Skeleton rows={6} /> : (

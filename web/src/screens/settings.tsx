@@ -17,7 +17,7 @@ export function Settings() {
     }
   };
   return (
-    <div class="screen page">
+    <div class="screen page" tabIndex={0}>
       <h1>{t("nav.settings")}</h1>
       <section class="card">
         <h2>{t("settings.language")}</h2>

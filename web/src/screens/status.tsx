@@ -18,7 +18,7 @@ export function Status() {
   const failures = ended.value.filter((job) => job.state === "failed");
   void jobs.value;
   return (
-    <div class="screen page">
+    <div class="screen page" tabIndex={0}>
       <h1>{t("nav.status")}</h1>
       {!facts ? <Skeleton rows={3} tall /> : (
         <>

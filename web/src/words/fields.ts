@@ -34,6 +34,10 @@ export const fieldsEn: Words = {
   where: ["What to find"],
   old: ["What to replace"],
   count: ["How many"],
+  like: ["Something like this"],
+  like_strength: ["How much like it"],
+  like_model: ["IP-Adapter"],
+  switch: ["Refiner from"],
 };
 
 export const fieldsZh: Words = {
@@ -103,6 +107,25 @@ export const fieldsZh: Words = {
   to: ["另一端的提示词", "另一端画什么"],
   to_seed: ["另一端的种子", "留空则相同"],
   to_guidance: ["另一端的引导", "留空则相同"],
+  like: ["像这张图", "一张也当作提示词的图：画出像它的东西，用 IP-Adapter"],
+  like_strength: ["像的程度", "这张图与提示词相比有多重要；0 为关闭"],
+  like_model: ["IP-Adapter", "IP-Adapter 的名称"],
+  image_encoder: ["图像编码器", "它用来看图的编码器；留空则在旁边寻找"],
+  refiner: ["Refiner", "用同样潜变量的另一个模型完成这张图，例如 SDXL 的 refiner"],
+  switch: ["Refiner 起点", "噪声走完多少之后由 refiner 来画"],
+  image_guidance: ["图像引导", "多大程度遵从原图；1 为关闭"],
+  depth: ["深度图", "每处有多近，最近为白；如 MiDaS 或 Depth Anything 的结果"],
+  sigma: ["噪声强度", "噪声的标准差，按 255 级；留空则自动估计"],
+  noise: ["噪声种类", "噪声与亮度的关系；留空则自动估计"],
+  method: ["方法", "用什么方法；auto 选现有最好的"],
+  clean: ["无噪声原图", "没有噪声的同一张图，用来衡量"],
+  add_noise: ["先加噪声", "先加噪声，再与原图比较"],
+  background: ["背景", "提示词没有说背景时怎样说它"],
+  palette: ["颜色数", "减少到这么多种颜色"],
+  palette_file: ["调色板", "减少到一个调色板或一张图的颜色"],
+  outline: ["描边", "在它周围画一条线，多少像素宽"],
+  outline_colour: ["描边颜色", "那条线的颜色"],
+  untrimmed: ["不裁边", "保留画出的尺寸，包括空的行列"],
   share: ["位置", "路程走了多少：0 为提示词，1 为另一端"],
 };
 
@@ -113,6 +136,10 @@ export const tasksEn: Words = {
   inpaint: ["Paint a part"],
   outpaint: ["Paint on beyond the edges"],
   replace: ["Replace a thing"],
+  edit: ["Change as words say"],
+  depth2img: ["Paint in the same depth"],
+  denoise: ["Take the noise out"],
+  sprite: ["Sprite for a game"],
 };
 
 export const tasksZh: Words = {
@@ -121,5 +148,9 @@ export const tasksZh: Words = {
   img2img: ["在图上重画", "从一张图和文字出发重画：加多少噪声由强度决定"],
   inpaint: ["局部重画", "只画蒙版之内，之外的像素不变"],
   outpaint: ["向外扩画", "越过图的边缘继续画"],
+  edit: ["按文字修改", "按文字修改一张图，需要为此训练的模型（InstructPix2Pix）"],
+  depth2img: ["保持深度重画", "按深度图的形状重画，需要 Stable Diffusion 2 depth 模型"],
+  denoise: ["去除噪声", "去掉图中的噪声，并说明有多少噪声、效果如何"],
+  sprite: ["游戏素材", "画一个没有背景的东西：四周透明，边缘裁齐"],
   replace: ["替换物体", "在图中某样东西的位置画别的东西"],
 };

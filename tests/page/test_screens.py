@@ -1,0 +1,146 @@
+"""Every screen in Chromium, over the fake worker: reachable, readable, by keys, in both languages and themes."""
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sfumato.requests import REQUESTS
+from tests.page.conftest import Opened, serving
+
+SCREENS = ("paint", "edit", "gallery", "queue", "models", "status", "settings", "more")
+STEPS = ".row:has(label:text-is('Steps')) input[type=number]"
+SIZES = ((1440, 900), (820, 1180), (390, 844))
+
+
+def ask(url: str, request: dict[str, Any]) -> None:
+    body = json.dumps({"task": "txt2img", "steps": 2, "seed": 1, **request}).encode()
+    asked = urllib.request.Request(f"{url}/api/v1/jobs", body, {"Content-Type": "application/json"})
+    urllib.request.urlopen(asked).close()
+
+
+@pytest.mark.parametrize(("theme", "language"), [("light", "en-GB"), ("dark", "zh-CN")])
+def test_nothing_is_in_the_way_of_anybody(fake: str, opened: Opened, theme: str, language: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    ask(fake, {"prompt": "a fox"})
+    ask(fake, {"prompt": "fail"})
+    for width, height in SIZES:
+        page = opened(fake, width=width, height=height, theme=theme, language=language)
+        for screen in SCREENS:
+            page.goto(f"{fake}/#/{screen}")
+            page.locator("main .screen").wait_for()
+            page.wait_for_timeout(150)
+            page.locator(".skeletons").first.wait_for(state="detached")
+            found = Axe().run(page, options={"resultTypes": ["violations"]})
+            broken = [(each["id"], each["nodes"][0]["html"][:200]) for each in found.response["violations"]]
+            assert broken == [], (screen, width)
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            hidden = page.evaluate(
+                "[...document.querySelectorAll('main *')].filter(each => !each.closest('.strip, .hidden, .split, .bar')"
+                " && each.getBoundingClientRect().right > innerWidth + 1).map(each => each.outerHTML.slice(0, 90))"
+            )
+            assert (wide, hidden) == (0, []), (screen, width)
+        said = page.evaluate("document.documentElement.lang")
+        assert said == ("zh-Hans" if language == "zh-CN" else "en")
+
+
+def test_every_task_has_its_form(fake: str, opened: Opened) -> None:
+    """Whatever its request holds is in the form, or is drawn on the picture."""
+    page = opened(fake)
+    drawn = {"task", "text_encoders", "image", "mask", "box", "images"}
+    rows = []
+    for screen in ("paint", "edit"):
+        page.goto(f"{fake}/#/{screen}")
+        page.locator("#task").wait_for()
+        for name in page.eval_on_selector_all("#task option", "found => found.map(each => each.value)"):
+            page.select_option("#task", name)
+            while (fold := page.locator("details.group:not([open]) > summary")).count():
+                fold.first.click()
+            rows.append(page.locator(".settings .row").count())
+            both = 1 if {"width", "height"} <= set(REQUESTS[name].model_fields) else 0
+            assert rows[-1] >= len(set(REQUESTS[name].model_fields) - drawn) - both, name
+    assert len(rows) == len(REQUESTS)
+
+
+def test_keys(fake: str, opened: Opened) -> None:
+    page = opened(fake)
+    prompt = page.locator("textarea.main")
+    prompt.fill("a red fox")
+    prompt.press("End")
+    prompt.press("Control+ArrowUp")
+    assert prompt.input_value() == "a red (fox:1.1)"
+    prompt.press("Control+ArrowDown")
+    assert prompt.input_value() == "a red fox"
+    before = page.locator(".jobs li.done").count()
+    prompt.press("Control+Enter")
+    page.locator(".jobs li.done").nth(before).wait_for()
+    assert prompt.evaluate("each => each === document.activeElement"), "focus stays where it was"
+    assert "a red fox" in page.locator(".picture").get_attribute("alt")
+    prompt.fill("slow")
+    page.locator(STEPS).fill("1000")
+    prompt.press("Control+Enter")
+    page.locator(".going").wait_for()
+    prompt.evaluate("each => each.blur()")
+    page.keyboard.press("Escape")
+    page.locator(".jobs li.cancelled").first.wait_for()
+    page.keyboard.press("?")
+    page.locator("dialog[open] kbd").first.wait_for()
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    page.keyboard.press("q")
+    page.wait_for_url("**/#/queue")
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/#/paint")
+
+
+def test_what_was_typed_is_kept(fake: str, opened: Opened) -> None:
+    page = opened(fake)
+    page.locator("textarea.main").fill("一只狐狸")
+    page.locator(".counter").first.wait_for()
+    page.get_by_role("button", name="16:9").click()
+    page.get_by_role("button", name="Keep this seed").click()
+    seed = page.locator(".is-seed input").first.input_value()
+    assert re.fullmatch("[0-9]+", seed)
+    page.reload()
+    assert page.locator("textarea.main").input_value() == "一只狐狸"
+    assert page.locator(".is-seed input").first.input_value() == seed
+    assert page.get_by_role("button", name="16:9").get_attribute("aria-pressed") == "true"
+    page.locator("textarea.main").press("Control+Enter")
+    page.locator(".picture").wait_for()
+    asked = json.load(urllib.request.urlopen(f"{fake}/api/v1/jobs?limit=1"))[0]["request"]
+    assert (asked["prompt"], asked["seed"], asked["width"] > asked["height"]) == ("一只狐狸", int(seed), True)
+    page.goto(f"{fake}/#/settings")
+    page.get_by_role("button", name="中文").click()
+    assert page.locator("h1").inner_text() == "设置"
+    page.get_by_role("button", name="深色", exact=True).click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_failure_says_why(fake: str, opened: Opened) -> None:
+    page = opened(fake)
+    page.locator("textarea.main").fill("fail")
+    page.locator("textarea.main").press("Control+Enter")
+    page.locator(".notice.bad").wait_for()
+    assert "the prompt asks for it" in page.locator(".notice.bad").inner_text()
+    page.locator(STEPS).fill("5000")
+    page.locator("textarea.main").press("Control+Enter")
+    page.get_by_text("steps 5000 must be 1 to 1000").wait_for()
+
+
+def test_a_token_is_asked_for_once(browser: Any, opened: Opened, tmp_path: Path) -> None:
+    token = "a-token-that-was-printed"
+    with serving("tests.service.fake_service", str(tmp_path / "data"), "{port}", token, folder=tmp_path) as url:
+        page = opened(url)
+        page.fill("#token", "something else entirely")
+        page.keyboard.press("Enter")
+        page.get_by_text("That is not the token").wait_for()
+        page.fill("#token", token)
+        page.keyboard.press("Enter")
+        page.locator("textarea.main").wait_for()
+        page.reload()
+        page.locator("textarea.main").wait_for()
+        assert token not in page.evaluate("JSON.stringify(localStorage) + document.cookie")
