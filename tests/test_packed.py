@@ -1,6 +1,5 @@
 """Packed weights and Winograd's filters: the same function, the same state dict, nothing where they cannot be had."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -208,10 +207,3 @@ def test_pictures_of_both_engines_are_the_same_but_for_rounding(eager: Fixed, ti
     assert ours.provenance.differences(plain.provenance) == ("engine packed, now plain",)
     pairs = zip(plain.images[0].tobytes(), ours.images[0].tobytes(), strict=True)
     assert max(abs(a - b) for a, b in pairs) <= 1
-
-
-def test_doctor_says_whether_weights_can_be_packed(capsys: pytest.CaptureFixture[str]) -> None:
-    from sfumato.cli import reports
-
-    reports.doctor(device="cpu", as_json=True)
-    assert set(json.loads(capsys.readouterr().out)["packed weights"]) == {"float32", "bfloat16"}
