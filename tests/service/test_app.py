@@ -85,12 +85,14 @@ def test_pictures_are_named_by_their_upload(http: TestClient, tmp_path: Path) ->
         ({"model": "/etc"}, "unknown model '/etc'"),
         ({"vae": "../x.safetensors"}, "unknown vae"),
         ({"refiner": "/etc"}, "unknown refiner"),
+        ({"like_model": "/etc/x", "like": {"sha256": "0" * 64}}, "unknown IP-Adapter"),
+        ({"image_encoder": "/etc"}, "image_encoder is a path"),
         ({"loras": ["/etc/passwd"]}, "unknown lora"),
         ({"prompt": "a <lora:/etc/passwd:1>"}, "unknown lora"),
         ({"task": "between", "to": "a <lora:/etc/passwd:1>"}, "unknown lora"),
         ({"embeddings": ["/etc/passwd"]}, "unknown embedding"),
         ({"controls": ["/etc/passwd:/etc/hosts"]}, "unknown control"),
-        ({"text_encoders": ["/etc/passwd"]}, "text_encoders are paths"),
+        ({"text_encoders": ["/etc/passwd"]}, "text_encoders is a path"),
         ({"task": "explode"}, "unknown task 'explode'"),
         ({"steps": 0}, "steps 0 must be 1 to 1000"),
         ({"stepz": 1}, "did you mean steps"),
@@ -124,6 +126,10 @@ def test_every_field_that_can_name_a_file_is_known_to_the_door() -> None:
                 "model",
                 "vae",
                 "refiner",
+                "like",
+                "like_model",
+                "image_encoder",
+                "palette_file",
                 "text_encoders",
                 "loras",
                 "embeddings",
@@ -159,6 +165,18 @@ def test_keys_limits_cancelling_and_retrying(http: TestClient) -> None:
     assert http.post("/api/v1/jobs/nothing/cancel").status_code == 404
 
 
+def test_the_queue_is_paused_over_http(http: TestClient) -> None:
+    assert http.patch("/api/v1/queue", json={"paused": True}).json()["paused"] is True
+    job = http.post("/api/v1/jobs", json=FOX).json()
+    assert http.post(f"/api/v1/jobs/{job['id']}/pause").json()["state"] == "paused"
+    assert http.get("/api/v1/queue").json()["jobs"]["paused"] == 1
+    assert http.patch("/api/v1/queue", json={"paused": False}).json()["paused"] is False
+    assert http.get(f"/api/v1/jobs/{job['id']}").json()["state"] == "paused"
+    assert http.post(f"/api/v1/jobs/{job['id']}/resume").json()["state"] in ("queued", "running", "done")
+    assert ended(http, job)["state"] == "done"
+    assert http.post(f"/api/v1/jobs/{job['id']}/pause").status_code == 409
+
+
 def test_a_crash_is_told_with_its_reason(http: TestClient) -> None:
     job = ended(http, http.post("/api/v1/jobs", json=FOX | {"prompt": "crash"}).json())
     assert (job["state"], job["attempts"]) == ("failed", 3)
@@ -176,7 +194,7 @@ def test_the_description_is_made_of_the_requests(http: TestClient) -> None:
     assert "/api/v1/jobs/{id}/cancel" in http.get("/docs").text
     assert "/assets/page.js" in http.get("/").text
     assert "nano" in {each["name"] for each in http.get("/api/v1/models").json()}
-    assert set(http.get("/api/v1/adapters").json()) == {"loras", "embeddings", "vaes", "controls"}
+    assert set(http.get("/api/v1/adapters").json()) == {"loras", "embeddings", "vaes", "controls", "ip_adapters"}
 
 
 # ------------------------------------------------------------------------------------------------------------ the door

@@ -94,6 +94,36 @@ def test_cancelling(jobs: Jobs) -> None:
         jobs.cancel("none")
 
 
+def test_jobs_and_the_queue_are_paused(tmp_path: Path) -> None:
+    jobs = Jobs.in_folder(tmp_path, limit=4)
+    first, second = (jobs.submit(fox(name))[0] for name in ("first", "second"))
+    assert (jobs.pause(first.id).state, jobs.pause(first.id).open) == ("paused", True)
+    claimed = jobs.claim()
+    assert claimed is not None
+    assert claimed.id == second.id
+    assert jobs.claim() is None
+    with pytest.raises(StateError, match="is running; only jobs that wait are paused"):
+        jobs.pause(second.id)
+    jobs.submit(fox("third"))
+    jobs.hold(True)
+    again = Jobs.in_folder(tmp_path)
+    assert again.held
+    assert again.claim() is None
+    again.hold(False)
+    assert again.resume(first.id).state == "queued"
+    claimed = again.claim()
+    assert claimed is not None
+    assert claimed.id == first.id
+    assert again.cancel(again.pause(again.submit(fox("fourth"))[0].id).id).state == "cancelled"
+
+
+def test_paused_jobs_have_their_place_in_the_limit(jobs: Jobs) -> None:
+    for _ in range(4):
+        jobs.pause(jobs.submit(FOX)[0].id)
+    with pytest.raises(QueueFullError):
+        jobs.submit(FOX)
+
+
 def test_the_queue_has_an_end(jobs: Jobs) -> None:
     for _ in range(4):
         jobs.submit(FOX)

@@ -70,7 +70,7 @@ def router(desk: Desk) -> APIRouter:
     @api.get("/adapters", tags=["models"])
     async def adapters() -> dict[str, list[str]]:
         """Adapters and autoencoders that requests may name."""
-        return {f"{sort}s": sorted(folders.available(sort)) for sort in folders.VARIABLES}
+        return {f"{sort.lower().replace('-', '_')}s": sorted(folders.available(sort)) for sort in folders.VARIABLES}
 
     @api.get("/tasks", tags=["models"])
     async def tasks() -> dict[str, Any]:

@@ -35,7 +35,7 @@ from sfumato.service.door import Door, is_loopback, names_of
 from sfumato.service.gallery import routes
 from sfumato.service.gallery.collector import Collector
 from sfumato.service.gallery.store import Gallery
-from sfumato.service.jobs import MAX_PRIORITY, Jobs, State
+from sfumato.service.jobs import MAX_PRIORITY, Job, Jobs, State
 from sfumato.service.refusals import Refusal, body_of, refusal_of
 
 Priority = Annotated[int, Query(ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="higher ones are painted first")]
@@ -83,7 +83,7 @@ class JobShown(BaseModel):
 
     id: str
     number: int
-    state: Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
+    state: Literal["queued", "paused", "running", "cancelling", "done", "failed", "cancelled"]
     task: str
     request: dict[str, Any] = Field(description="as asked; of a job that is done, as executed")
     priority: int
@@ -97,6 +97,19 @@ class JobShown(BaseModel):
     finished: float | None
     pictures: list[PictureShown]
     report: dict[str, Any] | None = Field(description="seeds, timings, provenance and peak memory")
+
+
+class QueueChanged(BaseModel):
+    """What can be changed of the queue."""
+
+    paused: bool
+
+
+class QueueShown(QueueChanged):
+    """The queue."""
+
+    jobs: dict[str, int] = Field(description="how many are in each state")
+    limit: int = Field(description="how many may wait")
 
 
 class Preference(BaseModel):
@@ -237,6 +250,37 @@ def _native(app: FastAPI, desk: Desk) -> None:
         job = await asyncio.to_thread(desk.jobs.retry, id)
         desk.dispatcher.wake()
         return await asyncio.to_thread(desk.shown, job)
+
+    @app.post("/api/v1/jobs/{id}/pause", tags=["jobs"], response_model=JobShown)
+    async def pause(id: str) -> dict[str, Any]:
+        """Pass a job that waits over until it is resumed."""
+        return await moved(await asyncio.to_thread(desk.jobs.pause, id))
+
+    @app.post("/api/v1/jobs/{id}/resume", tags=["jobs"], response_model=JobShown)
+    async def resume(id: str) -> dict[str, Any]:
+        """Let a job that was paused wait in its old place."""
+        return await moved(await asyncio.to_thread(desk.jobs.resume, id))
+
+    async def moved(job: Job) -> dict[str, Any]:
+        desk.bus.publish(Event(job.id, "state", {"state": job.state, "reason": job.reason}))
+        desk.dispatcher.wake()
+        return await asyncio.to_thread(desk.shown, job)
+
+    @app.get("/api/v1/queue", tags=["jobs"], response_model=QueueShown)
+    async def queue() -> dict[str, Any]:
+        """Whether the queue is paused, and how many jobs are in each state."""
+
+        def found() -> dict[str, Any]:
+            return {"paused": desk.jobs.held, "jobs": desk.jobs.counts(), "limit": desk.jobs.limit}
+
+        return await asyncio.to_thread(found)
+
+    @app.patch("/api/v1/queue", tags=["jobs"], response_model=QueueShown)
+    async def hold(change: QueueChanged) -> dict[str, Any]:
+        """Pause the queue, also over a restart, or let it go on. What is running is painted to its end."""
+        await asyncio.to_thread(desk.jobs.hold, change.paused)
+        desk.dispatcher.wake()
+        return await queue()
 
     @app.get("/api/v1/jobs/{id}/events", tags=["events"], response_class=StreamingResponse)
     async def watch(id: str) -> StreamingResponse:

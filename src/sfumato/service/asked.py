@@ -55,8 +55,11 @@ def _check_painting(request: Painting) -> None:
     for text in (value for _, value in request if isinstance(value, str) and "<" in value):
         for network in parse(text, request.prompt_syntax).networks:  # of any prompt that there is
             _known("lora", network.name, folders.available("lora"))
-    if request.text_encoders:
-        raise RequestError("text_encoders are paths, which a service does not take; put the files beside the model's")
+    if request.like_model is not None:
+        _known("IP-Adapter", request.like_model, folders.available("IP-Adapter"))
+    for field in ("text_encoders", "image_encoder"):
+        if getattr(request, field):
+            raise RequestError(f"{field} is a path, which a service does not take; put the file beside the model's")
     for name in request.embeddings:
         _known("embedding", name, folders.available("embedding"))
 

@@ -124,6 +124,7 @@ gallery = Table(
     Index("ix_gallery_trashed", "trashed", "number"),
     Index("ix_gallery_model", "trashed", "model", "number"),
     Index("ix_gallery_rating", "trashed", "rating", "number"),
+    Index("ix_gallery_kinds", "trashed", "tool", "task"),
     Index("ix_gallery_seed", "seed"),
     Index("ix_gallery_created", "created"),
 )
@@ -149,6 +150,7 @@ marks = Table(
     Column("picture", ForeignKey("gallery.number"), primary_key=True),
     Column("value", LargeBinary, nullable=False),
     Index("ix_gallery_marks_picture", "picture"),
+    sqlite_with_rowid=False,  # they are read in one go
 )
 
 WORDS = {

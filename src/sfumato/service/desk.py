@@ -13,7 +13,7 @@ from sfumato.requests import Request, parse_request
 from sfumato.service import asked
 from sfumato.service.bus import Bus, Event
 from sfumato.service.dispatch import Dispatcher
-from sfumato.service.jobs import Job, Jobs
+from sfumato.service.jobs import OPEN, Job, Jobs
 from sfumato.service.refusals import Refusal
 
 _HEARTBEAT = 15.0  # seconds between signs of life for who watches
@@ -77,7 +77,7 @@ class Desk:
                     yield None
                     continue
                 yield event
-                if id is not None and event.kind == "state" and event.data["state"] not in ("queued", "running"):
+                if id is not None and event.kind == "state" and event.data["state"] not in OPEN:
                     return
 
     def file(self, job: Job, index: int) -> Path:

@@ -1,5 +1,6 @@
 """What was asked and what became of it, in a database. What is acknowledged here is on the disk.
 
+    paused <--pause, resume--> queued
     queued --claim--> running --finish--> done, failed
        ^  <--crash, restart--  |
        |                       `--cancel--> cancelled <--cancel-- queued
@@ -24,11 +25,13 @@ from sfumato.requests import Painting, Request, parse_request
 from sfumato.service import database
 from sfumato.service.database import Database
 
-State = Literal["queued", "running", "done", "failed", "cancelled"]
-OPEN: tuple[State, ...] = ("queued", "running")
+State = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
+OPEN: tuple[State, ...] = ("queued", "paused", "running")
+WAITING: tuple[State, ...] = ("queued", "paused")
 MOST_ATTEMPTS = 3
 """A job whose worker dies is tried again, twice."""
 MAX_PRIORITY = 100
+_HELD = "queue is paused"
 
 _jobs, _pictures, _speeds, _settings = database.jobs, database.pictures, database.speeds, database.settings
 
@@ -218,11 +221,41 @@ class Jobs:
         """
         with self._begin() as connection:
             job = self._get(connection, id)
-            if job.state == "queued":
+            if job.state in WAITING:
                 self._set(connection, id, state="cancelled", finished=time.time())
             elif job.state == "running":
                 self._set(connection, id, cancelling=True)
             return self._get(connection, id)
+
+    def pause(self, id: str) -> Job:
+        """A job that waits is passed over until it is resumed; one that is paused stays so.
+
+        Raises:
+            UnknownNameError: there is no such job.
+            StateError: it is in another state.
+        """
+        return self._moved(id, "paused")
+
+    def resume(self, id: str) -> Job:
+        """A job that was paused waits in its old place; one that waits stays so. Raises as `pause`."""
+        return self._moved(id, "queued")
+
+    def _moved(self, id: str, state: State) -> Job:
+        with self._begin() as connection:
+            job = self._get(connection, id)
+            if job.state not in WAITING:
+                raise StateError(f"job {id} is {job.state}; only jobs that wait are paused and resumed")
+            self._set(connection, id, state=state)
+            return self._get(connection, id)
+
+    @property
+    def held(self) -> bool:
+        """Whether no job is begun: the queue is paused."""
+        return self.settings().get(_HELD) == "yes"
+
+    def hold(self, held: bool) -> None:
+        """Pause the queue, also over a restart, or let it go on. What is running is painted to its end."""
+        self.set(_HELD, "yes" if held else "no")
 
     def retry(self, id: str) -> Job:
         """A job that failed or was cancelled waits again, from its beginning.
@@ -253,7 +286,7 @@ class Jobs:
             return self._get(connection, id)
 
     def _make_room(self, connection: Connection) -> None:
-        waiting = connection.execute(select(func.count()).where(_jobs.c.state == "queued")).scalar_one()
+        waiting = connection.execute(select(func.count()).where(_jobs.c.state.in_(WAITING))).scalar_one()
         if waiting >= self.limit:
             first = connection.execute(select(_jobs).where(_jobs.c.state.in_(OPEN)).limit(1)).first()
             seconds = None if first is None else self._estimate(connection, parse_request(first.request))
@@ -268,9 +301,10 @@ class Jobs:
             return [self._lost(connection, id, "the service ended while it was painted") for id in rows]
 
     def claim(self) -> Job | None:
-        """The next job, which is running from now on."""
+        """The next job, which is running from now on; None where there is none, or the queue is paused."""
         with self._begin() as connection:
-            order = self._order(connection)
+            held = connection.execute(select(_settings.c.value).where(_settings.c.name == _HELD)).scalar()
+            order = [] if held == "yes" else self._order(connection)
             if not order:
                 return None
             job = order[0]

@@ -36,6 +36,7 @@ from sfumato.service import database
 from sfumato.service.database import Database
 from sfumato.service.gallery import marks
 from sfumato.service.gallery.words import Terms, segmented
+from sfumato.service.jobs import OPEN
 
 _jobs, _painted = database.jobs, database.pictures
 _gallery, _labels, _sources, _marks = database.gallery, database.labels, database.sources, database.marks
@@ -306,15 +307,16 @@ class Gallery:
                     .order_by(func.count().desc(), each)
                 ).all()
                 found[name] = {row[0]: row.many for row in rows}
-            rows = connection.execute(
-                select(_labels.c.sort, _labels.c.name, func.count().label("many"))
-                .join(_gallery, _gallery.c.number == _labels.c.picture)
-                .where(_gallery.c.trashed.is_(None))
-                .group_by(_labels.c.sort, _labels.c.name)
-                .order_by(func.count().desc(), _labels.c.name)
-            ).all()
-            for row in rows:
-                found[row.sort][row.name] = row.many
+            counting = select(_labels.c.sort, _labels.c.name, func.count().label("many"))
+            grouped = counting.group_by(_labels.c.sort, _labels.c.name)
+            gone = select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))
+            hidden = {
+                (row.sort, row.name): row.many
+                for row in connection.execute(grouped.where(_labels.c.picture.in_(gone))).all()
+            }
+            for row in connection.execute(grouped.order_by(func.count().desc(), _labels.c.name)).all():
+                if many := row.many - hidden.get((row.sort, row.name), 0):
+                    found[row.sort][row.name] = many
             return found
 
     def parents(self, entry: Entry) -> list[Entry]:
@@ -373,12 +375,10 @@ class Gallery:
             raise UnknownNameError("mark", by[:40], marks.SORTS)
         with self._begin() as connection:
             number = self._get(connection, id).number
-            values = connection.execute(
-                select(_marks.c.picture, _marks.c.value)
-                .join(_gallery, _gallery.c.number == _marks.c.picture)
-                .where(_marks.c.sort == by, or_(_gallery.c.trashed.is_(None), _gallery.c.number == number))
-            ).all()
-        others = {row[0]: row[1] for row in values}
+            gone = connection.execute(select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))).scalars()
+            hidden = {*gone} - {number}
+            values = connection.execute(select(_marks.c.picture, _marks.c.value).where(_marks.c.sort == by)).all()
+        others = {row[0]: row[1] for row in values if row[0] not in hidden}
         difference = marks.SORTS[by](others.pop(number))
         nearest = heapq.nsmallest(limit, ((difference(value), -other) for other, value in others.items()))
         near = {-other: each for each, other in nearest if each <= most}
@@ -522,7 +522,7 @@ class Gallery:
         with self._begin() as connection:
             rows = connection.execute(select(_gallery).where(_gallery.c.added < before)).all()
             self._erase(connection, self._whole(connection, rows))
-            ended = _jobs.c.state.not_in(("queued", "running"))
+            ended = _jobs.c.state.not_in(OPEN)
             jobs = connection.execute(select(_jobs).where(ended, _jobs.c.finished < before)).all()
             for job in jobs:
                 self._erase_job(connection, job)
@@ -541,7 +541,7 @@ class Gallery:
             connection.execute(delete(_painted).where(_painted.c.job == entry.job, _painted.c.index == entry.index))
             left = connection.execute(select(func.count()).where(_painted.c.job == entry.job)).scalar_one()
             job = connection.execute(select(_jobs).where(_jobs.c.id == entry.job)).first()
-            if not left and job is not None and job.state not in ("queued", "running"):
+            if not left and job is not None and job.state not in OPEN:
                 self._erase_job(connection, job)
 
     def _erase_job(self, connection: Connection, job: Row[Any]) -> None:

@@ -44,6 +44,7 @@ def upgrade() -> None:
         ("trashed", ["trashed", "number"]),
         ("model", ["trashed", "model", "number"]),
         ("rating", ["trashed", "rating", "number"]),
+        ("kinds", ["trashed", "tool", "task"]),
         ("seed", ["seed"]),
         ("created", ["created"]),
     ):
@@ -66,6 +67,7 @@ def upgrade() -> None:
         sa.Column("sort", sa.String(16), primary_key=True),
         sa.Column("picture", whole, sa.ForeignKey("gallery.number"), primary_key=True),
         sa.Column("value", sa.LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_gallery_marks_picture", "gallery_marks", ["picture"])
     if (statement := WORDS.get(op.get_bind().dialect.name)) is not None:
