@@ -51,7 +51,8 @@ class Fake:
             height=request.height or 16,
             batch=1,
         )
-        assert exact.seed is not None
+        first = exact.first_seed
+        assert first is not None
         for i in range(exact.count):
             for step in range(exact.steps or 0):
                 if job in self.cancelled:
@@ -65,18 +66,18 @@ class Fake:
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / "crashed").touch()
                     os.kill(os.getpid(), signal.SIGKILL)
-            colour = ((exact.seed + i) % 256, 0, 0)
+            colour = ((first + i) % 256, 0, 0)
             image = Image.new("RGB", (exact.width or 0, exact.height or 0), colour)
-            result = Result([image], exact, [exact.seed + i], {}, Provenance("ab" * 32))
+            result = Result([image], exact, [first + i], {}, Provenance("ab" * 32))
             ending = order["format"].replace("jpeg", "jpg")
             (path,) = result.save(folder / f"{{index:04}}.{ending}", quality=order["quality"])
-            file = {"index": i, "seed": exact.seed + i, "name": path.name, "width": image.width, "height": image.height}
+            file = {"index": i, "seed": first + i, "name": path.name, "width": image.width, "height": image.height}
             self.tell("pictures", job, files=[file])
         self.tell(
             "done",
             job,
             request=exact.model_dump(mode="json"),
-            seeds=[exact.seed + i for i in range(exact.count)],
+            seeds=[first + i for i in range(exact.count)],
             timings={"load": 0.0, "sample": 0.1},
             provenance={"model_hash": "ab" * 32},
             peak=1000,

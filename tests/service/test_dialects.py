@@ -11,7 +11,7 @@ import pytest
 import webuiapi
 from PIL import Image
 
-from sfumato.metadata import infotext
+from sfumato.metadata import carriers, infotext
 from tests.service.test_serve import fake, free_port, running
 
 
@@ -94,11 +94,40 @@ def test_a1111_says_what_is_in_a_picture(url: str) -> None:
     assert found["parameters"]["Seed"] == "5"
 
 
+def test_a1111_second_pass_and_variations(web: Any, url: str) -> None:
+    from webuiapi import HiResUpscaler
+
+    result = web.txt2img(
+        prompt="a fox", seed=5, steps=4, width=16, height=16, enable_hr=True, hr_scale=1.5,
+        hr_upscaler=HiResUpscaler.Latent, hr_second_pass_steps=3, denoising_strength=0.4,
+    )  # fmt: skip
+    said = infotext.parse(result.info["infotexts"][0]).fields
+    assert [said[name] for name in ("Hires upscale", "Denoising strength", "Hires steps")] == ["1.5", "0.4", "3"]
+    asked = {"prompt": "a fox", "seed": 5, "steps": 4, "subseed": 8, "subseed_strength": 0.3}
+    more = {"enable_hr": "true", "hr_scale": "2.0", "hr_sampler_name": "Use same sampler"}  # texts, as some send
+    info = json.loads(post(url, "txt2img", **asked, **more).json()["info"])
+    said = infotext.parse(info["infotexts"][0]).fields
+    assert (said["Variation seed"], said["Variation seed strength"], said["Hires upscale"]) == ("8", "0.3", "2")
+
+
+def test_a1111_inpainting_of_the_masked_part_alone(url: str) -> None:
+    mask = Image.new("L", (16, 16), 0)
+    mask.paste(255, (4, 4, 8, 8))
+    images = [base64.b64encode(png(each)).decode() for each in (RED, mask)]
+    asked = {"prompt": "a fox", "seed": 5, "inpaint_full_res": True, "inpaint_full_res_padding": 8}
+    answer = post(url, "img2img", init_images=images[:1], mask=images[1], **asked).json()
+    said = infotext.parse(json.loads(answer["info"])["infotexts"][0]).fields
+    assert (said["Inpaint area"], said["Masked area padding"]) == ("Only masked", "8")
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "said"),
     [
         ({"sampler_name": "Eulor"}, 404, "Sampler not found: 'Eulor'"),
-        ({"enable_hr": True}, 422, "enable_hr is 'True'"),
+        ({"enable_hr": True, "hr_upscaler": "R-ESRGAN 4x+"}, 422, "r-esrgan 4x+"),
+        ({"enable_hr": True, "hr_prompt": "another"}, 422, "hr_prompt is 'another'"),
+        ({"enable_hr": True, "hr_scale": 99}, 422, "hires 99"),
+        ({"tiling": True}, 422, "tiling is 'True'"),
         ({"alwayson_scripts": {"ControlNet": {"args": [{}]}}}, 422, "'ControlNet'"),
         ({"override_settings": {"sd_model_checkpoint": "/etc/passwd"}}, 422, "unknown model"),
         ({"prompt": "<lora:../x:1>"}, 422, "unknown lora"),
@@ -139,6 +168,15 @@ def test_openai_edits(ai: openai.OpenAI, url: str) -> None:
     assert answer.data[0].url.startswith(f"{url}/api/v1/pictures/")
     with pytest.raises(openai.UnprocessableEntityError, match="no transparent part"):
         ai.images.edit(prompt="a fox", image=("a.png", png(RED)), mask=("m.png", png(RED)))
+
+
+def test_openai_variations(ai: openai.OpenAI) -> None:
+    answer = ai.images.create_variation(image=("a.png", png(RED), "image/png"), n=2, extra_body={"strength": "0.4"})
+    assert answer.data is not None
+    assert len(answer.data) == 2
+    file = base64.b64decode(answer.data[1].b64_json or "")
+    said = infotext.parse(carriers.read(file).texts[carriers.PARAMETERS])
+    assert (said.prompt, said.fields["Denoising strength"]) == ("", "0.4")
 
 
 def test_openai_streams(ai: openai.OpenAI) -> None:

@@ -38,6 +38,9 @@ FIELDS: Mapping[str, str] = {
     "clip_skip": "clip_skip",
     "denoising_strength": "strength",
     "mask_blur": "blur",
+    "inpaint_full_res": "only_masked",
+    "inpaint_full_res_padding": "padding",
+    "subseed_strength": "subseed_strength",
     "refiner_checkpoint": "refiner",
     "refiner_switch_at": "switch",
 }
@@ -52,11 +55,22 @@ OVERRIDES: Mapping[str, str] = {
 """Likewise among ``override_settings`` and ``options``."""
 
 FILLS = ("blur", "original", "noise", "zeros")
-REFUSED = ("enable_hr", "script_name", "tiling", "restore_faces", "init_latent")
+REFUSED = ("script_name", "tiling", "restore_faces", "init_latent")
 """What would make another picture, and is not there."""
 
+HIRES: Mapping[str, str] = {
+    "hr_scale": "hires",
+    "denoising_strength": "hires_strength",
+    "hr_second_pass_steps": "hires_steps",
+    "hr_upscaler": "hires_upscaler",
+}
+"""Theirs to ours where ``enable_hr`` is true; 0 steps are as many as of the first pass."""
+HIRES_REFUSED = ("hr_resize_x", "hr_resize_y", "hr_checkpoint_name", "hr_prompt", "hr_negative_prompt")
+HIRES_SAME = ("hr_sampler_name", "hr_scheduler")
+"""The second pass has those of the first."""
+
 NOTHING: tuple[object, ...] = (None, "", 0, False, [], {}, "None", "Automatic", "automatic")
-NOTED = ("subseed_strength", "styles", "resize_mode", "inpaint_full_res")
+NOTED = ("styles", "resize_mode")
 """What makes little difference, and is told."""
 LATENT_MODES = (
     "Latent",
@@ -269,11 +283,16 @@ def gathered(
             raise Refusal(422, f"alwayson_scripts asks for {name[:40]!r}, which is not there; leave it out")
     found: Gathering[Any] = Gathering(kind, **given)
     values = {name: value for name, value in asked.items() if value is not None}
+    if "inpaint_full_res" in values:
+        values["inpaint_full_res"] = _truth(values["inpaint_full_res"])
     for theirs, ours in FIELDS.items():
         if ours in kind.model_fields and theirs in values:
             found.take(ours, values[theirs])
-    if str(values.get("seed", -1)) not in ("-1", "-1.0", ""):
-        found.take("seed", values["seed"])
+    for name in ("seed", "subseed"):
+        if str(values.get(name, -1)) not in ("-1", "-1.0", ""):
+            found.take(name, values[name])
+    if kind is Txt2Img and _truth(values.get("enable_hr", False)):
+        _take_hires(found, values)
     pictures = _whole(values.get("batch_size", 1)) * _whole(values.get("n_iter", 1))
     found.take("count", pictures)
     sampler = values.get("sampler_name") or values.get("sampler_index")
@@ -292,6 +311,19 @@ def gathered(
         if values.get(name) not in NOTHING:
             found.lose(f"{name}: {str(values[name])[:60]}")
     return found
+
+
+def _take_hires(found: Gathering[Any], values: Mapping[str, Any]) -> None:
+    """A second pass, twice as large unless it says otherwise."""
+    same = {name: values.get("sampler_name" if name == "hr_sampler_name" else "scheduler") for name in HIRES_SAME}
+    for name in (*HIRES_REFUSED, *HIRES_SAME):
+        value = values.get(name)
+        if value not in NOTHING and value != same.get(name) and not str(value).startswith("Use same"):
+            raise Refusal(422, f"{name} is {str(value)[:40]!r}, which is not there for a second pass; leave it out")
+    for theirs, ours in HIRES.items():
+        value = values.get(theirs, 2 if theirs == "hr_scale" else None)
+        if value not in NOTHING:
+            found.take(ours, value)
 
 
 def _overridden(found: Gathering[Any], settings: Mapping[str, Any]) -> None:

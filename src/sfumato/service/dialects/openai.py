@@ -1,4 +1,4 @@
-"""OpenAI's ``/v1/images`` over the queue: generations, edits, streams of partial pictures, models.
+"""OpenAI's ``/v1/images`` over the queue: generations, edits, variations, streams of partial pictures, models.
 
 vLLM-Omni's names of further options are taken, and ours. The official client gives up after 600 seconds and asks again:
 such a repetition finds the job that it began.
@@ -77,21 +77,30 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/images/edits", response_model=None)
     async def edits(request: Request) -> dict[str, Any] | StreamingResponse:
         """Paint from a picture; with a mask only where that is transparent."""
-        form = await request.form(max_files=17, max_fields=MOST_FIELDS)
-        asked = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-        files = {
-            name.removesuffix("[]"): file for name, file in reversed(form.multi_items()) if isinstance(file, UploadFile)
-        }
-        if "image" not in files:
-            raise RequestError("image is missing; send a picture as a file")
-        given: dict[str, object] = {
-            "image": Source(sha256=await uploads.keep(await files["image"].read(), desk.uploads))
-        }
+        asked, files, given = await taken(request)
         kind: type[Painting] = Img2Img
         if "mask" in files:
             kind = Inpaint
             given["mask"] = Source(sha256=await uploads.keep(await files["mask"].read(), desk.uploads, "mask"))
         return await answered(request, asked, kind, given, "image_edit")
+
+    @api.post("/images/variations", response_model=None)
+    async def variations(request: Request) -> dict[str, Any] | StreamingResponse:
+        """Paint a picture anew, without a text; ``strength`` says how far from it, 0 to 1."""
+        asked, _, given = await taken(request)
+        return await answered(request, {"prompt": "", **asked}, Img2Img, given, "image_variation")
+
+    async def taken(request: Request) -> tuple[dict[str, Any], dict[str, UploadFile], dict[str, object]]:
+        """Values, files and the picture of a form."""
+        form = await request.form(max_files=17, max_fields=MOST_FIELDS)
+        asked: dict[str, Any] = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        files = {
+            name.removesuffix("[]"): file for name, file in reversed(form.multi_items()) if isinstance(file, UploadFile)
+        }
+        if "image" not in files:
+            raise RequestError("image is missing; send a picture as a file")
+        digest = await uploads.keep(await files["image"].read(), desk.uploads)
+        return asked, files, {"image": Source(sha256=digest)}
 
     async def answered(
         request: Request, asked: dict[str, Any], kind: type[Painting], given: Mapping[str, object], event: str
