@@ -49,3 +49,8 @@ def test_it_is_written_down_and_done_again(studio: Studio, tiny_twin: Path, tmp_
 def test_what_does_not_fit_is_said(studio: Studio) -> None:
     with pytest.raises(RequestError, match="cannot refine what tiny paints: the latents of sfumato nano and"):
         studio.txt2img("a fox", refiner="nano", **OPTIONS)  # type: ignore[arg-type]
+
+
+def test_what_lies_between_takes_none(studio: Studio, tiny_twin: Path) -> None:
+    with pytest.raises(RequestError, match="between takes no refiner"):
+        studio.between("a fox", "a house", refiner=str(tiny_twin), **OPTIONS)  # type: ignore[arg-type]

@@ -251,7 +251,7 @@ def require_pictures(request: Request) -> None:
 
 
 def require_adapters(request: Painting) -> None:
-    """Refuse LoRAs, embeddings, an autoencoder and controls that are not there, likewise."""
+    """Refuse LoRAs, embeddings, an autoencoder, controls and an IP-Adapter that are not there, likewise."""
     from sfumato.adapters.folders import find
     from sfumato.adapters.requested import requested
 
@@ -260,6 +260,8 @@ def require_adapters(request: Painting) -> None:
         find("vae", request.vae)
     for control in request.controls:
         find("control", control.model)
+    if request.like_model is not None:
+        find("IP-Adapter", request.like_model)
 
 
 def _advise(request: Painting, caption: str) -> None:

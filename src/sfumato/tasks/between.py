@@ -21,8 +21,9 @@ from sfumato.tasks.session import Prompts, encode_prompts, guided_denoiser, prep
 def between(applied: Applied, request: Between, load: float = 0.0) -> Iterator[Progress | Result]:
     """Paint a request. Raises as `resolve`, `prepare` and `mixed`."""
     takes_latents_alone(applied.model, "between")
-    if request.tile is not None or request.controls or request.subseed_strength or request.like:
-        raise RequestError("between takes no tile, no controls, no like and no variations; leave them out")
+    for name in ("tile", "controls", "like", "refiner", "subseed_strength"):
+        if getattr(request, name):
+            raise RequestError(f"between takes no {name}; leave it out")
     exact = resolve(applied.model, request)
     exact = exact.changed(
         to_seed=exact.seed if exact.to_seed is None else exact.to_seed,

@@ -162,7 +162,7 @@ def _faster(model: Model, request: Painting) -> dict[str, object]:
 
 def _looks_inside(request: Painting) -> bool:
     """Whether the request changes a network inside, or calls it on parts of the picture."""
-    return bool(request.freeu or request.pag or request.controls or request.tile or request.refiner)
+    return bool(request.freeu or request.pag or request.controls or request.like or request.tile or request.refiner)
 
 
 def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> Denoiser:
@@ -177,7 +177,7 @@ def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> D
         raise RequestError(f"deep_cache is {request.deep_cache}, and {model.name} is no U-Net; leave it out")
     if _looks_inside(request):
         raise RequestError(
-            f"deep_cache is {request.deep_cache}, which does not go with freeu, pag, control, tile or refiner; "
+            f"deep_cache is {request.deep_cache}, which does not go with freeu, pag, control, like, tile or refiner; "
             "leave one of them out"
         )
     labels = [float(denoiser.schedule.label(sigma)) for sigma in plan.sigmas[:-1]]
