@@ -1,7 +1,7 @@
 # Everything here needs Python 3.11 or newer and make; `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
-PROMPT ?= flat cartoon portrait, red curly hair, round glasses, smile, green hoodie, light blue background
+PROMPT ?= a beautiful beach at sunset
 SEED ?= 1
 
 .PHONY: help demo test train-smoke lint types contracts page page-test parity slow bench docs clean

@@ -1,4 +1,4 @@
-"""The README's contact sheet: fixed prompts down, seeds 0, 1, 2 ... across; nothing is chosen.
+"""The README's contact sheet: fixed prompts, put as people put them, down, seeds 0, 1, 2 ... across; nothing is chosen.
 
 python -m recipes.nano.sheet nano docs/pictures/nano.jpg
 """
@@ -10,20 +10,20 @@ from sfumato import Studio
 from sfumato.images import PAGE, contact_sheet
 
 PROMPTS = (
-    "flat cartoon portrait, blonde curly hair, round glasses, smile, green hoodie, light blue background",
-    "minimal portrait, bald head, full beard, smile, blue shirt, mint green background",
-    "toon portrait, blonde hair in a bun, winking, red turtleneck, lavender background",
+    "a beautiful beach at sunset",
+    "夕阳下的海边",
+    "snowy mountains at night under a full moon",
+    "一个留胡子的男人，戴墨镜，黑色西装，灰色背景",
+    "my granny, smiling, light blue background",
     "一个微笑的红发女孩，戴眼镜，蓝色背景",
-    "comic portrait, blonde long hair, blue round glasses, smile, teal background",
-    "hand-drawn portrait, orange mohawk, tan skin, laugh, black sweater, blue background",
-    "voxel game character, green bob hair, blue shirt, black trousers, light grey background",
-    "cute monster, lime green body, orange horns, big eyes, pink background",
-    "a robot with a teal body and a round head, yellow background",
-    "potted plant cartoon, pink tulip, blue pot, smile, white background",
-    "a purple planet with a wide ring and stars, black background",
-    "landscape illustration, sunset, orange sky, sun, purple mountains, lake",
-    "3d emoji of a sunflower, light blue background",
-    "红色汽车，浅灰色背景",
+    "a punk with a pink mohawk, laughing",
+    "a cute blue monster with three eyes, orange background",
+    "一个友好的机器人，黄色背景",
+    "a green planet with rings and two moons",
+    "红花盆里的郁金香，微笑",
+    "a cute puppy on a green background",
+    "一辆城市公交车",
+    "a slice of pizza",
 )
 
 
