@@ -65,7 +65,8 @@ def own_fields(kind: type[Request]) -> dict[str, FieldInfo]:
     """Fields that a class adds to those of its base, but for its arguments."""
     base = kind.__mro__[1]
     inherited = base.model_fields if issubclass(base, Request) and base is not Request else {}
-    fields = {name: field for name, field in kind.model_fields.items() if name not in inherited and name != "task"}
+    options = {name for name, field in inherited.items() if not shown(field).argument}
+    fields = {name: field for name, field in kind.model_fields.items() if name not in options and name != "task"}
     return {name: field for name, field in fields.items() if not shown(field).argument}
 
 
@@ -83,13 +84,13 @@ def method(kind: type[Request]) -> str:
     """The method of a task."""
     fields = kind.model_fields
     places = sorted((name for name in fields if shown(fields[name]).argument), key=lambda n: shown(fields[n]).argument)
-    arguments = ", ".join(f"{name}: {written(fields[name])}" for name in places)
+    arguments = "".join(f"{name}: {written(fields[name])}, " for name in places)
     given = "".join(f"{name}={name}, " for name in places)
     said = (kind.__doc__ or "").partition("\n\n")[0].strip()
     return "\n".join(
         [
             "",
-            f"    def {kind.TASK}(self, {arguments}, **options: Unpack[{kind.__name__}Options]) -> Result:",
+            f"    def {kind.TASK}(self, {arguments}**options: Unpack[{kind.__name__}Options]) -> Result:",
             f'        """{said}"""',
             f'        return self._ask("{kind.TASK}", {given}**options)',
             "",

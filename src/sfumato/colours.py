@@ -83,3 +83,14 @@ def transport(ours: Float[np.ndarray, "c c"], theirs: Float[np.ndarray, "c c"]) 
 def _power(matrix: Float[np.ndarray, "c c"], exponent: float) -> Float[np.ndarray, "c c"]:
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
+
+
+def apart(image: Image.Image, like: Image.Image) -> float:
+    """How far the colours of two pictures are apart in OKLab: the Wasserstein distance of normal distributions of their
+    means and covariances. 0 for equal ones; black and white are 1 apart.
+    """
+    ours, theirs = (oklab(np.asarray(each.convert("RGB")) / 255).reshape(-1, 3) for each in (image, like))
+    first, second = covariance(ours), covariance(theirs)
+    root = _power(first, 0.5)
+    spread = np.trace(first + second - 2 * _power(root @ second @ root, 0.5))
+    return float(np.sqrt(((ours.mean(0) - theirs.mean(0)) ** 2).sum() + max(spread, 0.0)))

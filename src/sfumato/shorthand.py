@@ -187,6 +187,33 @@ class SpriteOptions(PaintingOptions, total=False):
     untrimmed: bool
 
 
+class ColorizeOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Colorize`."""
+
+
+class SceneOptions(PaintingOptions, total=False):
+    """Options of requests of `sfumato.requests.Scene`."""
+
+    overlap: int
+
+
+class PortraitOptions(PaintingOptions, total=False):
+    """Options of requests of `sfumato.requests.Portrait`."""
+
+    prompt: str
+    traits: Sequence[str]
+    character: str | None
+    kind: str
+
+
+class MatchOptions(ProcessingOptions, total=False):
+    """Options of requests of `sfumato.requests.Match`."""
+
+    like: Pictured
+    strength: float
+    colours_only: bool
+
+
 class Shorthand(Asking):
     """All tasks as methods."""
 
@@ -229,3 +256,19 @@ class Shorthand(Asking):
     def sprite(self, prompt: str, **options: Unpack[SpriteOptions]) -> Result:
         """Paint one subject without its background, as a game needs it: transparent around, trimmed."""
         return self._ask("sprite", prompt=prompt, **options)
+
+    def colorize(self, image: Pictured, prompt: str, **options: Unpack[ColorizeOptions]) -> Result:
+        """Give a grey picture colours; its luminance stays as it is."""
+        return self._ask("colorize", image=image, prompt=prompt, **options)
+
+    def scene(self, prompt: str, **options: Unpack[SceneOptions]) -> Result:
+        """Paint a wide background: the middle at the model's size, and on from there to both sides."""
+        return self._ask("scene", prompt=prompt, **options)
+
+    def portrait(self, **options: Unpack[PortraitOptions]) -> Result:
+        """Paint a portrait of attributes that the model knows, or of a character who stays the same."""
+        return self._ask("portrait", **options)
+
+    def match(self, image: Pictured, **options: Unpack[MatchOptions]) -> Result:
+        """Give a picture the colours of another."""
+        return self._ask("match", image=image, **options)

@@ -143,6 +143,15 @@ def _names_of_files(value: object) -> object:
     return found
 
 
+def _traits(value: object) -> object:
+    found = _few(value, "hair=mohawk")
+    for item in found:
+        if not isinstance(item, str) or not re.fullmatch(r"[a-z_]{1,64}=[^=\n]{0,120}", item):
+            raise ValueError(f"has {brief(item)}; give NAME=VALUE, for example hair=mohawk")
+    return found
+
+
+Traits = Annotated[tuple[str, ...], BeforeValidator(_traits)]
 Loras = Annotated[tuple[Lora, ...], BeforeValidator(_loras)]
 FileNames = Annotated[tuple[str, ...], BeforeValidator(_names_of_files)]
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from sfumato.choices import DenoiseMethod, NoiseKind, Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
-from sfumato.requests.fields import MAX_SEED, Added, Box, Colour, Margin, Picture, Prompt, Share
+from sfumato.requests.fields import MAX_SEED, Added, Box, Colour, Margin, Name, Picture, Prompt, Share, Traits
 from sfumato.requests.painting import Edit, Masked, Painting
 from sfumato.requests.processing import Processing
 from sfumato.validation import brief
@@ -165,6 +165,38 @@ class Sprite(Painting):
         return self
 
 
+class Colorize(Edit):
+    """Give a grey picture colours; its luminance stays as it is."""
+
+    task: Literal["colorize"] = "colorize"
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        1.0, description="how much of the noise to begin from: lower, the colours are paler"
+    )
+
+
+class Scene(Painting):
+    """Paint a wide background: the middle at the model's size, and on from there to both sides."""
+
+    task: Literal["scene"] = "scene"
+    overlap: Annotated[int, Shown("PIXELS", "Outpaint overlap")] = Field(
+        16, ge=0, le=256, description="how far a new part fades into what is there"
+    )
+
+
+class Portrait(Painting):
+    """Paint a portrait of attributes that the model knows, or of a character who stays the same."""
+
+    task: Literal["portrait"] = "portrait"
+    prompt: Annotated[Prompt, Shown("T", flags=("--prompt",))] = Field("", description="what else to say")
+    traits: Annotated[Traits, Shown("NAME=VALUE", flags=("--with",))] = Field(
+        (), description="an attribute, as hair=mohawk or hair_color=pink; NAME= leaves it out; see `sfumato models`"
+    )
+    character: Annotated[Name | None, Shown("ID")] = Field(
+        None, description="a name that fixes all other attributes and the seed, so that it is always the same person"
+    )
+    kind: Annotated[Name, Shown("K")] = Field("portrait", description="which of the model's kinds; as character, plant")
+
+
 class Between(Painting):
     """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
 
@@ -219,10 +251,38 @@ class Denoise(Processing):
         return self
 
 
+class Match(Processing):
+    """Give a picture the colours of another."""
+
+    task: Literal["match"] = "match"
+    like: Annotated[Picture, Shown("FILE", "Colours hash")] = Field(description="the picture whose colours to take")
+    strength: Annotated[Share, Shown("S", "Match strength", always=True)] = Field(
+        1.0, description="how much of them: 0 keeps the picture's own"
+    )
+    colours_only: Annotated[bool, Shown("", "Colours only")] = Field(
+        False, description="keep the lightness of the picture"
+    )
+
+
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
     {
         kind.TASK: kind
-        for kind in (Txt2Img, Img2Img, Inpaint, Outpaint, Replace, TextEdit, Depth2Img, Between, Denoise, Sprite)
+        for kind in (
+            Txt2Img,
+            Img2Img,
+            Inpaint,
+            Outpaint,
+            Replace,
+            TextEdit,
+            Depth2Img,
+            Between,
+            Denoise,
+            Sprite,
+            Colorize,
+            Scene,
+            Portrait,
+            Match,
+        )
     }
 )
 """All tasks: by name, the class of its request."""
