@@ -125,3 +125,27 @@ def test_palettes_of_other_programs() -> None:
     for data in (b"", b"GIMP Palette\n", b"colours"):
         with pytest.raises(RequestError, match="a has no colours"):
             read_palette(data, "a")
+
+
+def test_a_tileset_is_as_tiled_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each tile lies where margin, spacing and columns of Tiled's format say, with its edge repeated around."""
+    names = ("grass", "sand", "water")
+    for k, name in enumerate(names):
+        Image.fromarray(np.random.default_rng(k).integers(0, 255, (12, 16, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    out = tmp_path / "land.png"
+    files = [str(tmp_path / f"{name}.png") for name in names]
+    assert cli.main(["tileset", *files, "-o", str(out)]) == 0
+    facts = json.loads(out.with_suffix(".tsj").read_text())
+    assert (facts["type"], facts["image"], facts["tilecount"], facts["columns"]) == ("tileset", "land.png", 3, 2)
+    page = Image.open(out)
+    assert page.size == (facts["imagewidth"], facts["imageheight"])
+    for number, name in enumerate(names):
+        step = facts["tilewidth"] + facts["spacing"], facts["tileheight"] + facts["spacing"]
+        x, y = facts["margin"] + number % 2 * step[0], facts["margin"] + number // 2 * step[1]
+        with Image.open(tmp_path / f"{name}.png") as tile:
+            assert page.crop((x, y, x + 16, y + 12)).convert("RGB").tobytes() == tile.tobytes()
+            assert page.getpixel((x - 1, y + 5))[:3] == tile.getpixel((0, 5))  # type: ignore[index]
+        assert facts["tiles"][number]["properties"][0]["value"] == name
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.png")
+    assert cli.main(["tileset", files[0], str(tmp_path / "small.png"), "-o", str(out)]) == 2
+    assert "tiles are of one size, not of 8x8, 16x12" in capsys.readouterr().err

@@ -258,3 +258,49 @@ def sheet(sprites: Mapping[str, Image.Image], file: str, gap: int = 2) -> tuple[
         "frames": frames,
         "meta": {"app": "sfumato", "image": file, "format": "RGBA8888", "size": size, "scale": "1"},
     }
+
+
+def tileset(tiles: Mapping[str, Image.Image], file: str, extrude: int = 1) -> tuple[Image.Image, dict[str, Any]]:
+    """Tiles of one size in rows on one picture, and its description as Tiled's JSON tileset has it (version 1.10), for
+    which Godot and Unity have importers.
+
+    Args:
+        tiles: by name, which each has as a property; their numbers follow the order.
+        file: the name of the picture, for the description.
+        extrude: so many pixels of each tile's edge are repeated around it, against bleeding between tiles.
+
+    Raises:
+        RequestError: tiles of several sizes.
+    """
+    sizes = {tile.size for tile in tiles.values()}
+    if len(sizes) != 1:
+        found = ", ".join(f"{width}x{height}" for width, height in sorted(sizes))
+        raise RequestError(f"tiles are of one size, not of {found or 'none'}; resize them")
+    [(width, height)] = sizes
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    across, down = width + 2 * extrude, height + 2 * extrude
+    page = Image.new("RGBA", (columns * across, rows * down))
+    for number, tile in enumerate(tiles.values()):
+        around = np.pad(np.asarray(tile.convert("RGBA")), [(extrude, extrude)] * 2 + [(0, 0)], mode="edge")
+        page.paste(Image.fromarray(around, "RGBA"), (number % columns * across, number // columns * down))
+    named = [
+        {"id": number, "properties": [{"name": "name", "type": "string", "value": name}]}
+        for number, name in enumerate(tiles)
+    ]
+    return page, {
+        "type": "tileset",
+        "version": "1.10",
+        "tiledversion": "1.10.2",
+        "name": file.rpartition(".")[0] or file,
+        "image": file,
+        "imagewidth": page.width,
+        "imageheight": page.height,
+        "tilewidth": width,
+        "tileheight": height,
+        "tilecount": len(tiles),
+        "columns": columns,
+        "margin": extrude,
+        "spacing": 2 * extrude,
+        "tiles": named,
+    }

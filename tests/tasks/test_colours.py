@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from sfumato import Colorize, Match, Studio, cli
+from sfumato.colours import oklab
 from sfumato.errors import RequestError
 from sfumato.output import read_request
 from sfumato.tasks.colorize import LUMA, lit
@@ -65,7 +66,8 @@ def test_match_brings_colours_together(studio: Studio, photo: Image.Image, tmp_p
     assert after < float(half.report.rows[1]["apart"] or 0) < before
     assert isinstance(whole.request, Match)
     light = studio.match(photo, like=like, colours_only=True)
-    assert np.abs(np.asarray(light[0].convert("L"), int) - np.asarray(photo.convert("L"), int)).mean() < 8
+    ours, theirs = (oklab(np.asarray(each) / 255)[..., 0] for each in (light[0], photo))
+    assert np.abs(ours - theirs).max() < 0.01
 
 
 def test_the_command_wants_a_picture_to_match(

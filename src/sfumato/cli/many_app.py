@@ -1,4 +1,4 @@
-"""``sfumato grid``, ``batch`` and ``sheet``: their options. Declares, and hands over."""
+"""``sfumato grid``, ``batch``, ``sheet`` and ``tileset``: their options. Declares, and hands over."""
 
 from pathlib import Path
 from typing import Annotated
@@ -61,3 +61,16 @@ def sheet(
     from sfumato.cli import sprites as command
 
     command.make_sheet(files, output)
+
+
+@many.command("tileset")
+def tileset(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE ...", help="tiles of one size, as of --tileable both")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="NAME.tsj lies beside it")] = Path(
+        "outputs/tileset.png"
+    ),
+) -> None:
+    """Lay seamless tiles on one picture, with a JSON tileset as Tiled reads it."""
+    from sfumato.cli import sprites as command
+
+    command.make_tileset(files, output)

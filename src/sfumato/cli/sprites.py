@@ -1,27 +1,24 @@
-"""The command ``sheet``: pictures of subjects as one sheet of sprites with its atlas."""
+"""The commands ``sheet`` and ``tileset``: subjects, or tiles, on one picture with a description beside it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from PIL import Image
 
+from sfumato.cli.terminal import note
 from sfumato.errors import RequestError
+from sfumato.images import seam
 from sfumato.output import check_writable, encode, rewrite
 from sfumato.requests import Source
-from sfumato.sprites import cut_out, sheet
+from sfumato.sprites import cut_out, sheet, tileset
 from sfumato.tasks.sources import read
 
 
 def make_sheet(files: Sequence[Path], output: Path) -> None:
     """Cut the subjects out, write the sheet and its atlas, and print the path of the sheet."""
-    if output.suffix.lower() != ".png":
-        raise RequestError(f"{str(output)!r} must end in .png, which keeps transparency")
-    if twice := next((file.stem for file in files if [f.stem for f in files].count(file.stem) > 1), None):
-        raise RequestError(f"two pictures are called {twice!r}, which is their name in the atlas; rename one")
-    atlas = output.with_suffix(".json")
-    for path in (output, atlas):
-        check_writable(path)
+    atlas = _checked(files, output, ".json")
     sprites: dict[str, Image.Image] = {}
     for file in files:
         found = read(Source.of(file))
@@ -29,10 +26,40 @@ def make_sheet(files: Sequence[Path], output: Path) -> None:
             sprites[file.stem] = cut_out(found.image) if found.alpha is None else _with(found.image, found.alpha)
         except RequestError as error:
             raise RequestError(f"{file}: {error}") from None
-    page, facts = sheet(sprites, output.name)
+    _write(*sheet(sprites, output.name), output, atlas)
+
+
+def make_tileset(files: Sequence[Path], output: Path) -> None:
+    """Lay tiles on one picture with its description, say which show a seam, and print the path of the picture."""
+    facts = _checked(files, output, ".tsj")
+    tiles: dict[str, Image.Image] = {}
+    for file in files:
+        found = read(Source.of(file))
+        tiles[file.stem] = found.image if found.alpha is None else _with(found.image, found.alpha)
+    page, described = tileset(tiles, output.name)
+    axes: tuple[Literal["x", "y"], ...] = ("x", "y")
+    for name, tile in tiles.items():
+        if shows := [axis for axis in axes if min(tile.size) > 1 and not seam(tile, axis).passes]:
+            note(f"{name}: a seam shows along {' and '.join(shows)}; paint it with --tileable both")
+    _write(page, described, output, facts)
+
+
+def _checked(files: Sequence[Path], output: Path, ending: str) -> Path:
+    """The file beside the picture. Raises RequestError and OutputError before the work."""
+    if output.suffix.lower() != ".png":
+        raise RequestError(f"{str(output)!r} must end in .png, which keeps transparency")
+    if twice := next((file.stem for file in files if [f.stem for f in files].count(file.stem) > 1), None):
+        raise RequestError(f"two pictures are called {twice!r}, which is their name beside it; rename one")
+    beside = output.with_suffix(ending)
+    for path in (output, beside):
+        check_writable(path)
+    return beside
+
+
+def _write(page: Image.Image, facts: Mapping[str, Any], output: Path, beside: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     rewrite(output, encode(page, {}, "png"))
-    rewrite(atlas, (json.dumps(facts, ensure_ascii=False, indent=1) + "\n").encode())
+    rewrite(beside, (json.dumps(facts, ensure_ascii=False, indent=1) + "\n").encode())
     print(output)
 
 

@@ -70,11 +70,20 @@ def slerp(noise: Float[Tensor, "c h w"], other: Float[Tensor, "c h w"], share: f
 
     Each column of each channel has a circle of its own, as in AUTOMATIC1111's web UI, whose variations these are.
     """
-    cosine = (noise / noise.norm(dim=1, keepdim=True) * other / other.norm(dim=1, keepdim=True)).sum(1, keepdim=True)
-    if cosine.mean() > 0.9995:
-        return torch.lerp(noise, other, share)
-    angle = cosine.acos()
-    return (((1 - share) * angle).sin() * noise + (share * angle).sin() * other) / angle.sin()
+    return _on_circles(noise, other, share)
+
+
+def _on_circles(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """From `a` to `b`, at a share of the angle between their vectors, which lie along the axis 1 (Shoemake 1985).
+
+    Those of nearly one direction are mixed straight.
+    """
+    length = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    angle = (a / length[0] * b / length[1]).sum(1, keepdim=True).clamp(-1, 1).acos()
+    straight = angle.sin() < 1e-6
+    sine = torch.where(straight, 1.0, angle.sin())
+    first, last = (torch.where(straight, part, (part * angle).sin()) for part in (1 - share, share))
+    return (first * a + last * b) / sine
 
 
 class BrownianNoise(ImageNoise):
@@ -107,24 +116,14 @@ class BrownianNoise(ImageNoise):
 
 
 def great_circle(a: Float[Tensor, "b *rest"], b: Float[Tensor, "b *rest"], share: float) -> Float[Tensor, "b *rest"]:
-    """From each row of `a` to that of `b` on their one great circle (Shoemake 1985), where `slerp` has one a column.
+    """From each row of `a` to that of `b` on their one great circle, where `slerp` has one a column.
 
     Unit noise stays unit noise, which a straight mean would not. Share 0 is `a` and 1 is `b`, to the bit;
     rows of one direction are mixed straight.
     """
     if share in (0, 1):
         return b if share else a
-    rows = [noise.flatten(1).double() for noise in (a, b)]
-    cosine = torch.nn.functional.cosine_similarity(rows[0], rows[1]).clamp(-1, 1)
-    angle = torch.acos(cosine)
-    straight = torch.sin(angle) < 1e-6
-    sine = torch.where(straight, torch.ones_like(angle), torch.sin(angle))
-    weights = [
-        torch.where(straight, torch.full_like(angle, part), torch.sin(part * angle) / sine)[:, None]
-        for part in (1 - share, share)
-    ]
-    mixed = weights[0] * rows[0] + weights[1] * rows[1]
-    return mixed.view_as(a).to(a.dtype)
+    return _on_circles(a.flatten(1).double(), b.flatten(1).double(), share).view_as(a).to(a.dtype)
 
 
 class BlendedNoise(ImageNoise):

@@ -66,7 +66,7 @@ def worded(world: World, kind: str, traits: Mapping[str, str]) -> str:
     parts = []
     for key in sorted(keys, key=lambda key: (key != "style", key == "background")):
         thing = key.removesuffix(COLOUR)
-        if key.endswith(COLOUR) and thing in keys:
+        if key.endswith(COLOUR) and thing in traits:  # said with it, or left out with it
             continue
         value = traits[key]
         if key.endswith(COLOUR) or key in SAID:

@@ -1,0 +1,180 @@
+"""Writes docs/tasks.md: a row for each task that can be asked for, painted and measured by this very command.
+
+python -m docs.tasks
+
+A task of `REQUESTS` that `EXAMPLES` does not name is run with the plainest words for its arguments, so that none is
+left out; one that refuses nano has its refusal in the row. Seconds are those of the task with the model loaded, the
+memory is the peak of the process while it ran. Each row is painted once, with fixed seeds.
+"""
+
+import contextlib
+import ctypes
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from sfumato import Studio
+from sfumato.cli.tasks import parsed, read_fields
+from sfumato.errors import SfumatoError
+from sfumato.images import contact_sheet
+from sfumato.requests import REQUESTS, Request, Source, shown
+from sfumato.requests.written import plain_type
+from sfumato.results import Result
+
+PAGE = Path(__file__).with_name("tasks.md")
+PICTURES = Path(__file__).parent / "pictures" / "tasks"
+PERSON = "flat cartoon portrait, red curly hair, round glasses, smile, green hoodie, light blue background"
+FILES: Mapping[str, str] = {"person.png": PERSON, "hills.png": "landscape with hills and trees, sunset"}
+"""Pictures that commands begin from, and the prompts that nano paints them of; `grey.png` is the first in grey."""
+EXAMPLES: Mapping[str, str] = {
+    "txt2img": f'"{PERSON}" --seed 1 --steps 8',
+    "img2img": 'person.png "flat cartoon portrait, blue bob hair, smile, yellow shirt, pink background" --strength 0.6',
+    "inpaint": 'person.png "flat cartoon portrait, red curly hair, sunglasses" --box 70,70,125,55 --strength 0.9',
+    "replace": f'person.png "green hoodie" "purple turtleneck" --description "{PERSON}"',
+    "outpaint": 'hills.png "landscape with hills and trees, sunset" --left 64 --right 64',
+    "between": f'"{PERSON}" "flat cartoon portrait, blonde long hair, frown, black shirt, pink background"',
+    "sprite": '"3d emoji of a red apple" --outline 3',
+    "colorize": f'grey.png "{PERSON}"',
+    "scene": '"landscape with hills and trees, sunset" --size 512x256',
+    "portrait": "--character anna --with mouth=laugh",
+    "match": "person.png --like hills.png",
+    "denoise": "person.png --add-noise 25",
+}
+"""The words behind the name of a task."""
+DEFAULTS: Mapping[str, object] = {"seed": 1, "steps": 8}
+"""Of fields that an example does not give, where the task has them."""
+SIDE = 128
+"""Pixels of a picture on the page."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A task that was run, or what it said instead."""
+
+    task: str
+    command: str
+    figure: str
+    seconds: float | None = None
+    megabytes: float | None = None
+
+
+def example(kind: type[Request]) -> str:
+    """The words behind the name of a task."""
+    if kind.TASK in EXAMPLES:
+        return EXAMPLES[kind.TASK]
+    fields = {name: field for name, field in kind.model_fields.items() if name != "task"}
+    places = sorted((name for name in fields if shown(fields[name]).argument), key=lambda n: shown(fields[n]).argument)
+    places += [name for name in fields if fields[name].is_required() and name not in places]
+    words = []
+    for name in places:
+        value = "person.png" if plain_type(fields[name]) is Source else PERSON
+        words += [value] if shown(fields[name]).argument else [f"--{name.replace('_', '-')}", value]
+    return shlex.join(words)
+
+
+def request_of(kind: type[Request]) -> tuple[str, Request]:
+    """A task's command, and the request that it makes."""
+    words = shlex.split(example(kind))
+    known, given = parsed([kind.TASK, *words])
+    fields = read_fields(known, given)
+    for name, value in DEFAULTS.items():
+        if name in known.model_fields and name not in fields:
+            fields[name] = value
+            words += [f"--{name}", str(value)]
+    return shlex.join(["sfumato", kind.TASK, *words]), known.build(**fields)
+
+
+class Peak:
+    """The peak of this process's memory from now on, in bytes; Linux alone says it. None elsewhere."""
+
+    def __init__(self) -> None:
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def read(self) -> float | None:
+        """Megabytes."""
+        if not sys.platform.startswith("linux"):
+            return None
+        text = Path("/proc/self/status").read_text()
+        return int(text.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def run(studio: Studio, kind: type[Request]) -> tuple[Row, list[Image.Image]]:
+    """A task once: its row, and the pictures to show."""
+    try:
+        command, request = request_of(kind)
+        peak, begun = Peak(), time.perf_counter()
+        result = studio.run(request)
+        seconds = time.perf_counter() - begun
+    except SfumatoError as error:
+        return Row(kind.TASK, f"sfumato {kind.TASK} {example(kind)}", f"refused: {error}"), []
+    before = [Image.open(source.path) for source in _sources(request)]
+    return Row(kind.TASK, command, figure(result), seconds, peak.read()), [*before, *result.images[:4]]
+
+
+def _sources(request: Request) -> Iterator[Source]:
+    for name in type(request).model_fields:
+        if isinstance(value := getattr(request, name), Source) and value.path:
+            yield value
+
+
+def figure(result: Result) -> str:
+    """What the task measured."""
+    said = [f"{name.replace('_', ' ')} {values[0]:.3g}" for name, values in result.measures.items() if values]
+    if result.report is not None:
+        said.append(result.report.answer)
+    return "; ".join(said) or "the same bytes each time"
+
+
+def page(rows: list[Row]) -> str:
+    """The whole page."""
+    import torch
+
+    lines = [
+        "# Tasks",
+        "",
+        "Every task, run by `python -m docs.tasks` with nano, the bundled model, and fixed seeds: what goes in, then "
+        f"what comes out. Threads: {torch.get_num_threads()}; the model was loaded before.",
+        "",
+        "| task | command | picture | figure | seconds | peak memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        shown = f"![{row.task}](pictures/tasks/{row.task}.jpg)" if (PICTURES / f"{row.task}.jpg").exists() else ""
+        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+        memory = "" if row.megabytes is None else f"{row.megabytes:.0f} MB"
+        cells = [row.task, f"`{row.command}`", shown, row.figure, seconds, memory]
+        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Paint, measure and write the page."""
+    studio = Studio()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for old in PICTURES.glob("*.jpg"):
+        old.unlink()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for name, prompt in FILES.items():
+            studio.txt2img(prompt, seed=1, steps=8)[0].save(name)
+        Image.open("person.png").convert("L").save("grey.png")
+        for kind in REQUESTS.values():
+            row, pictures = run(studio, kind)
+            rows.append(row)
+            print(f"{row.task}: {row.figure}", file=sys.stderr, flush=True)
+            if pictures:
+                small = [each.resize((round(each.width * SIDE / each.height), SIDE)) for each in pictures]
+                contact_sheet(small, len(small)).save(PICTURES / f"{row.task}.jpg", quality=85)
+    PAGE.write_text(page(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The page of tasks picks up every task: each has a command that can be read, also those that have no example."""
+
+import pytest
+from docs import tasks as page
+
+from sfumato.errors import RequestError
+from sfumato.requests import REQUESTS, Source
+
+
+@pytest.mark.parametrize("task", REQUESTS)
+@pytest.mark.parametrize("own", [True, False])
+def test_every_task_has_a_command(task: str, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not own:
+        monkeypatch.setattr(page, "EXAMPLES", {})
+    if not own and task == "outpaint":
+        with pytest.raises(RequestError, match="are all 0"):
+            page.request_of(REQUESTS[task])
+        return
+    command, request = page.request_of(REQUESTS[task])
+    assert command.startswith(f"sfumato {task} ")
+    assert request.task == task
+    paths = {value.path for name in type(request).model_fields if isinstance(value := getattr(request, name), Source)}
+    assert paths <= {*page.FILES, "grey.png"}
+    assert set(page.EXAMPLES) <= set(REQUESTS)
+
+
+def test_a_row_a_task() -> None:
+    rows = [page.Row("a", "sfumato a | b", "seam 1", 1.25, 512.4), page.Row("b", "sfumato b", "refused: no")]
+    text = page.page(rows)
+    assert "| a | `sfumato a / b` |  | seam 1 | 1.2 | 512 MB |" in text
+    assert "| b | `sfumato b` |  | refused: no |  |  |" in text
