@@ -33,7 +33,8 @@ def built(request: Portrait, name: str, world: World | None) -> Portrait:
         return request
     if world is None:
         raise RequestError(f"{name} does not say which attributes it knows; use txt2img and write the prompt")
-    traits, seed = {}, request.seed
+    traits: dict[str, str] = {}
+    seed = request.seed
     if request.character is not None:
         traits, own = character(world, request.kind, request.character)
         seed = own if seed is None else seed
