@@ -12,7 +12,19 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sfumato import choices
-from sfumato.requests import REQUESTS, Control, Edit, Lora, Masked, Painting, Processing, Request, Source, shown
+from sfumato.requests import (
+    REQUESTS,
+    Control,
+    Edit,
+    Lora,
+    Masked,
+    Painting,
+    Processing,
+    Recognising,
+    Request,
+    Source,
+    shown,
+)
 from sfumato.requests.written import plain_type
 
 PAGE = Path(__file__).parents[1] / "src" / "sfumato" / "shorthand.py"
@@ -100,7 +112,7 @@ def method(kind: type[Request]) -> str:
 
 def page() -> str:
     """The whole file, formatted."""
-    kinds = [Painting, Edit, Masked, Processing, *REQUESTS.values()]
+    kinds = [Painting, Edit, Masked, Processing, Recognising, *REQUESTS.values()]
     shorthand = '\n\nclass Shorthand(Asking):\n    """All tasks as methods."""\n'
     body = "".join(map(options, kinds)) + shorthand + "".join(map(method, REQUESTS.values()))
     named = [

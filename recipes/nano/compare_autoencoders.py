@@ -17,11 +17,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.autoencoder_fold import AutoencoderFold
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.training.autoencoder import compare
-from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.latents import load_autoencoder
 

@@ -75,3 +75,5 @@ Format = Literal["png", "jpeg", "webp", "avif", "tiff", "dicom"]
 
 Browsable = Literal["png", "jpeg", "webp", "avif"]
 """Formats that browsers show, in which a service keeps pictures."""
+
+Language = Literal["en", "zh"]

@@ -7,6 +7,7 @@ from sfumato.asking import Asking
 from sfumato.choices import (
     DenoiseMethod,
     GuidanceMethod,
+    Language,
     NoiseKind,
     Numerics,
     Prediction,
@@ -105,6 +106,10 @@ class ProcessingOptions(Watching, total=False):
 
     model: str
     seed: int
+
+
+class RecognisingOptions(Watching, total=False):
+    """Options of requests of `sfumato.requests.Recognising`."""
 
 
 class Txt2ImgOptions(PaintingOptions, total=False):
@@ -214,6 +219,25 @@ class MatchOptions(ProcessingOptions, total=False):
     colours_only: bool
 
 
+class ClassifyOptions(RecognisingOptions, total=False):
+    """Options of requests of `sfumato.requests.Classify`."""
+
+    labels: Sequence[str]
+    top: int
+    label_template: str | None
+    model: str
+    draws: int
+    risk: float
+    threshold: float
+    seed: int
+
+
+class RecogniseOptions(RecognisingOptions, total=False):
+    """Options of requests of `sfumato.requests.Recognise`."""
+
+    language: Language
+
+
 class Shorthand(Asking):
     """All tasks as methods."""
 
@@ -272,3 +296,11 @@ class Shorthand(Asking):
     def match(self, image: Pictured, **options: Unpack[MatchOptions]) -> Result:
         """Give a picture the colours of another."""
         return self._ask("match", image=image, **options)
+
+    def classify(self, images: Sequence[Pictured], **options: Unpack[ClassifyOptions]) -> Result:
+        """Say which of some labels pictures show, by how well a diffusion model explains them under each."""
+        return self._ask("classify", images=images, **options)
+
+    def recognise(self, images: Sequence[Pictured], **options: Unpack[RecogniseOptions]) -> Result:
+        """Say what pictures of nano's world show, each attribute with its confidence, and the prompt that says it."""
+        return self._ask("recognise", images=images, **options)

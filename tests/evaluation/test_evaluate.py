@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.checkpoints.save import save_part
 from sfumato.cli import main
 from sfumato.errors import RequestError
@@ -22,7 +23,6 @@ from sfumato.models.picture_classifier import PictureClassifier, PictureClassifi
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
 from sfumato.studio import Studio
-from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, imported
 from sfumato.training.heads import heads_of
 

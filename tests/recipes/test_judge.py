@@ -7,10 +7,10 @@ import torch
 from recipes.nano.data import emoji
 from recipes.nano.data.render import COUNTS, Job, drawings
 
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.evaluation.evaluate import APART
 from sfumato.evaluation.judge import tensor_of
 from sfumato.prompts.world import World
-from sfumato.training.classifier import load_classifier
 
 JUDGE = Path(__file__).parents[2] / "recipes/nano/judge"
 BUNDLED = Path(__file__).parents[2] / "src/sfumato/data/nano"

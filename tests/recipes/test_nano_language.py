@@ -29,8 +29,8 @@ from recipes.nano.language.wordings import (
 )
 
 from sfumato.checkpoints.catalogue import bundled_folder
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.prompts.world import World
-from sfumato.training.classifier import load_classifier
 
 
 def drawn(count: int, seed: int = 0) -> list[tuple[str, str]]:

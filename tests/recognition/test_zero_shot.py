@@ -12,7 +12,8 @@ from sfumato import Studio
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.recognition import zero_shot
-from sfumato.recognition.zero_shot import Settings, checked_labels, classify, worded
+from sfumato.recognition.zero_shot import Settings, classify, worded
+from sfumato.requests.fields import checked_labels
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +29,17 @@ def picture(colour: str, size: tuple[int, int] = (64, 64)) -> Image.Image:
     ("labels", "said"),
     [
         (["cat"], "1 entries"),
+        ("cat,dog,cat", "'cat' twice"),
+        ([1, 2], "give several texts"),
         ([], "0 entries"),
-        (["cat", ""], "label 2 is empty"),
-        (["cat", " dog", "dog "], "'dog' is there twice"),
+        (["cat", ""], "nothing at place 2"),
+        (["cat", " dog", "dog "], "'dog' twice"),
         (["cat", "Cat"], "twice"),
         (["x"] * 10_001, "2 to 10000"),
+        (["cat", "x" * 1001], "1001 characters"),
     ],
 )
-def test_labels_that_cannot_be_told_apart_are_refused(labels: list[str], said: str) -> None:
+def test_labels_that_cannot_be_told_apart_are_refused(labels: object, said: str) -> None:
     with pytest.raises(RequestError, match=said):
         checked_labels(labels)
 

@@ -138,6 +138,7 @@ def test_every_field_that_can_name_a_file_is_known_to_the_door() -> None:
                 "mask",
                 "depth",
                 "clean",
+                "images",
             )
         ),
         *(("Lora", "name"), ("Control", "model"), ("Control", "image"), ("Source", "path")),

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.errors import TrainingError
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
@@ -23,7 +24,6 @@ from sfumato.training.adversarial import (
     slope_penalty,
 )
 from sfumato.training.autoencoder import perceptual_distance, ssim
-from sfumato.training.classifier import load_classifier
 from sfumato.training.data import generator_for
 from sfumato.training.latents import load_autoencoder
 from sfumato.training.run import train

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.training.alignment import AlignmentConfig, Teacher, captured_output
-from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.run import train

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
-from sfumato.training.classifier import load_classifier
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.latents import load_autoencoder

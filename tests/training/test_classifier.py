@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
-from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, load_classifier, noised
+from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, noised
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.heads import IGNORE_INDEX, error, heads_of
 from sfumato.training.latents import load_autoencoder

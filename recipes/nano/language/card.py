@@ -23,6 +23,7 @@ from PIL import Image
 from recipes.nano.data.captions import full_caption
 from recipes.nano.language.wordings import SHARES, drawn
 from sfumato import Studio
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.checkpoints.folder import part_file
 from sfumato.evaluation.card import CELL
 from sfumato.evaluation.evaluate import Plan, digest, paint
@@ -31,7 +32,6 @@ from sfumato.evaluation.report import table
 from sfumato.files import sha256, write_atomic
 from sfumato.images import PAGE, contact_sheet
 from sfumato.models.picture_classifier import PictureClassifier
-from sfumato.training.classifier import load_classifier
 
 PROMPTS = Path(__file__).with_name("prompts.jsonl")
 JUDGE = Path(__file__).parents[1] / "judge"

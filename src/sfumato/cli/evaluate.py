@@ -68,11 +68,11 @@ def evaluate(
         )
     with narrating(quiet=quiet), contextlib.redirect_stdout(sys.stderr), _bar(quiet) as tell:
         from sfumato.checkpoints.catalogue import find
+        from sfumato.checkpoints.classifiers import load_classifier
         from sfumato.evaluation.card import card, relative, sheet
         from sfumato.evaluation.evaluate import Plan, evaluate
         from sfumato.images import PAGE
         from sfumato.studio import Studio
-        from sfumato.training.classifier import load_classifier
         from sfumato.training.data import Pictures, imported
 
         caption, plan = imported(sources.captions), Plan(per_kind, seeds, chosen, options=options)

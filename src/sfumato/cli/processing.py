@@ -9,11 +9,17 @@ from sfumato.cli import interrupts
 from sfumato.cli.painting import Machine, OutputMode, Stdout, as_json, destination_of, paint, require_pictures
 from sfumato.cli.tasks import read_fields
 from sfumato.cli.terminal import note
+from sfumato.errors import RequestError
+from sfumato.files import decoded
 from sfumato.output import check_writable, rewrite
 from sfumato.requests import Request
 
 if TYPE_CHECKING:
     from sfumato.results import Report
+
+
+MAX_FILE = 2**24
+"""Bytes of a file of labels."""
 
 
 def run(kind: type[Request], given: Mapping[str, Any]) -> None:
@@ -23,7 +29,7 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
         given: what the command line has, by name: fields of the request, and of the tables in `cli.tasks`.
     """
     mode = OutputMode(as_json=given["as_json"], quiet=given["quiet"])
-    request = kind.build(**read_fields(kind, given))
+    request = kind.build(**read_fields(kind, given), **labels_of(given))
     require_pictures(request)
     destination = destination_of(given) if request.pictures else None
     if isinstance(destination, Stdout):
@@ -52,6 +58,28 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
         print("\n".join(map(str, files)))
     elif report is not None and destination is None:
         print(report)
+
+
+def labels_of(given: Mapping[str, Any]) -> dict[str, object]:
+    """The labels of ``--labels-file``, where it is given.
+
+    Raises:
+        RequestError: it cannot be read, or there are ``--labels`` too.
+    """
+    file: Path | None = given.get("labels_file")
+    if file is None:
+        return {}
+    if given["labels"] is not None:
+        raise RequestError("--labels and --labels-file both say what the pictures may show; give one of them")
+    try:
+        if not file.is_file() or file.stat().st_size > MAX_FILE:
+            raise RequestError(f"{str(file)!r} is no plain file of up to {MAX_FILE >> 20} MB; give one, a label a line")
+        text = decoded(file.read_bytes())
+    except OSError as error:
+        raise RequestError(f"cannot read {str(file)!r}: {error.strerror}; give a text file, a label a line") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{str(file)!r} is not UTF-8 at byte {error.start}; convert it") from None
+    return {"labels": [line.strip() for line in text.splitlines() if line.strip()]}
 
 
 def plotted(report: "Report") -> bytes:

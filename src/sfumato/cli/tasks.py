@@ -56,6 +56,13 @@ PLOT: dict[str, Any] = {
     ]
 }
 
+LABELS: dict[str, Any] = {
+    "labels_file": Annotated[
+        Path | None, typer.Option("--labels-file", metavar="FILE", help="the labels of a text file, one a line")
+    ]
+}
+"""In place of `labels`: `processing.labels_of`."""
+
 MACHINE: dict[str, Any] = {
     "device": Device,
     "precision": Numbers,
@@ -86,6 +93,7 @@ def command_of(kind: type[Request], run: Callable[..., None]) -> Callable[..., N
     paints = issubclass(kind, Painting)
     options |= PROMPTS if paints else {}
     options |= SAVING if paints or issubclass(kind, Processing) else {}
+    options |= LABELS if "labels" in own else {}
     options |= (PREVIEW if paints else PLOT if issubclass(kind, Processing) else {}) | SHOWING | MACHINE
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=own[name]) for name in places]
     parameters += [

@@ -91,7 +91,7 @@ class Race:
         return (-self.excess / temperature).softmax(1)
 
 
-def race(errors: Errors, pictures: int, labels: int, draws: int, risk: float = 0.01) -> Race:
+def race(errors: Errors, pictures: int, labels: int, draws: int, risk: float = 0.05) -> Race:
     """Evaluate labels against each other, stage by stage, until one is left or all draws are spent.
 
     Args:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 
 import torch
 from PIL import Image, ImageOps
@@ -17,9 +16,9 @@ from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.images import to_tensor
 from sfumato.prompts.world import World
+from sfumato.requests.fields import checked_labels
 from sfumato.validation import brief
 
-MAX_LABELS = 10_000
 DRAWS = 16
 """Of level and noise for each label that stays in the race."""
 BATCH = 16
@@ -31,6 +30,8 @@ TEMPERATURE = 0.02
 ``benchmarks/classify.py``; of other models it orders probabilities and does not calibrate them."""
 THRESHOLD = 0.5
 """Probability of the best label below which a picture counts as unsure."""
+CALIBRATED = frozenset({"nano"})
+"""Families whose probabilities `TEMPERATURE` calibrates."""
 TEMPLATES = {"nano": "{}"}
 """What is said of a label, by the name of the family. nano's captions name things as they are."""
 TEMPLATE = "a photo of a {}"
@@ -57,7 +58,7 @@ class Settings:
 
     template: str | None = None
     draws: int = DRAWS
-    risk: float = 0.01
+    risk: float = 0.05
     temperature: float = TEMPERATURE
     threshold: float = THRESHOLD
     seed: int = 0
@@ -81,23 +82,6 @@ class Classification:
     def label(self) -> str:
         """The most likely one."""
         return self.ranked[0][0]
-
-
-def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Labels without the blanks around them.
-
-    Raises:
-        RequestError: one is empty or there twice, or there are fewer than two or over `MAX_LABELS`.
-    """
-    found = tuple(label.strip() for label in labels)
-    if not 2 <= len(found) <= MAX_LABELS:
-        raise RequestError(f"labels has {len(found)} entries; give 2 to {MAX_LABELS}, for example cat,dog")
-    if not all(found):
-        raise RequestError(f"label {found.index('') + 1} is empty; give a word or a phrase, or leave out the comma")
-    for one, next_one in pairwise(sorted(found, key=str.casefold)):
-        if one.casefold() == next_one.casefold():
-            raise RequestError(f"label {brief(one)} is there twice; give each once")
-    return found
 
 
 def classify(

@@ -3,7 +3,7 @@
     base.py      Request: strictness, errors of ours, JSON; Shown: how a field looks outside Python
     fields.py    kinds of values: prompts, sizes, LoRAs, pictures that a request begins from
     painting.py  Painting: what all requests for pictures have; Edit: what begins from one; Masked: of a part
-    processing.py  Processing: what begins from a picture, and is not painted from a prompt
+    processing.py  Processing: what begins from pictures, and is not painted from a prompt
     tasks.py     a class a task, and REQUESTS, over which command line, readers, service and tests iterate
 
 A value left None is the model's to choose; what ran is a request again, with every value filled in. What can be checked
@@ -14,10 +14,11 @@ from sfumato.choices import Sampler, Schedule
 from sfumato.requests.base import MAX_JSON, Request, Shown, shown
 from sfumato.requests.fields import MAX_SEED, MAX_SIGMA, Control, Lora, Pictured, Source, parse_size
 from sfumato.requests.painting import Edit, Masked, Painting, draw_seed
-from sfumato.requests.processing import Processing
+from sfumato.requests.processing import Processing, Recognising
 from sfumato.requests.tasks import (
     REQUESTS,
     Between,
+    Classify,
     Colorize,
     Denoise,
     Depth2Img,
@@ -26,6 +27,7 @@ from sfumato.requests.tasks import (
     Match,
     Outpaint,
     Portrait,
+    Recognise,
     Replace,
     Scene,
     Sprite,
@@ -40,6 +42,7 @@ __all__ = [
     "MAX_SIGMA",
     "REQUESTS",
     "Between",
+    "Classify",
     "Colorize",
     "Control",
     "Denoise",
@@ -55,6 +58,8 @@ __all__ = [
     "Pictured",
     "Portrait",
     "Processing",
+    "Recognise",
+    "Recognising",
     "Replace",
     "Request",
     "Sampler",

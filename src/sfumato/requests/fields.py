@@ -251,6 +251,46 @@ def _source(value: object) -> object:
         raise ValueError(str(error)) from None
 
 
+MAX_LABELS = 10_000
+MAX_LABEL = 1000  # characters
+
+
+def _labels(value: object) -> object:
+    """Labels without the blanks around them; a text, or a single one with commas, is several."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    found = value.replace("，", ",").split(",") if isinstance(value, str) else value
+    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found):
+        raise ValueError(f'is {brief(value)}; give several texts, for example ["cat", "dog"]')
+    labels = tuple(_text_only(each.strip()) for each in found)
+    if not 2 <= len(labels) <= MAX_LABELS:
+        raise ValueError(f"has {len(labels)} entries; give 2 to {MAX_LABELS}, for example cat,dog")
+    if "" in labels:
+        raise ValueError(f"has nothing at place {labels.index('') + 1}; give a word or a phrase there")
+    if long := next((each for each in labels if len(each) > MAX_LABEL), None):
+        raise ValueError(f"has {brief(long)} of {len(long)} characters; give up to {MAX_LABEL}")
+    seen: dict[str, str] = {}
+    for each in labels:
+        if (first := seen.setdefault(each.casefold(), each)) is not each:
+            raise ValueError(f"has {brief(first)} twice; give each once")
+    return labels
+
+
+def checked_labels(value: object) -> tuple[str, ...]:
+    """Labels that can be told apart.
+
+    Raises:
+        RequestError: one is empty or there twice, or there are fewer than 2 or over `MAX_LABELS`.
+    """
+    try:
+        return _labels(value)  # type: ignore[return-value]
+    except ValueError as error:
+        raise RequestError(f"labels {error}") from None
+
+
+Labels = Annotated[tuple[str, ...], BeforeValidator(_labels)]
+
+
 def _sources(value: object) -> object:
     return tuple(_source(each) for each in _few(value, "photo.png"))
 

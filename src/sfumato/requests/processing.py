@@ -1,4 +1,4 @@
-"""What requests have in common that begin from a picture and need no prompt: `Processing`."""
+"""What requests have in common that begin from pictures and need no prompt: `Processing`, `Recognising`."""
 
 from pathlib import PurePath
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sfumato.requests.base import Request, Shown
-from sfumato.requests.fields import MAX_SEED, Name, Picture
+from sfumato.requests.fields import MAX_SEED, Name, Picture, Pictures
 
 
 class Processing(Request):
@@ -34,3 +34,11 @@ class Processing(Request):
     def first_seed(self) -> int:
         """Its seed."""
         return self.seed
+
+
+class Recognising(Request):
+    """An answer about pictures."""
+
+    images: Annotated[Pictures, Shown("IMAGE...", argument=1)] = Field(
+        min_length=1, description="the pictures to look at"
+    )

@@ -9,12 +9,24 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sfumato.choices import DenoiseMethod, NoiseKind, Upscaler
+from sfumato.choices import DenoiseMethod, Language, NoiseKind, Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
-from sfumato.requests.fields import MAX_SEED, Added, Box, Colour, Margin, Name, Picture, Prompt, Share, Traits
+from sfumato.requests.fields import (
+    MAX_SEED,
+    Added,
+    Box,
+    Colour,
+    Labels,
+    Margin,
+    Name,
+    Picture,
+    Prompt,
+    Share,
+    Traits,
+)
 from sfumato.requests.painting import Edit, Masked, Painting
-from sfumato.requests.processing import Processing
+from sfumato.requests.processing import Processing, Recognising
 from sfumato.validation import brief
 
 
@@ -264,6 +276,43 @@ class Match(Processing):
     )
 
 
+class Classify(Recognising):
+    """Say which of some labels pictures show, by how well a diffusion model explains them under each."""
+
+    task: Literal["classify"] = "classify"
+    labels: Annotated[Labels, Shown("A,B,C")] = Field(description="what the pictures may show, two or more")
+    top: Annotated[int, Shown("K")] = Field(3, ge=1, le=10_000, description="how many labels to say of each picture")
+    label_template: Annotated[Annotated[str, Field(max_length=1000)] | None, Shown("T")] = Field(
+        None, description="what the model is told of a label, with {} in its place, as 'a photo of a {}'"
+    )
+    model: Annotated[Name, Shown("NAME|PATH", "Model", always=True)] = Field(
+        "nano", description="a model's name, or the path of its folder or file"
+    )
+    draws: Annotated[int, Shown("N")] = Field(
+        16, ge=2, le=4096, description="noises that each label is tried with, at most"
+    )
+    risk: Annotated[Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)], Shown("F")] = Field(
+        0.05, description="of dropping a label by chance while others still race; 0 drops none, and takes longer"
+    )
+    threshold: Annotated[Share, Shown("F")] = Field(
+        0.5, description="probability of the first label below which the picture is unsure"
+    )
+    seed: Annotated[int, Shown("N", "Seed")] = Field(0, ge=0, le=MAX_SEED // 2, description="of the noises")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.label_template is not None and self.label_template.count("{}") != 1:
+            raise ValueError(f"label_template {brief(self.label_template)} must have one {{}}, where the label goes")
+        return self
+
+
+class Recognise(Recognising):
+    """Say what pictures of nano's world show, each attribute with its confidence, and the prompt that says it."""
+
+    task: Literal["recognise"] = "recognise"
+    language: Annotated[Language, Shown("L")] = Field("en", description="of the caption")
+
+
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
     {
         kind.TASK: kind
@@ -282,6 +331,8 @@ REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
             Scene,
             Portrait,
             Match,
+            Classify,
+            Recognise,
         )
     }
 )

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from sfumato.training.classifier import classifier_digest, load_classifier
+from sfumato.checkpoints.classifiers import classifier_digest, load_classifier
 from sfumato.training.data import Pictures, cached, taken
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from sfumato.checkpoints.classifiers import classifier_digest, load_classifier
 from sfumato.checkpoints.save import save_part
 from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
@@ -19,7 +20,6 @@ from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConf
 from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
-from sfumato.training.classifier import classifier_digest, load_classifier
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.growth import widened
 from sfumato.training.latents import autoencoder_form, load_autoencoder

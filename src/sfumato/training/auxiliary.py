@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from sfumato.checkpoints.classifiers import classifier_digest, load_classifier
 from sfumato.errors import TrainingError
-from sfumato.training.classifier import classifier_digest, load_classifier
 from sfumato.training.data import Pictures
 from sfumato.training.heads import AttributeTargets, error
 

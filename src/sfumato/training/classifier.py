@@ -12,13 +12,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from sfumato.checkpoints.folder import part_file, read_json
-from sfumato.checkpoints.rules import fit
+from sfumato.checkpoints.classifiers import PART
 from sfumato.checkpoints.save import save_part
-from sfumato.checkpoints.skeleton import on_meta
-from sfumato.checkpoints.tensors import read_tensors
-from sfumato.errors import CheckpointError, TrainingError
-from sfumato.files import sha256
+from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
 from sfumato.training.augment import Augment
@@ -28,9 +24,6 @@ from sfumato.training.growth import preceded
 from sfumato.training.heads import IGNORE_INDEX, AttributeTargets, accuracy, error
 from sfumato.training.latents import autoencoder_digest, cached_latents, load_autoencoder
 from sfumato.training.loop import LoopConfig
-
-PART = "classifier"
-"""The folder of an export that holds it."""
 
 
 class ClassifierRun(BaseModel):
@@ -58,37 +51,6 @@ class ClassifierRun(BaseModel):
     """Begin with the classifier in this export, which must be of this form but for stages nearer to the pixels: those
     that it lacks (`fold` is smaller then) begin at random, and the others as they are."""
     loop: LoopConfig
-
-
-def classifier_digest(export: Path) -> str:
-    """SHA-256 of its weights."""
-    return sha256(part_file(export / PART))
-
-
-def load_classifier(export: Path, channels: int = 3) -> PictureClassifier:
-    """The frozen classifier in a run's export, float32.
-
-    Args:
-        channels: of what it is to read: 3 of pictures, or those of an autoencoder's latents.
-
-    Raises:
-        CheckpointError: it is missing, damaged, of another form or one of other channels.
-    """
-    folder = export / PART
-    config = PictureClassifierConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
-    if not config.heads:
-        raise CheckpointError(f"{folder / 'config.json'} names no heads; is it another model?")
-    if config.in_channels != channels:
-        raise CheckpointError(
-            f"{folder} reads {config.in_channels} channels and is to read {channels}; pictures have 3, latents have "
-            "those of the autoencoder that both must share"
-        )
-    with on_meta():
-        model = PictureClassifier(config)
-    file = part_file(folder)
-    fit(model, read_tensors(file), str(file), torch.float32)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
 
 
 def boxed(pixels: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c h w"]:

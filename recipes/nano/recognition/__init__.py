@@ -1,0 +1,1 @@
+"""What recognition is made of: the judge in bytes, its world, its words, a head that meets the text encoder."""
