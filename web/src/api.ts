@@ -85,7 +85,7 @@ async function call(method: string, path: string, body?: BodyInit, headers: Reco
 async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
   const sent = body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body);
   const answer = await call(method, path, sent, sent === undefined ? {} : { "Content-Type": "application/json" });
-  return parseJson(await answer.text()) as T;
+  return (answer.status === 204 ? undefined : parseJson(await answer.text())) as T;
 }
 
 export const api = {

@@ -5,7 +5,7 @@ import { rowsInSight } from "../canvas";
 import { Compare } from "../compare";
 import { ALL, ask, asked, begin, change, changeMany, erase, facets, marked, more, move, open, opened, pieces, query, total, undo, type Piece, type Whole } from "../gallery";
 import { copy, SendTo } from "../stage";
-import { go, restore, sendTo, when } from "../state";
+import { go, pictures, restore, sendTo, when } from "../state";
 import { Button, Dialog, Empty, Skeleton, typing } from "../ui";
 import { nameOf, t, taskTitle } from "../words";
 
@@ -18,6 +18,12 @@ export function Gallery() {
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
   }, []);
+  const painted = pictures.value.length;
+  useEffect(() => {
+    // the gallery takes in what was painted a moment later; whoever has scrolled further is not thrown back
+    const timers = [1500, 6000].map((delay) => setTimeout(() => (pieces.value?.length ?? 0) <= 60 && void begin(), delay));
+    return () => timers.forEach(clearTimeout);
+  }, [painted]);
   const whole = opened.value;
   const beside = whole && !narrow();
   return (

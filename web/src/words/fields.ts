@@ -38,6 +38,11 @@ export const fieldsEn: Words = {
   like_strength: ["How much like it"],
   like_model: ["IP-Adapter"],
   switch: ["Refiner from"],
+  deep_cache: ["DeepCache"],
+  fast: ["Fast"],
+  as_written: ["Prompt as written"],
+  before: ["What it shows now"],
+  everywhere: ["Change the rest as well"],
 };
 
 export const fieldsZh: Words = {
@@ -112,6 +117,11 @@ export const fieldsZh: Words = {
   like_model: ["IP-Adapter", "IP-Adapter 的名称"],
   image_encoder: ["图像编码器", "它用来看图的编码器；留空则在旁边寻找"],
   refiner: ["Refiner", "用同样潜变量的另一个模型完成这张图，例如 SDXL 的 refiner"],
+  deep_cache: ["DeepCache", "每隔几步才运行 U-Net 的深层部分；1 为关闭"],
+  fast: ["快速", "步数更少并使用 DeepCache；更快，与精确结果略有不同"],
+  as_written: ["提示词照原样", "即使模型有词典，也按原文编码提示词"],
+  before: ["现在画的是什么", "用于其他模型：图中现在是什么；与提示词相同之处保持不变"],
+  everywhere: ["其余也改", "用于其他模型：其余部分也随之改变以相配"],
   switch: ["Refiner 起点", "噪声走完多少之后由 refiner 来画"],
   image_guidance: ["图像引导", "多大程度遵从原图；1 为关闭"],
   depth: ["深度图", "每处有多近，最近为白；如 MiDaS 或 Depth Anything 的结果"],
