@@ -295,12 +295,14 @@ def train(
 
             print(write_first(init, config))
         elif config is not None:
-            from sfumato.training.run import read_toml
             from sfumato.training.run import train as train_from
 
             if kohya:
                 from sfumato.training.kohya import translated
-            print(train_from(config, run, read=translated if kohya else read_toml))
+
+                print(train_from(config, run, read=translated))
+            else:
+                print(train_from(config, run))
 
 
 @app.command()
