@@ -42,6 +42,7 @@ EXAMPLES: Mapping[str, str] = {
     "sprite": '"3d emoji of a red apple" --outline 3',
     "colorize": f'grey.png "{PERSON}"',
     "scene": '"landscape with hills and trees, sunset" --size 512x256',
+    "edit": f'person.png "{PERSON.replace("red", "blue")}" --from "{PERSON}"',
     "portrait": "--character anna --with mouth=laugh",
     "match": "person.png --like hills.png",
     "denoise": "person.png --add-noise 25",
@@ -84,7 +85,7 @@ def request_of(kind: type[Request]) -> tuple[str, Request]:
     known, given = parsed([kind.TASK, *words])
     fields = read_fields(known, given)
     for name, value in DEFAULTS.items():
-        if name in known.model_fields and name not in fields:
+        if name in known.model_fields and name not in fields and not (name == "seed" and "character" in fields):
             fields[name] = value
             words += [f"--{name}", str(value)]
     return shlex.join(["sfumato", kind.TASK, *words]), known.build(**fields)
@@ -126,11 +127,11 @@ def _sources(request: Request) -> Iterator[Source]:
 
 
 def figure(result: Result) -> str:
-    """What the task measured."""
+    """What the task measured; nothing where it measures nothing."""
     said = [f"{name.replace('_', ' ')} {values[0]:.3g}" for name, values in result.measures.items() if values]
     if result.report is not None:
         said.append(result.report.answer)
-    return "; ".join(said) or "the same bytes each time"
+    return "; ".join(said)
 
 
 def page(rows: list[Row]) -> str:
