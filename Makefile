@@ -39,6 +39,8 @@ train-smoke: .venv/.train ## the whole recipe of nano with tiny sizes, from draw
 	$(BIN)/python -m recipes.nano.smoke --out runs/smoke
 	rm -rf runs/smoke-teach
 	$(BIN)/python -m recipes.teach.smoke --out runs/smoke-teach
+	rm -rf runs/smoke-restore
+	$(BIN)/python -m recipes.restore.smoke --out runs/smoke-restore
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

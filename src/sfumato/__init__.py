@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Sprite,
         TextEdit,
         Txt2Img,
+        Upscale,
         parse_request,
     )
     from sfumato.results import Progress, Report, Result
@@ -75,6 +76,7 @@ _HOMES = {
         "TextEdit",
         "Sprite",
         "Txt2Img",
+        "Upscale",
         "parse_request",
     ),
     "sfumato.errors": (
@@ -122,6 +124,7 @@ __all__ = [
     "TrainingError",
     "Txt2Img",
     "UnknownNameError",
+    "Upscale",
     "__version__",
     "parse_request",
 ]

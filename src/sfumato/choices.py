@@ -59,6 +59,8 @@ Upscaler = Literal["latent", "lanczos"]
 
 DenoiseMethod = Literal["auto", "ours", "diffusion", "nlm", "tv", "wavelet"]
 
+UpscaleMethod = Literal["auto", "ours", "lanczos", "bicubic"]
+
 NoiseKind = Literal["gaussian", "poisson"]
 
 Prediction = Literal["epsilon", "v"]

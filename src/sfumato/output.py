@@ -26,7 +26,7 @@ from sfumato.metadata.infotext import model_name
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import own_request
 from sfumato.metadata.trace import Trace
-from sfumato.requests import MAX_SEED, Processing, Request
+from sfumato.requests import MAX_SEED, Denoise, Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -262,7 +262,7 @@ class Destination:
         from sfumato import dicom
 
         source = getattr(request, "image", None)
-        if source is None or not isinstance(request, Processing) or not dicom.is_dicom(source.read()):
+        if source is None or not isinstance(request, Denoise) or not dicom.is_dicom(source.read()):
             raise RequestError("DICOM is written of a picture that came from a DICOM file; take png or tiff")
         dicom.require()
 

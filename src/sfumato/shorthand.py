@@ -15,6 +15,7 @@ from sfumato.choices import (
     Sampler,
     Schedule,
     Syntax,
+    UpscaleMethod,
     Upscaler,
 )
 from sfumato.requests import Control, Lora, Pictured
@@ -181,6 +182,17 @@ class DenoiseOptions(ProcessingOptions, total=False):
     add_noise: str | None
 
 
+class UpscaleOptions(ProcessingOptions, total=False):
+    """Options of requests of `sfumato.requests.Upscale`."""
+
+    scale: int
+    method: UpscaleMethod
+    clean: "Pictured | None"
+    refine: str | None
+    strength: float
+    tile: int | None
+
+
 class SpriteOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Sprite`."""
 
@@ -276,6 +288,10 @@ class Shorthand(Asking):
     def denoise(self, image: Pictured, **options: Unpack[DenoiseOptions]) -> Result:
         """Take the noise out of a picture, and say how much there was and how well that went."""
         return self._ask("denoise", image=image, **options)
+
+    def upscale(self, image: Pictured, **options: Unpack[UpscaleOptions]) -> Result:
+        """Enlarge a picture, and say how well what is shown agrees with what was there."""
+        return self._ask("upscale", image=image, **options)
 
     def sprite(self, prompt: str, **options: Unpack[SpriteOptions]) -> Result:
         """Paint one subject without its background, as a game needs it: transparent around, trimmed."""

@@ -146,3 +146,13 @@ def test_floats_that_are_none_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), np.nan, np.float32)).save(path)
     with pytest.raises(RequestError, match="holds NaN or infinity"):
         Studio().denoise(path)
+
+
+def test_the_guide_says_the_same_in_both_languages_and_its_commands_are_known() -> None:
+    from tests.test_guides import ROOT, commands, links, text_of, unknown
+
+    english, chinese = (text_of(ROOT / "docs" / "guide" / f"restore{end}") for end in (".md", ".zh.md"))
+    assert commands(english) == commands(chinese)
+    assert links(english) == links(chinese)
+    assert len(commands(english)) >= 4
+    assert [unknown(words) for words in commands(english)] == [None] * len(commands(english))

@@ -33,6 +33,7 @@ from sfumato.requests.tasks import (
     Sprite,
     TextEdit,
     Txt2Img,
+    Upscale,
     parse_request,
 )
 
@@ -70,6 +71,7 @@ __all__ = [
     "Sprite",
     "TextEdit",
     "Txt2Img",
+    "Upscale",
     "draw_seed",
     "parse_request",
     "parse_size",

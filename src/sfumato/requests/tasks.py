@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sfumato.choices import DenoiseMethod, Language, NoiseKind, Upscaler
+from sfumato.choices import DenoiseMethod, Language, NoiseKind, UpscaleMethod, Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
 from sfumato.requests.fields import (
@@ -313,6 +313,28 @@ class Recognise(Recognising):
     language: Annotated[Language, Shown("L")] = Field("en", description="of the caption")
 
 
+class Upscale(Processing):
+    """Enlarge a picture, and say how well what is shown agrees with what was there."""
+
+    task: Literal["upscale"] = "upscale"
+    scale: Annotated[int, Shown("2|3|4", "Scale", always=True)] = Field(2, ge=2, le=4, description="by how much")
+    method: Annotated[UpscaleMethod, Shown("M", "Method", always=True)] = Field(
+        "auto", description="by what; auto is our network where it is there, and else lanczos"
+    )
+    clean: Annotated[Picture | None, Shown("FILE", "Reference hash")] = Field(
+        None, description="the same picture at the larger size, to measure against"
+    )
+    refine: Annotated[Prompt | None, Shown("PROMPT", "Refine prompt")] = Field(
+        None, description="paint the details of what this says over it, by img2img in tiles"
+    )
+    strength: Annotated[Share, Shown("S", "Denoising strength")] = Field(
+        0.3, description="of that: how much of the noise to begin from"
+    )
+    tile: Annotated[Annotated[int, Field(ge=64, le=8192, multiple_of=8)] | None, Shown("PX", "Tile")] = Field(
+        None, description="of that: sample in tiles of so many pixels a side"
+    )
+
+
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
     {
         kind.TASK: kind
@@ -326,6 +348,7 @@ REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
             Depth2Img,
             Between,
             Denoise,
+            Upscale,
             Sprite,
             Colorize,
             Scene,
