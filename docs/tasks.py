@@ -46,6 +46,8 @@ EXAMPLES: Mapping[str, str] = {
     "portrait": "--character anna --with mouth=laugh",
     "match": "person.png --like hills.png",
     "denoise": "person.png --add-noise 25",
+    "classify": 'person.png --labels "flat cartoon portrait,toon portrait,robot,landscape illustration"',
+    "recognise": "person.png",
 }
 """The words behind the name of a task."""
 DEFAULTS: Mapping[str, object] = {"seed": 1, "steps": 8}

@@ -121,6 +121,10 @@ class Attempt:
     seed: int | None = None
     agreement: float | None = None
 
+    def facts(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
 
 Classes = Mapping[str, Sequence[Path]]
 """Label -> its pictures."""
@@ -137,10 +141,10 @@ def read_classes(folder: Path) -> Classes:
     found: dict[str, list[Path]] = {}
     inside = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     for each in inside:
-        if pictures := _pictures(each):
+        if pictures := pictures_in(each):
             found[each.name] = pictures
     if not found:
-        for picture in _pictures(folder):
+        for picture in pictures_in(folder):
             caption = picture.with_suffix(".txt")
             if caption.is_file():
                 found.setdefault(caption.read_text(encoding="utf-8").strip(), []).append(picture)
@@ -153,7 +157,8 @@ def read_classes(folder: Path) -> Classes:
     return found
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """The files of a folder that are pictures by their names, sorted."""
     return sorted(each for each in folder.iterdir() if each.suffix.lower() in ENDINGS and each.is_file())
 
 

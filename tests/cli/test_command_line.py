@@ -223,7 +223,7 @@ REMEDIES = [
     ("paint", "unknown command 'paint'; did you mean txt2img"),
     ("txt2imgg a", "unknown command 'txt2imgg'; did you mean txt2img"),
     ("img2image", "unknown command 'img2image'; did you mean img2img"),
-    ("xyzzy", "unknown command 'xyzzy'; known: adapter, animate, batch, bench, "),
+    ("xyzzy", "unknown command 'xyzzy'; known: adapter, animate, augment, batch, "),
     ("convert nano", "where to write is missing; sfumato convert IN OUT"),
     ("convert nano a -o b", "OUT is said twice, 'a' and -o 'b'; leave out one"),
     ("txt2img a -o /dev/null", "cannot write '/dev/null': it exists and is not a plain file"),

@@ -28,6 +28,7 @@ from sfumato.cli.options import (
     real,
     whole,
 )
+from sfumato.cli.recognition_app import recognition
 from sfumato.cli.runs_app import runs
 from sfumato.cli.serve_app import jobs, serve
 from sfumato.cli.teach_app import teaching
@@ -87,6 +88,7 @@ app.add_typer(data, name="data")
 app.add_typer(many)
 app.add_typer(adapter, name="adapter")
 app.add_typer(animation)
+app.add_typer(recognition)
 app.add_typer(teaching)
 app.add_typer(jobs, name="jobs")
 app.add_typer(gallery, name="gallery")

@@ -25,7 +25,7 @@ BATCH = 16
 """Evaluations in one call of the network: on a CPU more are no faster."""
 LONG = 20.0
 """Seconds of work from which on they are announced."""
-TEMPERATURE = 0.02
+TEMPERATURE = 0.0004
 """Excess of error that makes a label less likely by e. Fitted to held-out renders by nano, see
 ``benchmarks/classify.py``; of other models it orders probabilities and does not calibrate them."""
 THRESHOLD = 0.5

@@ -1,0 +1,127 @@
+"""Commands about folders of pictures: ``similar``, ``embed``, ``caption`` and ``augment``."""
+
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from sfumato.choices import Language
+from sfumato.cli.painting import check_precision, require_model
+from sfumato.cli.terminal import narrating, note
+from sfumato.decoding import RejectedPicture, decoded
+from sfumato.errors import RequestError, UnknownNameError
+from sfumato.output import check_writable, rewrite
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def _opened(files: Sequence[Path]) -> "tuple[list[Path], list[Image]]":
+    """The pictures that can be read; the others are noted.
+
+    Raises:
+        RequestError: none can.
+    """
+    kept, images = [], []
+    for file in files:
+        try:
+            images.append(decoded(file.read_bytes()).image)
+            kept.append(file)
+        except (OSError, RejectedPicture) as error:
+            note(f"{file} is left out: {error}")
+    if not kept:
+        raise RequestError("there is no picture that can be read; give PNG, JPEG or WebP files")
+    return kept, images
+
+
+def _pictures(folder: Path) -> list[Path]:
+    from sfumato.augmentation import pictures_in
+
+    if not folder.is_dir():
+        raise RequestError(f"there is no folder {folder}; give one with pictures")
+    return pictures_in(folder)
+
+
+def similar(what: str, folder: Path, first: int) -> None:
+    """Print the first pictures, a line each: the cosine and the path."""
+    if first < 1:
+        raise RequestError(f"first is {first}; give 1 or more")
+    files, images = _opened(_pictures(folder))
+    with narrating(quiet=False):
+        from sfumato.recognition.embedding import embedder
+
+        space = embedder()
+        asked = space.pictures(_opened([Path(what)])[1]) if Path(what).is_file() else space.texts([what])
+        cosines = (space.pictures(images) @ asked[0]).tolist()
+    for cosine, file in sorted(zip(cosines, files, strict=True), key=lambda each: -each[0])[:first]:
+        print(f"{cosine:.3f}  {file}")
+
+
+def embed(files: Sequence[Path], output: Path) -> None:
+    """Write `names` and `vectors` (n, 128)."""
+    check_writable(output)
+    kept, images = _opened(files)
+    import numpy as np
+
+    from sfumato.recognition.embedding import embedder
+
+    buffer = io.BytesIO()
+    np.savez(buffer, names=np.array([str(file) for file in kept]), vectors=embedder().pictures(images).numpy())
+    rewrite(output, buffer.getvalue())
+    print(output)
+
+
+def caption(folder: Path, language: str, *, overwrite: bool) -> None:
+    """Write the captions, and print the path of each."""
+    if language not in get_args(Language):
+        raise UnknownNameError("language", language, get_args(Language))
+    files = [file for file in _pictures(folder) if overwrite or not file.with_suffix(".txt").exists()]
+    if not files:
+        note("every picture has its caption; --overwrite replaces them")
+        return
+    from sfumato.recognition.judge import bundled
+
+    kept, images = _opened(files)
+    foreign = 0
+    for file, found in zip(kept, bundled().recognise(images), strict=True):
+        if not found.known:
+            foreign += 1
+            note(f"{file} shows nothing of nano's world; it gets no caption")
+            continue
+        target = file.with_suffix(".txt")
+        rewrite(target, f"{found.caption('zh' if language == 'zh' else 'en')}\n".encode())
+        print(target)
+    note(f"{len(kept) - foreign} captions, {foreign} pictures without")
+
+
+def augment(
+    folder: Path,
+    out: Path,
+    model: str,
+    per_class: int,
+    settings: Mapping[str, Any],
+    device: str,
+    precision: str,
+) -> None:
+    """Print a line of JSON for each attempt, and in the end what came of it."""
+    from sfumato import augmentation
+
+    plan = augmentation.Plan(per_class, **settings)
+    classes = augmentation.read_classes(folder)
+    require_model(model)
+    checked = check_precision(precision)
+    stdout, attempts = sys.stdout, []
+    with narrating(quiet=False), contextlib.redirect_stdout(sys.stderr):
+        from sfumato.studio import Studio
+
+        for attempt in augmentation.augment(Studio(model, device=device, precision=checked), classes, out, plan):
+            attempts.append(attempt)
+            print(json.dumps(attempt.facts(), ensure_ascii=False), file=stdout, flush=True)
+    short = [label for label in classes if sum(a.label == label and a.file is not None for a in attempts) < per_class]
+    left = sum(attempt.file is None for attempt in attempts)
+    note(f"{len(attempts) - left} pictures kept, {left} left out; see {out / 'augment.json'} and augment.jpg")
+    if short:
+        note(f"still short of {per_class}: {', '.join(short)}")
