@@ -1,8 +1,8 @@
 """What editing costs beside painting, with nano: `python -m benchmarks.edit_step`, from the repository root.
 
 In turn, so that a busy machine slows all alike: txt2img, img2img at strength 0.5, and inpainting from noise, which has
-as many steps as txt2img. The least of all rounds,
-which others on the machine disturb least, of whole requests with the model loaded, and of a step.
+as many steps as txt2img. The least of all rounds, which other programs disturb least, of whole requests with the model
+loaded, and of a step.
 """
 
 import argparse
