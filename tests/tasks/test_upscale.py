@@ -74,3 +74,13 @@ def test_what_cannot_be_done_is_said(photographs: tuple[Path, Path]) -> None:
         Studio().upscale(small, scale=3, method="ours")
     with pytest.raises(RequestError, match="scale"):
         Upscale.build(image=str(small), scale=5)
+
+
+def test_a_service_looks_into_the_prompt_that_paints_over_it(tmp_path: Path) -> None:
+    from sfumato.service.asked import request_of
+
+    (tmp_path / f"{'0' * 64}.png").write_bytes(b"")
+    asked = {"task": "upscale", "image": {"sha256": "0" * 64}}
+    assert isinstance(request_of(asked | {"refine": "a cup"}, tmp_path), Upscale)
+    with pytest.raises(RequestError, match="passwd"):
+        request_of(asked | {"refine": "a cup <lora:../../etc/passwd:1>"}, tmp_path)

@@ -35,6 +35,10 @@ def check(request: Request, uploads: Path) -> None:
     for field in ("model", "refiner"):
         if (model := getattr(request, field, None)) is not None:
             _known(field, model, {info.name: info.path for info in catalogue.available()})
+    syntax = request.prompt_syntax if isinstance(request, Painting) else "a1111"
+    for text in (value for _, value in request if isinstance(value, str) and "<" in value):
+        for network in parse(text, syntax).networks:  # of any prompt that there is, also of what paints on the way
+            _known("lora", network.name, folders.available("lora"))
     if isinstance(request, Painting):
         _check_painting(request)
     for part in parts(request):
@@ -52,9 +56,6 @@ def check(request: Request, uploads: Path) -> None:
 def _check_painting(request: Painting) -> None:
     if request.vae is not None:
         _known("vae", request.vae, folders.available("vae"))
-    for text in (value for _, value in request if isinstance(value, str) and "<" in value):
-        for network in parse(text, request.prompt_syntax).networks:  # of any prompt that there is
-            _known("lora", network.name, folders.available("lora"))
     if request.like_model is not None:
         _known("IP-Adapter", request.like_model, folders.available("IP-Adapter"))
     for field in ("text_encoders", "image_encoder"):
