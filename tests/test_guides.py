@@ -227,3 +227,18 @@ def test_the_pages_on_teaching_are_one_in_two_languages() -> None:
         }
         tables = (AdapterConfig, WordConfig, SourceConfig, BucketConfig, LossConfig)
         assert {name for table in tables for name in table.model_fields} <= said | {"folder"}
+
+
+RECOGNISE = tuple(ENGLISH.with_name(f"recognise{end}") for end in (".md", ".zh.md"))
+
+
+@pytest.mark.parametrize("words", commands(text_of(RECOGNISE[0])), ids=lambda words: " ".join(words)[:40])
+def test_each_command_of_recognising_is_known(words: list[str]) -> None:
+    assert unknown(words) is None
+
+
+def test_both_pages_of_recognising_say_the_same() -> None:
+    english, chinese = map(text_of, RECOGNISE)
+    assert commands(chinese) == commands(english)
+    assert {*links(chinese), RECOGNISE[1].name} == {*links(english), RECOGNISE[0].name}
+    assert all((RECOGNISE[0].parent / link).is_file() for link in links(english) if not link.startswith("http"))
