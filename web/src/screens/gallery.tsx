@@ -21,7 +21,7 @@ export function Gallery() {
   const painted = pictures.value.length;
   useEffect(() => {
     // the gallery takes in what was painted a moment later; whoever has scrolled further is not thrown back
-    const timers = [1500, 6000].map((delay) => setTimeout(() => (pieces.value?.length ?? 0) <= 60 && void begin(), delay));
+    const timers = [1500, 6000, 15_000, 30_000, 60_000].map((delay) => setTimeout(() => (pieces.value?.length ?? 0) <= 60 && void begin(), delay));
     return () => timers.forEach(clearTimeout);
   }, [painted]);
   const whole = opened.value;
