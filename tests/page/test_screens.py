@@ -120,6 +120,23 @@ def test_what_was_typed_is_kept(fake: str, opened: Opened) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+def test_the_trash_gives_back(fake: str, opened: Opened) -> None:
+    ask(fake, {"prompt": "a walrus"})
+    page = opened(f"{fake}/#/paint")
+    page.locator(".jobs li.done", has_text="a walrus").wait_for()
+    page.goto(f"{fake}/#/gallery")
+    page.locator("#search").fill("walrus")
+    page.get_by_text("1 found").wait_for()
+    page.locator(".tile button").click()
+    page.locator(".details").get_by_role("button", name="Into the trash").click()
+    page.get_by_text("0 found").wait_for()
+    page.locator(".notice").get_by_role("button", name="Undo").click()
+    page.get_by_text("1 found").wait_for()
+    page.locator(".tile input").check()
+    page.get_by_role("group", name="1 chosen").get_by_role("button", name="3 of 5 stars").click()
+    assert page.locator(".rated").inner_text() == "★★★"
+
+
 def test_a_failure_says_why(fake: str, opened: Opened) -> None:
     page = opened(fake)
     page.locator("textarea.main").fill("fail")
