@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from sfumato import Studio, augmentation
 from sfumato.augmentation import LOG, Attempt, Plan, augment, folder_of, nearest_mean, read_classes
+from sfumato.cli import main
 from sfumato.errors import RequestError
 from sfumato.output import read_request
 from sfumato.requests import Img2Img
@@ -181,3 +182,17 @@ def test_captions_are_folders_of_their_own() -> None:
     assert folder_of("a/b") != folder_of("a_b") != folder_of("a?b")
     assert "/" not in folder_of("../../etc")
     assert Attempt("fox", 0, None).reason == ""
+
+
+def test_the_command_prints_each_attempt(
+    tiny: Path, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("augment", source, "--per-class", "3", "--out", tmp_path / "out", "--method", "txt2img", "--steps", "1")
+    assert main([*map(str, words), "--model", str(tiny), "--classifier", "features", "--precision", "fp32"]) == 0
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["label"] for line in lines[:5]] == ["green"] * 2 + ["red"] * 3
+    assert {line["origin"] for line in lines} == {"source", "txt2img"}
+    assert "pictures kept" in err
+    assert main(["augment", str(source), "--per-class", "0", "--out", str(tmp_path / "no")]) == 2
+    assert not (tmp_path / "no").exists()
