@@ -75,7 +75,7 @@ def router(desk: Desk) -> APIRouter:
     @api.get("/tasks", tags=["models"])
     async def tasks() -> dict[str, Any]:
         """The JSON schema of each task's request: fields, limits, descriptions."""
-        return {task: kind.model_json_schema() for task, kind in REQUESTS.items()}
+        return await asyncio.to_thread(_schemas)
 
     @api.post("/prompts", tags=["models"], response_model=PromptRead)
     async def prompt(asked: PromptAsked) -> PromptRead:
@@ -106,6 +106,11 @@ def router(desk: Desk) -> APIRouter:
         }
 
     return api
+
+
+@functools.cache
+def _schemas() -> dict[str, Any]:
+    return {task: kind.model_json_schema() for task, kind in REQUESTS.items()}
 
 
 def _shown(info: ModelInfo) -> dict[str, Any]:
