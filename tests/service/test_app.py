@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 from pydantic import BaseModel
+from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from sfumato.requests import REQUESTS, Control, Lora, Source
 from sfumato.service.app import Settings, application, create
@@ -254,8 +256,14 @@ def test_pictures_have_a_largest_size(http: TestClient) -> None:
 def test_every_route_asks_for_the_token(tmp_path: Path) -> None:
     app = application(Settings(tmp_path, worker=FAKE))
     http = TestClient(Door(app, token="right"), base_url=HOME, raise_server_exceptions=False)
-    asked = 0
+    asked = listened = 0
     for route in app.routes:
+        if isinstance(route, WebSocketRoute):
+            for headers in ({}, {"Authorization": "Bearer wrong"}):
+                listened += 1
+                address = f"ws://127.0.0.1:7860{route.path}"
+                with pytest.raises(WebSocketDisconnect), http.websocket_connect(address, headers=headers):
+                    pass
         for method in getattr(route, "methods", ()):
             path: str = route.path  # type: ignore[attr-defined]
             for name, value in (("{id}", "x"), ("{name:path}", "x"), ("{index}", "0"), ("{sha256}", "0" * 64)):
@@ -265,7 +273,8 @@ def test_every_route_asks_for_the_token(tmp_path: Path) -> None:
                 status = http.request(method, path, headers=headers).status_code
                 assert status == 401 or is_open(path), (method, path)
     assert asked > 150
-    assert {"/api/v1/jobs", "/sdapi/v1/txt2img", "/v1/images/edits", "/docs", "/openapi.json"} <= {
+    assert listened == 2
+    assert {"/api/v1/jobs", "/sdapi/v1/txt2img", "/v1/images/edits", "/prompt", "/docs", "/openapi.json"} <= {
         getattr(route, "path", "") for route in app.routes
     }
     assert set(app.openapi()["paths"]) <= {getattr(route, "path", "").replace(":path", "") for route in app.routes}

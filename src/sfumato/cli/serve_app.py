@@ -42,7 +42,7 @@ def serve(
     device: Device = "auto",
     precision: Numbers = "auto",
 ) -> None:
-    """Answer programs over HTTP: a durable queue, and the APIs of A1111 and OpenAI."""
+    """Answer programs over HTTP: a durable queue, and the APIs of A1111, OpenAI and ComfyUI."""
     from sfumato.cli import service
 
     service.serve(

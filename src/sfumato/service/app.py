@@ -29,7 +29,7 @@ from sfumato.service import about, page, uploads
 from sfumato.service.bus import Bus, Event
 from sfumato.service.database import Database
 from sfumato.service.desk import Desk, client_of
-from sfumato.service.dialects import a1111, openai
+from sfumato.service.dialects import a1111, comfy, openai
 from sfumato.service.dispatch import COMMAND, Dispatcher
 from sfumato.service.door import Door, is_loopback, names_of
 from sfumato.service.gallery import routes
@@ -153,8 +153,8 @@ def application(settings: Settings) -> FastAPI:
     app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk = desk
     _native(app, desk)
-    dialects = (about.router(desk), routes.router(gallery, collector), a1111.router(desk), openai.router(desk))
-    for each in (page.router(settings.token), *dialects):
+    dialects = (each.router(desk) for each in (a1111, openai, comfy))
+    for each in (page.router(settings.token), about.router(desk), routes.router(gallery, collector), *dialects):
         app.router.routes.extend(each.routes)  # flat, so that whoever enumerates routes sees them
     _pages(app)
 

@@ -5,6 +5,7 @@ Origin           the service's own: pages of others, and forms they send, are no
 Sec-Fetch-Site   same-origin or none, where a browser says it
 token            when there is one, everywhere but at `OPEN` and the page's files; a browser shows its cookie
 Content-Type     JSON, pictures and forms of files; what a foreign page may send unasked is not read
+WebSocket        the same, by its first request
 length and time  of the body, counted while it comes
 """
 
@@ -31,10 +32,17 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PICTURES = ("/api/v1/uploads", "/api/v1/gallery/import")
 """Their body is a picture."""
 
+FORMS = ("/v1/images/", "/upload/")
+"""Beginnings of paths whose body may be a form of files."""
+
+UNNAMED = ("/prompt", "/queue", "/interrupt")
+"""Their JSON may come as urllib and others send it that do not say what it is; never from a browser."""
+
 BODIES: tuple[tuple[str, int], ...] = (
     *((path, 2**26) for path in PICTURES),
     ("/sdapi/v1/", 2**27),  # pictures in Base64
     ("/v1/images/", 2**27),
+    ("/upload/", 2**26),
     ("/", 2**20),
 )
 """Bytes that a body may have, by the beginning of the path."""
@@ -79,10 +87,15 @@ class Door:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":  # there is no WebSocket here
-            await send({"type": "websocket.close", "code": 1008})
-            return
         headers = Headers(scope=scope)
+        if scope["type"] == "websocket":
+            try:
+                self._check(scope, headers)
+            except Refusal as refusal:  # before it is accepted: the answer is 403
+                await send({"type": "websocket.close", "code": 1008, "reason": str(refusal)[:100]})
+                return
+            await self.app(scope, receive, send)
+            return
         try:
             self._check(scope, headers)
             body = await _body(scope["path"], headers, receive)
@@ -113,10 +126,12 @@ class Door:
         if not self._ours(host):
             raise Refusal(421, f"the Host {host[:80]!r} is not one of this service; call it {sorted(self.hosts)[0]}")
         origins = headers.getlist("origin")
-        if any(origin != f"{scope['scheme']}://{host}" for origin in origins):
+        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])  # pages have these
+        if any(origin != f"{scheme}://{host}" for origin in origins):
             raise Refusal(403, f"the Origin {origins[0][:80]!r} is another page; only the service's own may call it")
         site = headers.get("sec-fetch-site", "none")
-        entering = scope["path"] == "/" and scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        method = scope.get("method", "GET")  # a WebSocket has none
+        entering = scope["path"] == "/" and method == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if site not in ("same-origin", "none") and not entering:
             raise Refusal(403, f"a page of elsewhere asks (Sec-Fetch-Site: {site[:20]}); only the service's own may")
         if self.token is not None and not is_open(scope["path"]) and not self._knows(headers):
@@ -125,7 +140,8 @@ class Door:
             raise Refusal(401, "the token is missing or wrong; send Authorization: Bearer TOKEN", headers=challenge)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         plain = not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        if scope["method"] not in ("GET", "HEAD") and not plain and not _is_read(scope["path"], kind):
+        script = not origins and "sec-fetch-site" not in headers  # browsers tell, and where they ask from
+        if method not in ("GET", "HEAD") and not plain and not _is_read(scope["path"], kind, script):
             raise Refusal(415, f"the Content-Type {kind[:40]!r} is not read here; send application/json")
 
     def _ours(self, host: str) -> bool:
@@ -175,10 +191,12 @@ def _name_of(host: str) -> str:
     return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 
 
-def _is_read(path: str, kind: str) -> bool:
+def _is_read(path: str, kind: str, script: bool) -> bool:
+    if path in UNNAMED and script and kind in ("", "application/x-www-form-urlencoded"):
+        return True
     if path in PICTURES:
         return kind.startswith("image/") or kind == "application/octet-stream"
-    return kind == "application/json" or (path.startswith("/v1/images/") and kind == "multipart/form-data")
+    return kind == "application/json" or (path.startswith(FORMS) and kind == "multipart/form-data")
 
 
 async def _body(path: str, headers: Headers, receive: Receive) -> bytes:

@@ -70,7 +70,7 @@ class Job:
     Attributes:
         request: of JSON; the executed one when the job is done.
         client: who is served in turn with others.
-        dialect: in which API it was asked: ``native``, ``a1111``, ``openai``.
+        dialect: in which API it was asked: ``native``, ``a1111``, ``openai``, ``comfy``.
         attempts: how often it was begun.
         cancelling: it is running and about to be cancelled.
         reason: why it failed.
@@ -160,12 +160,14 @@ class Jobs:
         key: str | None = None,
         format: str = "png",
         quality: int | None = None,
+        id: str | None = None,
     ) -> tuple[Job, bool]:
         """A new job, or the one that this client asked for under the same key; and whether it is new.
 
         Args:
             request: its seed is drawn here where it has none, so that another attempt paints the same.
             key: the Idempotency-Key.
+            id: of a new job, 16 digits of a random number; drawn when left out.
 
         Raises:
             QueueFullError: come back later.
@@ -183,7 +185,7 @@ class Jobs:
                     return self._whole(connection, known), False
             self._make_room(connection)
             row = {
-                "id": secrets.token_hex(8),
+                "id": id or secrets.token_hex(8),
                 "state": "queued",
                 "task": request.task,
                 "request": request.seeded().to_json(),
@@ -378,6 +380,12 @@ class Jobs:
         query = select(_jobs).order_by(_jobs.c.number.desc()).limit(limit)
         query = query if state is None else query.where(_jobs.c.state == state)
         query = query if before is None else query.where(_jobs.c.number < before)
+        with self._begin() as connection:
+            return [self._whole(connection, row) for row in connection.execute(query).all()]
+
+    def keyed(self, dialect: str, key: str) -> list[Job]:
+        """Jobs of a dialect under a key, of any client; the newest first."""
+        query = select(_jobs).where(_jobs.c.dialect == dialect, _jobs.c.key == key).order_by(_jobs.c.number.desc())
         with self._begin() as connection:
             return [self._whole(connection, row) for row in connection.execute(query).all()]
 

@@ -50,9 +50,21 @@ def _openai(refusal: Refusal) -> dict[str, object]:
     return {"error": {"message": str(refusal), "type": kind, "param": None, "code": None}}
 
 
+def _comfy(refusal: Refusal) -> dict[str, object]:
+    told = {"type": "refused", "message": str(refusal), "details": "", "extra_info": {}}
+    return {"error": told, "node_errors": {}}
+
+
+COMFY = (
+    *("/prompt", "/queue", "/history", "/interrupt", "/view", "/upload/", "/object_info", "/embeddings"),
+    *("/system_stats", "/ws"),
+)
+"""Where ComfyUI's API begins."""
+
 FORMS: tuple[tuple[str, Callable[[Refusal], dict[str, object]]], ...] = (
     ("/sdapi/", _a1111),
     ("/v1/", _openai),
+    *((path, _comfy) for path in COMFY),
     ("/", _native),
 )
 """How each dialect says no, by the beginning of the path."""

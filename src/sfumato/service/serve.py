@@ -55,6 +55,7 @@ def serve(settings: Settings, port: int) -> None:
             server_header=False,
             timeout_graceful_shutdown=5,
             limit_concurrency=512,
+            ws_max_size=2**16,  # nothing is read that clients say there
         )
 
 

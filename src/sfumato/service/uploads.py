@@ -1,7 +1,8 @@
 """Pictures from outside. A child with limits decodes them; what is kept is their pixels alone, as a PNG by its digest.
 
 As a program it reads a picture on stdin: ``pixels`` writes that PNG, ``mask`` a mask that is white where the picture is
-transparent, ``texts`` what it says of itself as JSON. A decoder that is tricked harms nobody but this process.
+transparent, ``red`` and the like one of its channels, ``texts`` what it says of itself as JSON. A decoder that is
+tricked harms nobody but this process.
 """
 
 import asyncio
@@ -9,6 +10,8 @@ import hashlib
 import io
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +25,7 @@ MAX_BYTES = 2**26
 MAX_PIXELS = 8192 * 8192
 _MAX_MEMORY = 2**31
 _MAX_SECONDS = 30
-Doing = Literal["pixels", "mask", "texts"]
+Doing = Literal["pixels", "mask", "texts", "red", "green", "blue"]
 
 
 async def handled(data: bytes, doing: Doing) -> bytes:
@@ -95,6 +98,11 @@ def mask(data: bytes) -> bytes:
     return _png(ImageChops.invert(alpha))
 
 
+def channel(data: bytes, index: int) -> bytes:
+    """One of a picture's channels. Raises as `pixels`."""
+    return _png(opened(data).image.getchannel(index))
+
+
 def _texts(data: bytes) -> bytes:
     from sfumato.metadata import carriers
 
@@ -128,12 +136,20 @@ def _png(image: Any) -> bytes:
     return buffer.getvalue()
 
 
+_DOERS: dict[str, Callable[[bytes], bytes]] = {
+    "pixels": pixels,
+    "mask": mask,
+    "texts": _texts,
+    **{name: partial(channel, index=index) for index, name in enumerate(("red", "green", "blue"))},
+}
+
+
 def main(doing: str) -> int:
     """Do one thing with the picture on stdin."""
     limit_memory(_MAX_SECONDS)
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     try:
-        out = {"pixels": pixels, "mask": mask, "texts": _texts}[doing](data)
+        out = _DOERS[doing](data)
     except RequestError as error:
         print(error, file=sys.stderr)
         return 2

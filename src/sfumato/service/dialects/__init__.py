@@ -1,1 +1,1 @@
-"""The queue in the words of other programs: a file each, with a `router`."""
+"""The queue in the words of other programs: a file each, with a `router`; `nodes` is of `comfy`."""
