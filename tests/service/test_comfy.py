@@ -264,7 +264,8 @@ def test_a_second_sampler_is_a_second_pass() -> None:
         (graph(n3={"scheduler": "linear_quadratic"}), "3", "value_not_in_list", "scheduler"),
         (graph(n3={"steps": 0}), "3", "value_smaller_than_min", "steps 0 must be 1 to 1000"),
         (graph(n3={"steps": "many"}), "3", "invalid_input_type", "steps many is no INT"),
-        (graph(n3={"cfg": float("nan")}), "3", "value_bigger_than_max", "cfg nan"),
+        (graph(n3={"cfg": "nan"}), "3", "value_bigger_than_max", "cfg nan"),
+        (graph(n6={"other": [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}), None, "invalid_prompt", "over 16 deep"),
         (graph(n3={"model": "nano"}), "3", "bad_linked_input", "must be a link to a MODEL"),
         (graph(n3={"model": ["99", 0]}), "3", "bad_linked_input", "no link to a node"),
         (graph(n3={"model": ["4", 1]}), "3", "return_type_mismatch", "gives CLIP"),
@@ -298,6 +299,24 @@ def test_what_is_no_request_is_refused_by_name(
     assert sum(http.get("/api/v1/queue").json()["jobs"].values()) == sum(before.values())
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"prompt": {"9": {"class_type": "A\\ud800"}}}',
+        '{"prompt": {"9": {"class_type": "A", "inputs": {"x": NaN}}}}',
+        '{"prompt": ' + "[" * 5000,
+        "[]",
+        '{"prompt": {"8": {"class_type": ["VAEDecode"]}, "9": {"class_type": "SaveImage"}}}',
+        '{"prompt": {"": {"class_type": "SaveImage"}}}',
+        '{"prompt": [1], "prompt_id": {}}',
+    ],
+)
+def test_what_is_no_graph_is_refused(http: TestClient, body: str) -> None:
+    answer = http.post("/api/prompt", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert answer.json().keys() == {"error", "node_errors"}
+
+
 def test_nodes_are_told(http: TestClient) -> None:
     known = http.get("/object_info").json()
     assert known.keys() == nodes.NODES.keys()
@@ -309,7 +328,7 @@ def test_nodes_are_told(http: TestClient) -> None:
     for name in known["KSampler"]["input"]["required"]["scheduler"][0]:
         assert nodes.translated(graph(n3={"scheduler": name})), name
     assert http.get("/object_info/SaveImage").json()["SaveImage"]["output_node"] is True
-    assert http.get("/object_info/Nothing").json() == {}
+    assert http.get("/api/object_info/Nothing").json() == {}
     assert http.get("/system_stats").json()["devices"][0]["type"] == "cpu"
 
 

@@ -32,10 +32,10 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PICTURES = ("/api/v1/uploads", "/api/v1/gallery/import")
 """Their body is a picture."""
 
-FORMS = ("/v1/images/", "/upload/")
+FORMS = ("/v1/images/", "/upload/", "/api/upload/")
 """Beginnings of paths whose body may be a form of files."""
 
-UNNAMED = ("/prompt", "/queue", "/interrupt")
+UNNAMED = tuple(f"{root}/{name}" for root in ("", "/api") for name in ("prompt", "queue", "interrupt"))
 """Their JSON may come as urllib and others send it that do not say what it is; never from a browser."""
 
 BODIES: tuple[tuple[str, int], ...] = (
@@ -43,6 +43,7 @@ BODIES: tuple[tuple[str, int], ...] = (
     ("/sdapi/v1/", 2**27),  # pictures in Base64
     ("/v1/images/", 2**27),
     ("/upload/", 2**26),
+    ("/api/upload/", 2**26),
     ("/", 2**20),
 )
 """Bytes that a body may have, by the beginning of the path."""

@@ -55,16 +55,16 @@ def _comfy(refusal: Refusal) -> dict[str, object]:
     return {"error": told, "node_errors": {}}
 
 
-COMFY = (
+_COMFY = (
     *("/prompt", "/queue", "/history", "/interrupt", "/view", "/upload/", "/object_info", "/embeddings"),
     *("/system_stats", "/ws"),
 )
-"""Where ComfyUI's API begins."""
+"""Where ComfyUI's API begins, also below ``/api``."""
 
 FORMS: tuple[tuple[str, Callable[[Refusal], dict[str, object]]], ...] = (
     ("/sdapi/", _a1111),
     ("/v1/", _openai),
-    *((path, _comfy) for path in COMFY),
+    *((f"{root}{path}", _comfy) for root in ("", "/api") for path in _COMFY),
     ("/", _native),
 )
 """How each dialect says no, by the beginning of the path."""

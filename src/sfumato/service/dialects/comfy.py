@@ -11,11 +11,12 @@ import re
 import secrets
 import struct
 import sys
+import threading
 import time
 import uuid
 from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import psutil
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse
+from fastapi.routing import APIRoute
 from starlette.datastructures import UploadFile
 
 from sfumato.adapters import folders
@@ -73,38 +75,43 @@ class Ticket:
 
 
 class Tickets:
-    """The tickets of jobs: the newest in memory, all in files beside the pictures."""
+    """The tickets of jobs: the newest in memory, all in files beside the pictures; safe for threads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: dict[str, Ticket | None] = {}
+        self._known: dict[str, Ticket] = {}
+        self._lock = threading.Lock()
 
     def keep(self, id: str, ticket: Ticket) -> None:
         """In memory, before there is a job."""
-        self._known[id] = ticket
-        while len(self._known) > _KEPT:
-            del self._known[next(iter(self._known))]
+        with self._lock:
+            self._known[id] = ticket
+            while len(self._known) > _KEPT:
+                del self._known[next(iter(self._known))]
 
     def drop(self, id: str) -> None:
         """No such job came to be."""
-        self._known.pop(id, None)
+        with self._lock:
+            self._known.pop(id, None)
 
     def write(self, id: str) -> None:
         """For later services, when there is a job."""
         ticket = self._known.get(id)
         if ticket is not None:
             (self.folder / id).mkdir(parents=True, exist_ok=True)
-            write_atomic(self.folder / id / _GRAPH, json.dumps(asdict(ticket)).encode())
+            write_atomic(self.folder / id / _GRAPH, json.dumps(vars(ticket)).encode())
 
     def of(self, id: str) -> Ticket | None:
         """A job's; None where it was asked for in another dialect."""
-        if id not in self._known:
-            try:
-                found = json.loads((self.folder / id / _GRAPH).read_bytes())
-                self.keep(id, Ticket(**{**found, "outputs": tuple(found["outputs"])}))
-            except OSError:
-                return None
-        return self._known[id]
+        if (ticket := self._known.get(id)) is not None:
+            return ticket
+        try:
+            found = json.loads((self.folder / id / _GRAPH).read_bytes())
+        except OSError:
+            return None
+        ticket = Ticket(**{**found, "outputs": tuple(found["outputs"])})
+        self.keep(id, ticket)
+        return ticket
 
 
 def router(desk: Desk) -> APIRouter:
@@ -128,8 +135,8 @@ def router(desk: Desk) -> APIRouter:
         except GraphError as error:
             return JSONResponse(_refused(error, graph), 400)
         prompt = str(asked.get("prompt_id") or uuid.uuid4())
-        if len(prompt) > _MOST_ID:
-            raise Refusal(400, f"prompt_id has {len(prompt)} characters; at most {_MOST_ID} are taken")
+        if len(prompt) > _MOST_ID or not prompt.isprintable():
+            raise Refusal(400, f"prompt_id must be at most {_MOST_ID} printable characters, as a UUID")
         id, client = secrets.token_hex(8), str(asked.get("client_id") or "")[:_MOST_ID]
         tickets.keep(id, Ticket(prompt, client, dict(graph or {}), found.outputs, found.sampler))
         try:
@@ -277,6 +284,11 @@ def router(desk: Desk) -> APIRouter:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError, asyncio.CancelledError):
             await asyncio.gather(*both)
 
+    for route in list(api.routes):  # newer clients ask below /api
+        if isinstance(route, APIRoute):
+            how: dict[str, Any] = {"response_model": None, "include_in_schema": False}
+            api.add_api_route(f"/api{route.path}", route.endpoint, methods=list(route.methods or ()), **how)
+    api.add_api_websocket_route("/api/ws", watch)
     return api
 
 
@@ -413,8 +425,9 @@ async def _object(request: Request) -> dict[str, Any]:
     """The body; none is an empty object."""
     try:
         found = json.loads(await request.body() or b"{}")
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # it is told again in the history
     except (ValueError, RecursionError):
-        raise RequestError("the body is not JSON; send an object") from None
+        raise RequestError("the body is not JSON of finite numbers and whole characters; send an object") from None
     if not isinstance(found, dict):
         raise RequestError("the body is no JSON object")
     return found

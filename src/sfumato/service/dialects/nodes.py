@@ -22,6 +22,7 @@ from sfumato.requests.fields import MAX_SEED
 from sfumato.service.uploads import Doing
 
 _DEEPEST = 100  # links from an output to the last node behind it
+_NESTED = 16  # objects and lists within another
 _MOST_STEPS = 1000
 
 
@@ -561,8 +562,8 @@ NODES: Mapping[str, Kind] = {
 
 def is_output(node: object) -> bool:
     """Whether a node of a graph is an end of it."""
-    kind = NODES.get(node.get("class_type", "")) if isinstance(node, dict) else None
-    return kind is not None and kind.output
+    name = node.get("class_type") if isinstance(node, dict) else None
+    return isinstance(name, str) and name in NODES and NODES[name].output
 
 
 def described(name: str) -> dict[str, Any]:
@@ -640,7 +641,9 @@ class _Walk:
             try:
                 self.made[id] = NODES[name].make(**dict(self._values(id, NODES[name])))
             except GraphError as error:
-                raise error if error.node else GraphError(error.type, str(error), node=id, input=error.input) from None
+                raise (
+                    error if error.node is not None else GraphError(error.type, str(error), node=id, input=error.input)
+                ) from None
             except RequestError as error:
                 raise GraphError("unsupported_graph", f"{name}: {error}", node=id) from None
             if name.startswith("KSampler"):
@@ -673,6 +676,11 @@ class _Walk:
         return self.outputs_of(id)[slot]
 
 
+def _is_shallow(value: object, depth: int = _NESTED) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_shallow(each, depth - 1) for each in inner)
+
+
 def translated(graph: object) -> Translated:
     """The request of a graph.
 
@@ -681,6 +689,8 @@ def translated(graph: object) -> Translated:
     """
     if not isinstance(graph, dict) or not graph:
         raise GraphError("no_prompt", "prompt is missing; give a graph in API format")
+    if not _is_shallow(graph):
+        raise GraphError("invalid_prompt", f"the graph is nested over {_NESTED} deep; inputs are values and links")
     for id, node in graph.items():
         name = node.get("class_type") if isinstance(node, dict) else None
         if not isinstance(name, str):
