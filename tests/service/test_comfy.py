@@ -22,7 +22,9 @@ from websockets.sync.client import connect
 
 from sfumato.requests import Img2Img, Inpaint, Txt2Img
 from sfumato.service.app import Settings, create
+from sfumato.service.database import Database
 from sfumato.service.dialects import nodes
+from sfumato.service.gallery.store import Gallery
 from tests.service.conftest import FAKE
 from tests.service.test_serve import fake, free_port, running
 
@@ -122,6 +124,23 @@ def test_its_example_script(address: str) -> None:
     assert prompt in httpx.get(f"http://{address}/history").json()
 
 
+def test_its_example_of_pictures_by_the_socket(address: str) -> None:
+    asked = graph({"save": node("SaveImageWebsocket", images=["8", 0])})
+    del asked["9"]
+    with connect(f"ws://{address}/ws?clientId=b") as socket:
+        prompt = httpx.post(f"http://{address}/prompt", json={"prompt": asked, "client_id": "b"}).json()["prompt_id"]
+        current, found = "", []
+        while current is not None:
+            message = socket.recv(timeout=30)
+            if isinstance(message, bytes):
+                found += [message[8:]] if current == "save" else []
+            elif (said := json.loads(message))["type"] == "executing":
+                current = said["data"]["node"]
+    (picture,) = found
+    assert Image.open(io.BytesIO(picture)).size == (32, 24)
+    assert httpx.get(f"http://{address}/history/{prompt}").json()[prompt]["outputs"] == {}
+
+
 def test_what_fails_and_what_is_interrupted_is_told(address: str) -> None:
     client = "me"
     with connect(f"ws://{address}/ws?clientId={client}") as socket, httpx.Client(base_url=f"http://{address}") as web:
@@ -154,6 +173,13 @@ def test_a_later_service_still_has_the_history(tmp_path: Path) -> None:
             time.sleep(0.05)
     with TestClient(create(settings), base_url=HOME) as http:
         assert len(http.get(f"/history/{prompt}").json()[prompt]["outputs"]["9"]["images"]) == 1
+
+    def told() -> list[str]:
+        return [each.name for each in tmp_path.rglob("*") if each.is_file() and b"a (fox:1.2)" in each.read_bytes()]
+
+    assert "graph.json" in told()
+    Gallery(Database.in_folder(tmp_path), tmp_path).expire(time.time() + 1)
+    assert told() == []  # its graph is erased with it
 
 
 def test_an_upload_is_painted_inside_of_its_mask(http: TestClient) -> None:

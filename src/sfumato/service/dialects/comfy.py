@@ -46,6 +46,8 @@ _MOST_ID = 100  # characters
 _PICTURE = re.compile(r"([0-9a-f]{16})_([0-9]{5})_\.png")
 _UPLOAD = re.compile(r"[0-9a-f]{64}\.png")
 _LISTED = 200
+_IMAGE, _JPEG, _PNG = (struct.pack(">I", number) for number in (1, 1, 2))
+"""What binary messages begin with: the event, and the format."""
 
 
 @dataclass(frozen=True)
@@ -316,16 +318,21 @@ async def _messages(desk: Desk, event: Event, ticket: Ticket) -> AsyncIterator[d
             steps = event.data["steps"]
             yield _said("progress", value=round(event.data["share"] * steps), max=steps, **at)
         case "preview", _:
-            yield struct.pack(">II", 1, 1) + b64decode(event.data["jpeg"])  # a preview, in JPEG
+            yield _IMAGE + _JPEG + b64decode(event.data["jpeg"])
         case "state", "running":
             yield _said("execution_start", **stamp)
             yield _said("execution_cached", nodes=[], **stamp)
             yield _said("executing", **at)
         case "state", "done":
             job = await desk.get(event.job)
-            for node, output in _outputs(job, ticket).items():
+            outputs = _outputs(job, ticket)
+            for node in ticket.outputs:
                 yield _said("executing", node=node, display_node=node, **about)
-                yield _said("executed", node=node, display_node=node, output=output, **about)
+                if node in outputs:
+                    yield _said("executed", node=node, display_node=node, output=outputs[node], **about)
+                    continue
+                for each in job.pictures:
+                    yield _IMAGE + _PNG + await asyncio.to_thread(desk.file(job, each.index).read_bytes)
             yield _said("execution_success", **stamp)
             yield _said("executing", node=None, **about)
         case "state", "failed" | "cancelled":
@@ -357,7 +364,7 @@ async def _status(desk: Desk, **more: str) -> dict[str, Any]:
 
 
 def _outputs(job: Job, ticket: Ticket) -> dict[str, Any]:
-    """The pictures of each output node."""
+    """The pictures of each output node; those of `nodes.SOCKET` were sent."""
     return {
         node: {
             "images": [
@@ -370,6 +377,7 @@ def _outputs(job: Job, ticket: Ticket) -> dict[str, Any]:
             ]
         }
         for node in ticket.outputs
+        if ticket.kind(node) != nodes.SOCKET
     }
 
 

@@ -466,6 +466,10 @@ def _ended(images: Any, filename_prefix: str = "") -> tuple[Shown]:
     return (Shown(images),)
 
 
+SOCKET = "SaveImageWebsocket"
+"""The output whose pictures are sent to who listens."""
+
+
 def _links(**types: str) -> dict[str, Input]:
     return {name: Input(type) for name, type in types.items()}
 
@@ -502,8 +506,9 @@ NODES: Mapping[str, Kind] = {
     "CLIPTextEncode": Kind(
         lambda text, clip: (Words(text, clip),), {"text": Input("STRING"), **_links(clip="CLIP")}, ("CONDITIONING",)
     ),
-    "EmptyLatentImage": Kind(
-        _empty, {"width": _SIDE, "height": _SIDE, "batch_size": Input("INT", 1, (1, 4096))}, ("LATENT",)
+    **dict.fromkeys(
+        ("EmptyLatentImage", "EmptySD3LatentImage"),
+        Kind(_empty, {"width": _SIDE, "height": _SIDE, "batch_size": Input("INT", 1, (1, 4096))}, ("LATENT",)),
     ),
     "LoadImage": Kind(_loaded, {"image": _IMAGE}, ("IMAGE", "MASK")),
     "LoadImageMask": Kind(
@@ -555,6 +560,7 @@ NODES: Mapping[str, Kind] = {
     ),
     "VAEDecode": Kind(_decoded, _links(samples="LATENT", vae="VAE"), ("IMAGE",)),
     "SaveImage": Kind(_ended, {**_links(images="IMAGE"), "filename_prefix": Input("STRING", "ComfyUI")}, (), True),
+    SOCKET: Kind(_ended, _links(images="IMAGE"), (), True),
     "PreviewImage": Kind(_ended, _links(images="IMAGE"), (), True),
 }
 """All nodes that are known here."""
