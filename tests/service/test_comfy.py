@@ -201,6 +201,30 @@ def test_an_upload_is_painted_inside_of_its_mask(http: TestClient) -> None:
     assert [white.getpixel(at) for at in ((5, 5), (0, 0))] == [255, 0]
 
 
+def test_a_mask_makes_an_upload_transparent(http: TestClient) -> None:
+    def png(image: Image.Image) -> dict[str, Any]:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return {"image": ("a.png", buffer.getvalue(), "image/png")}
+
+    red, mask = Image.new("RGB", (16, 16), (200, 0, 0)), Image.new("RGBA", (16, 16), (0, 0, 0, 255))
+    mask.paste((0, 0, 0, 0), (4, 4, 8, 8))
+    name = http.post("/upload/image", files=png(red)).json()["name"]
+    form = {"original_ref": json.dumps({"filename": name, "subfolder": "", "type": "input"})}
+    sent = http.post("/upload/mask", files=png(mask), data=form).json()
+    found = Image.open(io.BytesIO(http.get("/view", params={"filename": sent["name"], "type": "input"}).content))
+    assert found.getpixel((0, 0)) == (200, 0, 0, 255)
+    assert found.getpixel((5, 5)) == (200, 0, 0, 0)
+    for bad, data, said in (
+        (red, form, "no transparent part"),
+        (mask.resize((8, 8)), form, "the mask is 8x8, and the picture 16x16"),
+        (mask, {"original_ref": "{}"}, "names no upload"),
+    ):
+        answer = http.post("/upload/mask", files=png(bad), data=data)
+        assert answer.status_code == 422
+        assert said in answer.json()["error"]["message"]
+
+
 # ------------------------------------------------------------------------------------------------------------ graphs
 
 

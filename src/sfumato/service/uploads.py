@@ -1,7 +1,8 @@
 """Pictures from outside. A child with limits decodes them; what is kept is their pixels alone, as a PNG by its digest.
 
 As a program it reads a picture on stdin: ``pixels`` writes that PNG, ``mask`` a mask that is white where the picture is
-transparent, ``red`` and the like one of its channels, ``texts`` what it says of itself as JSON. A decoder that is
+transparent, ``red`` and the like one of its channels, ``masked`` a picture as transparent as another, see `pair`,
+``texts`` what it says of itself as JSON. A decoder that is
 tricked harms nobody but this process.
 """
 
@@ -9,6 +10,7 @@ import asyncio
 import hashlib
 import io
 import json
+import struct
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +27,7 @@ MAX_BYTES = 2**26
 MAX_PIXELS = 8192 * 8192
 _MAX_MEMORY = 2**31
 _MAX_SECONDS = 30
-Doing = Literal["pixels", "mask", "texts", "red", "green", "blue"]
+Doing = Literal["pixels", "mask", "texts", "red", "green", "blue", "masked"]
 
 
 async def handled(data: bytes, doing: Doing) -> bytes:
@@ -103,6 +105,26 @@ def channel(data: bytes, index: int) -> bytes:
     return _png(opened(data).image.getchannel(index))
 
 
+def pair(image: bytes, mask: bytes) -> bytes:
+    """A picture and one that says how transparent it is, for ``masked``: the length of the first, and both."""
+    return struct.pack(">I", len(image)) + image + mask
+
+
+def masked(data: bytes) -> bytes:
+    """The first of a `pair`, as transparent as the second. Raises as `pixels`."""
+    (length,) = struct.unpack(">I", data[:4])
+    image, alpha = opened(data[4 : 4 + length]).image, opened(data[4 + length :]).alpha
+    if alpha is None:
+        raise RequestError("the mask has no transparent part; make what is to be painted transparent")
+    if alpha.size != image.size:
+        raise RequestError(
+            f"the mask is {alpha.width}x{alpha.height}, and the picture {image.width}x{image.height}; "
+            "give a mask of the picture's size"
+        )
+    image.putalpha(alpha)
+    return _png(image)
+
+
 def _texts(data: bytes) -> bytes:
     from sfumato.metadata import carriers
 
@@ -139,6 +161,7 @@ def _png(image: Any) -> bytes:
 _DOERS: dict[str, Callable[[bytes], bytes]] = {
     "pixels": pixels,
     "mask": mask,
+    "masked": masked,
     "texts": _texts,
     **{name: partial(channel, index=index) for index, name in enumerate(("red", "green", "blue"))},
 }

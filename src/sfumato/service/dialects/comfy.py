@@ -229,6 +229,22 @@ def router(desk: Desk) -> APIRouter:
             digest = await uploads.keep(await image.read(), desk.uploads)
         return {"name": f"{digest}.png", "subfolder": "", "type": "input"}
 
+    @api.post("/upload/mask")
+    async def upload_mask(request: Request) -> dict[str, str]:
+        """Send a picture as ``image`` that says how transparent ``original_ref`` is, and have that with it."""
+        async with request.form(max_files=1, max_fields=8) as form:
+            image = form.get("image")
+            if not isinstance(image, UploadFile):
+                raise RequestError("image is missing; send a mask as a file")
+            mask = await image.read()
+            original = str(form.get("original_ref"))
+        name = re.search(r'"filename": *"([0-9a-f]{64}\.png)"', original)
+        if name is None or not (desk.uploads / name[1]).is_file():
+            raise RequestError("original_ref names no upload; upload the picture before, and give the name it got")
+        both = uploads.pair(await asyncio.to_thread((desk.uploads / name[1]).read_bytes), mask)
+        digest = await uploads.keep(both, desk.uploads, "masked")
+        return {"name": f"{digest}.png", "subfolder": "", "type": "input"}
+
     @api.get("/object_info")
     async def known() -> dict[str, Any]:
         """All nodes that graphs may have."""
