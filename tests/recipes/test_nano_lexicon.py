@@ -12,6 +12,8 @@ from recipes.nano.language.wordings import drawn
 import sfumato
 from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.prompts.lexicon import FILE, Lexicon
+from sfumato.tasks.plan import plan
+from sfumato.tasks.session import encode_prompts, resolve
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,16 @@ def test_the_recipe_s_own_captions_stay_as_they_are(lexicon: Lexicon, language: 
     captions = [full_caption(drawn(kind, rng), language) for kind in KINDS for _ in range(40)]
     changed = [caption for caption in captions if lexicon.caption(caption) is not None]
     assert len(changed) < 0.05 * len(captions), changed
+
+
+def test_words_of_loras_are_left_alone() -> None:
+    """A name that a LoRA taught stands in no lexicon, and would be lost."""
+    studio = sfumato.Studio("nano", device="cpu", precision="fp32")
+    model = studio.load()
+    for prompt, read in (("mila on a beach", True), ("<lora:mila:1> mila on a beach", False)):
+        request = resolve(model, sfumato.Txt2Img(prompt=prompt, model="nano", steps=2))
+        how = plan(model.sampling_of(256, 256), request)
+        assert bool(encode_prompts(model, request, how).captions) is read
 
 
 def test_the_caption_is_painted_and_told() -> None:

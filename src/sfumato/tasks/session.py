@@ -317,7 +317,7 @@ def encode_prompts(
     steps = max(plan.steps, 1)
     captions: list[str] = []
     wanted = timeline(prompt, steps)
-    if not (request.as_written or request.loras):  # which bring words of their own
+    if not (request.as_written or request.loras or prompt.networks):  # which bring words of their own
         wanted, captions = interpreted(wanted, lexicon_of(model.path), words or {})
     tracks = (*wanted, *timeline(against, steps))  # the last is the negative
     encoded = iter(
