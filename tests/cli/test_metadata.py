@@ -171,9 +171,9 @@ def test_replay_asks_for_the_precision_and_the_engine_of_the_picture(
     asked: list[tuple[str, str]] = []
     make = Studio.__init__
 
-    def init(self: Studio, *, device: str, precision: str, allow_nonfinite: bool, engine: str) -> None:
+    def init(self: Studio, *model: str, device: str, precision: str, allow_nonfinite: bool, engine: str) -> None:
         asked.append((precision, engine))
-        make(self, device=device, precision=precision)
+        make(self, *model, device=device, precision=precision)
 
     painted(capsys)
     monkeypatch.setattr(Studio, "__init__", init)

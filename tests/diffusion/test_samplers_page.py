@@ -15,6 +15,7 @@ def assert_current(measured: list[str], written: list[str]) -> None:
             assert float(new) == pytest.approx(number, abs=0.101 if "e" not in old else 0, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_page_is_current() -> None:
     """Names exactly; orders within a tenth and errors within a tenth of themselves, as machines round apart."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()

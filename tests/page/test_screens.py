@@ -22,7 +22,9 @@ def ask(url: str, request: dict[str, Any]) -> None:
     urllib.request.urlopen(asked).close()
 
 
-@pytest.mark.parametrize(("theme", "language"), [("light", "en-GB"), ("dark", "zh-CN")])
+@pytest.mark.parametrize(
+    ("theme", "language"), [("dark", "zh-CN"), pytest.param("light", "en-GB", marks=pytest.mark.slow)]
+)
 def test_nothing_is_in_the_way_of_anybody(fake: str, opened: Opened, theme: str, language: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from recipes.nano.data import emoji
 from recipes.nano.data.render import COUNTS, Job, drawings
@@ -16,6 +17,7 @@ JUDGE = Path(__file__).parents[2] / "recipes/nano/judge"
 BUNDLED = Path(__file__).parents[2] / "src/sfumato/data/nano"
 
 
+@pytest.mark.slow
 def test_it_reads_fresh_renders() -> None:
     """Three of each style; with another seed than the data set's they are other pictures."""
     drawn = [drawing for style in COUNTS for k in range(3) for drawing in drawings(Job(style, k), 0, seed=1)]

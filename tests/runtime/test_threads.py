@@ -22,6 +22,7 @@ def said_by_openmp(code: str, **variables: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_the_library_that_is_loaded_later_reads_it() -> None:
     command = "from sfumato.cli import main; main(['doctor'])"
     if "GOMP_SPINCOUNT" in said_by_openmp("import torch"):

@@ -91,6 +91,7 @@ def test_one_run_folder_one_process(autoencoder: Path, tmp_path: Path) -> None:
     assert [path.name for path in run.iterdir()] == []
 
 
+@pytest.mark.slow
 def test_a_contest_resumes_exactly(squares: Path, classifier: Path, tmp_path: Path) -> None:
     """The discriminator and its optimiser go on where they were, whether or not it took part already."""
     toml = tmp_path / "run.toml"
