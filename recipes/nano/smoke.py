@@ -57,8 +57,8 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     },
     "text": {"shares": {"emoji": None}, "text": TEXT, "loop": loop(60, 32)},
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(80, 16)},
-    "denoiser": {**DENOISER, "loop": loop(80, 16)},
-    "reward": {**DENOISER, "loop": loop(20, 16)},
+    "denoiser": {**DENOISER, "loop": loop(40, 16)},
+    "reward": {**DENOISER, "loop": loop(12, 16)},
     "language": {"validation": 64, "loop": loop(40, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
