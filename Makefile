@@ -58,8 +58,9 @@ page: web/node_modules ## build the page of the service from web/
 page-test: web/node_modules ## the logic of the page
 	cd web && npm run --silent check && npm test --silent
 
+# npm ci asks for an optional package for Windows alone that no registry need have.
 web/node_modules: web/package-lock.json
-	cd web && npm ci --silent
+	cd web && npm install --silent --no-audit --no-fund
 	@touch $@
 
 parity: .venv/.dev ## compare with diffusers and transformers on random weights
