@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import OutputError, RequestError, SfumatoError
-from sfumato.files import cannot_write, decoded
+from sfumato.files import cannot_write, read_text
 from sfumato.grid import Painter
 from sfumato.metadata.names import understood
 from sfumato.output import Destination
@@ -58,14 +58,7 @@ def read_batch(file: Path, common: Mapping[str, str] | None = None, task: str = 
     Raises:
         RequestError: it cannot be read, or a line is no request; the message says which.
     """
-    try:
-        if file.stat().st_size > MAX_FILE:
-            raise RequestError(f"{file} has over {MAX_FILE >> 20} MB; split it")
-        text = decoded(file.read_bytes())
-    except OSError as error:
-        raise RequestError(f"cannot read {file}: {error.strerror}; give a .txt, .csv or .jsonl file") from None
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{file} is not UTF-8 at byte {error.start}; convert it") from None
+    text = read_text(file, MAX_FILE, "a .txt, .csv or .jsonl file")
     kinds = {".jsonl": _objects, ".ndjson": _objects, ".csv": _rows}
     requests, lines = [], []
     for line, fields in kinds.get(file.suffix.lower(), _prompts)(text):

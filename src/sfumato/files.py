@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from sfumato.errors import OutputError
+from sfumato.errors import OutputError, RequestError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What a system says where there is no room for a file."""
@@ -255,6 +255,26 @@ def decoded(data: bytes) -> str:
         place = data.index(0)
         raise UnicodeDecodeError("utf-8", data, place, place + 1, "NUL is no text")
     return text
+
+
+def read_text(path: Path, limit: int, want: str) -> str:
+    """The text of a user's file of at most `limit` bytes.
+
+    Args:
+        want: what should be given, for the message.
+
+    Raises:
+        RequestError: it cannot be read, is larger, or is not UTF-8.
+    """
+    try:
+        data = read_regular(path, limit + 1)
+        if len(data) > limit:
+            raise RequestError(f"{path} has over {limit >> 20} MB; split it")
+        return decoded(data)
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror or error}; give {want}") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path} is not UTF-8 at byte {error.start}; convert it") from None
 
 
 def sha256(path: Path) -> str:

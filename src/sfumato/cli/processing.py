@@ -10,7 +10,7 @@ from sfumato.cli.painting import Machine, OutputMode, Stdout, as_json, destinati
 from sfumato.cli.tasks import read_fields
 from sfumato.cli.terminal import note
 from sfumato.errors import RequestError
-from sfumato.files import decoded
+from sfumato.files import read_text
 from sfumato.output import check_writable, rewrite
 from sfumato.requests import Request
 
@@ -71,14 +71,7 @@ def labels_of(given: Mapping[str, Any]) -> dict[str, object]:
         return {}
     if given["labels"] is not None:
         raise RequestError("--labels and --labels-file both say what the pictures may show; give one of them")
-    try:
-        if not file.is_file() or file.stat().st_size > MAX_FILE:
-            raise RequestError(f"{str(file)!r} is no plain file of up to {MAX_FILE >> 20} MB; give one, a label a line")
-        text = decoded(file.read_bytes())
-    except OSError as error:
-        raise RequestError(f"cannot read {str(file)!r}: {error.strerror}; give a text file, a label a line") from None
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{str(file)!r} is not UTF-8 at byte {error.start}; convert it") from None
+    text = read_text(file, MAX_FILE, "a text file, a label a line")
     return {"labels": [line.strip() for line in text.splitlines() if line.strip()]}
 
 
