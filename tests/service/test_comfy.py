@@ -24,6 +24,7 @@ from sfumato.requests import Img2Img, Inpaint, Txt2Img
 from sfumato.service.app import Settings, create
 from sfumato.service.database import Database
 from sfumato.service.dialects import nodes
+from sfumato.service.dialects.graph import translated
 from sfumato.service.gallery.store import Gallery
 from tests.service.conftest import FAKE
 from tests.service.test_serve import fake, free_port, running
@@ -229,7 +230,7 @@ def test_a_mask_makes_an_upload_transparent(http: TestClient) -> None:
 
 
 def options(asked: Graph) -> dict[str, Any]:
-    found = nodes.translated(asked)
+    found = translated(asked)
     return found.request(DIGEST).model_dump(exclude_defaults=True) | {"kind": found.kind}
 
 
@@ -262,7 +263,7 @@ def test_inside_of_a_mask_is_painted() -> None:
         "13": node("LoadImageMask", image=f"{DIGEST}.png", channel="red"),
         "14": node("InvertMask", mask=["13", 0]),
     }
-    found = nodes.translated(graph(PICTURE, more, n3={"latent_image": ["12", 0]}))
+    found = translated(graph(PICTURE, more, n3={"latent_image": ["12", 0]}))
     assert found.mask == nodes.Mask(DIGEST, "red", True)
     request = found.request(DIGEST)
     assert isinstance(request, Inpaint)
@@ -283,7 +284,7 @@ def test_loras_count_in_both_networks(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found["clip_skip"] == 2
     asked["7"]["inputs"]["clip"] = ["4", 1]
     with pytest.raises(nodes.GraphError, match="one checkpoint, LoRAs and clip layer"):
-        nodes.translated(asked)
+        translated(asked)
 
 
 def test_a_second_sampler_is_a_second_pass() -> None:
@@ -295,10 +296,10 @@ def test_a_second_sampler_is_a_second_pass() -> None:
     found = options(asked)
     assert (found["hires"], found["hires_strength"], found["hires_steps"]) == (1.5, 0.6, 10)
     assert (found["hires_upscaler"], found["steps"]) == ("latent", 8)
-    assert nodes.translated(asked).sampler == "18"
+    assert translated(asked).sampler == "18"
     asked["18"]["inputs"]["seed"] = 6
     with pytest.raises(nodes.GraphError, match="another seed than the first"):
-        nodes.translated(asked)
+        translated(asked)
 
 
 # ---------------------------------------------------------------------------------------------------------- refusals
@@ -374,9 +375,9 @@ def test_nodes_are_told(http: TestClient) -> None:
     samplers = known["KSampler"]["input"]["required"]["sampler_name"][0]
     assert "euler_ancestral" in samplers
     for name in samplers:
-        assert nodes.translated(graph(n3={"sampler_name": name})), name
+        assert translated(graph(n3={"sampler_name": name})), name
     for name in known["KSampler"]["input"]["required"]["scheduler"][0]:
-        assert nodes.translated(graph(n3={"scheduler": name})), name
+        assert translated(graph(n3={"scheduler": name})), name
     assert http.get("/object_info/SaveImage").json()["SaveImage"]["output_node"] is True
     assert http.get("/api/object_info/Nothing").json() == {}
     assert http.get("/system_stats").json()["devices"][0]["type"] == "cpu"

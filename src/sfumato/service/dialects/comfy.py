@@ -35,6 +35,7 @@ from sfumato.service.asked import check
 from sfumato.service.bus import Event
 from sfumato.service.desk import Desk, client_of
 from sfumato.service.dialects import nodes
+from sfumato.service.dialects.graph import translated
 from sfumato.service.dialects.nodes import GraphError, Mask
 from sfumato.service.jobs import Job
 from sfumato.service.refusals import Refusal
@@ -127,7 +128,7 @@ def router(desk: Desk) -> APIRouter:
         asked = await _object(request)
         graph = asked.get("prompt")
         try:
-            found = await asyncio.to_thread(nodes.translated, graph)
+            found = await asyncio.to_thread(translated, graph)
             mask = None if found.mask is None else await _mask(desk, found.mask)
             painting = found.request(mask)
             try:
