@@ -1,6 +1,7 @@
 """What the page is made of: its files, the browser's way in, and the answers that its forms come from."""
 
 import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +90,47 @@ def test_the_machine_and_uploads_are_shown(http: TestClient) -> None:
     assert http.get(f"/api/v1/uploads/{digest}").headers["Content-Type"] == "image/png"
     assert http.get(f"/api/v1/uploads/{'0' * 64}").status_code == 404
     assert http.get("/api/v1/uploads/..%2f..").status_code in (404, 422)
+
+
+def test_a_prompt_is_put_in_the_models_own_words(http: TestClient) -> None:
+    found = http.post("/api/v1/prompts", json={"text": "夕阳下的海边"}).json()
+    assert found["caption"] == "landscape illustration, sunset, orange sky, blue sea, yellow sun with a halo"
+    assert found["unknown"] == []
+    assert http.post("/api/v1/prompts", json={"text": "a (lovely:1.3) beach"}).json()["caption"] == ""
+
+
+def test_styles_and_wildcards_write_a_prompt(tmp_path: Path) -> None:
+    with TestClient(create(Settings(tmp_path, worker=FAKE)), base_url=HOME) as http:
+        assert http.get("/api/v1/words").json() == {"styles": [], "wildcards": {}}
+        (tmp_path / "styles.csv").write_text(
+            'name,prompt,negative_prompt\n水墨,"ink wash of {prompt}",photo\n', "utf-8"
+        )
+        (tmp_path / "wildcards").mkdir()
+        (tmp_path / "wildcards" / "colours.txt").write_text("teal\n", "utf-8")
+        known = http.get("/api/v1/words").json()
+        assert known["styles"] == [{"name": "水墨", "prompt": "ink wash of {prompt}", "negative": "photo"}]
+        assert known["wildcards"] == {"colours": ["teal"]}
+        asked = {"prompt": "a __colours__ {fox|fox}", "styles": ["水墨"]}
+        assert http.post("/api/v1/words", json=asked).json() == {
+            "prompt": "ink wash of a teal fox",
+            "negative": "photo",
+        }
+        missing = http.post("/api/v1/words", json={"prompt": "a __fruits__"})
+        assert (missing.status_code, "colours" in missing.json()["error"]["message"]) == (422, True)
+
+
+def test_adapters_say_what_calls_them(http: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = json.dumps(
+        {"__metadata__": {"ss_tag_frequency": json.dumps({"10_a": {"zwx cat": 20, "grass": 4}})}}
+    ).encode()
+    (tmp_path / "cat.safetensors").write_bytes(len(head).to_bytes(8, "little") + head)
+    (tmp_path / "cat.preview.png").write_bytes(picture())
+    (tmp_path / "dog.safetensors").write_bytes(b"broken")
+    (tmp_path / "dog.json").write_text('{"activation text": "a dgx, running"}', "utf-8")
+    monkeypatch.setenv("SFUMATO_LORAS", str(tmp_path))
+    cat, dog = http.get("/api/v1/adapters/loras").json()
+    assert (cat["name"], cat["triggers"]) == ("cat", ["zwx cat"])
+    assert (dog["triggers"], dog["preview"]) == (["a dgx", "running"], None)
+    assert http.get(cat["preview"]).headers["Content-Type"] == "image/png"
+    assert http.get("/api/v1/adapters/loras/dog/preview").status_code == 404
+    assert http.get("/api/v1/adapters/hats").status_code in (404, 422)

@@ -23,6 +23,13 @@ export interface PictureShown {
   url: string;
 }
 
+/** What a task found out, beside its pictures or in their place. */
+export interface Findings {
+  answer: string;
+  rows: Record<string, string | number | null>[];
+  remarks: string[];
+}
+
 export interface Job {
   id: string;
   number: number;
@@ -39,7 +46,7 @@ export interface Job {
   started: number | null;
   finished: number | null;
   pictures: PictureShown[];
-  report: Values | null;
+  report: { provenance?: { caption?: string }; report?: Findings } | null;
 }
 
 export interface Model {

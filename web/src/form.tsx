@@ -2,12 +2,13 @@
 
 import { signal } from "@preact/signals";
 import { useId, useRef, useState } from "preact/hooks";
-import { ArrowLeftRight, Dices, ImagePlus, Lock, LockOpen, RotateCcw, Trash2 } from "lucide-preact";
+import { ArrowLeftRight, Dices, ImagePlus, Lock, LockOpen, Plus, RotateCcw, Trash2 } from "lucide-preact";
 import { api } from "./api";
 import { Prompt } from "./prompt";
 import { groupOf, grouped, RARE, same, type Field, type Group, type Task, type Values } from "./schema";
 import { adapters, explain, models, sourceUrl } from "./state";
 import { Button } from "./ui";
+import { Cards, Thumb, useAdapters } from "./writing";
 import { choiceHelp, fieldHelp, fieldTitle, t } from "./words";
 
 interface FormProps {
@@ -22,6 +23,8 @@ interface FieldProps {
   field: Field;
   values: Values;
   set: (value: unknown) => void;
+  /** Add words to the prompt. */
+  write?: (words: string) => void;
 }
 
 export function Form({ task, values, change, without }: FormProps) {
@@ -75,11 +78,14 @@ function Fields({ group, fields, values, set, change }: FieldsProps) {
       {fields
         .filter((field) => !size || !(field.name === "width" || field.name === "height"))
         .map((field) => (
-          <Row key={field.name} field={field} values={values} set={set(field.name)} />
+          <Row key={field.name} field={field} values={values} set={set(field.name)} write={(words) => change({ ...values, prompt: joined(values.prompt, words) })} />
         ))}
     </>
   );
 }
+
+/** A prompt with words added to it. */
+export const joined = (prompt: unknown, words: string): string => (prompt ? `${String(prompt).replace(/[\s,，]+$/, "")}, ${words}` : words);
 
 /** A field with its name, its help and a way back to its default. */
 export function Row(props: FieldProps) {
@@ -258,42 +264,52 @@ function Vaes({ field, values, set, id }: WidgetProps) {
   );
 }
 
-/** A list of named things, each with a weight or without. */
-function Named({ known, entries, set, weighted, id }: { known: string[]; entries: { name: string; weight?: number }[]; set: (next: { name: string; weight?: number }[]) => void; weighted: boolean; id: string }) {
-  const rest = known.filter((name) => !entries.some((each) => each.name === name));
+interface Entry {
+  name: string;
+  weight?: number;
+}
+
+/** Files that are named, each with a weight or without, its picture and the words that call it. */
+function Named({ sort, title, entries, set, weighted, id, write }: { sort: string; title: string; entries: Entry[]; set: (next: Entry[]) => void; weighted: boolean; id: string; write?: (words: string) => void }) {
+  const [open, setOpen] = useState(false);
+  const details = useAdapters(sort);
+  const toggle = (name: string) => set(entries.some((each) => each.name === name) ? entries.filter((each) => each.name !== name) : [...entries, weighted ? { name, weight: 1 } : { name }]);
+  if ((adapters.value[sort] ?? []).length === 0) return <p class="help" {...described(id)}>{t("adapters.none")}</p>;
   return (
     <div class="named">
-      {entries.map((entry, place) => (
-        <div key={entry.name} class="joined">
-          <span class="name" title={entry.name}>{entry.name}</span>
-          {weighted && <input type="number" aria-label={`${t("weight")}: ${entry.name}`} step="0.05" min={-10} max={10} value={entry.weight ?? 1} onInput={(event) => set(entries.map((each, i) => (i === place ? { ...each, weight: numberOf(event.currentTarget.value) ?? 1 } : each)))} />}
-          <Button icon={Trash2} label={`${t("remove")}: ${entry.name}`} onClick={() => set(entries.filter((_, i) => i !== place))} />
-        </div>
-      ))}
-      {known.length === 0 ? (
-        <p class="help" {...described(id)}>{t("adapters.none")}</p>
-      ) : (
-        <select {...described(id)} value="" onChange={(event) => event.currentTarget.value && set([...entries, weighted ? { name: event.currentTarget.value, weight: 1 } : { name: event.currentTarget.value }])}>
-          <option value="">{t("add")} …</option>
-          {rest.map((name) => (
-            <option key={name} value={name}>{name}</option>
-          ))}
-        </select>
-      )}
+      {entries.map((entry, place) => {
+        const about = details?.find((each) => each.name === entry.name);
+        return (
+          <div key={entry.name} class="entry">
+            <div class="joined">
+              <Thumb adapter={about} />
+              <span class="name" title={entry.name}>{entry.name}</span>
+              {weighted && <input type="number" aria-label={`${t("weight")}: ${entry.name}`} step="0.05" min={-10} max={10} value={entry.weight ?? 1} onInput={(event) => set(entries.map((each, i) => (i === place ? { ...each, weight: numberOf(event.currentTarget.value) ?? 1 } : each)))} />}
+              <Button icon={Trash2} label={`${t("remove")}: ${entry.name}`} onClick={() => toggle(entry.name)} />
+            </div>
+            {write && about && about.triggers.length > 0 && (
+              <div class="triggers" role="group" aria-label={t("adapters.triggers", { name: entry.name })}>
+                {about.triggers.map((words) => <Button key={words} class="tag" icon={Plus} onClick={() => write(words)}>{words}</Button>)}
+              </div>
+            )}
+          </div>
+        );
+      })}
+      <Button id={id} icon={Plus} onClick={() => setOpen(true)}>{t("add")} …</Button>
+      {open && <Cards sort={sort} title={title} chosen={entries.map((each) => each.name)} choose={toggle} close={() => setOpen(false)} />}
     </div>
   );
 }
 
-function Loras({ field, values, set, id }: WidgetProps) {
-  return <Named id={id} weighted known={adapters.value.loras ?? []} entries={(values[field.name] as { name: string; weight: number }[]) ?? []} set={(next) => set(next.length ? next : undefined)} />;
+function Loras({ field, values, set, id, write }: WidgetProps) {
+  return <Named id={id} sort="loras" title={fieldTitle(field)} weighted {...(write ? { write } : {})} entries={(values[field.name] as Entry[]) ?? []} set={(next) => set(next.length ? next : undefined)} />;
 }
 
-function Names({ field, values, set, id }: WidgetProps) {
+function Names({ field, values, set, id, write }: WidgetProps) {
   const names = (values[field.name] as string[]) ?? [];
-  const known = adapters.value[field.name];
-  if (!known)
+  if (!adapters.value[field.name])
     return <input type="text" {...described(id)} value={names.join(", ")} onChange={(event) => set(event.currentTarget.value.split(",").map((each) => each.trim()).filter(Boolean))} />;
-  return <Named id={id} weighted={false} known={known} entries={names.map((name) => ({ name }))} set={(next) => set(next.length ? next.map((each) => each.name) : undefined)} />;
+  return <Named id={id} sort={field.name} title={fieldTitle(field)} weighted={false} {...(write ? { write } : {})} entries={names.map((name) => ({ name }))} set={(next) => set(next.length ? next.map((each) => each.name) : undefined)} />;
 }
 
 interface ControlValue {

@@ -11,6 +11,7 @@ interface Reading {
   windows: number[];
   room: number;
   unknown: string[];
+  caption: string;
 }
 
 const readings = signal<Record<string, Reading>>({});
@@ -90,6 +91,7 @@ export function Prompt({ id, value, set, model, main, placeholder }: PromptProps
           <span>{found.windows.length > 1 ? t("tokens.windows", { n: found.tokens, count: found.windows.length, room: found.room }) : t("tokens", { n: found.tokens, room: found.room })}</span>
         </div>
       )}
+      {found && main && found.caption && <p class="help"><span>{t("caption", { model })}</span> <q dir="auto">{found.caption}</q></p>}
       {found && main && found.unknown.length > 0 && <p class="help unknown">{t("tokens.unknown", { model, words: found.unknown.slice(0, 6).join(", ") })}</p>}
     </>
   );

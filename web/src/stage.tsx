@@ -7,7 +7,7 @@ import { type Job, type PictureShown } from "./api";
 import type { Values } from "./schema";
 import { cancelOne, duration, editTasks, lives, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
 import { Button } from "./ui";
-import { t, taskTitle } from "./words";
+import { nameOf, t, taskTitle } from "./words";
 import { valuesOf } from "./schema";
 
 const sample = new URL("./sample.webp", import.meta.url).href;
@@ -110,7 +110,36 @@ function Finished({ job, picture }: { job: Job; picture: PictureShown }) {
         <span class="soft">{picture.width} × {picture.height}</span>
       </div>
       <img class="picture" src={seen.url} width={seen.width} height={seen.height} alt={t("picture.alt", { task: taskTitle(job.task), prompt: words || t("job.nowords") })} />
+      <Caption job={job} />
+      <Said job={job} />
       <Actions job={job} picture={picture} before={before !== undefined} />
+    </div>
+  );
+}
+
+/** What the model read from the prompt, where that is something else. */
+function Caption({ job }: { job: Job }) {
+  const caption = job.report?.provenance?.caption;
+  return caption ? <p class="caption"><span class="soft">{t("caption.read", { model: String(job.request.model ?? "") })}</span> <q>{caption}</q></p> : null;
+}
+
+/** What a task found out: its answer, its figures, and what else is to be known. */
+export function Said({ job }: { job: Job }) {
+  const found = job.report?.report;
+  if (!found) return null;
+  const names = Object.keys(found.rows[0] ?? {});
+  const cell = (value: unknown) => (typeof value === "number" && !Number.isInteger(value) ? value.toLocaleString(undefined, { maximumSignificantDigits: 4 }) : String(value ?? ""));
+  return (
+    <div class="findings">
+      <p class="answer" dir="auto">{found.answer}</p>
+      {found.rows.length > 0 && (
+        <table>
+          <thead><tr>{names.map((name) => <th key={name} scope="col">{nameOf(name)}</th>)}</tr></thead>
+          <tbody>{found.rows.slice(0, 60).map((row, i) => <tr key={i}>{names.map((name) => <td key={name} dir="auto" class={typeof row[name] === "number" ? "figure" : ""}>{cell(row[name])}</td>)}</tr>)}</tbody>
+        </table>
+      )}
+      {found.remarks.map((remark) => <p key={remark} class="help" dir="auto">{remark}</p>)}
+      <Button icon={Copy} onClick={() => void copy([found.answer, ...found.rows.map((row) => names.map((name) => cell(row[name])).join("\t")), ...found.remarks].join("\n"))}>{t("copy")}</Button>
     </div>
   );
 }

@@ -85,6 +85,16 @@ def expand(template: str, seed: int, *, wildcards: Path | None = None) -> str:
     return _unmask(drawn, masked)
 
 
+def values_of(folder: Path) -> dict[str, list[str]]:
+    """The wildcards of a folder by name, with their values.
+
+    Raises:
+        RequestError: a file that cannot be read.
+    """
+    manager = _Wildcards(folder)
+    return {name: manager.get_values(name).string_values for name in sorted(manager.get_collection_names())}
+
+
 def _check_size(template: str) -> None:
     marks = len(_OPENS.findall(template))
     if marks > MAX_MARKS:

@@ -24,6 +24,7 @@ from sfumato.choices import Syntax
 from sfumato.errors import CheckpointError, UnknownNameError
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.prompts import parse, timeline
+from sfumato.prompts.lexicon import Lexicon, lexicon_of
 from sfumato.prompts.windows import windows
 from sfumato.prompts.world import World
 from sfumato.requests import REQUESTS
@@ -48,6 +49,7 @@ class PromptRead(BaseModel):
     windows: list[int] = Field(description="tokens in each window, in order")
     room: int = Field(description="tokens that a window takes")
     unknown: list[str] = Field(description="words that the model never learned, where it says what it learned")
+    caption: str = Field(description="what the model's lexicon makes of it; empty where it is read as it stands")
 
 
 def router(desk: Desk) -> APIRouter:
@@ -151,9 +153,12 @@ def _read(asked: PromptAsked) -> PromptRead:
     tokenizer = _tokenizer(path)
     reading = timeline(parse(asked.text, asked.syntax), 1)[0].readings[0]
     found = [len(window.ids) for wording in reading.wordings for window in windows(wording, tokenizer)]
-    world = _world(path)
-    unknown = [] if world is None else world.unknown(asked.text)
-    return PromptRead(tokens=sum(found), windows=found, room=tokenizer.length - 2, unknown=unknown)
+    lexicon, world = _lexicon(path), _world(path)
+    caption = None if lexicon is None or reading.plain is None else lexicon.caption(reading.plain)
+    unknown = [] if world is None or caption is not None else world.unknown(asked.text)
+    return PromptRead(
+        tokens=sum(found), windows=found, room=tokenizer.length - 2, unknown=unknown, caption=caption or ""
+    )
 
 
 @functools.lru_cache(8)
@@ -163,6 +168,10 @@ def _tokenizer(path: Path) -> ClipTokenizer:
         return ClipTokenizer.from_folder(path / "tokenizer")
     except CheckpointError:
         return ClipTokenizer.clip()
+
+
+def _lexicon(path: Path) -> Lexicon | None:
+    return lexicon_of(path) if path.is_dir() else None
 
 
 @functools.lru_cache(8)

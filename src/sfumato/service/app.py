@@ -25,7 +25,7 @@ from sfumato.choices import Browsable
 from sfumato.errors import SfumatoError
 from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
-from sfumato.service import about, page, uploads
+from sfumato.service import about, page, uploads, writing
 from sfumato.service.bus import Bus, Event
 from sfumato.service.database import Database
 from sfumato.service.desk import Desk, client_of
@@ -154,7 +154,13 @@ def application(settings: Settings) -> FastAPI:
     app.state.desk = desk
     _native(app, desk)
     dialects = (each.router(desk) for each in (a1111, openai, comfy))
-    for each in (page.router(settings.token), about.router(desk), routes.router(gallery, collector), *dialects):
+    for each in (
+        page.router(settings.token),
+        about.router(desk),
+        writing.router(desk),
+        routes.router(gallery, collector),
+        *dialects,
+    ):
         app.router.routes.extend(each.routes)  # flat, so that whoever enumerates routes sees them
     _pages(app)
 

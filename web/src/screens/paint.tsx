@@ -1,12 +1,14 @@
 import { signal } from "@preact/signals";
 import { BookOpen, Paintbrush, RotateCcw, SlidersHorizontal } from "lucide-preact";
 import { Form, Row } from "../form";
+import { joined } from "../form";
 import { Picker } from "../picker";
 import { Queue } from "../queue";
 import { Stage } from "../stage";
 import { Ring } from "../stage";
 import type { Values } from "../schema";
 import { explain, lives, paint, paintTasks, running, submit, taskOf } from "../state";
+import { StyleButton, writtenOut } from "../writing";
 import { Button, Dialog, Skeleton } from "../ui";
 import { t, taskHelp, taskTitle } from "../words";
 import type { Task } from "../schema";
@@ -20,8 +22,21 @@ export async function go(): Promise<void> {
   if (!task || asking.value) return;
   asking.value = true;
   const values = paint.value.values.prompt === undefined && !Object.keys(paint.value.values).includes("prompt") ? { ...paint.value.values, prompt: t("paint.sample") } : paint.value.values;
-  await submit(task, values);
-  asking.value = false;
+  try {
+    for (const each of await requests(values)) if (!(await submit(task, each))) break;
+  } catch (error) {
+    explain(error);
+  } finally {
+    asking.value = false;
+  }
+}
+
+/** What is asked for: one request, or of a template one a picture, each with its own draw. */
+async function requests(values: Values): Promise<Values[]> {
+  const seed = values.seed === undefined ? undefined : String(values.seed);
+  const written = await writtenOut(String(values.prompt ?? ""), String(values.negative ?? ""), Number(values.count ?? 1), seed);
+  if (!written) return [values];
+  return written.map(({ pictures, ...words }, i) => ({ ...values, ...words, count: pictures, ...(seed === undefined ? {} : { seed: String(BigInt(seed) + BigInt(i)) }) }));
 }
 
 const set = (values: Values) => (paint.value = { ...paint.value, values });
@@ -76,7 +91,10 @@ export function Paint() {
             <>
               <div class="words">
                 <Row field={prompt} values={shown} set={(value) => set({ ...values, prompt: value ?? "" })} />
-                {model === "nano" && <Button kind="quiet" icon={BookOpen} onClick={() => (picking.value = true)}>{t("picker", { model })}</Button>}
+                <div class="pens">
+                  <StyleButton write={(words) => set({ ...values, prompt: joined(shown.prompt, words) })} />
+                  {model === "nano" && <Button kind="quiet" icon={BookOpen} onClick={() => (picking.value = true)}>{t("picker", { model })}</Button>}
+                </div>
               </div>
               <div class="wide-only">{form}</div>
             </>
@@ -87,7 +105,7 @@ export function Paint() {
           <PaintButton press={() => void go()} disabled={!task} />
         </div>
       </aside>
-      <Stage chips={[t("paint.chip1"), t("paint.chip2"), t("paint.chip3")]} use={(words) => { set({ ...values, prompt: words }); void go().catch(explain); }} />
+      <Stage chips={[t("paint.chip1"), t("paint.chip2"), t("paint.chip3"), t("paint.chip4")]} use={(words) => { set({ ...values, prompt: words }); void go().catch(explain); }} />
       <aside class="column side" aria-label={t("queue")}><Queue /></aside>
       {picking.value && <Picker model={model} use={(words) => set({ ...values, prompt: words })} close={() => (picking.value = false)} />}
       {sheet.value && <Dialog title={t("paint.settings")} close={() => (sheet.value = false)}>{form}</Dialog>}
