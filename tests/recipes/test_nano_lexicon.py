@@ -44,6 +44,29 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
     assert understood(lexicon, prompts("card")) > 0.84
 
 
+@pytest.mark.parametrize(
+    ("prompt", "caption"),
+    [
+        ("can you paint a forest in autumn?", "3d emoji of an evergreen tree"),
+        ("a green three-eyed monster", "cute monster, three eyes, green body"),
+        ("绿色的三眼怪物", "cute monster, three eyes, green body"),
+        ("purple sunset above the hills", "landscape illustration, sunset, orange sky, rolling hills, "
+                                          "yellow sun with a halo"),
+        ("masterpiece, 1girl, blonde hair, blue eyes", "flat cartoon portrait, blonde long hair with bangs"),
+        ("portrait of a cat", "3d emoji of a cat"),
+        ("robot with antenna, blue", "robot, blue body, antenna"),
+        ("黑狗", "3d emoji of a dog"),
+        ("帆船在海上", "3d emoji of a sailboat"),
+        ("a moon over mountains", "landscape illustration, night, navy blue sky, white full moon, mountains"),
+        ("星空下的沙漠", "landscape illustration, night, navy blue sky, white full moon, orange desert dunes"),
+    ],
+)  # fmt: skip
+def test_ways_of_asking(lexicon: Lexicon, prompt: str, caption: str) -> None:
+    """A frame is none of the picture; a colour reaches past other adjectives, but no further; what a thing stands
+    before is no head; booru's tags name persons."""
+    assert lexicon.caption(prompt) == caption
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_recipe_s_own_captions_stay_as_they_are(lexicon: Lexicon, language: Language) -> None:
     rng = Random(3)

@@ -47,7 +47,7 @@ WORN: Final[Mapping[str, str]] = {
     "body": "body", "fur": "body", "身体": "body", "shoes": "shoes", "boots": "shoes", "鞋": "shoes", "鞋子": "shoes",
     "trousers": "trousers", "pants": "trousers", "jeans": "trousers", "裤子": "trousers", "裤": "trousers",
     "pot": "pot", "flowerpot": "pot", "花盆": "pot", "盆": "pot", "sky": "sky", "天空": "sky", "天": "sky",
-    "clouds": "sky", "sun": "sun", "太阳": "sun", "moon": "moon", "月亮": "moon", "skin": "skin", "皮肤": "skin",
+    "clouds": "sky", "sun": "sun", "太阳": "sun", "skin": "skin", "皮肤": "skin",
     "flowers": "flower", "berries": "berries",
 }  # fmt: skip
 """What may be said by its colour alone."""
@@ -55,6 +55,7 @@ PEOPLE: Final[Mapping[str, str]] = {
     "kid": "boy", "child": "boy", "children": "boy", "baby boy": "boy", "hero": "man", "king": "man", "queen": "woman",
     "friend": "person", "neighbour": "person", "neighbor": "person", "people": "person", "character": "person",
     "doctor": "nurse", "chef": "man", "cook": "man", "wizard": "viking", "santa": "grandfather", "singer": "woman",
+    "witch": "woman", "1girl": "girl", "2girls": "girl", "1boy": "man", "2boys": "man",
     "小孩": "男孩", "孩子": "男孩", "英雄": "男人", "国王": "男人", "朋友": "人", "医生": "护士", "厨师": "男人",
     "圣诞老人": "爷爷", "魔法师": "智者", "巫师": "智者", "歌手": "女人", "小朋友": "男孩", "女巫": "女人",
 }  # fmt: skip
@@ -67,8 +68,24 @@ PLANETS: Final = (
     *("gas giant", "mercury", "venus", "mars", "jupiter", "saturn", "uranus", "neptune", "pluto"),
     *("气态巨行星", "巨行星", "水星", "金星", "火星", "木星", "土星", "天王星", "海王星", "冥王星"),
 )
-ORBS: Final = 1.0
-"""What a thing in the sky counts, which may be all of a picture, but belongs to a landscape where there is one."""
+FAINT: Final = 1.0
+"""What counts little: a thing in the sky, which may be all of a picture, but belongs to a landscape where there is one;
+a portrait, which may be a cat's."""
+LIKENESSES: Final = (
+    *("portrait", "face", "avatar", "profile picture", "character portrait", "headshot"),
+    *("头像", "人像", "肖像", "脸", "半身像", "个人头像"),
+)
+"""Nouns of portraits that may be of anything."""
+SKIES_AT_NIGHT: Final = (
+    "starry sky",
+    "starry night",
+    "night sky",
+    "sky full of stars",
+    "星空",
+    "夜空",
+    "繁星",
+    "满天星",
+)
 AMBIGUOUS: Final = frozenset({"water", "water in front", "湖水"})
 CONTAINERS: Final = (
     "cup of",
@@ -164,7 +181,7 @@ class Builder:
             (w for each in CHINESE_PERSONS.values() for w in each), kind="portrait", noun=True, weight=NOUN, plain=True
         )
         self.add(
-            [*ANY_STYLE["portrait"], *CHINESE_ANY["portrait"]], kind="portrait", noun=True, weight=NOUN, plain=True
+            [*ANY_STYLE["portrait"], *CHINESE_ANY["portrait"]], kind="portrait", noun=True, weight=FAINT, plain=True
         )
         byname = {}
         for names, looks in people.PERSONS:
@@ -175,7 +192,8 @@ class Builder:
         for word, looks in [*byname.items(), *((new, byname[old]) for new, old in PEOPLE.items())]:
             key = " ".join(tokens(word))
             self.words[key] = [each for each in self.words.get(key, []) if not each.get("noun")]
-            self.words[key].insert(0, {"kind": "portrait", "noun": True, "weight": NOUN, "usual": looks})
+            weight = FAINT if word in LIKENESSES else NOUN
+            self.words[key].insert(0, {"kind": "portrait", "noun": True, "weight": weight, "usual": looks})
             if not looks or word in (
                 "man",
                 "woman",
@@ -234,6 +252,7 @@ class Builder:
         self.add([*ANY_STYLE["landscape"], *CHINESE_ANY["landscape"]], **noun, plain=True)
         self.add([STYLES["landscape"], *TABLE[STYLES["landscape"]]], **noun, style="landscape", plain=True)
         self.add(["view", "scene", "景观", "景色", "景"], **noun)
+        self.add(SKIES_AT_NIGHT, **noun, shows={"time_of_day": "night"})
         self.add(["蓝天", "蓝天白云"], shows={"sky_color": "light blue"})
         for key, table in (("time_of_day", people.TIMES), ("sun", people.SUNS), ("water", people.WATER)):
             for value, names in table.items():
@@ -281,7 +300,7 @@ class Builder:
         for word, key in WORN.items():
             alone = {ENGLISH_ALONE.get(key, key), CHINESE_ALONE.get(key, "")}
             self.add([word], paints=key, plain=word in alone)
-        for key in sorted(ALONE):
+        for key in sorted(ALONE - {"moon"}):  # which says that there is one, and that it is night
             self.add(
                 [ENGLISH_ALONE.get(key, key), *([CHINESE_ALONE[key]] if key in CHINESE_ALONE else [])],
                 paints=key,
@@ -296,7 +315,7 @@ class Builder:
             if PERSON.search(name) or any({"terrain", "time_of_day"} & each.keys() for each in shown):
                 continue  # a portrait or a landscape
             style = "emoji" if held_out(name) == "fluent-emoji" else "fluent-emoji"
-            weight = ORBS if name.endswith((" moon", "sun")) else NOUN
+            weight = FAINT if name.endswith((" moon", "sun")) else NOUN
             meanings[name] = {"kind": "emoji", "noun": True, "weight": weight, "style": style, "shows": {"name": name}}
             self.add([name, chinese], **meanings[name], plain=True)
         for name, both in people.OBJECTS.items():
@@ -339,8 +358,8 @@ class Builder:
     def _ignored(self) -> None:
         """What stands around a wish, and is not to be taken for one."""
         for language in ("en", "zh"):
-            for name in ("tails", "places"):
-                for phrase in people.FRAMES[name][language]:
+            for name in ("heads", "tails", "places"):
+                for phrase in (part for words in people.FRAMES[name][language] for part in words.split("{}")):
                     key = " ".join(tokens(phrase))
                     if len(key.split()) > 1:
                         self.words.setdefault(key, [])

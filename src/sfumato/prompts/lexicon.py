@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -23,12 +24,15 @@ TOKEN: Final = 0.1
 COLOUR: Final = 0.2
 """What counts for a kind of picture besides a phrase's weight: that it is the head, each of its tokens; a colour."""
 REACH: Final = 2
-"""Tokens that may stand between a colour and what it colours."""
+"""Unknown tokens that may stand between a colour and what it colours."""
+FAINT: Final = 1.0
+"""Nouns of no more weight are no head where another is: a portrait of a cat, a moon over the sea."""
 
 _TOKEN = re.compile(r"[^\W_\u3400-\u9fff]+(?:['’][a-z]+)*|[\u3400-\u9fff]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _PAUSE = re.compile(r"[,.;:!?，。；：！？、\n]|\s-\s|\band\b|\bwith\b|\bwearing\b|和|与|戴|穿|有")
 _CLAUSE = re.compile(r"[,.;:!?，。；：！？\n]")
+_AT = re.compile(r"\s*[正坐站躺停漂浮]?在")
 _IS = re.compile(r"\s*(?:is|are|was|in|should be|be|of|[:：]|是|为|要|用|涂成|染成|弄成)?\s*", re.IGNORECASE)
 _BEFORE_GROUND = re.compile(r"\b(?:on|against|over)(?:\s+an?|\s+plain)?\s*$", re.IGNORECASE)
 _EMPTY = re.compile(r"and|or|with|of|on|in|at|by|to|for|is|are|has|have|wearing|who|[的有和与是在戴穿着一个只张位]")
@@ -143,6 +147,11 @@ class _Span:
         return next((meaning for meaning in self.meanings if meaning.noun), None)
 
     @property
+    def hue(self) -> str:
+        """The colour that it may be; "" if none."""
+        return next((meaning.color for meaning in self.meanings if meaning.color), "")
+
+    @property
     def paintable(self) -> bool:
         """Whether a colour beside it can be its own."""
         return any(meaning.paints for meaning in self.meanings)
@@ -217,7 +226,8 @@ class Lexicon:
         spans = self._spans(prompt)
         plain = self._is_plain(prompt, spans)
         _paint(prompt, spans)
-        coloured = (span.noun for span in spans if span.color and span.noun is not None)
+        loose = any(span.loose for span in spans)
+        coloured = (span.noun for span in spans if (span.color or loose) and span.noun is not None)
         if plain and not any(noun.paints and noun.style for noun in coloured):
             return None  # captions say the colour of a creature's body
         head = _head(prompt, spans)
@@ -345,13 +355,12 @@ class Lexicon:
 def _paint(prompt: str, spans: Sequence[_Span]) -> None:
     """Give each colour to what it stands beside; what is left of it is its other meanings."""
     for at, span in enumerate(spans):
-        color = next((meaning.color for meaning in span.meanings if meaning.color), "")
-        if not color:
+        if not (color := span.hue):
             continue
         span.meanings = [meaning for meaning in span.meanings if not meaning.color]
-        after = spans[at + 1] if at + 1 < len(spans) else None
+        after = next((each for each in spans[at + 1 :] if each.paintable or each.noun or each.hue), None)
         before = spans[at - 1] if at else None
-        if after is not None and after.paintable and _near(prompt, span, after):
+        if after is not None and after.paintable and _near(prompt, span, after, spans):
             after.color, span.meanings = after.color or color, ()
         elif before is not None and before.paintable and _IS.fullmatch(prompt[before.end : span.start]):
             before.color, span.meanings = before.color or color, ()
@@ -366,6 +375,8 @@ def _whole(span: _Span, spans: Sequence[_Span], spelled: Sequence[tuple[str, int
     if span.last - span.first > 1 or not _HAN.fullmatch(spelled[span.first][0]):
         return True
     known = {at for each in spans if each.last - each.first > 1 for at in range(each.first, each.last)}
+    coloured = ((a.first, b.first) for a, b in pairwise(spans) if a.last == b.first and a.hue and b.noun)
+    known |= {at for pair in coloured for at in pair}  # 黑狗
     beside = (at for at in (span.first - 1, span.last) if 0 <= at < len(spelled))
     touching = (at for at in beside if spelled[at][1] == span.end or spelled[at][2] == span.start)
     return all(at in known or not _HAN.match(spelled[at][0]) or _PARTICLE.match(spelled[at][0]) for at in touching)
@@ -377,14 +388,22 @@ def _alone(prompt: str, span: _Span) -> bool:
     return (not before or _CLAUSE.match(before[-1]) is not None) and (not after or _CLAUSE.match(after) is not None)
 
 
-def _near(prompt: str, one: _Span, other: _Span) -> bool:
-    return other.first - one.last <= REACH and not _PAUSE.search(prompt[one.end : other.start])
+def _near(prompt: str, one: _Span, other: _Span, spans: Sequence[_Span]) -> bool:
+    if _PAUSE.search(between := prompt[one.end : other.start]):
+        return False
+    known = [span for span in spans if one.last <= span.first < other.first]
+    if not known:
+        return other.first - one.last <= REACH
+    for span in known:  # green three-eyed monster
+        between = between.replace(prompt[span.start : span.end], "")
+    return all(token == "的" for token in tokens(between))
 
 
 def _head(prompt: str, spans: Sequence[_Span]) -> _Span | None:
     """The noun that all else belongs to: the first of all ("city bus": the last of those that stand side by side), in
-    Chinese the last of its clause."""
-    nouns = [span for span in spans if span.noun is not None]
+    Chinese the last of its clause, or what is said to be somewhere."""
+    found = [(span, span.noun.weight) for span in spans if span.noun is not None]
+    nouns = [span for span, weight in found if weight > FAINT] or [span for span, _ in found]
     if not nouns:
         return None
     if not _HAN.match(prompt[nouns[0].start]):
@@ -392,6 +411,8 @@ def _head(prompt: str, spans: Sequence[_Span]) -> _Span | None:
         for span in nouns[1:]:
             head = span if span.first == head.last and not _PAUSE.search(prompt[head.end : span.start]) else head
         return head
+    if (placed := next((span for span in nouns if _AT.match(prompt, span.end)), None)) is not None:
+        return placed
     end = _CLAUSE.search(prompt, nouns[0].end)
     return [span for span in nouns if end is None or span.end <= end.start()][-1]
 
