@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, str] = {
     "replace": f'person.png "green hoodie" "purple turtleneck" --description "{PERSON}"',
     "outpaint": 'hills.png "landscape with hills and trees, sunset" --left 64 --right 64',
     "between": f'"{PERSON}" "flat cartoon portrait, blonde long hair, frown, black shirt, pink background"',
+    "follow": 'hills.png "landscape with hills and trees, sunset" --zoom 1.25 --angle 8 --strength 0.5',
     "sprite": '"3d emoji of a red apple" --outline 3',
     "colorize": f'grey.png "{PERSON}"',
     "scene": '"landscape with hills and trees, sunset" --size 512x256',

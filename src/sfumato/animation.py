@@ -1,4 +1,6 @@
-"""Animations: keyframes of prompt, seed and guidance, the frames between them, and files of them that move.
+"""Animations: keyframes of prompt, seed, guidance and camera, the frames between them, and files of them that move.
+
+Frames either lie between two keys, each by itself, or each follows from the last one, as a camera that moves sees it.
 
 >>> keys = [Key(0, "a fox", 1), Key(24, "a wolf", 2)]
 >>> frames = in_between(keys, Between(prompt="", to=""), loop=24)
@@ -9,8 +11,8 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +22,7 @@ from PIL import Image
 from sfumato.errors import RequestError
 from sfumato.files import decoded
 from sfumato.output import rewrite
-from sfumato.requests import Between
+from sfumato.requests import Between, Follow, Painting, Txt2Img
 from sfumato.validation import brief
 
 if TYPE_CHECKING:
@@ -33,14 +35,23 @@ SAVED: dict[str, dict[str, Any]] = {"GIF": {"optimize": True}, "WEBP": {"quality
 """How Pillow writes them."""
 
 
+CAMERA = ("strength", "zoom", "angle", "translation_x", "translation_y")
+"""Numbers of keys that make each frame follow from the last one, see `Follow`."""
+
+
 @dataclass(frozen=True)
 class Key:
-    """What a frame paints; seed and guidance left open are those of the key before."""
+    """What a frame paints; what is left open is as in the key before. Between keys numbers change evenly."""
 
     frame: int
     prompt: str
     seed: int | None = None
     guidance: float | None = None
+    strength: float | None = None
+    zoom: float | None = None
+    angle: float | None = None
+    translation_x: float | None = None
+    translation_y: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -54,9 +65,20 @@ class Key:
             raise RequestError(f'key {brief(text)} must be FRAME:PROMPT or FRAME@SEED:PROMPT; for example 24:"a fox"')
         return cls(int(found[1]), found[3].strip(), None if found[2] is None else int(found[2]))
 
+    @property
+    def moves(self) -> bool:
+        """Whether it says how a frame follows from the last one."""
+        return any(getattr(self, name) is not None for name in CAMERA)
+
+    def after(self, before: Self, counting: int = 0) -> Self:
+        """The same, with what it leaves open as in another; its seed by `counting` a frame more."""
+        assert before.seed is not None
+        own = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(before, **{"seed": before.seed + counting * (self.frame - before.frame), **own})
+
 
 def read_keys(file: Path) -> list[Key]:
-    """The keys of a JSON file, a list of ``{"frame": 0, "prompt": "...", "seed": 1, "guidance": 3.0}``.
+    """The keys of a JSON file, a list of ``{"frame": 0, "prompt": "...", "seed": 1, "guidance": 3.0, "zoom": 1.02}``.
 
     Raises:
         RequestError: it cannot be read, or is something else.
@@ -67,14 +89,38 @@ def read_keys(file: Path) -> list[Key]:
         raise RequestError(f"cannot read {file}: {error.strerror}; give a JSON file of keys") from None
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{file} is not JSON: {brief(str(error), 100)}") from None
-    kinds: dict[str, Any] = {"frame": int, "prompt": str, "seed": int, "guidance": (int, float)}
+    kinds: dict[str, Any] = {"frame": int, "prompt": str, "seed": int}
+    kinds |= dict.fromkeys(("guidance", *CAMERA), (int, float))
     for entry in entries if isinstance(entries, list) else [entries]:
         right = isinstance(entry, dict) and {"frame", "prompt"} <= entry.keys() <= kinds.keys()
         if not right or not all(
             isinstance(value, kinds[name]) and not isinstance(value, bool) for name, value in entry.items()
         ):
-            raise RequestError(f'{file} has {brief(entry)}; a key is {{"frame": 0, "prompt": "..."}}, seed, guidance')
+            known = ", ".join(list(kinds)[2:])
+            raise RequestError(f'{file} has {brief(entry)}; a key is {{"frame": 0, "prompt": "..."}}, and {known}')
     return [Key(**entry) for entry in (entries if isinstance(entries, list) else [entries])]
+
+
+def _filled(keys: Sequence[Key], first: Key, counting: int = 0) -> list[Key]:
+    """The keys in their order, each whole, the first one by `first`. Raises as `in_between`."""
+    ordered = sorted(keys, key=lambda key: key.frame)
+    frames = [key.frame for key in ordered]
+    if len(set(frames)) < max(2, len(frames)):
+        raise RequestError(
+            f"keys are at frames {', '.join(map(str, frames)) or 'none'}; give two or more, each its own"
+        )
+    if frames[-1] - frames[0] >= MAX_FRAMES:
+        raise RequestError(f"an animation of over {MAX_FRAMES} frames is too long; make it in parts")
+    first = replace(first, frame=frames[0])
+    return list(itertools.accumulate(ordered, lambda before, key: key.after(before, counting), initial=first))[1:]
+
+
+def _stretches(keys: Sequence[Key]) -> Iterator[tuple[Key, Key, float]]:
+    """Of each frame the keys that it lies between, and its share of the way."""
+    for one, other in itertools.pairwise(keys):
+        length = other.frame - one.frame
+        yield from ((one, other, step / length) for step in range(length))
+    yield keys[-2], keys[-1], 1.0
 
 
 def in_between(keys: Sequence[Key], request: Between, loop: int = 0) -> list[Between]:
@@ -87,36 +133,71 @@ def in_between(keys: Sequence[Key], request: Between, loop: int = 0) -> list[Bet
     Raises:
         RequestError: fewer than two keys, two for one frame, too many frames, or a value that is not allowed.
     """
-    ordered = sorted(keys, key=lambda key: key.frame)
-    frames = [key.frame for key in ordered]
-    if len(set(frames)) < max(2, len(frames)):
-        raise RequestError(
-            f"keys are at frames {', '.join(map(str, frames)) or 'none'}; give two or more, each its own"
-        )
-    filled: list[Key] = []
-    for key in ordered:
-        before = filled[-1] if filled else Key(0, "", request.seed or 0, request.guidance)
-        seed = before.seed if key.seed is None else key.seed
-        guidance = before.guidance if key.guidance is None else float(key.guidance)
-        filled.append(Key(key.frame, key.prompt, seed, guidance))
+    filled = _filled(keys, Key(0, "", request.seed or 0, request.guidance))
     if loop:
-        last = filled[-1].frame + loop
-        filled.append(Key(last, filled[0].prompt, filled[0].seed, filled[0].guidance))
-    if filled[-1].frame - filled[0].frame >= MAX_FRAMES:
-        raise RequestError(f"an animation of over {MAX_FRAMES} frames is too long; make it in parts")
+        filled = _filled([*filled, replace(filled[0], frame=filled[-1].frame + loop)], filled[0])
     shared = {name: value for name, value in request if name != "task"}
-    found = []
-    for one, other in itertools.pairwise(filled):
-        for frame in range(one.frame, other.frame):
-            share = (frame - one.frame) / (other.frame - one.frame)
-            found.append(_frame(shared, one, other, share))
-    return found if loop else [*found, _frame(shared, filled[-2], filled[-1], 1.0)]
+    found = [_between(shared, *place) for place in _stretches(filled)]
+    return found[:-1] if loop else found
 
 
-def _frame(shared: dict[str, object], one: Key, other: Key, share: float) -> Between:
+def _between(shared: Mapping[str, object], one: Key, other: Key, share: float) -> Between:
     ends = {"prompt": one.prompt, "seed": one.seed, "guidance": one.guidance}
     ends |= {"to": other.prompt, "to_seed": other.seed, "to_guidance": other.guidance}
     return Between.build(**{**shared, **ends, "share": share})
+
+
+def following(
+    keys: Sequence[Key], fields: Mapping[str, object], last: Callable[[], Path]
+) -> Iterator[Txt2Img | Follow]:
+    """The requests of all frames, from the first key to the last, each but the first of the picture before. Seeds count
+    on from frame to frame, since noise that stays leaves marks where it falls again and again.
+
+    Args:
+        fields: of `Follow`, which all frames have; seed, guidance and the camera's are those of a first key without
+            them, and an ``image`` is what the first frame begins from, which is painted from its prompt alone without.
+        last: the picture of the frame before, asked for when the next request is.
+
+    Raises:
+        RequestError: as `in_between`, before the first request.
+    """
+    known = {name: value for name, value in fields.items() if name not in ("task", "image")}
+    first = {name: known.pop(name) for name in ("seed", "guidance", *CAMERA) if name in known}
+    filled = _filled(keys, Key(0, "", **{"seed": 0, **first}), counting=1)  # type: ignore[arg-type]
+    for key in filled:
+        if (key.guidance is None) != (filled[-1].guidance is None):
+            raise RequestError(f"guidance is said after frame {key.frame} and not there; say it at the first key too")
+        _follow(known, key, key, 0.0, Image.new("RGB", (16, 16)))
+    return _following(filled, known, fields.get("image"), last)
+
+
+def _following(
+    keys: Sequence[Key], shared: Mapping[str, object], begin: object, last: Callable[[], Path]
+) -> Iterator[Txt2Img | Follow]:
+    one, *rest = _stretches(keys)
+    still = _follow(shared, *one, Image.new("RGB", (16, 16)) if begin is None else begin)
+    still = still.changed(zoom=1.0, angle=0.0, translation_x=0.0, translation_y=0.0)
+    plain = {name: getattr(still, name) for name in Painting.model_fields if name != "task"}
+    yield Txt2Img.build(**plain) if begin is None else still
+    yield from (_follow(shared, *place, last()) for place in rest)
+
+
+def _follow(shared: Mapping[str, object], one: Key, other: Key, share: float, image: object) -> Follow:
+    numbers = {}
+    for name in ("guidance", *CAMERA):
+        here, there = getattr(one, name), getattr(other, name)
+        default = Follow.model_fields[name].default
+        if here is not None or there is not None:
+            here, there = (default if value is None else value for value in (here, there))
+            numbers[name] = here + share * (there - here)
+    nearest = other if share == 1 else one
+    assert nearest.seed is not None
+    own: dict[str, object] = {"prompt": nearest.prompt, "seed": nearest.seed, "image": image}
+    if share < 1:
+        own["seed"] = nearest.seed + round(share * (other.frame - one.frame))
+    if one.prompt != other.prompt and 0 < share < 1:
+        own |= {"to": other.prompt, "share": share}
+    return Follow.build(**{**shared, **numbers, **own})
 
 
 def flicker(frames: Sequence[Image.Image], *, loop: bool = False) -> list[float]:

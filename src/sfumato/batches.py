@@ -7,10 +7,11 @@
 import csv
 import hashlib
 import io
+import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,21 +73,20 @@ def read_batch(file: Path, common: Mapping[str, str] | None = None, task: str = 
         raise RequestError(f"{file} has no requests; write a prompt a line")
     if len(requests) > MAX_LINES:
         raise RequestError(f"{file} has {len(requests)} requests; at most {MAX_LINES} are taken, split it")
-    return entries(requests, lines)
+    return list(entries(requests, lines))
 
 
-def entries(requests: Sequence[Painting], lines: Sequence[int] | None = None) -> list[Entry]:
-    """Requests as a batch.
+def entries(requests: Iterable[Painting], lines: Iterable[int] | None = None) -> Iterator[Entry]:
+    """Requests as a batch, one by one, so that one may depend on the pictures of those before.
 
     Args:
         lines: where each comes from; counted from 1 by default.
     """
-    found, seen = [], Counter[str]()
-    for line, request in zip(lines or range(1, len(requests) + 1), requests, strict=True):
+    seen = Counter[str]()
+    for line, request in zip(itertools.count(1) if lines is None else lines, requests, strict=False):
         asked = _digest(request)
-        found.append(Entry(line, request, hashlib.sha256(f"{asked} {seen[asked]}".encode()).hexdigest()))
+        yield Entry(line, request, hashlib.sha256(f"{asked} {seen[asked]}".encode()).hexdigest())
         seen[asked] += 1
-    return found
 
 
 Lines = Iterator[tuple[int, Callable[[], Mapping[str, object]]]]
@@ -136,7 +136,7 @@ def _request(fields: Mapping[str, object], common: dict[str, str], task: str) ->
 
 def _digest(request: Painting) -> str:
     pictures = {
-        name: value.known()
+        name: Source(sha256=value.known().sha256)
         for name in type(request).model_fields
         if isinstance(value := getattr(request, name), Source)
     }
@@ -161,7 +161,7 @@ def done(folder: Path) -> dict[str, list[str]]:
 
 def paint(
     studio: Painter,
-    batch: Sequence[Entry],
+    batch: Iterable[Entry],
     folder: Path,
     on_step: "Callable[[Progress], None]" = lambda progress: None,
 ) -> Iterator[dict[str, Any]]:

@@ -172,6 +172,17 @@ class BetweenOptions(PaintingOptions, total=False):
     share: float
 
 
+class FollowOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Follow`."""
+
+    to: str | None
+    share: float
+    zoom: float
+    angle: float
+    translation_x: float
+    translation_y: float
+
+
 class DenoiseOptions(ProcessingOptions, total=False):
     """Options of requests of `sfumato.requests.Denoise`."""
 
@@ -284,6 +295,10 @@ class Shorthand(Asking):
     def between(self, prompt: str, to: str, **options: Unpack[BetweenOptions]) -> Result:
         """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
         return self._ask("between", prompt=prompt, to=to, **options)
+
+    def follow(self, image: Pictured, prompt: str, **options: Unpack[FollowOptions]) -> Result:
+        """Paint the frame that follows from another: that one as a camera that moves sees it, painted anew."""
+        return self._ask("follow", image=image, prompt=prompt, **options)
 
     def denoise(self, image: Pictured, **options: Unpack[DenoiseOptions]) -> Result:
         """Take the noise out of a picture, and say how much there was and how well that went."""

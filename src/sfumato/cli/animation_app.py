@@ -15,14 +15,23 @@ MOVING: dict[str, Any] = {
     ],
     "fps": Annotated[float | None, real("--fps", metavar="F", help="frames a second; default 12")],
     "common": Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=V", help="of all frames, as steps=8; may be repeated")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=V", help="of all frames, as steps=8 or zoom=1.02; may be repeated"),
     ],
 }
 DEFAULT = Path("outputs/animation.webp")
 
 
 def _run(
-    keys: Any, loop: int, choices: dict[str, Any], device: str, precision: str, *, as_json: bool, quiet: bool
+    keys: Any,
+    loop: int,
+    choices: dict[str, Any],
+    device: str,
+    precision: str,
+    *,
+    as_json: bool,
+    quiet: bool,
+    pingpong: bool = False,
 ) -> None:
     from sfumato.cli import animation as command
     from sfumato.cli.painting import Machine, check_precision
@@ -33,6 +42,7 @@ def _run(
         choices["common"] or [],
         Machine(device, check_precision(precision)),
         loop=loop,
+        pingpong=pingpong,
         fps=12.0 if choices["fps"] is None else choices["fps"],
         as_json=as_json,
         quiet=quiet,
@@ -46,19 +56,20 @@ def animate(
     key: Annotated[
         list[str] | None, typer.Option("--key", metavar="FRAME[@SEED]:PROMPT", help="a keyframe; may be repeated")
     ] = None,
-    keys: Annotated[Path | None, typer.Option("--keys", metavar="FILE", help="keyframes as JSON, guidance too")] = None,
+    keys: Annotated[Path | None, typer.Option("--keys", metavar="FILE", help="keyframes as JSON, camera too")] = None,
     loop: Annotated[int, whole("--loop", metavar="N", help="N frames more lead back to the first")] = 0,
+    pingpong: Annotated[bool, typer.Option("--pingpong", help="show the frames there and back")] = False,
     device: Device = "auto",
     precision: Numbers = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
     **choices: Any,
 ) -> None:
-    """Paint what lies between keyframes of prompt, seed and guidance, and print the path of the moving picture."""
+    """Paint what lies between keyframes, or what a camera sees, and print the path of the moving picture."""
     from sfumato.animation import Key, read_keys
 
     found = [*([] if keys is None else read_keys(keys)), *map(Key.parse, key or [])]
-    _run(found, loop, choices, device, precision, as_json=as_json, quiet=quiet)
+    _run(found, loop, choices, device, precision, as_json=as_json, quiet=quiet, pingpong=pingpong)
 
 
 @animation.command("interpolate")

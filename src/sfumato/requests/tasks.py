@@ -236,6 +236,32 @@ class Between(Painting):
         return one if self.to_seed is None else one.model_copy(update={"to_seed": self.to_seed + index})
 
 
+Shift = Annotated[float, Field(ge=-8192, le=8192, allow_inf_nan=False)]
+
+
+class Follow(Edit):
+    """Paint the frame that follows from another: that one as a camera that moves sees it, painted anew."""
+
+    task: Literal["follow"] = "follow"
+    to: Annotated[Prompt | None, Shown("TO", "To prompt")] = Field(None, description="a prompt to blend into PROMPT")
+    share: Annotated[Share, Shown("F", "Share")] = Field(0.5, description="of that: how much of it, 0 to 1")
+    zoom: Annotated[Annotated[float, Field(ge=0.1, le=10, allow_inf_nan=False)], Shown("F", "Zoom")] = Field(
+        1.0, description="how many times nearer, about the middle"
+    )
+    angle: Annotated[Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)], Shown("DEGREES", "Angle")] = Field(
+        0.0, description="how far the picture turns, anticlockwise"
+    )
+    translation_x: Annotated[Shift, Shown("PIXELS", "Translation X")] = Field(
+        0.0, description="how far the picture moves to the right"
+    )
+    translation_y: Annotated[Shift, Shown("PIXELS", "Translation Y")] = Field(
+        0.0, description="how far the picture moves down"
+    )
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        0.35, description="how much of the noise to begin from; Deforum's strength is 1 minus this"
+    )
+
+
 class Denoise(Processing):
     """Take the noise out of a picture, and say how much there was and how well that went."""
 
@@ -347,6 +373,7 @@ REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
             TextEdit,
             Depth2Img,
             Between,
+            Follow,
             Denoise,
             Upscale,
             Sprite,

@@ -1,6 +1,6 @@
 """Pictures between two: noises on the great circle between two seeds, conditions on the line between two prompts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,17 +11,17 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.noise import ImageNoise, blended
 from sfumato.errors import RequestError
 from sfumato.prompts.timeline import Track
-from sfumato.requests import Between
+from sfumato.requests import Between, Painting
 from sfumato.results import Progress, Result
 from sfumato.tasks.paint import Canvas, paint
 from sfumato.tasks.plan import Plan
-from sfumato.tasks.session import Prompts, encode_prompts, guided_denoiser, prepare, resolve, takes_latents_alone
+from sfumato.tasks.session import Prompts, encode_prompts, prepare, resolve, takes_latents_alone
 
 
 def between(applied: Applied, request: Between, load: float = 0.0) -> Iterator[Progress | Result]:
     """Paint a request. Raises as `resolve`, `prepare` and `mixed`."""
     takes_latents_alone(applied.model, "between")
-    for name in ("tile", "controls", "like", "refiner", "subseed_strength"):
+    for name in ("refiner", "subseed_strength"):
         if getattr(request, name):
             raise RequestError(f"between takes no {name}; leave it out")
     exact = resolve(applied.model, request)
@@ -35,11 +35,19 @@ def between(applied: Applied, request: Between, load: float = 0.0) -> Iterator[P
     assert exact.to_guidance is not None
     size = exact.width, exact.height
     here = exact.changed(guidance=exact.guidance + exact.share * (exact.to_guidance - exact.guidance))
-    session = prepare(applied, here, size, load=load)
-    model, plan = session.model, seeded(session.plan, exact)
-    ends = [encode_prompts(model, here.changed(prompt=p), plan, applied.words) for p in (exact.prompt, exact.to)]
-    denoise = guided_denoiser(model, here, plan, mixed(ends[0], ends[1], exact.share))
-    yield from paint(replace(session, request=exact, plan=plan, denoise=denoise), Canvas(size))
+    session = prepare(applied, here, size, load=load, said=on_the_way(applied, here, exact.to, exact.share))
+    yield from paint(replace(session, request=exact, plan=seeded(session.plan, exact)), Canvas(size))
+
+
+def on_the_way(applied: Applied, request: Painting, to: str, share: float) -> Callable[[Plan], Prompts]:
+    """The conditions at a share of the way from the request's prompt to another, for `prepare`. Raises as `mixed`."""
+
+    def said(plan: Plan) -> Prompts:
+        texts = (request.prompt, to)
+        ends = [encode_prompts(applied.model, request.changed(prompt=text), plan, applied.words) for text in texts]
+        return mixed(ends[0], ends[1], share)
+
+    return said
 
 
 def seeded(plan: Plan, request: Between) -> Plan:
@@ -73,7 +81,7 @@ def mixed(first: Prompts, last: Prompts, share: float) -> Prompts:
         weight = one.weight + share * (other.weight - one.weight)
         tracks.append(Track(tuple(one.readings[i] for i, _ in pairs), order, weight))
         conditions.append([_mixed(here[i], there[j], share) for i, j in pairs])
-    return Prompts(tracks, conditions)
+    return Prompts(tracks, conditions, [*first.captions, *last.captions])
 
 
 def _mixed(one: Conditioning, other: Conditioning, share: float) -> Conditioning:

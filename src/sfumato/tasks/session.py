@@ -208,6 +208,7 @@ def prepare(
     picture_guidance: float = 1.0,
     wrap: Callable[[Denoiser], Denoiser] = same,
     region: Region = WHOLE,
+    said: Callable[[Plan], Prompts] | None = None,
 ) -> Session:
     """A session of an exact request.
 
@@ -220,6 +221,7 @@ def prepare(
         picture_guidance: how closely these are followed, see `Plan`.
         wrap: of the unguided denoiser, which knows sigma: tiles.
         region: which part of the request's picture is painted, and of what its controls see.
+        said: the conditions, where they are not those of the request's prompt alone.
 
     Raises:
         RequestError: a prompt that cannot be read; steps, schedule or guidance that do not go together.
@@ -231,7 +233,7 @@ def prepare(
     at_once = size if request.tile is None else (min(size[0], request.tile), min(size[1], request.tile))
     how = plan(model.sampling_of(*at_once), request).part(strength)
     how = replace(how, picture_guidance=picture_guidance)
-    prompts = encode_prompts(model, request, how, applied.words)
+    prompts = encode_prompts(model, request, how, applied.words) if said is None else said(how)
     if applied.like is not None:
         model = reading(model, applied, request)
         prompts = replace(prompts, conditions=shown(applied, request, prompts.conditions))
