@@ -30,17 +30,19 @@ demo: export WORDS := $(PROMPT)
 demo: .venv/.run ## paint PROMPT with the bundled model
 	@$(BIN)/sfumato txt2img "$$WORDS" --seed $(SEED) -o outputs/demo.png
 
+# Each process has one thread, since two of them are at work at a time.
+test train-smoke: export OMP_NUM_THREADS = 1
+
 test: lint types contracts ## lint, types, import contracts, the fast tests and train-smoke: what CI runs
 	$(BIN)/python -m pytest -n 2 -q
 	@$(MAKE) --no-print-directory train-smoke
 
-train-smoke: .venv/.train ## the whole recipe of nano with tiny sizes, from drawing pictures to painting, and every way of fine-tuning; three minutes
-	rm -rf runs/smoke
-	$(BIN)/python -m recipes.nano.smoke --out runs/smoke
-	rm -rf runs/smoke-teach
-	$(BIN)/python -m recipes.teach.smoke --out runs/smoke-teach
-	rm -rf runs/smoke-restore
-	$(BIN)/python -m recipes.restore.smoke --out runs/smoke-restore
+train-smoke: .venv/.train ## every recipe with tiny sizes: nano from drawing pictures to painting, fine-tuning, restoring
+	@$(MAKE) --no-print-directory -j2 smoke-nano smoke-teach smoke-restore
+
+smoke-%:
+	rm -rf runs/$@
+	$(BIN)/python -m recipes.$*.smoke --out runs/$@
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
