@@ -88,13 +88,16 @@ def beta_quantiles(shares: Float[Tensor, " n"], alpha: float, beta: float) -> Fl
     the distribution is that of ``1 - x`` with alpha and beta exchanged.
     """
     both = math.exp(math.lgamma(alpha) + math.lgamma(beta) - math.lgamma(alpha + beta))
+    n = torch.arange(80, dtype=torch.float64)
+
+    def series(a: float, b: float) -> Tensor:
+        ratios = torch.cat([torch.ones(1, dtype=torch.float64), (n[1:] - b) / n[1:]])
+        return ratios.cumprod(0) / (a + n)
+
+    terms = {(a, b): series(a, b) for a, b in ((alpha, beta), (beta, alpha))}
 
     def lower(x: Tensor, a: float, b: float) -> Tensor:
-        term, total = torch.ones_like(x), torch.full_like(x, 1 / a)
-        for n in range(1, 80):
-            term = term * x * (n - b) / n
-            total = total + term / (a + n)
-        return total * x**a / both
+        return (x[:, None] ** n) @ terms[a, b] * x**a / both
 
     low, high = torch.zeros_like(shares, dtype=torch.float64), torch.ones_like(shares, dtype=torch.float64)
     for _ in range(60):
