@@ -23,11 +23,11 @@ from recipes.nano.data.render import Renderer
 from recipes.nano.data.words import COLOURS, HEADWEAR, VARIANTS
 
 from sfumato import Studio
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.evaluation.judge import Verdict, judge
 from sfumato.evaluation.plan import Case
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.tasks.inpaint import grown
-from sfumato.training.classifier import load_classifier
 
 JUDGE = Path("recipes/nano/judge")
 SHOWN = {
