@@ -26,9 +26,8 @@ from sfumato.errors import RequestError
 from sfumato.families import Model, latent_space
 from sfumato.metadata.provenance import HASH_DIGITS
 from sfumato.models.clip_vision import CLIPVisionEncoder
-from sfumato.models.controlnet import ControlNet
+from sfumato.models.controls import ControlNetwork
 from sfumato.models.ip_adapter import IPAdapter
-from sfumato.models.t2i_adapter import T2IAdapter
 from sfumato.nn.packed import choose_engine, pack
 from sfumato.requests import Painting, Request
 from sfumato.results import Progress, Result
@@ -97,7 +96,7 @@ class Studio(Running, Shorthand):
         self._model: tuple[_Asked, Model] | None = None
         self._vae: tuple[Path, File, Model] | None = None
         self._applied: Applied | None = None
-        self._controls: tuple[Path, dict[File, ControlNet | T2IAdapter]] | None = None
+        self._controls: tuple[Path, dict[File, ControlNetwork]] | None = None
         """The networks of controls, and the model that they were loaded for."""
         self._like: tuple[tuple[Path, File, Path | None], tuple[IPAdapter, CLIPVisionEncoder]] | None = None
         self._refiner: tuple[Path, Model] | None = None

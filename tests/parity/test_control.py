@@ -27,13 +27,15 @@ from sfumato.checkpoints.controls import load_control, read_control
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.rules import revert
 from sfumato.checkpoints.tables import ldm_controlnet
+from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.diffusion import Conditioning
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models import t2i_adapter as adapters
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
+from sfumato.models.residuals import Residuals
 from sfumato.models.t2i_adapter import T2IAdapterConfig
-from sfumato.models.unet import Residuals, UNet, UNetConfig
+from sfumato.models.unet import UNet, UNetConfig
 from tests.parity.measure import assert_close, assert_same_picture
 from tests.parity.test_sdxl import make_base
 
@@ -122,6 +124,50 @@ def test_the_authors_layout_and_shapes_alone(prefix: str, linear: bool, sd1: Pai
             torch.testing.assert_close(one, other)
 
 
+@torch.no_grad()
+def test_a_control_lora(sd1: Pair, sd2: Pair, tmp_path: Path) -> None:
+    """A ControlNet of which some weights are the model's own, some these and a product of low rank, some its own."""
+    unet = vars(sd1[0])["unet"]
+    theirs = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 24, 32)).eval()
+    for name, parameter in theirs.named_parameters():
+        if "controlnet" in name or name.endswith("norm1.bias"):
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    factors: dict[str, torch.Tensor] = {}
+    for module in (
+        "conv_in",
+        "down_blocks.0.resnets.0.conv1",
+        "mid_block.attentions.0.proj_in",
+        "time_embedding.linear_1",
+    ):
+        weight = theirs.get_submodule(module).weight
+        up, down = torch.randn(len(weight), 2), 0.1 * torch.randn(2, weight[0].numel())
+        kernel = weight.shape[1:] if weight.ndim == 4 else (weight.shape[1],)
+        factors |= {
+            f"{module}.up": up.reshape(-1, 2, 1, 1) if weight.ndim == 4 else up,
+            f"{module}.down": down.reshape(2, *kernel),
+        }
+        weight.data += (up @ down).reshape(weight.shape)
+    own = {
+        name: tensor for name, tensor in theirs.state_dict().items() if "controlnet" in name or name.endswith("bias")
+    }
+    config = ControlNetConfig.from_json(dict(theirs.config))
+    named = revert({**own, **factors}, ldm_controlnet.table(config))
+    file = tmp_path / "control-lora.safetensors"
+    save_file({**named, "lora_controlnet": torch.empty(0)}, file)
+    assert {"input_blocks.0.0.up", "input_blocks.1.0.in_layers.2.down", "zero_convs.0.0.weight"} <= set(named)
+    ours = load_control(file, loaded(sd1[1]))
+    assert isinstance(ours, ControlNet)
+    x, label, tokens, picture = inputs()
+    down, mid = theirs(x, label, tokens, picture.expand(2, -1, -1, -1), return_dict=False)
+    found = ours(x, label, Conditioning(tokens), ours.embedded(picture))
+    for one, other in zip((*found.skips, found.mid), (*down, mid), strict=True):
+        assert_close(one, other)
+    half = {name: tensor for name, tensor in named.items() if not name.endswith(".down")}
+    save_file({**half, "lora_controlnet": torch.empty(0)}, file)
+    with pytest.raises(CheckpointError, match=r"has no weight or no conv_in.down"):
+        load_control(file, loaded(sd1[1]))
+
+
 def sdxl_unet() -> UNet2DConditionModel:
     torch.manual_seed(0)
     return UNet2DConditionModel(
@@ -143,7 +189,7 @@ def sdxl_unet() -> UNet2DConditionModel:
 @torch.no_grad()
 def test_sdxl(tmp_path: Path) -> None:
     theirs = make_control(sdxl_unet(), tmp_path)
-    config, state = read_control(tmp_path / "diffusion_pytorch_model.safetensors")
+    config, state = read_control(open_tensors(tmp_path / "diffusion_pytorch_model.safetensors"))
     assert isinstance(config, ControlNetConfig)
     ours = ControlNet(config)
     ours.load_state_dict(state)
@@ -335,10 +381,10 @@ KINDS: dict[str, dict[str, Any]] = {
 def test_features_of_a_t2i_adapter(kind: str, tmp_path: Path) -> None:
     theirs = make_adapter(tmp_path, adapter_type=kind, **KINDS[kind])
     file = tmp_path / "diffusion_pytorch_model.safetensors"
-    config, state = read_control(file)
+    config, state = read_control(open_tensors(file))
     assert isinstance(config, T2IAdapterConfig)
     (tmp_path / "config.json").unlink()
-    assert read_control(file)[0] == config
+    assert read_control(open_tensors(file))[0] == config
     ours = adapters.T2IAdapter(config)
     ours.load_state_dict(state)
     picture = torch.randint(0, 256, (1, 1, 80, 144)).expand(1, 3, -1, -1) / 255

@@ -16,9 +16,8 @@ from sfumato.adapters.requested import NOTHING, File, Requested
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models.clip_vision import CLIPVisionEncoder
-from sfumato.models.controlnet import ControlNet
+from sfumato.models.controls import ControlNetwork
 from sfumato.models.ip_adapter import IPAdapter
-from sfumato.models.t2i_adapter import T2IAdapter
 
 WORDS = "text_model.embeddings.token_embedding.weight"
 
@@ -55,7 +54,7 @@ class Applied:
     """Names of embeddings to the rows of the text encoders' tables that stand for them."""
     lora_hashes: Mapping[str, str] = field(default_factory=dict)
     embedding_hashes: Mapping[str, str] = field(default_factory=dict)
-    controls: Sequence[ControlNet | T2IAdapter] = ()
+    controls: Sequence[ControlNetwork] = ()
     """The networks of the request's controls, one for each."""
     control_hashes: Mapping[str, str] = field(default_factory=dict)
     like: tuple[IPAdapter, CLIPVisionEncoder] | None = None

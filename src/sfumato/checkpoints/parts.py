@@ -30,6 +30,7 @@ from sfumato.models.config import ModelConfig
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.ip_adapter import IPAdapter, IPAdapterConfig
 from sfumato.models.mmdit import MMDiT, MMDiTConfig
+from sfumato.models.sd3_controlnet import SD3ControlNet, SD3ControlNetConfig
 from sfumato.models.t2i_adapter import T2IAdapter, T2IAdapterConfig
 from sfumato.models.t5 import T5Config, T5Encoder
 from sfumato.models.t5_tokenizer import T5Tokenizer
@@ -45,6 +46,7 @@ TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 NETWORKS: Mapping[type[ModelConfig], Callable[[Any], nn.Module]] = {
     UNetConfig: UNet,
     ControlNetConfig: ControlNet,
+    SD3ControlNetConfig: SD3ControlNet,
     T2IAdapterConfig: T2IAdapter,
     MMDiTConfig: MMDiT,
     AutoencoderKLConfig: AutoencoderKL,

@@ -13,6 +13,7 @@ from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.controlnet import ControlNetConfig
 from sfumato.models.mmdit import MMDiTConfig
+from sfumato.models.sd3_controlnet import SINCOS, SD3ControlNetConfig
 from sfumato.models.t2i_adapter import LIGHT, XL, T2IAdapterConfig
 from sfumato.models.t5 import T5Config
 from sfumato.models.unet import CROSS_MID, UNetConfig
@@ -361,6 +362,40 @@ def read_mmdit(shapes: ShapesByName, prefix: str) -> MMDiTConfig:
             i for i in range(layers) if f"{prefix}joint_blocks.{i}.x_block.attn2.qkv.weight" in shapes
         ),
         qk_norm="rms_norm" if norm in shapes else None,
+    )
+
+
+def read_sd3_controlnet(shapes: ShapesByName, *, fused: bool) -> SD3ControlNetConfig:
+    """Of a ControlNet of Stable Diffusion 3. One that sees the text is taken for one of InstantX's, trained without the
+    pooled text; one that does not for one of Stability's.
+
+    Args:
+        fused: as Stability names it.
+    """
+    block, seen = "transformer_blocks.0.", "pos_embed_input.proj.weight"
+    width, patch = (shapes.axis(seen, axis) for axis in (0, 2))
+    norm, places, text = f"{block}attn.norm_q.weight", "pos_embed.pos_embed", "context_embedder.weight"
+    head = shapes.axis(norm, 0) if norm in shapes else SD3ControlNetConfig.attention_head_dim
+    own, joint = "pos_embed.proj.weight" in shapes, text in shapes
+    channels = shapes.axis("pos_embed.proj.weight" if own else seen, 1)
+    layers = shapes.count(f"transformer_blocks.{{}}.attn.{'qkv' if fused else 'to_q'}.weight")
+    return SD3ControlNetConfig(
+        patch_size=patch,
+        in_channels=channels,
+        out_channels=channels,
+        num_layers=layers,
+        attention_head_dim=head,
+        num_attention_heads=max(1, width // head),
+        joint_attention_dim=shapes.axis(text, 1) if joint else None,
+        caption_projection_dim=width,
+        pooled_projection_dim=shapes.axis("time_text_embed.text_embedder.linear_1.weight", 1),
+        pos_embed_max_size=math.isqrt(shapes.axis(places, 1)) if places in shapes else None,
+        dual_attention_layers=tuple(i for i in range(layers) if f"transformer_blocks.{i}.attn2.to_q.weight" in shapes),
+        qk_norm="rms_norm" if norm in shapes else None,
+        extra_conditioning_channels=shapes.axis(seen, 1) - channels,
+        use_pos_embed=own,
+        pos_embed_type=SINCOS if places in shapes else None,
+        force_zeros_for_pooled_projection=joint,
     )
 
 

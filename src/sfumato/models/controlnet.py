@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
-from sfumato.models.unet import Residuals, UNetConfig, WayDown
+from sfumato.models.residuals import Residuals
+from sfumato.models.unet import UNetConfig, WayDown
 
 FAINTEST = 0.1
 """In guess mode: the weight of the finest skip, from which weights grow geometrically to 1 in the middle."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.config import ModelConfig
+from sfumato.models.residuals import NO_RESIDUALS, Residuals
 from sfumato.nn.attention import attention
 from sfumato.nn.embeddings import TimestepEmbedding, sinusoidal
 
@@ -92,6 +93,17 @@ class PatchEmbedding(nn.Module):
         grid = rearrange(self.pos_embed, "1 (y x) d -> y x d", y=self.side)
         here = grid[top : top + height, left : left + width].flatten(0, 1)
         return x.flatten(2).transpose(1, 2) + here
+
+
+class PlainPatchEmbedding(nn.Module):
+    """The same without positions, of any channels."""
+
+    def __init__(self, config: MMDiTConfig, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, config.width, config.patch_size, stride=config.patch_size)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
+        return self.proj(x).flatten(2).transpose(1, 2)
 
 
 class Condition(nn.Module):
@@ -229,6 +241,21 @@ class JointBlock(nn.Module):
         return x, text
 
 
+class SingleBlock(nn.Module):
+    """Attention of the picture alone, then a feed-forward: a transformer's block that sees no text."""
+
+    def __init__(self, config: MMDiTConfig) -> None:
+        super().__init__()
+        self.norm1 = Modulation(config.width, 6)
+        self.attn = SelfAttention(config)
+        self.ff = FeedForward(config.width)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        shift, scale, gate, shift_ff, scale_ff, gate_ff = self.norm1(condition)
+        x = x + gate * self.attn(_modulated(x, shift, scale))
+        return x + gate_ff * self.ff(_modulated(x, shift_ff, scale_ff))
+
+
 class MMDiT(nn.Module):
     """F(x, label, cond): noisy latents, time label and text (tokens and pooled) to the raw prediction, a flow."""
 
@@ -248,7 +275,11 @@ class MMDiT(nn.Module):
         self.proj_out = nn.Linear(config.width, config.patch_size**2 * config.out_channels)
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], label: Float[Tensor, " b"], cond: Conditioning
+        self,
+        x: Float[Tensor, "b c h w"],
+        label: Float[Tensor, " b"],
+        cond: Conditioning,
+        residuals: Residuals = NO_RESIDUALS,
     ) -> Float[Tensor, "b k h w"]:
         """`label` is 1000 times the noise level of the straight path; `h` and `w` are whole patches.
 
@@ -261,8 +292,11 @@ class MMDiT(nn.Module):
         assert cond.pooled is not None
         condition = self.time_text_embed(label, cond.pooled)
         x, text = self.pos_embed(x), self.context_embedder(cond.tokens)
-        for block in self.transformer_blocks:
+        last = len(self.transformer_blocks) - 1
+        for i, block in enumerate(self.transformer_blocks):
             x, text = block(x, text, condition)
+            if i < last:
+                x = residuals.behind(i, last + 1, x)
         scale, shift = self.norm_out(condition)
         x = self.proj_out(_modulated(x, shift, scale))
         return rearrange(x, "b (y x) (p q c) -> b c (y p) (x q)", y=height // patch, p=patch, q=patch)

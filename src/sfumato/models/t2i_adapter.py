@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.config import ModelConfig
-from sfumato.models.unet import Residuals
+from sfumato.models.residuals import Residuals
 
 LIGHT, XL = "light_adapter", "full_adapter_xl"
 LUMA = (0.299, 0.587, 0.114)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.config import ModelConfig
+from sfumato.models.residuals import NO_RESIDUALS, Residuals
 from sfumato.nn.attention import SpatialTransformer
 from sfumato.nn.blocks import Downsample, ResnetBlock, Upsample
 from sfumato.nn.embeddings import TimestepEmbedding, sinusoidal
@@ -223,47 +224,6 @@ class MidBlock(nn.Module):
         if self.attentions:
             x = self.resnets[1](self.attentions[0](x, context), time)
         return x
-
-
-@dataclass(frozen=True)
-class Residuals:
-    """What is added inside of a U-Net, as ControlNets and T2I-Adapters steer it; each may be broadcast.
-
-    Attributes:
-        skips: to the skips, in the order in which the way down lays them; none, or one for each.
-        mid: to what the middle gives.
-        levels: to what each level gives on the way down, where it then goes on and is a skip too.
-    """
-
-    skips: tuple[Tensor, ...] = ()
-    mid: Tensor | None = None
-    levels: tuple[Tensor, ...] = ()
-
-    def __add__(self, other: "Residuals") -> "Residuals":
-        """Both; where either has nothing it is the other."""
-        mids = [mid for mid in (self.mid, other.mid) if mid is not None]
-        return Residuals(
-            _sums(self.skips, other.skips),
-            sum(mids[1:], start=mids[0]) if mids else None,
-            _sums(self.levels, other.levels),
-        )
-
-    def spread(self, rows: Tensor, count: int) -> "Residuals":
-        """Those of some `rows` of a batch of `count`; the others have zeros."""
-
-        def whole(part: Tensor) -> Tensor:
-            part = part.expand(len(rows), *part.shape[1:])
-            return part.new_zeros(count, *part.shape[1:]).index_copy(0, rows, part)
-
-        mid = None if self.mid is None else whole(self.mid)
-        return Residuals(tuple(map(whole, self.skips)), mid, tuple(map(whole, self.levels)))
-
-
-def _sums(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(a + b for a, b in zip(ours, theirs, strict=True)) if ours and theirs else ours or theirs
-
-
-NO_RESIDUALS = Residuals()
 
 
 class WayDown(nn.Module):

@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
+from sfumato.errors import RequestError
+from sfumato.families import Model
 from sfumato.images import to_tensor
-from sfumato.models.controlnet import ControlNet
-from sfumato.models.t2i_adapter import T2IAdapter
-from sfumato.models.unet import NO_RESIDUALS, Residuals
+from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.controls import ControlNetwork
+from sfumato.models.residuals import NO_RESIDUALS, Residuals
+from sfumato.models.sd3_controlnet import SD3ControlNet
 from sfumato.preprocess import preprocessed
 from sfumato.requests import Control, Painting
 from sfumato.tasks.plan import Plan
@@ -38,7 +41,7 @@ class Unit:
         cond_only: the rows that guidance moves away from are left as they are.
     """
 
-    network: ControlNet | T2IAdapter
+    network: ControlNetwork
     seen: Any
     weight: float
     begin: float
@@ -82,9 +85,9 @@ def attached(
         # As diffusers counts: a step is one of the control's if it lies whole between start and end.
         counted = [i for i in range(steps) if i / steps >= control.start and (i + 1) / steps <= control.end]
         if counted and control.weight:
-            picture = seen(control, request, applied, size, region).to(applied.model.device, applied.model.dtype)
+            picture = taken(network, seen(control, request, applied, size, region), applied.model, control)
             begin, end = labels[counted[0]], labels[counted[-1] + 1]
-            units.append(Unit(network, network.embedded(picture), control.weight, begin, end, request.guess))
+            units.append(Unit(network, picture, control.weight, begin, end, request.guess))
     return units
 
 
@@ -110,6 +113,28 @@ def seen(
     return (to_tensor(padded) + 1) / 2
 
 
+def taken(network: ControlNetwork, picture: Tensor, model: Model, control: Control) -> Any:
+    """What is `seen`, as the network takes it: those of Stable Diffusion 3 see the autoencoder's latents.
+
+    Raises:
+        RequestError: the picture has more patches a side than such a network has positions for.
+    """
+    if not isinstance(network, SD3ControlNet):
+        return network.embedded(picture.to(model.device, model.dtype))
+    most, side = network.config.pos_embed_max_size, max(picture.shape[2:])
+    if most is not None and side > most * model.grain:
+        raise RequestError(
+            f"{control.model} knows positions up to {most * model.grain} pixels a side, and the picture has {side}; "
+            "paint smaller"
+        )
+    with torch.inference_mode():
+        latents = model.encode_pixels(network.prepared(picture))
+        known = model.family.autoencoder
+        if network.config.force_zeros_for_pooled_projection and isinstance(known, AutoencoderKLConfig):
+            latents = latents + (known.shift_factor or 0.0) * known.scaling_factor
+        return network.embedded(latents.to(model.dtype))
+
+
 def marked(conditions: Sequence[Sequence[Conditioning]]) -> list[list[Conditioning]]:
     """Conditions by track, the last the negative's, which say so."""
     last = len(conditions) - 1
@@ -120,7 +145,7 @@ def marked(conditions: Sequence[Sequence[Conditioning]]) -> list[list[Conditioni
 
 
 def controlled(denoiser: Denoiser, network: nn.Module, units: Sequence[Unit]) -> Denoiser:
-    """The denoiser, whose network is that U-Net held to the pictures of the units."""
+    """The denoiser, whose network is that one, held to the pictures of the units."""
     if not units:
         return denoiser
 
