@@ -119,6 +119,8 @@ def test_a_tag_in_the_prompt_is_the_option(studio: Studio, write: Write) -> None
     assert len({*others, by_tag}) == 6
     plain = studio.txt2img("a fox ", **OPTIONS)[0].tobytes()
     assert plain in others
+    base_alone = studio.txt2img("a fox <lora:ink:0.5:0.8:lbw=" + ",".join("1" + "0" * 16) + ">", **OPTIONS)
+    assert base_alone[0].tobytes() == studio.txt2img("a fox <lora:ink:0.5:0>", **OPTIONS)[0].tobytes()
     assert studio.run(by_option.request)[0].tobytes() == by_tag
     assert studio.txt2img("a fox <lora:ink:1>", prompt_syntax="plain", **OPTIONS)[0].tobytes() != by_tag
 

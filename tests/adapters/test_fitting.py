@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from sfumato import Studio
 from sfumato.adapters.applied import base_of
 from sfumato.adapters.apply import Base, Fitting, Weighted, changed, complaint, fit, measure
 from sfumato.adapters.formats import read_adapter
+from sfumato.adapters.requested import File, WeightedFile
 from sfumato.checkpoints.parts import skeleton
 from sfumato.errors import CheckpointError
 from sfumato.families import FAMILIES
+from sfumato.prompts import parse
 from tests.adapters.conftest import MODULES, State, Write, lora, numbers
 
 LDM = {
@@ -351,3 +354,42 @@ def test_the_family_it_was_made_for(keys: dict[str, tuple[int, ...]], family: st
     assert read_adapter(tmp_path / "a.safetensors").family == family
     save_file(state, tmp_path / "b.safetensors", metadata={"ss_base_model_version": "sdxl_base_v1-0"})
     assert read_adapter(tmp_path / "b.safetensors").family == "sdxl"
+
+
+WEIGHED = {
+    "unet.conv_in": "IN00", "unet.down_blocks.0.resnets.0.conv1": "IN01",
+    "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k": "M00", "unet.up_blocks.0.resnets.1.conv1": "OUT01",
+    "unet.conv_out": "", "unet.time_embedding.linear_1": "",
+    "text_encoder.text_model.encoder.layers.1.self_attn.q_proj": "BASE",
+}  # fmt: skip
+"""Modules, and their blocks by the names of sd-webui-lora-block-weight."""
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("lbw=ALL", {"BASE": 1, "IN00": 0, "IN01": 1, "M00": 1, "OUT01": 0}),
+        ("OUTALL", {"BASE": 1, "IN00": 0, "IN01": 0, "M00": 0, "OUT01": 0}),
+        ("lbw=0.5,0,0,0,0,2,0,1,0,0,0,0", {"BASE": 0.5, "IN00": 0, "IN01": 0, "M00": 2, "OUT01": 1}),
+        ("w=" + ",".join(map(str, range(20))), {"BASE": 0, "IN00": 1, "IN01": 2, "M00": 10, "OUT01": 12}),
+        (",".join(map(str, range(26))), {"BASE": 0, "IN00": 1, "IN01": 2, "M00": 13, "OUT01": 15}),
+    ],
+)
+def test_blocks_are_weighed_one_by_one(written: str, expected: dict[str, float], base: Base, write: Write) -> None:
+    path = write({f"{module}.diff": numbers(*base.tensors[f"{module}.weight"].shape) for module in WEIGHED})
+    [network] = parse(f"a <lora:ink:0.5:2:{written}>").networks
+    asked = WeightedFile(File.of(path), network.weight, network.text_weight, network.blocks)
+    found = changed(base, [Weighted.of(fitted(path, base), asked)])
+    plain = changed(base, [Weighted(fitted(path, base))])
+    for module, block in WEIGHED.items():
+        name = f"{module}.weight"
+        factor = (0.5 if block == "BASE" else 2.0) * expected.get(block, 1)
+        before = base.tensors[name]
+        torch.testing.assert_close(found.get(name, before) - before, factor * (plain[name] - before))
+
+
+def test_blocks_are_of_a_unet(base: Base, write: Write) -> None:
+    other = replace(base, blocks={})
+    one = Weighted(fitted(write(lora()), other), blocks=(("BASE", 1.0),))
+    with pytest.raises(CheckpointError, match="no blocks of a U-Net, which lbw weighs"):
+        changed(other, [one])

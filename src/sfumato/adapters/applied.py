@@ -73,10 +73,12 @@ def apply(model: Model, requested: Requested) -> Applied:
     if requested == NOTHING:
         return Applied(model, model)
     base = base_of(model)
-    adapters = [(read_adapter(file.path), weight, text) for file, weight, text in requested.loras]
-    made = changed(base, [Weighted(fit(one, base), weight, text) for one, weight, text in adapters])
+    adapters = [read_adapter(one.file.path) for one in requested.loras]
+    made = changed(
+        base, [Weighted.of(fit(one, base), asked) for one, asked in zip(adapters, requested.loras, strict=True)]
+    )
     embeddings = _fitting(requested.embeddings, base)
-    bundled = [embedding_of(name, state, one.file) for one, _, _ in adapters for name, state in one.bundled.items()]
+    bundled = [embedding_of(name, state, one.file) for one in adapters for name, state in one.bundled.items()]
     for embedding in bundled:
         if why := unfit(embedding, widths(base)):
             raise CheckpointError(f"{embedding.path}: the embedding {embedding.names[0]!r} does not fit: {why}")
@@ -86,7 +88,7 @@ def apply(model: Model, requested: Requested) -> Applied:
         model,
         requested,
         words,
-        {file.path.stem: lora_hash(file.path) for file, _, _ in requested.loras},
+        {one.file.path.stem: lora_hash(one.file.path) for one in requested.loras},
         {one.path.stem: _digest(one.path, 0) for one in embeddings},
     )
 

@@ -5,19 +5,23 @@ Works on names and tensors alone, so that a loaded model and a file being conver
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from sfumato.adapters.formats import READ, Adapter, Piece
 from sfumato.adapters.kinds import MisfitError, bias_change, weight_change
+from sfumato.adapters.requested import WeightedFile
 from sfumato.checkpoints.rules import Move, Rule, Split, Swap, convert, revert
 from sfumato.checkpoints.tables import ldm_unet, mmdit
 from sfumato.errors import CheckpointError
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.unet import UNetConfig
+from sfumato.prompts.blocks import BASE, MIDDLE, BlockWeights
 
 FLATTENED: Mapping[str, tuple[str, ...]] = {
     "unet": ("lora_unet_", "oft_unet_", "lycoris_unet_", "lycoris_"),
@@ -63,6 +67,8 @@ class Base:
     """How files may call a module, to `component.module`."""
     arranged: Mapping[str, Arranged]
     """Those modules of the original code, by `component.module`, that are no module here."""
+    blocks: Mapping[str, str]
+    """The modules within blocks of a U-Net, by `component.module`, to the names that `prompts.blocks` has."""
 
     @classmethod
     def of(
@@ -72,6 +78,7 @@ class Base:
         tensors = {f"{part}.{key}": value for part, state in components.items() for key, value in state.items()}
         arranged: dict[str, Arranged] = {}
         spelled: dict[str, set[str]] = {}
+        blocks: dict[str, str] = {}
         for part, state in components.items():
             rules = _rules(part, configs.get(part))
             others = _arranged(rules, tensors)
@@ -79,15 +86,29 @@ class Base:
             original = _renamed(rules, {f"{part}.{key}" for key in state}, others)
             modules = {f"{part}.{key}".rpartition(".")[0] for key in state}
             for module in (*modules, *others):
+                if block := _block(original.get(module, module)):
+                    blocks[module] = block
                 for spelling in _spellings(part, module, original.get(module)):
                     spelled.setdefault(spelling, set()).add(module)
         # What could be either of two modules is neither.
-        return cls(name, family, tensors, {k: next(iter(v)) for k, v in spelled.items() if len(v) == 1}, arranged)
+        known = {k: next(iter(v)) for k, v in spelled.items() if len(v) == 1}
+        return cls(name, family, tensors, known, arranged, blocks)
 
     def within(self, module: str) -> Mapping[str, Tensor]:
         """Tensors among which are those of a module of `modules`."""
         made = self.arranged.get(module)
         return self.tensors if made is None else revert({name: self.tensors[name] for name in made.ours}, made.rules)
+
+
+_BLOCK = re.compile(r"unet\.(?:(input|output)_blocks\.(\d+)|middle_block)\.")
+
+
+def _block(original: str) -> str | None:
+    """The block of a module of the original code."""
+    found = _BLOCK.match(original)
+    if found is None:
+        return None
+    return MIDDLE if found[1] is None else f"{found[1][:-3].upper()}{int(found[2]):02}"
 
 
 def original_names(part: str, config: object, tensors: Iterable[str]) -> dict[str, str]:
@@ -194,10 +215,18 @@ class Weighted:
     fitting: Fitting
     weight: float = 1.0
     text_weight: float = 1.0
+    blocks: BlockWeights = ()
 
-    def of(self, module: str) -> float:
-        """How strongly it counts in a `component.module`."""
-        return self.text_weight if module.startswith("text_encoder") else self.weight
+    @classmethod
+    def of(cls, fitting: Fitting, asked: WeightedFile) -> Self:
+        """As a request asks for it."""
+        return cls(fitting, asked.weight, asked.text_weight, asked.blocks)
+
+    def within(self, module: str, base: Base) -> float:
+        """How strongly it counts in a `component.module`; outside of all blocks that is its plain weight."""
+        texts = module.startswith("text_encoder")
+        block = BASE if texts else base.blocks.get(module, "")
+        return (self.text_weight if texts else self.weight) * dict(self.blocks).get(block, 1.0)
 
 
 def _require(fitting: Fitting, base: Base, misshapen: Sequence[str]) -> None:
@@ -239,6 +268,8 @@ def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
     misshapen: list[list[str]] = [list(one.fitting.adapter.faults) for one in worn]
     for i, one in enumerate(worn):
         _require(one.fitting, base, misshapen[i])
+        if one.blocks and not base.blocks:
+            raise CheckpointError(f"{base.name} has no blocks of a U-Net, which lbw weighs; leave it out")
         for piece, module in one.fitting.pairs:
             by_module.setdefault(whole.get(module, module), []).append((i, piece, module))
     made: dict[str, Tensor] = {}
@@ -250,7 +281,7 @@ def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
             except MisfitError as error:
                 misshapen[i].append(f"{piece.names[0]}: {error}")
                 continue
-            strength = worn[i].of(module)
+            strength = worn[i].within(module, base)
             for name, change in found.items() if strength != 0 else ():
                 sums[name] = sums[name] + strength * change if name in sums else strength * change
         for name, change in sums.items():

@@ -23,9 +23,11 @@ def merge(parts: Parts, *, loras: Sequence[WeightedFile], name: str) -> Parts:
         name, parts.family.name, {part: parts.part(part) for part in parts.configs if part in FLATTENED}, parts.configs
     )
     worn = []
-    for file, weight, text_weight in loras:
-        adapter = read_adapter(file.path)
+    for one in loras:
+        adapter = read_adapter(one.file.path)
         if adapter.bundled:
-            raise CheckpointError(f"{file.path} brings the word {next(iter(adapter.bundled))!r}; merging would lose it")
-        worn.append(Weighted(fit(adapter, base), weight, text_weight))
+            raise CheckpointError(
+                f"{one.file.path} brings the word {next(iter(adapter.bundled))!r}; merging would lose it"
+            )
+        worn.append(Weighted.of(fit(adapter, base), one))
     return replace(parts, state={**parts.state, **changed(base, worn)})

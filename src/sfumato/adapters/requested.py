@@ -8,6 +8,7 @@ from pathlib import Path
 from sfumato.adapters.folders import available, find
 from sfumato.errors import RequestError
 from sfumato.prompts import parse
+from sfumato.prompts.blocks import BlockWeights
 from sfumato.requests import Lora, Painting
 
 
@@ -26,8 +27,15 @@ class File:
         return cls(path, (status.st_mtime_ns, status.st_size))
 
 
-WeightedFile = tuple[File, float, float]
-"""With its weight in the denoiser and in the text encoders."""
+@dataclass(frozen=True)
+class WeightedFile:
+    """An adapter's file, and how strongly it counts in the denoiser and in the text encoders."""
+
+    file: File
+    weight: float = 1.0
+    text_weight: float = 1.0
+    blocks: BlockWeights = ()
+    """What both are multiplied with, block by block; none: 1 each."""
 
 
 def files_of(loras: Iterable[Lora]) -> tuple[WeightedFile, ...]:
@@ -37,7 +45,11 @@ def files_of(loras: Iterable[Lora]) -> tuple[WeightedFile, ...]:
         UnknownNameError, CheckpointError: one is not there.
     """
     return tuple(
-        (File.of(find("lora", lora.name)), lora.weight, lora.weight if lora.text_weight is None else lora.text_weight)
+        WeightedFile(
+            File.of(find("lora", lora.name)),
+            lora.weight,
+            lora.weight if lora.text_weight is None else lora.text_weight,
+        )
         for lora in loras
     )
 
@@ -60,7 +72,7 @@ def requested(request: Painting) -> Requested:
     Raises:
         RequestError, CheckpointError: a network of another kind, or one that is not there.
     """
-    asked = list(request.loras)
+    asked = list(files_of(request.loras))
     for network in parse(request.prompt, request.prompt_syntax).networks:
         if network.kind != "lora":
             raise RequestError(
@@ -68,13 +80,14 @@ def requested(request: Painting) -> Requested:
             )
         if network.rank is not None:
             raise RequestError(f"the prompt cuts {network.name!r} to rank {network.rank}; leave the third number out")
-        asked.append(Lora.build(name=network.name, weight=network.weight, text_weight=network.text_weight))
+        file = File.of(find("lora", network.name))
+        asked.append(WeightedFile(file, network.weight, network.text_weight, network.blocks))
     named = [File.of(find("embedding", name)) for name in request.embeddings]
     text = _TAG.sub(" ", f"{request.prompt}\n{request.negative}")
     called = _is_called if request.prompt_syntax == "comfy" else _is_word
     met = [File.of(path) for name, path in available("embedding").items() if called(name, text)]
     embeddings = {**dict.fromkeys(met, False), **dict.fromkeys(named, True)}
-    return Requested(files_of(asked), tuple(embeddings.items()))
+    return Requested(tuple(asked), tuple(embeddings.items()))
 
 
 _TAG = re.compile(r"<\w+:[^>]+>")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sfumato.choices import Syntax
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.prompts import compel, emphasis
+from sfumato.prompts.blocks import BlockWeights, is_blocks, read_blocks
 from sfumato.prompts.reading import Emphasis, Reading, brief, check_weight, literal
 from sfumato.prompts.schedule import Script, read_script
 
@@ -20,6 +21,7 @@ _NETWORK = re.compile(r"<(\w+):([^>]+)>")
 _AND = re.compile(r"\bAND\b")
 _TAIL = re.compile(r"\s*([+-]?(?:\d+\.?|\d*\.\d+))\s*", re.ASCII)
 _KINDS = {"lora": "lora", "lyco": "lora", "hypernet": "hypernet"}
+_OPTIONS = {"te": "te", "unet": "unet", "dyn": "dyn", "lbw": "lbw", "w": "lbw"}
 _EMPHASIS: dict[Syntax, Emphasis] = {
     "a1111": "original",
     "comfy": "comfy",
@@ -39,6 +41,7 @@ class Network:
     weight: float = 1.0
     rank: int | None = None
     """Rank to which it is cut, where it can be (A1111's `dyn`)."""
+    blocks: BlockWeights = ()
 
 
 @dataclass(frozen=True)
@@ -110,20 +113,22 @@ def _network(kind: str, text: str) -> Network:
     name, *arguments = text.split(":")
     if not name.strip():
         raise RequestError(f"{written} names no network; write <lora:name:1>")
-    unnamed = [a for a in arguments if "=" not in a]
+    unnamed = [a for a in arguments if "=" not in a and not is_blocks(a)]
+    named = [a.partition("=")[::2] if "=" in a else ("lbw", a) for a in arguments if a not in unnamed]
     if len(unnamed) > 3:
         raise RequestError(f"{written} has over three numbers; write <lora:name:TEXT:UNET:RANK>")
     values = dict(zip(("te", "unet", "dyn")[: len(unnamed)], unnamed, strict=True))
-    for key, _, value in (a.partition("=") for a in arguments if "=" in a):
-        if key not in ("te", "unet", "dyn"):
-            raise RequestError(f"{written} has the option {brief(key)}; it must be te, unet or dyn; leave it out")
-        values[key] = value
+    for key, value in named:
+        if key not in _OPTIONS:
+            raise RequestError(f"{written} has the option {brief(key)}; it must be te, unet, dyn or lbw; leave it out")
+        values[_OPTIONS[key]] = value
     text_weight = _value(values.get("te", "1"), written)
     weight = _value(values["unet"], written) if "unet" in values else text_weight
     rank = _value(values["dyn"], written) if "dyn" in values else None
     if rank is not None and (rank < 1 or rank != int(rank)):
         raise RequestError(f"{written} has the rank {rank:g}; it must be a whole number above 0")
-    return Network(_KINDS[kind], name.strip(), text_weight, weight, None if rank is None else int(rank))
+    blocks = read_blocks(values["lbw"], written) if "lbw" in values else ()
+    return Network(_KINDS[kind], name.strip(), text_weight, weight, None if rank is None else int(rank), blocks)
 
 
 def _value(text: str, written: str) -> float:
