@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sfumato import Studio, cli
+from sfumato import Studio, cli, lettering
 from sfumato import grid as grids
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.grid import NONE, Axis
@@ -92,11 +92,11 @@ def test_values_may_hold_commas_and_mean_two_fields() -> None:
 
 
 def test_a_label_is_never_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grids, "FONTS", ())
+    monkeypatch.setattr(lettering, "FONTS", ())
     axis = Axis.parse(Txt2Img, "prompt=a fox,红色的狐狸,café")
-    assert grids.keys(axis.labels()) == {"红色的狐狸": "(2)", "café": "(3)"}
-    assert grids.keys(NONE.labels()) == {}
-    assert grids.font_for(" !%:~azAZ09", 16) is not None
+    assert lettering.keys(axis.labels()) == {"红色的狐狸": "(2)", "café": "(3)"}
+    assert lettering.keys(NONE.labels()) == {}
+    assert lettering.font_for(" !%:~azAZ09", 16) is not None
 
 
 def test_the_command_writes_sheet_and_facts(

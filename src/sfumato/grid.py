@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from PIL import Image, ImageDraw, ImageFont
 
 from sfumato.errors import RequestError
+from sfumato.lettering import broken, font_for, font_size, keys
 from sfumato.metadata.names import understood
 from sfumato.requests import Painting, draw_seed
 from sfumato.requests.written import read_value
@@ -152,17 +153,6 @@ def facts(cells: Sequence[Cell], x: Axis, y: Axis = NONE, z: Axis = NONE) -> dic
 # ------------------------------------------------------------------------------------------------------------- sheet
 
 GAP = 6
-FONTS = (
-    "DejaVuSans.ttf",
-    "Arial.ttf",
-    "arial.ttf",
-    "NotoSansCJK-Regular.ttc",
-    "NotoSansSC-Regular.otf",
-    "wqy-microhei.ttc",
-    "msyh.ttc",
-    "PingFang.ttc",
-)
-"""Names of fonts, looked for where systems keep theirs: Pillow's own has ASCII and little more."""
 
 
 def sheet(cells: Sequence[Cell], x: Axis, y: Axis = NONE, z: Axis = NONE) -> Image.Image:
@@ -172,7 +162,7 @@ def sheet(cells: Sequence[Cell], x: Axis, y: Axis = NONE, z: Axis = NONE) -> Ima
     """
     images = {cell.place: cell.image for cell in cells}
     width, height = max(i.width for i in images.values()), max(i.height for i in images.values())
-    size = max(11, min(28, width // 16))
+    size = font_size(width)
     across, down, deep = (_Labels.of(axis, size, width) for axis in (x, y, z))
     margin = down.width + 2 * GAP if y is not NONE else 0
     head = across.height + GAP if x is not NONE else 0
@@ -211,7 +201,7 @@ class _Labels:
         known = keys(axis.labels())
         written = [known.get(text, text) for text in axis.labels()]
         fonts = [font_for(text, size) or ImageFont.load_default(size) for text in written]
-        texts = tuple(_broken(text, font, width) for text, font in zip(written, fonts, strict=True))
+        texts = tuple(broken(text, font, width) for text, font in zip(written, fonts, strict=True))
         pen = ImageDraw.Draw(Image.new("L", (1, 1)))
         boxes = [pen.multiline_textbbox((0, 0), text, font=font) for text, font in zip(texts, fonts, strict=True)]
         wide, high = max(box[2] for box in boxes), max(box[3] for box in boxes)
@@ -219,43 +209,3 @@ class _Labels:
 
     def write(self, pen: ImageDraw.ImageDraw, index: int, centre: tuple[int, int]) -> None:
         pen.multiline_text(centre, self.texts[index], "black", self.fonts[index], anchor="mm", align="center")
-
-
-def keys(labels: Sequence[str]) -> dict[str, str]:
-    """The key that stands for each label which no font at hand can write."""
-    return {text: f"({i + 1})" for i, text in enumerate(labels) if font_for(text, 16) is None}
-
-
-def font_for(text: str, size: int) -> Any:
-    """A font that has all characters of a text; None: there is none."""
-    fonts = [ImageFont.load_default(size)]
-    if not text.isascii():
-        for name in FONTS:
-            try:
-                fonts.append(ImageFont.truetype(name, size))
-            except OSError:
-                continue
-    return next((font for font in fonts if _has(font, text)), None)
-
-
-def _has(font: Any, text: str) -> bool:
-    """Whether it draws every character as something else than what it draws for a character that no font has."""
-    missing = bytes(font.getmask("\U0010fffe"))
-    return all(character.isspace() or bytes(font.getmask(character)) != missing for character in set(text))
-
-
-def _broken(text: str, font: Any, width: int, lines: int = 3) -> str:
-    """A text in lines of a width, cut with an ellipsis where it has more than `lines`."""
-    found: list[str] = []
-    rest = text
-    while rest and len(found) < lines:
-        end = len(rest)
-        while end > 1 and font.getlength(rest[:end]) > width:
-            end -= 1
-        if end < len(rest) and " " in rest[1 : end + 1]:
-            end = rest.rindex(" ", 1, end + 1)
-        found.append(rest[:end].strip())
-        rest = rest[end:].strip()
-    if rest:
-        found[-1] = found[-1][:-2].rstrip() + "..."
-    return "\n".join(found)

@@ -27,6 +27,7 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.errors import TrainingError
 from sfumato.families import Model
 from sfumato.images import contact_sheet, to_tensor
+from sfumato.lettering import captioned
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.preprocess import preprocessed
@@ -127,7 +128,8 @@ class ControlTask(FineTuneTask):
         chosen = [self.examples.all[i] for i in self.examples.validation[: self.run.sheets]]
         painted = [self.painted(model, example) for example in chosen]
         shown = [self._shown[example.digest] for example in chosen]
-        return contact_sheet([*shown, *painted], columns=len(chosen))
+        captions = [said(example, self.run.sources[example.source], None) for example in chosen]
+        return contact_sheet([*shown, *captioned(painted, captions)], columns=len(chosen))
 
     def painted(self, model: nn.Module, example: Example, *, weight: float = 1.0, steps: int = 12) -> Image.Image:
         """A picture of the example's caption, held to what is shown beside it."""

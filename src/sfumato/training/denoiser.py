@@ -27,6 +27,7 @@ from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, S
 from sfumato.errors import TrainingError
 from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
+from sfumato.lettering import captioned
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
@@ -326,7 +327,7 @@ class DenoiserTask:
         for step in euler(Descent(denoise, x, sigmas, path=self.parameterisation.path)):
             x = step.x
         pixels = torch.cat([self.autoencoder.decode(part) for part in x.split(4)])
-        return contact_sheet([to_pil(p) for p in pixels])
+        return contact_sheet(captioned([to_pil(p) for p in pixels], prompts))
 
     @torch.no_grad()
     def export(self, model: nn.Module, folder: Path) -> None:

@@ -26,6 +26,7 @@ from sfumato.diffusion.conditioning import Conditioning, batch
 from sfumato.errors import TrainingError
 from sfumato.families import Model, Sampling
 from sfumato.images import contact_sheet
+from sfumato.lettering import captioned
 from sfumato.prompts.encode import encode
 from sfumato.prompts.reading import literal
 from sfumato.requests import Txt2Img
@@ -249,7 +250,9 @@ class FineTuneTask:
         """The run's prompts painted, else the caption of the first picture that is judged."""
         first = self.examples.all[self.examples.validation[0]]
         prompts = self.run.prompts or (said(first, self.run.sources[first.source], None),)
-        return contact_sheet([self.paint(model, sample(prompt)) for prompt in prompts])
+        requests = [sample(prompt) for prompt in prompts]
+        painted = [self.paint(model, request) for request in requests]
+        return contact_sheet(captioned(painted, [request.prompt for request in requests]))
 
     def paint(self, model: nn.Module, request: Txt2Img) -> Image.Image:
         """The first picture of a request, by the model with what it has learned."""

@@ -32,6 +32,7 @@ from sfumato.diffusion.samplers import Descent, euler
 from sfumato.errors import TrainingError
 from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
+from sfumato.lettering import captioned
 from sfumato.models.unet import UNet
 from sfumato.nn.attention import Attention, TransformerBlock, attention
 from sfumato.prompts.encode import TextPart
@@ -191,7 +192,8 @@ class LanguageTask:
     def sheet(self, model: nn.Module) -> Image.Image:
         """The first picture of each prompt, seeds 0, 1, ..."""
         painted = [self._painted(model, [text], seed, 12) for seed, text in enumerate(self.run.prompts)]
-        return contact_sheet([to_pil(self.frozen.autoencoder.decode(x)[0]) for x in painted])
+        images = [to_pil(self.frozen.autoencoder.decode(x)[0]) for x in painted]
+        return contact_sheet(captioned(images, self.run.prompts))
 
     def _painted(self, encoder: nn.Module, texts: Sequence[str], seed: int, steps: int) -> Float[Tensor, "b c h w"]:
         """Latents painted by Euler steps."""

@@ -70,6 +70,8 @@ def read_config(path: Path, read: Callable[[Path], dict[str, Any]] = read_toml) 
     """
     data = read(path)
     name = data.get("task")
+    if name is None:
+        raise TrainingError(f'{path} has no task; begin it with task = "NAME", which is {", ".join(TASKS)}')
     if name not in TASKS:
         raise UnknownNameError("training task", str(name), TASKS)
     try:

@@ -23,6 +23,7 @@ from sfumato.checkpoints.catalogue import find
 from sfumato.errors import RequestError, TrainingError
 from sfumato.files import sha256, write_atomic
 from sfumato.images import contact_sheet
+from sfumato.lettering import captioned
 from sfumato.requests import Txt2Img
 from sfumato.training.adapter import AdapterRun, AdapterTask
 from sfumato.training.loop import gradients
@@ -263,7 +264,8 @@ def _tried(lesson: Lesson, run: AdapterRun, folder: Path, file: Path, seconds: f
     rows = [[painted(prompt) for prompt in prompts], [painted(prompt, **worn) for prompt in prompts]]
     moved = [_distance(a, b) for a, b in zip(*rows, strict=True)]
     sheet = folder / "before-and-after.png"
-    contact_sheet([*rows[0], *rows[1]], columns=len(prompts)).save(sheet)
+    texts = [f"{when}: {prompt}" for when in ("before", "after") for prompt in prompts]
+    contact_sheet(captioned([*rows[0], *rows[1]], texts), columns=len(prompts)).save(sheet)
     option = "--embedding" if lesson.method == "embedding" else "--lora"
     model = "" if lesson.model == "nano" else f" --model {lesson.model}"
     taught = Taught(
