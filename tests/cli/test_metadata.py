@@ -44,6 +44,13 @@ def test_read(capsys: Capture) -> None:
     assert lines[0].split() == ["source", "sfumato"]
     assert ["prompt", "a", "cat"] in [line.split() for line in lines]
     assert ["guidance", "rescale", "0.0"] in [line.split() for line in lines]
+    Path("b.png").write_bytes(
+        text_png(parameters="a cat\nNegative prompt: fog\nSteps: 4, CFG scale: 1, Seed: 3, RNG: CPU")
+    )
+    assert main(["meta", "read", "b.png"]) == 0
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert said.keys() == {"source", "prompt", "negative", "steps", "guidance", "seed", "remark"}
+    assert said["remark"].startswith("the negative prompt does nothing at guidance 1")
 
 
 def test_read_as_json(capsys: Capture) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from sfumato.choices import Format
 from sfumato.cli.painting import Machine, OutputMode, check_engine, check_precision, paint, require_model
+from sfumato.cli.remarks import IDLE, negative_is_idle
 from sfumato.cli.reports import columns
 from sfumato.cli.terminal import note
 from sfumato.errors import RequestError
@@ -50,6 +51,8 @@ def show(path: Path, *, as_json: bool) -> None:
     rows = [("source", restored.source)]
     rows += [(name.replace("_", " "), str(value)) for name, value in _said(restored)]
     rows += [("not restored", words) for words in restored.unrestored]
+    if isinstance(restored.request, Painting) and negative_is_idle(restored.request):
+        rows.append(("remark", IDLE))
     print(columns(rows))
 
 
@@ -251,6 +254,6 @@ def _is_recompressed(data: bytes) -> bool:
 
 
 def _said(restored: Restored) -> list[tuple[str, object]]:
-    """What the request says, and prompts that it cannot hold; values left to the model say nothing."""
-    values = {**restored.request.model_dump(), **restored.beyond}
+    """What the picture says of its request, and prompts that this cannot hold; what is left open says nothing."""
+    values = {**restored.request.model_dump(exclude_unset=True), **restored.beyond}
     return [(name, value) for name, value in values.items() if value not in (None, "", ()) and name != "task"]

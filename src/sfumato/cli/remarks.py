@@ -7,7 +7,7 @@ from sfumato.prompts.grammar import uncommented
 from sfumato.prompts.remarks import remarks
 from sfumato.requests import Painting
 
-_IDLE = "the negative prompt does nothing at guidance 1; raise --guidance, where the model allows it"
+IDLE = "the negative prompt does nothing at guidance 1; raise --guidance, where the model allows it"
 
 
 def require_words(request: Painting) -> None:
@@ -28,17 +28,19 @@ def before(request: Painting, *, template: bool) -> None:
         if negative or not template:
             for remark in remarks(text, request.prompt_syntax, negative=negative):
                 note(remark)
-    if _negative_is_idle(request):
-        note(_IDLE)
+    if negative_is_idle(request):
+        note(IDLE)
 
 
 def after(request: Painting, exact: Painting) -> None:
     """The same of what the model chose."""
-    if _negative_is_idle(exact) and not _negative_is_idle(request):
-        note(_IDLE)
+    if negative_is_idle(exact) and not negative_is_idle(request):
+        note(IDLE)
 
 
-def _negative_is_idle(request: Painting) -> bool:
-    """Whether guidance is off. CFG++ has other scales, and parts joined by AND stand off from the negative always."""
+def negative_is_idle(request: Painting) -> bool:
+    """Whether there is a negative prompt and guidance is off. CFG++ has other scales, and parts joined by AND stand off
+    from the negative always.
+    """
     off = request.guidance == 1 and request.guidance_method != "cfgpp"
     return off and bool(request.negative.strip()) and len(parse(request.prompt, request.prompt_syntax).parts) == 1
