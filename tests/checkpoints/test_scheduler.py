@@ -139,6 +139,8 @@ def test_keys_of_no_class_are_said_and_change_nothing(caplog: pytest.LogCaptureF
         ({"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": True}, "invert_sigmas=True"),
         ({"_class_name": "EDMEulerScheduler", "prediction_type": "sample"}, "only epsilon or v_prediction"),
         ({"_class_name": ["EulerDiscreteScheduler"]}, "is not supported; known"),
+        ({"_class_name": "SASolverScheduler"}, r"near it is DPMSolverMultistepScheduler with algorithm_type sde-dpm"),
+        ({"_class_name": "IPNDMScheduler"}, "near it is PNDMScheduler with skip_prk_steps true"),
     ],
 )
 def test_what_is_not_followed_is_refused(settings: dict[str, object], words: str) -> None:

@@ -7,7 +7,7 @@ import diffusers
 import pytest
 from diffusers import StableDiffusionPipeline
 
-from sfumato.checkpoints.scheduler import CLASSES
+from sfumato.checkpoints.scheduler import CLASSES, NEAR
 from sfumato.checkpoints.scheduler_keys import ANYTHING, DEFAULTS, VALUES
 from sfumato.errors import CheckpointError
 from tests.parity.scheduler_sweep import Bench, case, known
@@ -26,6 +26,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
     pipeline: StableDiffusionPipeline = make_pipeline(tmp_path_factory.mktemp("sweep"))
     return Bench(pipeline)
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_what_is_near_another_class_is_one_of_ours(name: str) -> None:
+    assert hasattr(diffusers, name)
+    assert name not in CLASSES
+    assert NEAR[name].partition(" ")[0] in CLASSES
 
 
 @pytest.mark.parametrize("name", CLASSES)

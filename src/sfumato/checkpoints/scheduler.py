@@ -245,6 +245,26 @@ CLASSES: dict[str, SchedulerClass] = {
     ),
 }
 
+NEAR = {
+    "SASolverScheduler": "DPMSolverMultistepScheduler with algorithm_type sde-dpmsolver++",
+    "IPNDMScheduler": "PNDMScheduler with skip_prk_steps true",
+    "DDIMInverseScheduler": "DDIMScheduler",
+    "DPMSolverMultistepInverseScheduler": "DPMSolverMultistepScheduler",
+    "CosineDPMSolverMultistepScheduler": "EDMDPMSolverMultistepScheduler",
+    "CogVideoXDDIMScheduler": "DDIMScheduler",
+    "CogVideoXDPMScheduler": "DPMSolverMultistepScheduler",
+    "CMStochasticIterativeScheduler": "LCMScheduler",
+    "DDPMWuerstchenScheduler": "DDPMScheduler",
+    "RePaintScheduler": "DDPMScheduler",
+    "UnCLIPScheduler": "DDPMScheduler",
+    "KarrasVeScheduler": "EDMEulerScheduler",
+    "ScoreSdeVeScheduler": "EDMEulerScheduler",
+    "LTXEulerAncestralRFScheduler": "FlowMatchEulerDiscreteScheduler",
+    "FlowMapEulerDiscreteScheduler": "FlowMatchEulerDiscreteScheduler",
+    "SCMScheduler": "FlowMatchLCMScheduler",
+}
+"""Of diffusers' other classes: what samples the same models, by other steps."""
+
 KNOWN = frozenset[str]().union(*(kind.keys for kind in CLASSES.values()))
 
 PIPELINE_OFFSET = 1
@@ -263,6 +283,10 @@ def read_scheduler(
         CheckpointError: an unknown class, or a setting that we do not implement; the message names it.
     """
     name = config.get("_class_name")
+    if isinstance(name, str) and name in NEAR:
+        raise CheckpointError(
+            f"{source}: scheduler {name!r} is not supported; near it is {NEAR[name]}; put that into it"
+        )
     if not isinstance(name, str) or name not in CLASSES:
         raise CheckpointError(f"{source}: scheduler {name!r} is not supported; known: {', '.join(sorted(CLASSES))}")
     kind = CLASSES[name]
