@@ -386,3 +386,67 @@ def test_texts_that_double_at_every_node_end() -> None:
     found = restored(prompt=json.dumps(graph))
     assert found.request.prompt == ""
     assert "the prompt, which node StringConcatenate makes" in found.unrestored
+
+
+def drawn(graph: dict[str, Any], *, named: bool, objects: bool = False) -> str:
+    """The workflow of a graph: as recent pages write it, or without names of widgets; links as lists or objects."""
+    nodes, links = [], []
+    for name, each in graph.items():
+        inputs, values = [], []
+        for key, value in each["inputs"].items():
+            if isinstance(value, list):
+                inputs.append({"name": key, "type": key, "link": len(links)})
+                links.append([len(links), int(value[0]), value[1], int(name), len(inputs) - 1, key])
+                continue
+            if named:
+                inputs.append({"name": key, "type": "X", "widget": {"name": key}, "link": None})
+            values += [value, "randomize"] if key in ("seed", "noise_seed") else [value]
+        nodes.append(
+            {"id": int(name), "type": each["class_type"], "inputs": inputs, "widgets_values": values, "mode": 0}
+        )
+    if objects:
+        links = [{"id": link[0], "origin_id": link[1], "origin_slot": link[2]} for link in links]
+    return json.dumps({"version": 0.4, "nodes": nodes, "links": links})
+
+
+OWN = {name: each for name, each in GRAPH.items() if name not in ("12", "99")} | {"6": encoder("a cat")}
+"""ComfyUI's own nodes alone."""
+
+
+@pytest.mark.parametrize(
+    "text", [drawn(GRAPH, named=True), drawn(OWN, named=False), drawn(OWN, named=False, objects=True)]
+)
+def test_a_workflow_alone_is_read(text: str) -> None:
+    found = restored(workflow=text)
+    assert found.source == "ComfyUI"
+    assert options(found) == COMFY
+    assert found.unrestored == ()
+
+
+def test_values_that_a_workflow_does_not_name_are_not_guessed() -> None:
+    found = restored(workflow=drawn(GRAPH, named=False))
+    assert options(found) == {**COMFY, "prompt": ""}
+    assert "the values of node String, which the workflow does not name" in found.unrestored
+    strange = {**OWN, "3": {**sampler(), "class_type": "KSampler XL"}}
+    found = restored(workflow=drawn(strange, named=False))
+    assert found.request.seed is None
+    assert "the values of node KSampler XL, which the workflow does not name" in found.unrestored
+
+
+def test_muted_and_bypassed_nodes_of_a_workflow() -> None:
+    """What is bypassed hands on the input of the type that is asked for."""
+    data = json.loads(drawn(OWN, named=False))
+    lora = next(each for each in data["nodes"] if each["type"] == "LoraLoader")
+    lora |= {"mode": 4, "outputs": [{"type": "model"}, {"type": "clip"}]}
+    found = restored(workflow=json.dumps(data))
+    assert options(found) == {name: value for name, value in COMFY.items() if name != "loras"}
+    assert found.unrestored == ()
+    negative = next(each for each in data["nodes"] if each["id"] == 7)
+    negative["mode"] = 2
+    assert options(restored(workflow=json.dumps(data)))["prompt"] == "a cat"
+    assert "negative" not in options(restored(workflow=json.dumps(data)))
+
+
+def test_an_api_graph_is_surer_than_a_workflow() -> None:
+    other = {**OWN, "3": sampler(seed=9)}
+    assert options(restored(workflow=drawn(other, named=True), prompt=json.dumps(GRAPH)))["seed"] == 5

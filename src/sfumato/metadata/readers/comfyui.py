@@ -1,4 +1,5 @@
-"""ComfyUI's API graph: ``{"3": {"class_type": "KSampler", "inputs": {"seed": 1, "model": ["4", 0], ...}}, ...}``.
+"""ComfyUI's API graph: ``{"3": {"class_type": "KSampler", "inputs": {"seed": 1, "model": ["4", 0], ...}}, ...}``, or
+a workflow without one.
 
 An input is a value or a link ``[node, slot]``. The graph is followed backwards from what saves the picture; each walk
 visits a node once, so cycles end. Of several samplers, the one that starts from an empty latent is the request; the
@@ -6,12 +7,14 @@ others are said to be lost. A sampler's settings may stand in nodes of their own
 or along a pipe. What a node says is used, or the node is said to be lost. Prompts keep their own syntax, ``comfy``.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sfumato.metadata.gathering import Gathering, brief
 from sfumato.metadata.readers import stacks
 from sfumato.metadata.readers.graph import Graph, Node
 from sfumato.metadata.readers.texts import Texts
+from sfumato.metadata.readers.workflow import UNNAMED, as_prompt
 
 _PIPES = ("pipe", "basic_pipe")
 _PARTS = ("noise", "guider", "sampler", "sigmas", *_PIPES, "")
@@ -48,9 +51,13 @@ _QUIET = (
 """What they do is in the request, or is what we do anyway."""
 
 
+FORMS: tuple[Callable[[Mapping[str, Any]], Mapping[str, Any]], ...] = (dict, as_prompt)
+"""How a graph may be written: as the API has it, or as the page does, which is the less sure."""
+
+
 def read(texts: Texts, found: Gathering[Any]) -> bool:
     """The request in the first graph."""
-    graphs = [graph for _, data in texts.objects if (graph := Graph.of(data)).nodes]
+    graphs = [graph for form in FORMS for _, data in texts.objects if (graph := Graph.of(form(data))).nodes]
     if not graphs:
         return False
     graph = next((graph for graph in graphs if any(map(_samples, graph.reached()))), graphs[0])
@@ -68,6 +75,8 @@ def read(texts: Texts, found: Gathering[Any]) -> bool:
         _sampler(graph, first, found)
     _autoencoder(graph, reached, found)
     for node in reached:
+        if UNNAMED in node.inputs:
+            found.lose(f"the values of node {brief(node.kind)}, which the workflow does not name")
         if node.name in samplers:
             if node is not first:
                 found.lose(f"a further {brief(node.kind)}, denoise {brief(node.inputs.get('denoise', 1))}")
