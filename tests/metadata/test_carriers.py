@@ -189,6 +189,43 @@ def test_bytes_are_text_by_what_they_are(data: bytes, text: str) -> None:
     assert read(data).texts == {PARAMETERS: text}
 
 
+INFOTEXT = "a pier\nNegative prompt: fog\nSteps: 20, Sampler: Euler a, Seed: 12"
+TAGGED = b"Exif\0\0" + tiff(b"UNICODE\0" + INFOTEXT.encode("utf-16-be"))
+PACKET = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description><dc:description>\n <rdf:Alt>\n '
+    f'<rdf:li xml:lang="x-default">{INFOTEXT}</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF>'
+).encode()
+
+
+def raw_profile(kind: str, block: bytes) -> bytes:
+    """As ImageMagick and old versions of GIMP keep a block in a PNG."""
+    digits = block.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = f"\n{kind.lower()}\n{len(block):8d}\n{lines}\n".encode()
+    return png(chunk(b"zTXt", f"Raw profile type {kind}".encode() + b"\0\0" + zlib.compress(text)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        raw_profile("exif", TAGGED),
+        raw_profile("APP1", TAGGED),
+        raw_profile("APP1", xmp.JPEG_HEADER + PACKET),
+        raw_profile("xmp", PACKET),
+        png(chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + PACKET)),
+        png(chunk(b"eXIf", tiff(b"ASCII\0\0\0charset=Unicode " + INFOTEXT.encode()))),
+        png(chunk(b"eXIf", tiff(b"UNICODE\0" + f'charset="Unicode" {INFOTEXT}'.encode("utf-16-be")))),
+    ],
+)
+def test_what_editors_make_of_an_infotext_is_one(data: bytes) -> None:
+    assert read(data).texts[PARAMETERS] == INFOTEXT
+
+
+@pytest.mark.parametrize("text", ["", "\nexif\n 9\nzz", "no profile"])
+def test_profiles_that_are_none_are_no_text(text: str) -> None:
+    assert read(png(chunk(b"tEXt", b"Raw profile type exif\0" + text.encode()))).texts == {}
+
+
 def test_latin_that_looks_like_utf8_comes_back() -> None:
     text = "Ã© is no é"
     assert text.encode("latin-1").decode("utf-8", "ignore") != text

@@ -35,6 +35,7 @@ LOSSLESS = ("png", "jpeg", "webp")
 
 MAX_FILE = 2**29
 _XMP_TAG = 700  # of TIFF, as Adobe's specification of XMP has it
+_PROFILES = tuple(f"Raw profile type {name}" for name in ("exif", "APP1", "xmp"))
 MAX_TEXT = 2**23  # of all texts in a file; graphs of ComfyUI have a few 2^20
 _MAX_COMMENT = jpeg.LARGEST - 4096  # of a JPEG's UserComment; the rest is for other tags of the EXIF block
 
@@ -251,6 +252,12 @@ def _line(error: Warning | Exception) -> str:
 def _read_png(data: bytes) -> Carried:
     texts, block = png.read(data, MAX_TEXT)
     packet = texts.pop(xmp.PNG_KEYWORD, "").encode("utf-8", "replace")
+    for name in _PROFILES:
+        profile = png.profile(texts.pop(name, ""))
+        if profile.startswith((xmp.JPEG_HEADER, b"<")):
+            packet = packet or profile.removeprefix(xmp.JPEG_HEADER)
+        else:
+            block = block or profile
     return _or_hidden(_carried("png", None if PARAMETERS in texts else block, packet, texts), data)
 
 

@@ -6,6 +6,8 @@ for more than what the carrier says of them; nothing here fails.
     both                        zeros at the end are no text
 """
 
+import re
+
 _LENGTH_OF_NAME = 8
 _NAMED: dict[bytes, tuple[str, ...]] = {
     b"UNICODE": ("utf-16-be", "utf-16-le", "utf-8"),  # Exif 2 leaves the order open; Exif 3.0 means UTF-8
@@ -13,6 +15,8 @@ _NAMED: dict[bytes, tuple[str, ...]] = {
     b"JIS": ("iso2022_jp", "utf-8"),
     b"": ("utf-8", "utf-16-le", "utf-16-be"),
 }
+_CHARSET = re.compile(r'^charset="?\w+"? ')
+"""What exiv2 has before a comment that it shows, and programs on it write back, GIMP among them."""
 _MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "utf-8"}
 
 
@@ -38,7 +42,7 @@ def comment(value: bytes) -> str:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace").rstrip("\0")
-    texts = [_read(data, encoding) for encoding in _NAMED[name if named else b""]]
+    texts = [_CHARSET.sub("", _read(data, encoding)) for encoding in _NAMED[name if named else b""]]
     return next((text for text in texts if is_settings(text) and "\0" not in text), texts[0])
 
 

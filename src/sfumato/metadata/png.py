@@ -1,5 +1,6 @@
 """PNG at the level of chunks (W3C PNG, third edition): texts read, put and stripped without touching a pixel."""
 
+import re
 import struct
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -86,6 +87,15 @@ def read(data: bytes, budget: int) -> tuple[dict[str, str], bytes | None]:
         left -= len(text)
         texts[keyword] = text
     return texts, exif
+
+
+def profile(text: str) -> bytes:
+    """The block in a text ``Raw profile type ...``, as ImageMagick and others write EXIF and XMP: in hexadecimal behind
+    its kind and its length. Empty where it is none.
+    """
+    found = re.fullmatch(r"\s*\w+\s+\d+\s+([0-9a-fA-F\s]*)", text)
+    digits = "" if found is None else "".join(found[1].split())
+    return bytes.fromhex(digits[: len(digits) // 2 * 2])
 
 
 def put(data: bytes, texts: Mapping[str, str], *, without: Collection[str] = ()) -> bytes:

@@ -25,7 +25,7 @@ _OPEN = (
 )
 _CLOSE = "</rdf:Description>"
 _TEXT = re.compile(r"<sfumato:([a-z]+)>([^<]*)</sfumato:\1>")
-_COMMENT = re.compile(r"<exif:UserComment>\s*<rdf:Alt>\s*<rdf:li[^<>]*>([^<]*)</rdf:li>")
+_COMMENT = re.compile(r"<(exif:UserComment|dc:description)>\s*<rdf:Alt>\s*<rdf:li[^<>]*>([^<]*)</rdf:li>")
 
 
 def write(texts: Mapping[str, str], old: bytes | None = None) -> bytes:
@@ -45,9 +45,10 @@ def read(packet: bytes) -> dict[str, str]:
 
 
 def comment(packet: bytes) -> str | None:
-    """The ``exif:UserComment``, where Draw Things has its settings."""
-    found = _COMMENT.search(packet.decode("utf-8", "replace"))
-    return None if found is None else html.unescape(found[1])
+    """The ``exif:UserComment``, where Draw Things has its settings, else the description, where GIMP keeps comments."""
+    found = dict(_COMMENT.findall(packet.decode("utf-8", "replace")))
+    text = found.get("exif:UserComment", found.get("dc:description"))
+    return None if text is None else html.unescape(text)
 
 
 def says_generated(packet: bytes) -> bool:
