@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from sfumato.checkpoints.companions import lacks_autoencoder
 from sfumato.checkpoints.controls import load_control
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.ip_adapters import encoder_of, load_ip_adapter, load_picture_encoder
+from sfumato.checkpoints.lacking import given, lacking
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Engine, Precision, Prediction
 from sfumato.errors import RequestError
@@ -117,18 +118,17 @@ class Studio(Running, Shorthand):
         """The model by that name or path without adapters, loaded if it is not the one at hand.
 
         Args:
-            vae: the autoencoder of a checkpoint that has none; a model's own stays in its place.
-            text_encoders: files of those that a checkpoint lacks.
+            vae: the autoencoder of a model that has none; a model's own stays in its place.
+            text_encoders: files of those that a model lacks.
             prediction: what the network of a checkpoint file predicts; by default as the file says.
 
         Raises:
             UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
-            RequestError: a folder is to be completed, or predicts what its scheduler does not say.
+            RequestError: a folder is to predict what its scheduler does not say.
         """
         path = find(self.default if model is None else model)
-        if path.is_dir() and (text_encoders or prediction):
-            what = "prediction" if prediction else "text encoders"
-            raise RequestError(f"{path} is a folder, whose {what} are its own; leave them out, or give a single file")
+        if path.is_dir() and prediction:
+            raise RequestError(f"{path} is a folder, whose prediction is its own; leave it out, or give a single file")
         asked = _Asked(path, tuple(Path(each) for each in text_encoders), prediction)
         with self._loading:
             held = None if self._model is None else self._model[0]
@@ -141,10 +141,11 @@ class Studio(Running, Shorthand):
             return self._model[1]
 
     def _read(self, asked: "_Asked") -> Model:
-        load = load_folder
-        if not asked.path.is_dir():
-            load = partial(load_single, vae=asked.vae, text_encoders=asked.text_encoders, prediction=asked.prediction)
-        model = load(asked.path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=self.allow_nonfinite)
+        path, vae, texts, unsound = asked.path, asked.vae, asked.text_encoders, self.allow_nonfinite
+        load: Callable[..., Model] = partial(load_single, vae=vae, text_encoders=texts, prediction=asked.prediction)
+        if path.is_dir():
+            load = partial(load_folder, given=given(path, vae=vae, text_encoders=texts, allow_nonfinite=unsound))
+        model = load(path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=unsound)
         networks = *model.components.values(), model.autoencoder
         weights = sum(value.numel() for each in networks for value in cast("nn.Module", each).parameters())
         engine = choose_engine(self.device, self.choice.dtype, self.engine, weights)
@@ -252,7 +253,8 @@ def _packed(model: Model, *networks: object) -> Model:
 
 
 def _missing(path: Path, vae: str | Path | None) -> Path | None:
-    """The file of an autoencoder that a checkpoint lacks; None where it has its own, or none is given."""
-    if vae is None or path.is_dir() or not lacks_autoencoder(path):
+    """The file of an autoencoder that a model lacks; None where it has its own, or none is given."""
+    if vae is None:
         return None
-    return find_beside("vae", str(vae))
+    lacks = "vae" in lacking(path) if path.is_dir() else lacks_autoencoder(path)
+    return find_beside("vae", str(vae)) if lacks else None

@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from sfumato.checkpoints.detect import METADATA, detect
 from sfumato.checkpoints.export import export
 from sfumato.checkpoints.folder import read_folder
 from sfumato.checkpoints.inspect import inspect
+from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.parts import Parts
 from sfumato.checkpoints.single import describe, read_file
 from sfumato.checkpoints.tensors import read_header
@@ -174,3 +177,50 @@ def test_damaged_positions_are_said(plain: State, metadata: dict[str, str], tmp_
         report = inspect(tmp_path / "a.safetensors")
         assert (report.good, "position_ids" in report.verdict) == (True, bool(number))
         (tmp_path / "a.safetensors").unlink()
+
+
+# ------------------------------------------------------------------------------------------------------- folders
+
+
+def without(folder: Path, copy: Path, *parts: str) -> Path:
+    """The folder without parts of it."""
+    return shutil.copytree(folder, copy, ignore=lambda place, names: parts if Path(place) == folder else ())
+
+
+@pytest.mark.parametrize("form", ["diffusers", "in one file"])
+@pytest.mark.parametrize("gone", [["vae"], ["text_encoder"], ["text_encoder", "tokenizer", "vae"]])
+def test_a_folder_is_the_whole_with_the_part_that_it_lacks(
+    gone: list[str], form: str, folder: Path, plain: State, metadata: dict[str, str], tmp_path: Path
+) -> None:
+    bare = without(folder, tmp_path / "bare", *gone)
+    vae, text = folder / "vae" / "diffusion_pytorch_model.safetensors", folder / "text_encoder" / "model.safetensors"
+    if form == "in one file":
+        vae, text = tmp_path / "vae.safetensors", tmp_path / "clip_l.safetensors"
+        save_file(without_prefix(plain, VAE), vae, metadata=metadata)  # which shapes do not tell at this size
+        save_file(without_prefix(plain, "cond_stage_model."), text)
+    texts = [text] if "text_encoder" in gone else []
+    found = read_folder(bare, given=given(bare, vae=vae, text_encoders=texts))
+    whole = read_folder(folder)
+    assert same(found, whole.state)
+    if form == "diffusers":
+        assert found.configs == whole.configs
+        assert found.tokenizers == whole.tokenizers
+    with pytest.raises(
+        CheckpointError, match=re.escape(f"{bare} lacks its {gone[-1]}; copy the whole folder, or give")
+    ):
+        read_folder(bare)
+    if gone == ["vae"]:
+        assert same(read_folder(export(bare, tmp_path / "whole", vae=vae)), whole.state)
+
+
+def test_a_studio_paints_with_what_a_folder_lacks(folder: Path, tmp_path: Path) -> None:
+    bare = without(folder, tmp_path / "bare", "vae", "text_encoder")
+    index = bare / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "text_encoder": [None, None]}))
+    more = {"vae": str(folder / "vae"), "text_encoders": [str(folder / "text_encoder" / "model.safetensors")]}
+    options: dict[str, Any] = {"steps": 1, "seed": 1, "width": 16, "height": 16}
+    studios = Studio(bare, device="cpu", precision="fp32"), Studio(folder, device="cpu", precision="fp32")
+    ours, plain = studios[0].txt2img("a fox", **options, **more), studios[1].txt2img("a fox", **options)
+    assert ours[0].tobytes() == plain[0].tobytes()
+    with pytest.raises(CheckpointError, match="lacks no text encoder, and is given 1; leave out what it has"):
+        studios[1].txt2img("a fox", **options, text_encoders=more["text_encoders"])

@@ -1,6 +1,7 @@
 """Single files whose parts lie apart, and forms of SDXL that a mark in the file tells: against diffusers' folders."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from safetensors.torch import load_file, save_file
 from sfumato import Studio
 from sfumato.checkpoints.detect import METADATA
 from sfumato.checkpoints.export import export
+from sfumato.checkpoints.folder import read_folder
+from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.single import read_file
 from sfumato.checkpoints.tensors import read_header
 from tests.parity.measure import assert_same_picture
+from tests.parity.sd3 import make_sd3
 from tests.parity.test_sdxl import NEGATIVE, PROMPT, SEED, make_base, parts, saved, unet
 
 pytestmark = pytest.mark.parity
@@ -91,3 +95,22 @@ def test_same_picture_of_edm_models(form: str, tmp_path: Path) -> None:
         studio = Studio(path, precision="fp32", device="cpu")
         ours = studio.txt2img(PROMPT, negative=NEGATIVE, steps=6, guidance=5.0, seed=SEED)
         assert_same_picture(np.asarray(ours.images[0], dtype=np.float32) / 255, theirs)
+
+
+@pytest.mark.parametrize("form", ["sd1", "sd2", "sdxl", "sd3"])
+def test_a_folder_with_parts_of_others(form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Without its autoencoder and text encoders, which come by themselves as the files of their folders."""
+    torch.manual_seed(0)
+    if form == "sd3":
+        make_sd3(tmp_path)
+        folder = tmp_path / "model"
+    else:
+        folder = make_base(tmp_path)[1] if form == "sdxl" else request.getfixturevalue(form)[1]
+    gone = [path.name for path in folder.iterdir() if path.name == "vae" or path.name.startswith("text_encoder")]
+    bare = shutil.copytree(folder, tmp_path / "bare", ignore=lambda place, _: gone if Path(place) == folder else [])
+    texts = sorted((folder / name / "model.safetensors" for name in gone if name != "vae"), reverse=True)
+    vae = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    found, whole = read_folder(bare, given=given(bare, vae=vae, text_encoders=texts)), read_folder(folder)
+    assert found.configs == whole.configs
+    assert found.state.keys() == whole.state.keys()
+    assert all(torch.equal(found.state[name], value) for name, value in whole.state.items())

@@ -147,7 +147,7 @@ def _renamed(file: TensorFile, name_of: Callable[[str], str]) -> TensorFile:
 def _with_three(file: TensorFile, given: Sequence[Path]) -> TensorFile:
     """With the encoders of Stable Diffusion 3."""
     if given:
-        files = [_bare(open_tensors(path)) for path in given]
+        files = [bare(open_tensors(path)) for path in given]
         t5 = [each for each in files if _has(each, "encoder.block.0.")]
         clips = sorted((each for each in files if each not in t5), key=_text_width)
         found = dict([*zip(sd3.CLIPS, clips, strict=False), *((T5, each) for each in t5)])
@@ -171,7 +171,7 @@ def _with_clip(file: TensorFile, given: Sequence[Path]) -> TensorFile:
     attention = next((name for name in file.shapes if name.startswith(UNET) and name.endswith(KEYS)), "")
     wanted = ShapesByName(file.shapes, str(file.path)).axis(attention, 1)
     paths = given or [path for start in CLIP_FILES if (path := _find(file.path, start)) is not None]
-    files = sorted((_bare(open_tensors(path)) for path in paths), key=_text_width)
+    files = sorted((bare(open_tensors(path)) for path in paths), key=_text_width)
     label = f"{UNET}label_emb.0.0.weight" in file.shapes
     alone = [[each] for each in files if _text_width(each) == wanted]
     pairs = [[a, b] for a in files for b in files if a is not b and label and _text_width(a) + _text_width(b) == wanted]
@@ -198,7 +198,7 @@ def _text_width(file: TensorFile) -> int:
     raise CheckpointError(f"{file.path} is no text encoder of CLIP")
 
 
-def _bare(file: TensorFile) -> TensorFile:
+def bare(file: TensorFile) -> TensorFile:
     """The encoder without the prefix that it has in a file of the whole."""
     places = [place for form in ENCODERS for place in form.values()] + [*sd3.FILES.values()]
     prefix = next((place for place in places if _has(file, place)), "")

@@ -14,6 +14,7 @@ import torch
 
 from sfumato.checkpoints.detect import METADATA, T5_TOKENIZER, beyond_shapes
 from sfumato.checkpoints.folder import read_folder
+from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.parts import Parts, native_size, second
 from sfumato.checkpoints.rules import Rule, revert
 from sfumato.checkpoints.save import HASH, STEMS, T5, save_index, write_json, write_tensors
@@ -59,7 +60,7 @@ def export(
     if target.suffix in (".ckpt", ".pt", ".pth", ".bin"):
         raise OutputError(f"{target} would be a pickle, which can carry code; name it {target.stem}.safetensors")
     if source.is_dir():
-        parts = read_folder(source)
+        parts = read_folder(source, given=given(source, vae=vae))
         if prediction is not None:
             kind = {"epsilon": "epsilon", "v": "v_prediction"}[prediction]
             parts = replace(parts, scheduler={**parts.scheduler, "prediction_type": kind})

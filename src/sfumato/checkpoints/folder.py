@@ -4,8 +4,11 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -65,19 +68,38 @@ BESIDE = frozenset({"safety_checker", "feature_extractor", "image_encoder", "sch
 """Parts that are known, or are never used."""
 
 
-def load_folder(folder: Path, *, dtype: torch.dtype, device: torch.device, allow_nonfinite: bool = False) -> Model:
+@dataclass(frozen=True)
+class Given:
+    """A part in the place of one that a folder lacks; a text encoder of CLIP brings a tokenizer, for a folder that has
+    none.
+    """
+
+    config: ModelConfig
+    state: dict[str, Tensor]
+    tokenizer: ClipTokenizer | None = None
+
+
+def load_folder(
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    given: Mapping[str, Given] = MappingProxyType({}),
+    allow_nonfinite: bool = False,
+) -> Model:
     """Load every part of the model in `folder` (model_index.json, network, vae, text encoders, tokenizers, scheduler).
 
     Weights are mapped and cast once to `dtype`; each part is built without memory first.
 
     Args:
+        given: parts that the folder lacks, see `lacking.given`.
         allow_nonfinite: name NaN and infinity in weights, and load them.
 
     Raises:
         CheckpointError: a part is missing, truncated, foreign, unfit or not finite; the message names it.
     """
     with ThreadPoolExecutor(1) as beside:
-        parts = read_folder(folder, halves=dtype == torch.float16, allow_nonfinite=allow_nonfinite)
+        parts = read_folder(folder, halves=dtype == torch.float16, given=given, allow_nonfinite=allow_nonfinite)
         network = weights_files(folder / parts.denoiser, _stem(parts.denoiser), halves=dtype == torch.float16)
         digest = beside.submit(_digest, network)
         return assemble(parts, folder, dtype=dtype, device=device, digest=digest.result)
@@ -93,12 +115,18 @@ def _stem(part: str) -> str:
     return STEMS.get(part, "diffusion_pytorch_model")
 
 
-def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = False) -> Parts:
+def read_folder(
+    folder: Path,
+    *,
+    halves: bool = False,
+    given: Mapping[str, Given] = MappingProxyType({}),
+    allow_nonfinite: bool = False,
+) -> Parts:
     """The parts in a diffusers folder, their tensors mapped as they are.
 
     Args:
         halves: prefer the float16 variant of the weights.
-        allow_nonfinite: as for `load_folder`.
+        given, allow_nonfinite: as for `load_folder`.
 
     Raises:
         CheckpointError: a part is missing, of another kind, does not fit or is not finite.
@@ -110,16 +138,24 @@ def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = F
     if not str(pipeline).startswith(PIPELINES):
         raise CheckpointError(f"{folder} holds a {pipeline}; supported: {'..., '.join(PIPELINES)}...")
     parts_of_ours = {*BESIDE, *TEXT_ENCODERS, T5}
-    for name in index:
-        if _has(index, name) and name not in parts_of_ours and not name.startswith("tokenizer"):
+    named = named_parts(index)
+    for name in named:
+        if name not in parts_of_ours and not name.startswith("tokenizer"):
             log.warning("%s: its %s is left out; it is not loaded from here", folder, name[:60])
-    texts = [name for name in TEXT_ENCODERS if _has(index, name)]
+    texts = [name for name in TEXT_ENCODERS if name in named or name in given]
     if not texts:
-        raise CheckpointError(f"{folder / 'model_index.json'} names no text encoder; copy the whole model folder")
-    with_t5 = _has(index, T5)
-    network = "transformer" if _has(index, "transformer") else "unet"
-    configs = {name: _config(folder, name) for name in (network, "vae", *texts, *([T5] if with_t5 else []))}
-    tokenizers = {name: ClipTokenizer.from_folder(folder / name.replace("text_encoder", "tokenizer")) for name in texts}
+        raise CheckpointError(
+            f"{folder / 'model_index.json'} names no text encoder; copy the whole model folder, or give --text-encoder"
+        )
+    with_t5 = T5 in named or T5 in given
+    network = "transformer" if "transformer" in named else "unet"
+    configs = {
+        name: given[name].config if name in given else configuration(folder, name)
+        for name in (network, "vae", *texts, *([T5] if with_t5 else []))
+    }
+    tokenizers = {
+        name: _tokenizer(folder / name.replace("text_encoder", "tokenizer"), given.get(name)) for name in texts
+    }
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     xl = network == "unet" and second(texts) and "text_encoder" in texts
     zero_empty = bool(index.get("force_zeros_for_empty_prompt", xl))
@@ -128,6 +164,10 @@ def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = F
     check(parts)
     sampling(parts)
     for name, config in configs.items():
+        if name in given:
+            check_same(skeleton(config, str(folder / name)), given[name].state, f"{folder}: the {name} that is given")
+            parts.state.update({f"{name}.{key}": value for key, value in given[name].state.items()})
+            continue
         tensors: dict[str, Tensor] = {}
         for file in weights_files(folder / name, _stem(name), halves=halves):
             read = convert(open_tensors(file).read(), RULES.get(name, ()))
@@ -140,13 +180,33 @@ def read_folder(folder: Path, *, halves: bool = False, allow_nonfinite: bool = F
     return parts
 
 
-def _has(index: dict[str, Any], name: str) -> bool:
-    given = index.get(name)
-    return isinstance(given, list) and bool(given) and given[0] is not None
+def named_parts(index: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parts that a `model_index.json` says the model has."""
+    return tuple(name for name, kind in index.items() if isinstance(kind, list) and kind and kind[0] is not None)
 
 
-def _config(folder: Path, part: str) -> ModelConfig:
-    path = folder / part / "config.json"
+def _tokenizer(folder: Path, given: Given | None) -> ClipTokenizer:
+    if given is not None and given.tokenizer is not None and not folder.is_dir():
+        return given.tokenizer
+    return ClipTokenizer.from_folder(folder)
+
+
+OPTIONS = {"vae": "--vae", **dict.fromkeys((*TEXT_ENCODERS, T5), "--text-encoder")}
+"""How a part may be given that a folder lacks."""
+
+
+def configuration(folder: Path, part: str, path: Path | None = None) -> ModelConfig:
+    """Of a part of a folder.
+
+    Args:
+        path: the file; None for that in the part's own folder.
+
+    Raises:
+        CheckpointError: it is missing, not JSON, or of a network that is no such part here.
+    """
+    path = folder / part / "config.json" if path is None else path
+    if part in OPTIONS and not path.exists():
+        raise CheckpointError(f"{folder} lacks its {part}; copy the whole folder, or give it with {OPTIONS[part]}")
     data = read_json(path)
     [default, *others] = KINDS[part]
     name = data.get("_class_name") or (data.get("architectures") or [None])[0] or default.class_name

@@ -57,7 +57,7 @@ class Painting(Request):
         None, description="what the network of a file predicts, where it does not say"
     )
     text_encoders: Annotated[FileNames, Shown("FILE", flags=("--text-encoder",))] = Field(
-        (), description="a text encoder that the file of the model lacks"
+        (), description="a text encoder that the model lacks"
     )
     seed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "Seed")] = Field(
         None, description="seed of the first picture; drawn when left out"
