@@ -176,12 +176,14 @@ class Destination:
         numbered: names are chosen, ``0001-prompt.png`` and on, and never taken from an existing file.
         format: of the files.
         quality: for all but PNG, None for the default.
+        before: pictures of requests before, where several go to one name of a file; None: there is one request.
     """
 
     template: str
     numbered: bool
     format: Format
     quality: int | None = None
+    before: int | None = None
 
     @classmethod
     def parse(
@@ -228,12 +230,12 @@ class Destination:
             free = _last_number(folder) + 1
             return [folder / self._numbered(free + i, request) for i in range(request.pictures - first)]
         template = self.template
-        if request.pictures > 1 and not {"seed", "index"} & _fields(template):
+        if (request.pictures > 1 or self.before is not None) and not {"seed", "index"} & _fields(template):
             stem, suffix = os.path.splitext(template)  # noqa: PTH122 - Path would drop a leading "./" of a pattern
             template = f"{stem}-{{index}}{suffix}"
         seed = request.first_seed if request.first_seed is not None else MAX_SEED - request.pictures + 1
         return [
-            Path(template.format(seed=seed + i, index=i + 1, model=model, prompt=prompt))
+            Path(template.format(seed=seed + i, index=(self.before or 0) + i + 1, model=model, prompt=prompt))
             for i in range(first, request.pictures)
         ]
 

@@ -30,6 +30,14 @@ def test_each_picture_of_a_template_has_a_prompt_of_its_own(capsys: Capture) -> 
     assert len(list(Path("outputs").glob("*.png"))) == 16
 
 
+def test_pictures_of_a_template_are_numbered_like_others(capsys: Capture) -> None:
+    arguments = ["txt2img", "a {b|c}", "--template", "-n", "2", "--seed", "1", "-q", "-o"]
+    for output, files in (("x.png", ["x-1.png", "x-2.png"]), ("{index:02}.png", ["01.png", "02.png"])):
+        assert main([*arguments, output]) == 0
+        assert capsys.readouterr().out.splitlines() == files
+    assert len({Path(file).read_bytes() for file in ("x-1.png", "x-2.png")}) == 2
+
+
 def test_without_the_option_brackets_are_text(capsys: Capture) -> None:
     assert requests(capsys, "a {red|blue} cat")[0]["prompt"] == "a {red|blue} cat"
 
@@ -47,7 +55,6 @@ def test_styles_stand_around_prompt_and_negative(capsys: Capture) -> None:
     [
         (("{a|b", "--template"), "close its brackets"),
         (("__thing__", "--template"), "thing"),
-        (("a {b|c}", "--template", "-n", "2", "-o", "x.png"), "put {seed} into -o"),
         (("a", "--wildcards", "words"), "say --template as well"),
         (("a", "--template", "--wildcards", "nowhere"), "wildcards nowhere does not exist"),
         (("a", "--style", "ink"), "needs --styles FILE"),

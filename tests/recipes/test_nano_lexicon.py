@@ -75,12 +75,14 @@ def test_the_recipe_s_own_captions_stay_as_they_are(lexicon: Lexicon, language: 
     assert len(changed) < 0.05 * len(captions), changed
 
 
-def test_words_of_loras_are_left_alone() -> None:
-    """A name that a LoRA taught stands in no lexicon, and would be lost."""
+def test_words_that_were_taught_are_left_alone() -> None:
+    """A name that a LoRA or an embedding taught stands in no lexicon, and would be lost."""
     studio = sfumato.Studio("nano", device="cpu", precision="fp32")
     model = studio.load()
-    for prompt, read in (("mila on a beach", True), ("<lora:mila:1> mila on a beach", False)):
-        request = resolve(model, sfumato.Txt2Img(prompt=prompt, model="nano", steps=2))
+    prompts = [("mila on a beach", True), ("<lora:mila:1> mila on a beach", False)]
+    for prompt, read in (*prompts, ("a beach, embedding:mila", False)):
+        syntax = "comfy" if "embedding:" in prompt else "a1111"
+        request = resolve(model, sfumato.Txt2Img(prompt=prompt, prompt_syntax=syntax, model="nano", steps=2))
         how = plan(model.sampling_of(256, 256), request)
         assert bool(encode_prompts(model, request, how).captions) is read
 

@@ -76,13 +76,10 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
     destination = destination_of(given)
     if isinstance(destination, Stdout):
         destination.check_alone(requests, mode)
-    for each in requests:
+    shared = len(requests) > 1 and not destination.numbered
+    for place, each in enumerate(requests):
         require_adapters(each)
-        destination.check(each)
-    if len(requests) > 1 and not destination.numbered:
-        paths = [path for each in requests for path in destination.paths(each)]
-        if len(set(paths)) < len(paths):
-            raise RequestError(f"pictures of a template would overwrite each other at {paths[0]}; put {{seed}} into -o")
+        replace(destination, before=place if shared else None).check(each)
     machine = Machine.read(given)
     if not mode.quiet:
         remarks.before(request, template=prompts.template)
@@ -91,9 +88,8 @@ def run(kind: type[Request], given: Mapping[str, Any]) -> None:
 
     def save(batch: "Result") -> None:
         with interrupts.deferred():
-            files.extend(
-                destination.save(batch.images, batch.request, batch.provenance, batch.traces, first=batch.first)
-            )
+            place = replace(destination, before=len(files) if shared else None)
+            files.extend(place.save(batch.images, batch.request, batch.provenance, batch.traces, first=batch.first))
 
     try:
         results = paint(requests, machine, mode, save)

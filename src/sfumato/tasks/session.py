@@ -32,6 +32,7 @@ from sfumato.prompts.encode import encode
 from sfumato.prompts.lexicon import Lexicon, lexicon_of
 from sfumato.prompts.reading import Reading, literal
 from sfumato.prompts.timeline import Track
+from sfumato.prompts.windows import CALLED
 from sfumato.requests import Painting, draw_seed
 from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
@@ -342,14 +343,14 @@ def encode_prompts(
 def interpreted(
     tracks: Sequence[Track], lexicon: Lexicon | None, taught: Collection[str]
 ) -> tuple[tuple[Track, ...], list[str]]:
-    """The tracks, each plain text in them as the lexicon puts it, and what it put. Texts with weights or with words of
-    embeddings stay as they are.
+    """The tracks, each plain text in them as the lexicon puts it, and what it put. Texts with weights, with words of
+    embeddings or with ``embedding:NAME`` stay as they are.
     """
     captions: list[str] = []
 
     def read(reading: Reading) -> Reading:
         text = reading.plain
-        if lexicon is None or text is None or any(word in text for word in taught):
+        if lexicon is None or text is None or CALLED.search(text) or any(word in text for word in taught):
             return reading
         caption = lexicon.caption(text)
         if caption is None:
