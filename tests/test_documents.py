@@ -55,3 +55,15 @@ def test_links_lead_somewhere(page: str) -> None:
     for link in re.findall(r"\]\(([^)#\s]+)", file.read_text(encoding="utf-8")):
         if not link.startswith(("http", "mailto")):
             assert (file.parent / link).exists(), link
+
+
+def test_an_extra_is_installed_by_the_names_of_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = [
+        "einops>=0.8",
+        "fastapi>=0.115; extra == 'serve'",
+        'uvicorn; extra == "serve"',
+        "av>=14; extra == 'video'",
+    ]
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: needed)
+    assert sfumato.errors.installed_by("serve") == "pip install fastapi uvicorn"
+    assert sfumato.errors.installed_by("other") == "pip install -e '.[other]'"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from PIL import Image
 
-from sfumato.errors import RequestError
+from sfumato.errors import RequestError, installed_by
 from sfumato.files import decoded
 from sfumato.output import rewrite
 from sfumato.requests import Between, Follow, Painting, Txt2Img
@@ -220,7 +220,7 @@ def check_name(file: Path) -> str:
         try:
             import av  # noqa: F401
         except ImportError:
-            raise RequestError(f"{file.suffix} needs PyAV; pip install 'sfumato[video]', or end it in .webp") from None
+            raise RequestError(f"{file.suffix} needs PyAV: {installed_by('video')}, or end it in .webp") from None
     return kind
 
 

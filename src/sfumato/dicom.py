@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from sfumato.errors import RequestError
+from sfumato.errors import RequestError, installed_by
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -108,7 +108,7 @@ def written(data: bytes, values: Float[np.ndarray, "h w *c"], said: str) -> byte
 def require() -> None:
     """Raises RequestError where pydicom is not installed."""
     if importlib.util.find_spec("pydicom") is None:
-        raise RequestError("DICOM files need pydicom; install sfumato[medical]")
+        raise RequestError(f"DICOM files need pydicom: {installed_by('medical')}")
 
 
 def _opened(data: bytes, name: str) -> "FileDataset":

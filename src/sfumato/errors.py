@@ -12,6 +12,7 @@ Every one of them ends the command line with exit code 2 (DivergedError: 3) and 
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from textwrap import shorten
 from types import MappingProxyType
@@ -23,6 +24,20 @@ JOINERS = frozenset("\u200c\u200d")
 def printable(text: object) -> str:
     """A foreign text that a terminal may have: control characters, those of direction among them, are blanks."""
     return "".join(c if c.isprintable() or c in JOINERS else " " for c in str(text))
+
+
+def installed_by(extra: str) -> str:
+    """The command that installs what an extra of `pyproject.toml` has. It names the packages, for in the public index
+    our own name is another project's."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        needed = [each.partition(";") for each in requires("sfumato") or ()]
+    except PackageNotFoundError:
+        needed = []
+    marks = (f"extra == '{extra}'", f'extra == "{extra}"')
+    names = [re.split(r"[^\w.-]", name)[0] for name, _, mark in needed if mark.strip() in marks]
+    return "pip install " + (" ".join(names) or f"-e '.[{extra}]'")
 
 
 class SfumatoError(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from sfumato.cli.painting import check_precision
-from sfumato.errors import RequestError, SfumatoError
+from sfumato.errors import RequestError, SfumatoError, installed_by
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -51,7 +51,7 @@ def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], devic
         from sfumato.service.serve import default_folder, new_token
         from sfumato.service.serve import serve as listen
     except ImportError as error:
-        raise SfumatoError(f"the service needs {error.name}; pip install 'sfumato[serve]'") from None
+        raise SfumatoError(f"the service needs {error.name}: {installed_by('serve')}") from None
     if models:
         there = os.environ.get("SFUMATO_MODELS", "")
         os.environ["SFUMATO_MODELS"] = os.pathsep.join(

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from sfumato.errors import RequestError
+from sfumato.errors import RequestError, installed_by
 
 Classical = Literal["nlm", "tv", "wavelet"]
 Pixels = Float[np.ndarray, "h w *c"]
@@ -62,6 +62,4 @@ def available() -> bool:
 def require() -> None:
     """Raises RequestError where scikit-image is not installed."""
     if not available():
-        raise RequestError(
-            "nlm, tv and wavelet need scikit-image and PyWavelets; install sfumato[restore], or take --method ours"
-        )
+        raise RequestError(f"nlm, tv and wavelet need more: {installed_by('restore')}, or take --method ours")
