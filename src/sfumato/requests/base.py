@@ -48,7 +48,7 @@ class Strict(BaseModel):
         RequestError: a value breaks its rule; the message says which, and what would do.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
 
     def __init__(self, **options: Any) -> None:
         try:
