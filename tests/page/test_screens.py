@@ -11,7 +11,7 @@ import pytest
 from sfumato.requests import REQUESTS
 from tests.page.conftest import Opened, serving
 
-SCREENS = ("paint", "edit", "gallery", "queue", "models", "status", "settings", "more")
+SCREENS = ("paint", "edit", "compare", "gallery", "queue", "models", "status", "settings", "more")
 STEPS = ".row:has(label:text-is('Steps')) input[type=number]"
 SIZES = ((1440, 900), (820, 1180), (390, 844))
 
@@ -53,7 +53,7 @@ def test_nothing_is_in_the_way_of_anybody(fake: str, opened: Opened, theme: str,
 def test_every_task_has_its_form(fake: str, opened: Opened) -> None:
     """Whatever its request holds is in the form, or is drawn on the picture."""
     page = opened(fake)
-    drawn = {"task", "text_encoders", "image", "mask", "box", "images"}
+    drawn = {"task", "text_encoders", "image_encoder", "image", "mask", "box", "images"}
     rows = []
     for screen in ("paint", "edit"):
         page.goto(f"{fake}/#/{screen}")
@@ -135,6 +135,110 @@ def test_the_trash_gives_back(fake: str, opened: Opened) -> None:
     page.locator(".tile input").check()
     page.get_by_role("group", name="1 chosen").get_by_role("button", name="3 of 5 stars").click()
     assert page.locator(".rated").inner_text() == "★★★"
+
+
+def test_a_grid_is_painted_and_its_cells_open(fake: str, opened: Opened) -> None:
+    page = opened(f"{fake}/#/compare")
+    across, down = page.get_by_label("Across (x)", exact=True), page.get_by_label("Down (y)", exact=True)
+    across.select_option("sampler")
+    page.get_by_label("Across (x): Sampler").fill("euler, oiler")
+    down.select_option("seed")
+    page.get_by_label("Down (y): Seed").fill("18446744073709551610-18446744073709551611")
+    page.get_by_role("button", name="Paint the grid").first.click()
+    page.get_by_text("“oiler” is none of the values").wait_for()
+    page.get_by_label("Across (x): Sampler").fill("euler, heun")
+    page.get_by_label("Down (y): Seed").fill("7, 18446744073709551610")
+    page.get_by_role("button", name="Paint the grid").first.click()
+    page.get_by_text("4 of 4 painted").wait_for()
+    assert page.locator(".cells th").all_inner_texts() == [
+        "sampler euler",
+        "sampler heun",
+        "seed 7",
+        "seed 18446744073709551610",
+    ]
+    page.reload()
+    page.get_by_role("button", name="sampler heun, seed 18446744073709551610").click()
+    page.get_by_role("button", name="Hold beside others").click()
+    page.get_by_role("button", name="The cell before").click()
+    page.locator("dialog .compare .split").wait_for()
+    assert page.locator("dialog .compare th").all_inner_texts() == ["Sampler"]
+    page.get_by_role("button", name="Difference").click()
+    page.locator(".compare.difference").wait_for()
+    page.keyboard.press("Escape")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save the sheet").click()
+    assert saved.value.suggested_filename == "grid.png"
+
+
+def test_the_queue_is_paused_and_put_in_order(fake: str, opened: Opened) -> None:
+    page = opened(f"{fake}/#/queue")
+    page.locator(".queue").wait_for()
+    urllib.request.urlopen(
+        urllib.request.Request(
+            f"{fake}/api/v1/queue", b'{"paused": true}', {"Content-Type": "application/json"}, method="PATCH"
+        )
+    ).close()
+    for words in ("a heron", "a stork", "a crane"):
+        ask(fake, {"prompt": words})
+    waiting = page.locator("ol.jobs .said")
+    page.get_by_text("a crane").wait_for()
+    page.get_by_role("button", name="Paint this next: a crane").click()
+    page.wait_for_function("document.querySelector('ol.jobs .said').textContent === 'a crane'")
+    page.get_by_role("button", name=re.compile("Move .* a heron")).press("ArrowDown")
+    page.wait_for_function("document.querySelectorAll('ol.jobs .said')[2].textContent === 'a heron'")
+    assert waiting.all_inner_texts() == ["a crane", "a stork", "a heron"]
+    page.get_by_role("button", name="Pass over for now: a stork").click()
+    page.locator("ol.jobs li.paused", has_text="a stork").wait_for()
+    page.reload()
+    page.get_by_role("button", name="Let the queue go on").click()
+    page.locator("li.done", has_text="a heron").wait_for()
+    page.get_by_role("button", name="Let it wait again: a stork").click()
+    page.locator("li.done", has_text="a stork").wait_for()
+
+
+def test_pictures_are_chosen_by_keys_and_put_on_boards(fake: str, opened: Opened) -> None:
+    for seed in range(3):
+        ask(fake, {"prompt": "a quokka", "seed": 50 + seed})
+    page = opened(f"{fake}/#/gallery")
+    page.locator("#search").fill("quokka")
+    page.get_by_text("3 found").wait_for()
+    page.locator(".tile button").first.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.get_by_role("group", name="2 chosen").wait_for()
+    page.get_by_label("Put on a board").fill("zoo")
+    page.keyboard.press("Enter")
+    page.locator(".boards button", has_text="zoo").click()
+    page.get_by_text("2 found").wait_for()
+    page.locator(".tile button").first.focus()
+    page.keyboard.press("Control+a")
+    page.get_by_role("group", name="2 chosen").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".chosen").wait_for(state="detached")
+    page.locator(".tile button").first.press(" ")
+    page.get_by_role("group", name="1 chosen").wait_for()
+
+
+def test_a_sketch_is_drawn_and_edited(fake: str, opened: Opened) -> None:
+    page = opened(f"{fake}/#/edit")
+    page.get_by_role("button", name="Draw one").click()
+    paper = page.locator(".paper canvas")
+    box = paper.bounding_box()
+    use = page.get_by_role("button", name="Use this drawing")
+    assert use.is_disabled()
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 140, box["y"] + 120, steps=4)
+    page.mouse.up()
+    page.keyboard.press("Control+z")
+    assert use.is_disabled()
+    page.keyboard.press("Control+Shift+z")
+    use.click()
+    page.locator("canvas.board").wait_for()
+    page.select_option("#task", "outpaint")
+    page.get_by_role("button", name="64 pixels more: Right").click()
+    assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == "64"
+    page.get_by_role("button", name="Undo").click()
+    assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == ""
 
 
 def test_a_failure_says_why(fake: str, opened: Opened) -> None:

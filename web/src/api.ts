@@ -13,7 +13,7 @@ export class ApiError extends Error {
   }
 }
 
-export type JobState = "queued" | "running" | "cancelling" | "done" | "failed" | "cancelled";
+export type JobState = "queued" | "paused" | "running" | "cancelling" | "done" | "failed" | "cancelled";
 
 export interface PictureShown {
   index: number;
@@ -110,6 +110,10 @@ export const api = {
   submit: (request: string) => json<Job>("POST", "/api/v1/jobs", request),
   cancel: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/cancel`),
   retry: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/retry`),
+  pause: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/pause`),
+  resume: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/resume`),
+  queue: () => json<{ paused: boolean }>("GET", "/api/v1/queue"),
+  hold: (paused: boolean) => json<{ paused: boolean }>("PATCH", "/api/v1/queue", { paused }),
   prefer: (id: string, priority: number) => json<Job>("PATCH", `/api/v1/jobs/${id}`, { priority }),
   status: () => json<Status>("GET", "/api/v1/status"),
 

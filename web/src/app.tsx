@@ -1,19 +1,20 @@
 import { signal } from "@preact/signals";
-import { Boxes, CircleHelp, Ellipsis, Images, ListOrdered, Moon, Paintbrush, Pencil, Server, Settings2, Sun } from "lucide-preact";
+import { Boxes, CircleHelp, Grid3x3, Ellipsis, Images, ListOrdered, Moon, Paintbrush, Pencil, Server, Settings2, Sun } from "lucide-preact";
 import { useEffect, useState } from "preact/hooks";
 import { api, ApiError, locked } from "./api";
-import { bring } from "./gallery";
+import { bring, marked } from "./gallery";
 import { Keys } from "./keys";
 import { Queue } from "./queue";
 import { back, Edit, press as paintEdit } from "./screens/edit";
+import { CompareScreen, begin as compareNow } from "./screens/compare";
 import { Gallery } from "./screens/gallery";
 import { Models } from "./screens/models";
 import { go as paintNow, Paint } from "./screens/paint";
 import { Settings } from "./screens/settings";
 import { Status } from "./screens/status";
 import { holding, walk, current } from "./stage";
-import { cancelOne, connect, connected, explain, go, heard, restore, running, say, screen, sendTo, theme, waiting, type Screen } from "./state";
-import { Button, Notices, typing, type Icon } from "./ui";
+import { cancelOne, connect, connected, explain, go, heard, held, restore, running, say, screen, sendTo, theme, waiting, type Screen } from "./state";
+import { Button, Dialog, Notices, typing, type Icon } from "./ui";
 import { language, t } from "./words";
 
 const helping = signal(false);
@@ -21,15 +22,16 @@ const helping = signal(false);
 const PLACES: [Screen, Icon][] = [
   ["paint", Paintbrush],
   ["edit", Pencil],
+  ["compare", Grid3x3],
   ["gallery", Images],
   ["queue", ListOrdered],
   ["models", Boxes],
   ["status", Server],
   ["settings", Settings2],
 ];
-const WIDE: Screen[] = ["paint", "edit", "gallery", "models", "status", "settings"];
+const WIDE: Screen[] = ["paint", "edit", "compare", "gallery", "models", "status", "settings"];
 const NARROW: Screen[] = ["paint", "edit", "gallery", "queue"];
-const OTHERS: Screen[] = ["models", "status", "settings"];
+const OTHERS: Screen[] = ["compare", "models", "status", "settings"];
 
 export function App() {
   useEffect(() => {
@@ -66,7 +68,7 @@ export function App() {
         </nav>
         <div class="tools">
           {!connected.value && <span class="offline" role="status">{t("offline")}</span>}
-          {waiting.value.length > 0 && <a class="badge" href="#/queue">{t("queue.total", { n: waiting.value.length })}</a>}
+          {waiting.value.length > 0 && <a class="badge" href="#/queue">{held.value ? t("queue.held") : t("queue.total", { n: waiting.value.length })}</a>}
           <Button kind="quiet" icon={dark() ? Sun : Moon} label={t("theme.switch")} onClick={() => (theme.value = dark() ? "light" : "dark")} />
           <Button kind="quiet" icon={CircleHelp} label={t("help")} onClick={() => (helping.value = true)} />
         </div>
@@ -78,6 +80,7 @@ export function App() {
       </nav>
       <p class="hidden" aria-live="polite">{heard.value}</p>
       <Notices />
+      <Lost />
       {helping.value && <Keys close={() => (helping.value = false)} />}
     </div>
   );
@@ -99,6 +102,7 @@ function Link({ name, Sign, on = false }: { name: Screen; Sign: Icon; on?: boole
 const SHOWN: Record<Screen, () => preact.JSX.Element> = {
   paint: () => <Paint />,
   edit: () => <Edit />,
+  compare: () => <CompareScreen />,
   gallery: () => <Gallery />,
   queue: () => <div class="screen page" tabIndex={0}><h1 class="hidden">{t("queue")}</h1><Queue lately={40} /></div>,
   models: () => <Models />,
@@ -118,11 +122,29 @@ const SHOWN: Record<Screen, () => preact.JSX.Element> = {
 async function dropped(file: File): Promise<void> {
   const found = await bring(file);
   if (!found) return;
-  if (found.request) restore({ ...found.request, task: found.task || found.request.task }, found.seed ?? undefined);
+  if (found.request) {
+    restore({ ...found.request, task: found.task || found.request.task }, found.seed ?? undefined);
+    const missing = await api.get<string[]>(`/api/v1/gallery/${found.id}/unrestored`).catch(() => []);
+    if (missing.length) lost.value = { tool: found.tool, lines: missing };
+  }
   else {
     say(t("drop.none"));
     go("gallery");
   }
+}
+
+/** What of a dropped picture's settings could not be restored. */
+const lost = signal<{ tool: string; lines: string[] } | null>(null);
+
+function Lost() {
+  if (!lost.value) return null;
+  return (
+    <Dialog title={t("drop.unrestored")} close={() => (lost.value = null)}>
+      <p class="soft">{t("drop.unrestored.help", { tool: lost.value.tool })}</p>
+      <ul class="lines">{lost.value.lines.map((line) => <li key={line} dir="auto">{line}</li>)}</ul>
+      <div class="actions"><Button kind="main" onClick={() => (lost.value = null)}>{t("close")}</Button></div>
+    </Dialog>
+  );
 }
 
 const wrong = signal(false);
@@ -159,11 +181,15 @@ function Entrance() {
 function pressed(event: KeyboardEvent): void {
   if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
     event.preventDefault();
-    void (screen.value === "edit" ? paintEdit() : paintNow());
+    void (screen.value === "edit" ? paintEdit() : screen.value === "compare" ? compareNow() : paintNow());
     return;
   }
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") {
+    if (screen.value === "gallery" && marked.value.size > 0) {
+      marked.value = new Set();
+      return;
+    }
     const job = running.value ?? waiting.value[0];
     if (screen.value !== "paint" && screen.value !== "edit") go("paint");
     else if (typing(event)) (document.activeElement as HTMLElement | null)?.blur();

@@ -4,35 +4,43 @@ import { useEffect, useState } from "preact/hooks";
 import { Diff } from "lucide-preact";
 import { api } from "./api";
 import type { Whole } from "./gallery";
-import { differences } from "./schema";
+import { differences, type Values } from "./schema";
 import { Split } from "./split";
 import { explain } from "./state";
 import { Button, Dialog, Skeleton } from "./ui";
 import { nameOf, t } from "./words";
 
+/** A picture and what made it. */
+export interface Seen {
+  url: string;
+  width: number;
+  height: number;
+  request: Values | null;
+}
+
 export function Compare({ ids, close }: { ids: [string, string]; close: () => void }) {
   const [pair, set] = useState<Whole[] | null>(null);
-  const [only, show] = useState(false);
   useEffect(() => {
     Promise.all(ids.map((id) => api.get<Whole>(`/api/v1/gallery/${id}`))).then(set, explain);
   }, ids);
   const [a, b] = pair ?? [];
-  const found = a && b ? differences(a.request, b.request) : [];
+  return <Dialog title={t("compare")} close={close} wide>{!a || !b ? <Skeleton rows={4} tall /> : <Pair a={a} b={b} />}</Dialog>;
+}
+
+export function Pair({ a, b }: { a: Seen; b: Seen }) {
+  const [only, show] = useState(false);
+  const found = differences(a.request, b.request);
   return (
-    <Dialog title={t("compare")} close={close} wide>
-      {!a || !b ? <Skeleton rows={4} tall /> : (
-        <div class={`compare ${only ? "difference" : ""}`}>
-          <Split before={a.url} after={b.url} width={b.width} height={b.height} />
-          <div class="actions"><Button icon={Diff} aria-pressed={only} onClick={() => show(!only)}>{t("compare.difference")}</Button></div>
-          {found.length === 0 ? <p class="soft">{t("compare.same")}</p> : (
-            <table>
-              <tbody>
-                {found.map(([name, first, second]) => <tr key={name}><th scope="row">{nameOf(name)}</th><td dir="auto">{first}</td><td dir="auto">{second}</td></tr>)}
-              </tbody>
-            </table>
-          )}
-        </div>
+    <div class={`compare ${only ? "difference" : ""}`}>
+      <Split before={a.url} after={b.url} width={b.width} height={b.height} />
+      <div class="actions"><Button icon={Diff} aria-pressed={only} onClick={() => show(!only)}>{t("compare.difference")}</Button></div>
+      {found.length === 0 ? <p class="soft">{t("compare.same")}</p> : (
+        <table>
+          <tbody>
+            {found.map(([name, first, second]) => <tr key={name}><th scope="row">{nameOf(name)}</th><td dir="auto">{first}</td><td dir="auto">{second}</td></tr>)}
+          </tbody>
+        </table>
       )}
-    </Dialog>
+    </div>
   );
 }

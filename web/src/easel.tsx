@@ -2,18 +2,22 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { BoxSelect, Brush, Contrast, Eraser, Hand, Maximize, Redo2, Trash2, Undo2, Waves, ZoomIn, ZoomOut } from "lucide-preact";
-import { edgeAt, fitted, framed, radius, toPicture, zoomed, type Edge, type Frame, type Point, type View } from "./canvas";
+import { ArrowDownToLine, ArrowLeftToLine, ArrowRightToLine, ArrowUpToLine, BoxSelect, Brush, Contrast, Eraser, Hand, Maximize, Redo2, Trash2, Undo2, Waves, ZoomIn, ZoomOut } from "lucide-preact";
+import { edgeAt, fitted, framed, History, radius, toPicture, zoomed, type Edge, type Frame, type Point, type View } from "./canvas";
 import * as mask from "./mask";
 import { Button, typing } from "./ui";
-import { t } from "./words";
+import { nameOf, t } from "./words";
 
 export type Tool = "brush" | "eraser" | "box" | "move";
 const tool = signal<Tool>("brush");
 const noisy = signal(false);
 const view = signal<View | null>(null);
+/** Frames as they were, of one picture. */
+let frames = new History<Frame>();
+let framedUrl = "";
 
 const TOOLS: [Tool, typeof Brush, string][] = [["brush", Brush, "b"], ["eraser", Eraser, "e"], ["box", BoxSelect, "m"], ["move", Hand, "v"]];
+const EDGES: [Edge, typeof Brush][] = [["left", ArrowLeftToLine], ["top", ArrowUpToLine], ["bottom", ArrowDownToLine], ["right", ArrowRightToLine]];
 const TINT = "#4d6bff";
 const NEAR = 14;
 
@@ -37,6 +41,25 @@ export function Easel({ url, masked, frame, setFrame, feather, strength }: Easel
   const shown = { masked, frame, feather, strength };
   const latest = useRef(shown);
   latest.current = shown;
+
+  if (framedUrl !== url) {
+    framedUrl = url;
+    frames = new History();
+  }
+  const undo = () => {
+    if (latest.current.masked) return mask.undo();
+    const before = latest.current.frame && frames.undo(latest.current.frame);
+    if (before) setFrame(before);
+  };
+  const redo = () => {
+    if (latest.current.masked) return mask.redo();
+    const next = latest.current.frame && frames.redo(latest.current.frame);
+    if (next) setFrame(next);
+  };
+  const undoes = useRef(undo);
+  const redoes = useRef(redo);
+  undoes.current = undo;
+  redoes.current = redo;
 
   const room = () => canvas.current!.getBoundingClientRect();
   const fit = () => {
@@ -76,8 +99,8 @@ export function Easel({ url, masked, frame, setFrame, feather, strength }: Easel
       const controlled = event.ctrlKey || event.metaKey;
       if (controlled && event.key.toLowerCase() === "z") {
         event.preventDefault();
-        if (event.shiftKey) mask.redo();
-        else mask.undo();
+        if (event.shiftKey) redoes.current();
+        else undoes.current();
       } else if (controlled || event.altKey) return;
       else if (event.key === " " && !(event.target as HTMLElement).closest("button, a, summary")) {
         event.preventDefault();
@@ -124,6 +147,7 @@ export function Easel({ url, masked, frame, setFrame, feather, strength }: Easel
       return;
     }
     const edge = frame && edgeAt(extent(picture.current), frame, inside, NEAR / view.value.scale);
+    if (edge) frames.keep(frame!);
     if (edge) doing.current = { kind: "edge", last: at, start: at, edge };
     else if (!masked || tool.value === "move" || space.current || event.button === 1) doing.current = { kind: "pan", last: at, start: at };
     else if (tool.value === "box") doing.current = { kind: "box", last: inside, start: inside };
@@ -207,12 +231,13 @@ export function Easel({ url, masked, frame, setFrame, feather, strength }: Easel
           <>
             {TOOLS.map(([name, Sign, letter]) => <Button key={name} icon={Sign} aria-pressed={tool.value === name} label={`${t(`edit.${name}`)} (${letter.toUpperCase()})`} onClick={() => (tool.value = name)} />)}
             <input type="range" aria-label={t("edit.size")} title={t("edit.size")} min={2} max={200} value={mask.size.value} onInput={(event) => (mask.size.value = Number(event.currentTarget.value))} />
-            <Button icon={Undo2} label={t("edit.undo")} disabled={!mask.undoable()} onClick={mask.undo} />
-            <Button icon={Redo2} label={t("edit.redo")} disabled={!mask.redoable()} onClick={mask.redo} />
             <Button icon={Contrast} label={t("edit.invert")} onClick={mask.invert} />
             <Button icon={Trash2} label={t("edit.clear")} disabled={mask.empty.value} onClick={mask.clear} />
           </>
         )}
+        {(masked || frame) && <Button icon={Undo2} label={t("edit.undo")} disabled={masked ? !mask.undoable() : !frames.undoable} onClick={undo} />}
+        {(masked || frame) && <Button icon={Redo2} label={t("edit.redo")} disabled={masked ? !mask.redoable() : !frames.redoable} onClick={redo} />}
+        {frame && EDGES.map(([edge, Sign]) => <Button key={edge} icon={Sign} label={t("edit.grow", { edge: nameOf(edge) })} onClick={() => { frames.keep(frame); setFrame({ ...frame, [edge]: Math.min(4096, frame[edge] + 64) }); }} />)}
         {strength !== null && <Button icon={Waves} aria-pressed={noisy.value} label={t("edit.preview")} onClick={() => (noisy.value = !noisy.value)} />}
         <span class="gap" />
         <Button icon={ZoomOut} label={t("edit.out")} onClick={() => zoom(0.8)} />

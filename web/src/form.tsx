@@ -2,12 +2,15 @@
 
 import { signal } from "@preact/signals";
 import { useId, useRef, useState } from "preact/hooks";
-import { ArrowLeftRight, Dices, ImagePlus, Lock, LockOpen, Plus, RotateCcw, Trash2 } from "lucide-preact";
+import { ArrowLeftRight, Dices, ImagePlus, Lock, LockOpen, PenLine, Plus, RotateCcw, Trash2 } from "lucide-preact";
 import { api } from "./api";
+import { inWords, useAbout } from "./picker";
 import { Prompt } from "./prompt";
 import { groupOf, grouped, RARE, same, type Field, type Group, type Task, type Values } from "./schema";
 import { adapters, explain, models, sourceUrl } from "./state";
+import { Sketch } from "./sketch";
 import { Button } from "./ui";
+import { SILENT } from "./wording";
 import { Cards, Thumb, useAdapters } from "./writing";
 import { choiceHelp, fieldHelp, fieldTitle, t } from "./words";
 
@@ -94,7 +97,7 @@ export function Row(props: FieldProps) {
   const Widget = WIDGETS[field.kind];
   const changed = values[field.name] !== undefined && !field.required;
   return (
-    <div class={`row is-${field.kind} ${changed ? "changed" : ""}`}>
+    <div class={`row is-${field.kind} ${changed ? "changed" : ""} ${HALF.has(field.name) ? "half" : ""}`}>
       <div class="label">
         <label for={id} id={`${id}-label`}>{fieldTitle(field)}</label>
         {changed && <Button kind="quiet" class="small" icon={RotateCcw} label={`${t("paint.reset")}: ${fieldTitle(field)}`} onClick={() => set(undefined)} />}
@@ -104,6 +107,9 @@ export function Row(props: FieldProps) {
     </div>
   );
 }
+
+/** Fields that stand two in a row. */
+const HALF = new Set(["left", "right", "top", "bottom", "translation_x", "translation_y", "zoom", "angle"]);
 
 type WidgetProps = FieldProps & { id: string };
 const described = (id: string) => ({ id, "aria-describedby": `${id}-help` });
@@ -240,27 +246,61 @@ function Size({ fields, values, change }: { fields: Field[]; values: Values; cha
 }
 
 function Models({ field, values, set, id }: WidgetProps) {
-  const known = models.value ?? [];
-  const value = String(values[field.name] ?? field.default ?? "");
+  const known = (models.value ?? []).map((model) => model.name);
+  return <Pick id={id} known={known} value={String(values[field.name] ?? field.default ?? "")} none={field.nullable} set={set} />;
+}
+
+/** Which folder of adapters a field names a file of. */
+const SORTS: Record<string, string> = { vae: "vaes", like_model: "ip_adapters" };
+
+function Adapters({ field, values, set, id }: WidgetProps) {
+  const known = adapters.value[SORTS[field.name] ?? ""] ?? [];
+  if (known.length === 0 && values[field.name] === undefined) return <p class="help" {...described(id)}>{t("adapters.none")}</p>;
+  return <Pick id={id} known={known} value={String(values[field.name] ?? "")} none set={set} />;
+}
+
+function Pick({ id, known, value, none, set }: { id: string; known: string[]; value: string; none: boolean; set: (value: unknown) => void }) {
   return (
-    <select {...described(id)} value={value} onChange={(event) => set(event.currentTarget.value)}>
-      {!known.some((each) => each.name === value) && <option value={value}>{value}</option>}
-      {known.map((model) => (
-        <option key={model.name} value={model.name}>{model.name}</option>
-      ))}
+    <select {...described(id)} value={value} onChange={(event) => set(event.currentTarget.value || undefined)}>
+      {none && <option value="">{t("auto")}</option>}
+      {value && !known.includes(value) && <option value={value}>{value}</option>}
+      {known.map((name) => <option key={name} value={name}>{name}</option>)}
     </select>
   );
 }
 
-function Vaes({ field, values, set, id }: WidgetProps) {
-  const known = adapters.value.vaes ?? [];
+function Colour({ field, values, set, id }: WidgetProps) {
+  const value = String(values[field.name] ?? field.default ?? "000000");
   return (
-    <select {...described(id)} value={String(values[field.name] ?? "")} onChange={(event) => set(event.currentTarget.value || undefined)}>
-      <option value="">{t("auto")}</option>
-      {known.map((name) => (
-        <option key={name} value={name}>{name}</option>
+    <div class="joined">
+      <input type="color" {...described(id)} value={`#${value}`} onInput={(event) => set(event.currentTarget.value.slice(1))} />
+      <span class="soft">#{value}</span>
+    </div>
+  );
+}
+
+/** Attributes of a kind that the model knows, each with what it may be. */
+function Traits({ field, values, set, id }: WidgetProps) {
+  const about = useAbout(String(values.model ?? "nano"));
+  const kind = String(values.kind ?? "portrait");
+  const chosen = Object.fromEntries(((values[field.name] as string[]) ?? []).map((each) => each.split("=", 2) as [string, string]));
+  const choose = (key: string, value: string) => {
+    const next = Object.entries({ ...chosen, [key]: value }).filter(([, each]) => each).map((pair) => pair.join("="));
+    set(next.length ? next : undefined);
+  };
+  if (!about) return <input type="text" {...described(id)} placeholder="hair=mohawk, hair_color=pink" value={((values[field.name] as string[]) ?? []).join(", ")} onChange={(event) => set(event.currentTarget.value.split(",").map((each) => each.trim()).filter(Boolean))} />;
+  return (
+    <div class="attributes" {...described(id)}>
+      {Object.entries(about[kind] ?? {}).filter(([key]) => !SILENT.has(key)).map(([key, known]) => (
+        <label class="attribute" key={key}>
+          <span>{inWords(key)}</span>
+          <select value={chosen[key] ?? ""} onChange={(event) => choose(key, event.currentTarget.value)}>
+            <option value="">{t("picker.any")}</option>
+            {known.slice(0, 200).map((value) => <option key={value} value={value}>{value}</option>)}
+          </select>
+        </label>
       ))}
-    </select>
+    </div>
   );
 }
 
@@ -339,7 +379,7 @@ function Controls({ field, values, set, id }: WidgetProps) {
           <option key={name} value={name}>{name}</option>
         ))}
       </select>
-      {model && <PictureInput id={`${id}-picture`} value={undefined} set={(image) => { set([...entries, { model, image: image as { sha256: string } }]); choose(""); }} />}
+      {model && <PictureInput id={`${id}-picture`} values={values} value={undefined} set={(image) => { set([...entries, { model, image: image as { sha256: string } }]); choose(""); }} />}
     </div>
   );
 }
@@ -353,8 +393,16 @@ export async function take(file: Blob | undefined | null, set: (value: { sha256:
   }
 }
 
-export function PictureInput({ value, set, id }: { value: unknown; set: (value: unknown) => void; id: string }) {
+/** The sheet that a form's request is drawn on: as large as what is painted, with the picture it begins from below. */
+function sheetOf(values: Values): { width: number; height: number; below: string | null } {
+  const side = models.value?.find((each) => each.name === (values.model ?? "nano"))?.size ?? 512;
+  return { width: Number(values.width ?? side), height: Number(values.height ?? side), below: sourceUrl(values.image) };
+}
+
+export function PictureInput({ value, set, id, values = {} }: { value: unknown; set: (value: unknown) => void; id: string; values?: Values }) {
   const input = useRef<HTMLInputElement>(null);
+  const [drawing, setDrawing] = useState(false);
+  const sheet = sheetOf(values);
   const [over, setOver] = useState(false);
   const url = sourceUrl(value);
   return (
@@ -367,6 +415,8 @@ export function PictureInput({ value, set, id }: { value: unknown; set: (value: 
       {url && <img src={url} alt="" />}
       <input ref={input} id={id} type="file" accept="image/*" class="hidden" onChange={(event) => void take(event.currentTarget.files?.[0], set)} />
       <Button icon={ImagePlus} onClick={() => input.current?.click()}>{url ? t("picture.change") : t("picture.choose")}</Button>
+      <Button icon={PenLine} label={t("sketch")} onClick={() => setDrawing(true)} />
+      {drawing && <Sketch {...sheet} use={(file) => void take(file, set)} close={() => setDrawing(false)} />}
       {!url && <span class="help">{t("picture.drop")}</span>}
       {url && <Button kind="quiet" icon={Trash2} label={t("remove")} onClick={() => set(undefined)} />}
     </div>
@@ -374,7 +424,7 @@ export function PictureInput({ value, set, id }: { value: unknown; set: (value: 
 }
 
 function Picture({ field, values, set, id }: WidgetProps) {
-  return <PictureInput id={id} value={values[field.name]} set={set} />;
+  return <PictureInput id={id} values={values} value={values[field.name]} set={set} />;
 }
 
 function Pictures({ field, values, set, id }: WidgetProps) {
@@ -388,7 +438,7 @@ function Pictures({ field, values, set, id }: WidgetProps) {
           <Button icon={Trash2} label={t("remove")} onClick={() => set(found.filter((_, i) => i !== place))} />
         </div>
       ))}
-      <PictureInput id={id} value={undefined} set={(next) => next && set([...found, next])} />
+      <PictureInput id={id} values={values} value={undefined} set={(next) => next && set([...found, next])} />
     </div>
   );
 }
@@ -445,7 +495,9 @@ const WIDGETS = {
   names: Names,
   numbers: Numbers,
   model: Models,
-  vae: Vaes,
+  adapter: Adapters,
+  colour: Colour,
+  traits: Traits,
   json: Json,
 } as const satisfies Record<Field["kind"], unknown>;
 

@@ -130,9 +130,9 @@ export async function change(id: string, values: { rating?: number; tags?: strin
   }
 }
 
-export async function changeMany(values: { rating?: number; add_tags?: string[]; add_boards?: string[] }): Promise<void> {
+export async function changeMany(values: { rating?: number; add_tags?: string[]; add_boards?: string[] }, ids: string[] = [...marked.value]): Promise<void> {
   try {
-    await api.patch("/api/v1/gallery", { ids: [...marked.value], ...values });
+    await api.patch("/api/v1/gallery", { ids, ...values });
     await begin();
   } catch (error) {
     explain(error);

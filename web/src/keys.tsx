@@ -13,6 +13,7 @@ const KEYS: [string[], Word][] = [
   [["Q"], "keys.queue"],
   [["/"], "keys.search"],
   [["1 – 5"], "keys.rating"],
+  [["␣", "Shift", "← →"], "keys.choose"],
   [["Del"], "keys.trash"],
   [["?"], "keys.help"],
 ];

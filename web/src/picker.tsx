@@ -1,5 +1,6 @@
 /** Words that a model knows, to choose from; they write the prompt. */
 
+import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { Sparkles } from "lucide-preact";
 import { api } from "./api";
@@ -9,23 +10,26 @@ import { explain } from "./state";
 import { language, t } from "./words";
 import { attributesZh, kindsZh } from "./words/attributes";
 
-const known: Record<string, About> = {};
+const known = signal<Record<string, About>>({});
 
-const inWords = (key: string) => (language.value === "zh" ? attributesZh[key] : undefined) ?? key.replaceAll("_", " ");
+/** What a model knows, asked for once; null until it is there, and of a model that does not say. */
+export function useAbout(model: string): About | null {
+  useEffect(() => {
+    if (known.value[model]) return;
+    api.get<{ about: About }>(`/api/v1/models/${encodeURIComponent(model)}`).then((found) => (known.value = { ...known.value, [model]: found.about }), explain);
+  }, [model]);
+  const about = known.value[model];
+  return about && Object.keys(about).length ? about : null;
+}
+
+export const inWords = (key: string) => (language.value === "zh" ? attributesZh[key] : undefined) ?? key.replaceAll("_", " ");
 const kindName = (kind: string) => (language.value === "zh" ? kindsZh[kind] : undefined) ?? kind;
 
 export function Picker({ model, use, close }: { model: string; use: (prompt: string) => void; close: () => void }) {
-  const [about, setAbout] = useState<About | null>(known[model] ?? null);
-  const [kind, setKind] = useState("portrait");
+  const about = useAbout(model);
+  const [chosenKind, setKind] = useState("portrait");
+  const kind = about?.[chosenKind] ? chosenKind : (Object.keys(about ?? {})[0] ?? "");
   const [chosen, setChosen] = useState<Chosen>({});
-  useEffect(() => {
-    if (about) return;
-    api.get<{ about: About }>(`/api/v1/models/${encodeURIComponent(model)}`).then((found) => {
-      known[model] = found.about;
-      setAbout(found.about);
-      setKind(Object.keys(found.about)[0] ?? "");
-    }, explain);
-  }, [model]);
   const prompt = about ? compose(about, kind, chosen) : "";
   const choose = (key: string, value: string) => {
     const next = { ...chosen };

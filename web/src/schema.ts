@@ -38,7 +38,9 @@ export type Kind =
   | "names"
   | "numbers"
   | "model"
-  | "vae"
+  | "adapter"
+  | "colour"
+  | "traits"
   | "json";
 
 export interface Field {
@@ -63,7 +65,7 @@ export interface Task {
 }
 
 /** Fields that a service refuses, or that are of no use in a form. */
-const HIDDEN = new Set(["task", "text_encoders"]);
+const HIDDEN = new Set(["task", "text_encoders", "image_encoder"]);
 
 const LONG = 8192;
 const FEW = 4096;
@@ -108,7 +110,9 @@ function kindOf(name: string, core: Schema, target?: string): Kind {
   if (core.enum) return "choice";
   if (core.type === "boolean") return "flag";
   if (core.type === "string") {
-    if (name === "model" || name === "vae") return name;
+    if (name === "vae" || name === "like_model") return "adapter";
+    if (name === "model" || name === "refiner") return "model";
+    if (name.endsWith("colour")) return "colour";
     return (core.maxLength ?? LONG) >= LONG ? "prompt" : "text";
   }
   if (core.type === "integer" || core.type === "number") {
@@ -123,7 +127,7 @@ function kindOf(name: string, core: Schema, target?: string): Kind {
     if (item === "Lora") return "loras";
     if (item === "Control") return "controls";
     if (item === "Source") return "pictures";
-    if (core.items?.type === "string") return "names";
+    if (core.items?.type === "string") return name === "traits" ? name : "names";
   }
   return "json";
 }
@@ -158,6 +162,7 @@ export const GROUPS = [
   "shape",
   "chance",
   "means",
+  "finer",
   "second",
   "adapters",
   "control",
@@ -171,6 +176,7 @@ export type Group = (typeof GROUPS)[number];
 
 /** Groups that are folded until somebody looks. */
 export const RARE: ReadonlySet<Group> = new Set<Group>([
+  "finer",
   "second",
   "adapters",
   "control",
@@ -181,6 +187,9 @@ export const RARE: ReadonlySet<Group> = new Set<Group>([
   "conditioning",
 ]);
 
+/** A task's own fields that are seldom changed. */
+const LATER = new Set("grow fill padding invert only_masked overlap background untrimmed palette_file draws risk threshold label_template clean add_noise tile".split(" "));
+
 const PLACES: Record<string, Group> = {};
 for (const [group, names] of Object.entries({
   words: "prompt negative",
@@ -189,11 +198,11 @@ for (const [group, names] of Object.entries({
   means: "model steps fast guidance sampler schedule",
   adapters: "loras embeddings vae",
   second: "hires hires_strength hires_steps hires_upscaler refiner switch",
-  control: "like like_strength like_model image_encoder controls preprocess guess",
+  control: "controls preprocess guess like like_strength like_model",
   guidance: "guidance_rescale guidance_method guidance_low guidance_high dynamic_threshold pag freeu",
   noise: "subseed_strength subseed batch eta ensd numerics prediction deep_cache",
   reading: "as_written prompt_syntax clip_skip",
-  tiles: "tileable tile tile_overlap",
+  tiles: "tileable tile_overlap",
   conditioning: "original_size target_size crop aesthetic negative_aesthetic",
 })) {
   for (const name of names.split(" ")) PLACES[name] = group as Group;
@@ -203,7 +212,9 @@ for (const [group, names] of Object.entries({
 export function groupOf(field: Field): Group {
   const place = PLACES[field.name];
   if (place) return place;
+  if (field.name === "tile" && field.help.startsWith("sample in tiles")) return "tiles";
   if (field.kind === "prompt" && field.required) return "words";
+  if (LATER.has(field.name)) return "finer";
   if (field.kind === "picture" || field.kind === "pictures") return "source";
   return "task";
 }

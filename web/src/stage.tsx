@@ -1,11 +1,11 @@
 /** The stage: what is being painted, or a finished picture with what can be done with it, and the strip of the latest. */
 
 import { signal } from "@preact/signals";
-import { Copy, Dices, Download, History, Pencil, Send, SlidersHorizontal, Sprout, X } from "lucide-preact";
+import { Copy, Dices, Download, Grid3x3, History, Pencil, Send, SlidersHorizontal, Sprout, X } from "lucide-preact";
 import { useEffect, useRef } from "preact/hooks";
 import { type Job, type PictureShown } from "./api";
 import type { Values } from "./schema";
-import { cancelOne, duration, editTasks, lives, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
+import { cancelOne, duration, editTasks, ended, go, lives, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
 import { Button } from "./ui";
 import { nameOf, t, taskTitle } from "./words";
 import { valuesOf } from "./schema";
@@ -34,10 +34,11 @@ export function Stage({ use, chips }: { use: (words: string) => void; chips: str
   const found = current();
   const watch = live && shown.value === null;
   const queued = !live && shown.value === null ? waiting.value[0] : undefined;
+  const said = ended.value.find((job) => job.id === shown.value?.job && job.pictures.length === 0 && job.report?.report);
   return (
     <section class="stage" aria-label={t("stage")}>
       <div class="easel">
-        {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : found ? <Finished job={found[0]} picture={found[1]} /> : (
+        {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : said ? <Said job={said} /> : found ? <Finished job={found[0]} picture={found[1]} /> : (
           <div class="first">
             <img class="sample" src={sample} width="512" height="128" alt={t("paint.sample.alt")} />
             <h2>{t("paint.first")}</h2>
@@ -109,11 +110,25 @@ function Finished({ job, picture }: { job: Job; picture: PictureShown }) {
         <span>{taskTitle(job.task)}{job.pictures.length > 1 && ` · ${t("stage.of", { n: picture.index + 1, count: job.pictures.length })}`}</span>
         <span class="soft">{picture.width} × {picture.height}</span>
       </div>
-      <img class="picture" src={seen.url} width={seen.width} height={seen.height} alt={t("picture.alt", { task: taskTitle(job.task), prompt: words || t("job.nowords") })} />
+      {tiled.value ? <Tiles picture={seen} /> : <img class="picture" src={seen.url} width={seen.width} height={seen.height} alt={t("picture.alt", { task: taskTitle(job.task), prompt: words || t("job.nowords") })} />}
       <Caption job={job} />
       <Said job={job} />
       <Actions job={job} picture={picture} before={before !== undefined} />
     </div>
+  );
+}
+
+/** Whether pictures are shown laid in tiles. */
+export const tiled = signal(false);
+
+/** A picture three by three times, as a pattern is laid. */
+export function Tiles({ picture }: { picture: { url: string; width: number; height: number } }) {
+  return (
+    <div class="picture tiled" role="img" aria-label={t("act.tiles")} ref={(place) => {
+      if (!place) return;
+      place.style.backgroundImage = `url("${picture.url}")`;
+      place.style.aspectRatio = `${picture.width} / ${picture.height}`;
+    }} />
   );
 }
 
@@ -181,6 +196,7 @@ function Actions({ job, picture, before }: { job: Job; picture: PictureShown; be
       <Button icon={Sprout} label={t("act.seed")} onClick={() => restoreSeed(picture)} />
       <Button icon={SlidersHorizontal} label={t("act.settings")} onClick={() => restore(request, picture.seed)} />
       <Button icon={Copy} label={t("act.copy")} onClick={() => void copy(JSON.stringify(request, null, 2))} />
+      <Button icon={Grid3x3} aria-pressed={tiled.value} label={t("act.tiles")} onClick={() => (tiled.value = !tiled.value)} />
       {before && <Button icon={History} label={t("act.before")} {...hold} />}
     </div>
   );
@@ -192,12 +208,20 @@ export function SendTo({ url, request }: { url: string; request?: Values }) {
     <label class="button select">
       <Send size={18} aria-hidden="true" />
       <span class="hidden">{t("act.send")}</span>
-      <select value="" onChange={(event) => { const to = event.currentTarget.value; event.currentTarget.value = ""; if (to) void sendTo(to, url, request); }}>
+      <select value="" onChange={(event) => { const to = event.currentTarget.value; event.currentTarget.value = ""; if (to === "compare") vary(request); else if (to) void sendTo(to, url, request); }}>
         <option value="">{t("act.send")} …</option>
         {editTasks.value.map((task) => <option key={task.name} value={task.name}>{taskTitle(task.name)}</option>)}
+        {request && <option value="compare">{t("act.grid")}</option>}
       </select>
     </label>
   );
+}
+
+/** A request's settings into their form, and to the screen that varies them. */
+function vary(request?: Values): void {
+  if (!request) return;
+  restore(request, request.seed === undefined || request.seed === null ? undefined : String(request.seed));
+  go("compare");
 }
 
 function restoreSeed(picture: PictureShown): void {

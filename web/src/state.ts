@@ -3,13 +3,15 @@
 import { computed, signal } from "@preact/signals";
 import { api, ApiError, locked, uploadUrl, type Job, type Model, type PictureShown } from "./api";
 import { beginsFromPicture, readTasks, toJson, valuesOf, type Task, type Values } from "./schema";
+import { priorities } from "./order";
 import { stored } from "./stored";
 import { language, t } from "./words";
 
-export type Screen = "paint" | "edit" | "gallery" | "queue" | "models" | "status" | "settings" | "more";
+export type Screen = "paint" | "edit" | "compare" | "gallery" | "queue" | "models" | "status" | "settings" | "more";
 export const SCREENS: readonly Screen[] = [
   "paint",
   "edit",
+  "compare",
   "gallery",
   "queue",
   "models",
@@ -104,12 +106,13 @@ export const lives = signal<Record<string, Live>>({});
 export const connected = signal(true);
 export const loaded = signal(false);
 
-const OPEN = new Set(["queued", "running", "cancelling"]);
+const OPEN = new Set(["queued", "paused", "running", "cancelling"]);
+const ORDER = ["running", "cancelling", "queued", "paused"];
 export const newest = computed(() => Object.values(jobs.value).sort((a, b) => b.number - a.number));
 export const waiting = computed(() =>
   newest.value
     .filter((job) => OPEN.has(job.state))
-    .sort((a, b) => (a.position ?? 0) - (b.position ?? 0) || a.number - b.number),
+    .sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || (a.position ?? 0) - (b.position ?? 0) || a.number - b.number),
 );
 export const ended = computed(() => newest.value.filter((job) => !OPEN.has(job.state)));
 
@@ -122,7 +125,7 @@ export const shown = signal<Shown | null>(null);
 export const pictures = computed(() =>
   newest.value.flatMap((job) => job.pictures.map((picture): [Job, PictureShown] => [job, picture])),
 );
-export const running = computed(() => waiting.value.find((job) => job.state !== "queued"));
+export const running = computed(() => waiting.value.find((job) => job.state === "running" || job.state === "cancelling"));
 /** Jobs that this page asked for; their pictures go on the stage. */
 export const mine = new Set<string>();
 export const lastMine = signal<string | null>(null);
@@ -134,8 +137,32 @@ export function keep(...found: Job[]): void {
 }
 
 export async function refresh(): Promise<void> {
-  keep(...(await api.jobs("limit=60")), ...(await api.jobs("state=queued&limit=200")));
+  keep(...(await api.jobs("limit=60")), ...(await api.jobs("state=queued&limit=200")), ...(await api.jobs("state=paused&limit=200")));
+  held.value = (await api.queue()).paused;
   loaded.value = true;
+}
+
+/** Whether the queue is paused. */
+export const held = signal(false);
+export async function hold(paused: boolean): Promise<void> {
+  try {
+    held.value = (await api.hold(paused)).paused;
+  } catch (error) {
+    explain(error);
+  }
+}
+
+const HIGHEST = 100;
+/** Have the jobs that wait painted in this order, by their priorities. */
+export async function reorder(ids: string[]): Promise<void> {
+  const known = jobs.value;
+  jobs.value = { ...known, ...Object.fromEntries(ids.map((id, i) => [id, { ...known[id]!, position: i + 1 }])) };
+  try {
+    for (const [id, priority] of priorities(ids.map((each) => [each, known[each]!.priority]), HIGHEST)) keep(await api.prefer(id, priority));
+    keep(...(await api.jobs("state=queued&limit=200")));
+  } catch (error) {
+    explain(error);
+  }
 }
 
 let places: ReturnType<typeof setTimeout> | undefined;

@@ -4,7 +4,7 @@
 export type About = Record<string, Record<string, string[]>>;
 export type Chosen = Record<string, string>;
 
-const SILENT = new Set(["name_zh", "group"]);
+export const SILENT = new Set(["name_zh", "group"]);
 
 /** The attributes of a kind that a reader chooses; a thing's colour stands beside the thing. */
 export function attributes(about: About, kind: string): string[] {

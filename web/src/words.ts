@@ -23,9 +23,15 @@ export function t(word: Word, values: Record<string, string | number> = {}): str
 
 /** A field's name for readers; of one that the catalogue has not met, what its schema says. */
 export function fieldTitle(field: Field): string {
-  const known = (language.value === "zh" ? fieldsZh : fieldsEn)[field.name];
-  return known?.[0] ?? field.title;
+  return wordsOf(field)?.[0] ?? field.title;
 }
+
+/** What the catalogue says of a field; of its namesake in another task nothing. */
+function wordsOf(field: Field) {
+  if (field.name === "top" && field.min === 1) return language.value === "zh" ? TOP_LABELS : undefined;
+  return (language.value === "zh" ? fieldsZh : fieldsEn)[field.name];
+}
+const TOP_LABELS = ["前几名", "每张图说出几个标签"] as const;
 
 /** A field's name for readers where only its name is known. */
 export function nameOf(field: string): string {
@@ -34,8 +40,7 @@ export function nameOf(field: string): string {
 }
 
 export function fieldHelp(field: Field): string {
-  const known = (language.value === "zh" ? fieldsZh : fieldsEn)[field.name];
-  const help = known?.[1] ?? field.help;
+  const help = wordsOf(field)?.[1] ?? field.help;
   return help.charAt(0).toUpperCase() + help.slice(1);
 }
 

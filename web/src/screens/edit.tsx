@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { ArrowRight, Download, ImagePlus, Pencil, RotateCcw } from "lucide-preact";
+import { ArrowRight, Download, Grid3x3, ImagePlus, Pencil, PenLine, RotateCcw } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import { NO_FRAME, type Edge, type Frame } from "../canvas";
@@ -9,7 +9,8 @@ import * as mask from "../mask";
 import { Queue } from "../queue";
 import type { Field, Task, Values } from "../schema";
 import { Split } from "../split";
-import { Coming, SendTo, Strip } from "../stage";
+import { Sketch } from "../sketch";
+import { Coming, Said, SendTo, Strip, tiled, Tiles } from "../stage";
 import { edit, editTasks, explain, jobs, lastMine, pictures, say, sendTo, shown, sourceUrl, submit, taskOf, waiting, type Upload } from "../state";
 import { Button, Dialog, Empty, Skeleton } from "../ui";
 import { t } from "../words";
@@ -118,13 +119,23 @@ export function Edit() {
           : job && result ? (
             <div class="easel">
               <div class="finished">
-                <Split before={url} after={result.url} width={result.width} height={result.height} />
+                {tiled.value ? <Tiles picture={result} /> : <Split before={url} after={result.url} width={result.width} height={result.height} />}
+                <Said job={job} />
                 <div class="actions">
                   <Button icon={ArrowRight} kind="main" onClick={() => { compared.value = null; void sendTo(null, result.url, job.request); }}>{t("edit.use")}</Button>
                   <Button icon={Pencil} onClick={() => (compared.value = null)}>{t("edit.back")}</Button>
                   <SendTo url={result.url} request={job.request} />
+                  <Button icon={Grid3x3} aria-pressed={tiled.value} label={t("act.tiles")} onClick={() => (tiled.value = !tiled.value)} />
                   <a class="button" href={result.url} download={`${job.id}.png`}><Download size={18} aria-hidden="true" />{t("act.save")}</a>
                 </div>
+              </div>
+            </div>
+          ) : job?.report?.report ? (
+            <div class="easel">
+              <div class="finished">
+                <img class="picture short" src={url} alt={t("edit.before.alt")} />
+                <Said job={job} />
+                <Button icon={Pencil} onClick={() => (compared.value = null)}>{t("edit.back")}</Button>
               </div>
             </div>
           ) : (
@@ -165,6 +176,7 @@ function FileButton({ put }: { put: (upload: Upload) => void }) {
 function NoPicture({ put }: { put: (upload: Upload) => void }) {
   const input = useRef<HTMLInputElement>(null);
   const [over, setOver] = useState(false);
+  const [drawing, setDrawing] = useState(false);
   const found = pictures.value.slice(0, 12);
   useEffect(() => () => setOver(false), []);
   return (
@@ -173,7 +185,11 @@ function NoPicture({ put }: { put: (upload: Upload) => void }) {
         <Empty title={t("edit.none")}>
           <p>{t("edit.none.help")}</p>
           <input ref={input} type="file" accept="image/*" class="hidden" tabIndex={-1} aria-label={t("picture.choose")} onChange={(event) => void take(event.currentTarget.files?.[0], put)} />
-          <Button kind="main" icon={ImagePlus} onClick={() => input.current?.click()}>{t("picture.choose")}</Button>
+          <div class="actions">
+            <Button kind="main" icon={ImagePlus} onClick={() => input.current?.click()}>{t("picture.choose")}</Button>
+            <Button icon={PenLine} onClick={() => setDrawing(true)}>{t("sketch.go")}</Button>
+          </div>
+          {drawing && <Sketch width={512} height={512} use={(file) => void take(file, put)} close={() => setDrawing(false)} />}
         </Empty>
         {found.length > 0 && (
           <div class="choose">

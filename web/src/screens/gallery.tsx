@@ -1,14 +1,17 @@
 import { signal } from "@preact/signals";
-import { Archive, Columns2, Copy, Download, Pencil, RotateCcw, Search, SlidersHorizontal, Star, Tag, Trash2, X } from "lucide-preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Archive, Columns2, Copy, LayoutPanelLeft, Download, Images, Pencil, RotateCcw, Search, SlidersHorizontal, Star, Tag, Trash2, Waypoints, X } from "lucide-preact";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { api } from "../api";
 import { rowsInSight } from "../canvas";
 import { Compare } from "../compare";
 import { ALL, ask, asked, begin, change, changeMany, erase, facets, marked, more, move, open, opened, pieces, query, total, undo, type Piece, type Whole } from "../gallery";
+import { Family } from "../family";
 import { copy, SendTo } from "../stage";
-import { go, pictures, restore, sendTo, when } from "../state";
-import { Button, Dialog, Empty, Skeleton, typing } from "../ui";
+import { explain, go, pictures, restore, sendTo, when } from "../state";
+import { Button, Dialog, Empty, Skeleton, typing, type Icon } from "../ui";
 import { nameOf, t, taskTitle } from "../words";
 
+const descent = signal<string | null>(null);
 const comparing = signal<[string, string] | null>(null);
 const narrow = () => matchMedia("(max-width: 1199px)").matches;
 
@@ -35,7 +38,8 @@ export function Gallery() {
       </div>
       {beside && <aside class="column side" aria-label={t("gallery.details")}><Details whole={whole} /></aside>}
       {comparing.value && <Compare ids={comparing.value} close={() => (comparing.value = null)} />}
-      {whole && !beside && <Dialog title={t("gallery.details")} close={() => (opened.value = null)}><Details whole={whole} /></Dialog>}
+      {descent.value && <Family id={descent.value} close={() => (descent.value = null)} />}
+      {whole && !beside && !descent.value && <Dialog title={t("gallery.details")} close={() => (opened.value = null)}><Details whole={whole} /></Dialog>}
     </div>
   );
 }
@@ -70,7 +74,6 @@ function Bar() {
       {pick("task", t("paint.task"))}
       {pick("model", t("gallery.model"))}
       {pick("tag", t("gallery.tag"))}
-      {pick("board", t("gallery.board"))}
       <select aria-label={t("gallery.rating")} value={String(what.rating)} onChange={(event) => ask({ rating: Number(event.currentTarget.value) })}>
         <option value="0">{t("gallery.rating")}</option>
         {[1, 2, 3, 4, 5].map((stars) => <option key={stars} value={stars}>{"★".repeat(stars)}</option>)}
@@ -82,11 +85,13 @@ function Bar() {
       <a class="button bare" href={`/api/v1/gallery/export?${exported()}`} download="sfumato.zip" aria-label={t("gallery.export")} title={t("gallery.export")}><Archive size={18} aria-hidden="true" /></a>
       {changed && <Button kind="quiet" icon={RotateCcw} onClick={() => { set(""); ask(ALL); }}>{t("gallery.all")}</Button>}
       <span class="soft many">{t("gallery.total", { n: total.value.toLocaleString() })}</span>
+      <Boards />
       {chosen.length > 0 && (
         <div class="chosen" role="group" aria-label={t("gallery.chosen", { n: chosen.length })}>
           <strong>{t("gallery.chosen", { n: chosen.length })}</strong>
           <Stars rating={0} rate={(rating) => void changeMany({ rating })} />
           <Label label={t("gallery.tag.add")} add={(name) => void changeMany({ add_tags: [name] })} />
+          <Label icon={LayoutPanelLeft} label={t("gallery.board.add")} known={Object.keys(facets.value.board ?? {})} add={(name) => void changeMany({ add_boards: [name] })} />
           <Button icon={Columns2} disabled={chosen.length !== 2} label={t("compare.help")} onClick={() => (comparing.value = [chosen[0]!, chosen[1]!])}>{t("compare")}</Button>
           {what.trash ? (
             <>
@@ -101,6 +106,27 @@ function Bar() {
   );
 }
 
+/** The boards as tabs; pictures are dropped on them, or put there by their details. */
+function Boards() {
+  const known = Object.entries(facets.value.board ?? {});
+  const [over, setOver] = useState<string | null>(null);
+  if (known.length === 0) return null;
+  const now = asked.value.board;
+  return (
+    <div class="tabs boards" role="group" aria-label={t("gallery.board")}>
+      <button type="button" aria-pressed={now === ""} onClick={() => ask({ board: "" })}>{t("gallery.board.all")}</button>
+      {known.map(([name, count]) => (
+        <button type="button" key={name} aria-pressed={now === name} class={over === name ? "over" : ""} onClick={() => ask({ board: now === name ? "" : name })}
+          onDragOver={(event) => { if (event.dataTransfer?.types.includes(CARRIED)) { event.preventDefault(); setOver(name); } }}
+          onDragLeave={() => setOver(null)}
+          onDrop={(event) => { const ids = event.dataTransfer?.getData(CARRIED).split(" ").filter(Boolean) ?? []; setOver(null); if (ids.length) { event.preventDefault(); event.stopPropagation(); void changeMany({ add_boards: [name] }, ids); } }}
+        >{name} <span class="soft">{count}</span></button>
+      ))}
+    </div>
+  );
+}
+const CARRIED = "application/x-sfumato-pictures";
+
 function exported(): string {
   const found = new URLSearchParams(query(asked.value, null));
   for (const name of ["limit", "sort", "count"]) found.delete(name);
@@ -114,6 +140,8 @@ const GAP = 8;
 function Wall() {
   const place = useRef<HTMLDivElement>(null);
   const sheet = useRef<HTMLDivElement>(null);
+  /** Where a range of chosen pictures began. */
+  const anchor = useRef<number | null>(null);
   const [{ width, height, top }, see] = useState({ width: 0, height: 0, top: 0 });
   const found = pieces.value;
   useLayoutEffect(() => {
@@ -144,20 +172,33 @@ function Wall() {
   const [first, last] = rowsInSight(top, height, row, rows);
   if (width && last >= rows - 2) void more();
   const seen = found.slice(first * columns, last * columns);
-  const choose = (piece: Piece, event: MouseEvent) => {
+  const choose = (piece: Piece, at: number, event: MouseEvent) => {
+    if (event.shiftKey) return extend(found, at);
+    anchor.current = at;
     if (event.ctrlKey || event.metaKey) toggle(piece.id);
-    else if (event.shiftKey && opened.value) {
-      const a = found.findIndex((each) => each.id === opened.value!.id);
-      const b = found.findIndex((each) => each.id === piece.id);
-      marked.value = new Set(found.slice(Math.min(a, b), Math.max(a, b) + 1).map((each) => each.id));
-    } else void open(piece.id);
+    else void open(piece.id);
+  };
+  const extend = (among: Piece[], to: number) => {
+    const from = anchor.current ?? to;
+    anchor.current = from;
+    marked.value = new Set(among.slice(Math.min(from, to), Math.max(from, to) + 1).map((each) => each.id));
   };
   const arrow = (event: KeyboardEvent) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
     const now = (event.target as HTMLElement).dataset.place;
+    if (now !== undefined && event.key === " ") {
+      event.preventDefault();
+      anchor.current = Number(now);
+      toggle(found[Number(now)]!.id);
+      return;
+    }
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
     if (by === undefined || now === undefined) return;
     event.preventDefault();
     const to = Math.min(found.length - 1, Math.max(0, Number(now) + by));
+    if (event.shiftKey) {
+      anchor.current ??= Number(now);
+      extend(found, to);
+    } else anchor.current = null;
     const at = Math.floor(to / columns) * row;
     const room = place.current!;
     if (at < room.scrollTop) room.scrollTop = at;
@@ -176,9 +217,9 @@ function Wall() {
       }} onKeyDown={arrow}>
         <div class="seen">
           {seen.map((piece, i) => (
-            <div class={`tile ${marked.value.has(piece.id) ? "marked" : ""}`} key={piece.id}>
-              <button type="button" data-place={first * columns + i} data-id={piece.id} aria-pressed={opened.value?.id === piece.id} aria-label={t("picture.alt", { task: taskTitle(piece.task), prompt: piece.prompt || t("job.nowords") })} onClick={(event) => choose(piece, event)}>
-                <img src={piece.thumbnail} alt="" loading="lazy" decoding="async" />
+            <div class={`tile ${marked.value.has(piece.id) ? "marked" : ""}`} key={piece.id} draggable onDragStart={(event) => event.dataTransfer?.setData(CARRIED, (marked.value.has(piece.id) ? [...marked.value] : [piece.id]).join(" "))}>
+              <button type="button" data-place={first * columns + i} data-id={piece.id} aria-pressed={opened.value?.id === piece.id} aria-label={t("picture.alt", { task: taskTitle(piece.task), prompt: piece.prompt || t("job.nowords") })} onClick={(event) => choose(piece, first * columns + i, event)}>
+                <img src={piece.thumbnail} alt="" loading="lazy" decoding="async" draggable={false} />
                 {piece.rating > 0 && <span class="rated" aria-hidden="true">{"★".repeat(piece.rating)}</span>}
               </button>
               <input type="checkbox" aria-label={t("gallery.mark")} checked={marked.value.has(piece.id)} onChange={() => toggle(piece.id)} />
@@ -208,7 +249,8 @@ export function Stars({ rating, rate }: { rating: number; rate: (rating: number)
   );
 }
 
-function Label({ label, add }: { label: string; add: (name: string) => void }) {
+function Label({ label, add, known = [], icon = Tag }: { label: string; add: (name: string) => void; known?: string[]; icon?: Icon }) {
+  const id = useId();
   return (
     <form class="joined" onSubmit={(event) => {
       event.preventDefault();
@@ -216,11 +258,15 @@ function Label({ label, add }: { label: string; add: (name: string) => void }) {
       if (input.value.trim()) add(input.value.trim());
       input.value = "";
     }}>
-      <input name="name" type="text" maxLength={80} placeholder={label} aria-label={label} />
-      <Button type="submit" icon={Tag} label={label} />
+      <input name="name" type="text" maxLength={80} placeholder={label} aria-label={label} list={known.length ? id : undefined} />
+      {known.length > 0 && <datalist id={id}>{known.map((each) => <option key={each} value={each} />)}</datalist>}
+      <Button type="submit" icon={icon} label={label} />
     </form>
   );
 }
+
+/** Pictures that can be changed at once. */
+const MOST = 1000;
 
 const LONG = new Set(["prompt", "negative", "task"]);
 
@@ -256,10 +302,13 @@ function Details({ whole }: { whole: Whole }) {
         {whole.tags.map((tag) => <Button key={tag} class="tag" icon={X} label={`${t("remove")}: ${tag}`} onClick={() => void change(whole.id, { tags: whole.tags.filter((each) => each !== tag) })}>{tag}</Button>)}
         <Label label={t("gallery.tag.add")} add={(tag) => void change(whole.id, { tags: [...new Set([...whole.tags, tag])] })} />
         {whole.boards.map((board) => <Button key={board} class="tag" icon={X} label={`${t("remove")}: ${board}`} onClick={() => void change(whole.id, { boards: whole.boards.filter((each) => each !== board) })}>{board}</Button>)}
-        <Label label={t("gallery.board.add")} add={(board) => void change(whole.id, { boards: [...new Set([...whole.boards, board])] })} />
+        <Label icon={LayoutPanelLeft} label={t("gallery.board.add")} known={Object.keys(facets.value.board ?? {})} add={(board) => void change(whole.id, { boards: [...new Set([...whole.boards, board])] })} />
       </div>
+      <Unrestored whole={whole} />
       <Kin title={t("gallery.parents")} kin={whole.parents} />
       <Kin title={t("gallery.children")} kin={whole.children} />
+      {whole.parents.length + whole.children.length > 0 && <Button icon={Waypoints} onClick={() => (descent.value = whole.id)}>{t("lineage")}</Button>}
+      <Alike key={whole.id} id={whole.id} />
       {request && (
         <details class="group">
           <summary><span>{t("gallery.request")}</span></summary>
@@ -268,6 +317,30 @@ function Details({ whole }: { whole: Whole }) {
       )}
     </div>
   );
+}
+
+/** What of the settings of a picture made elsewhere could not be restored. */
+function Unrestored({ whole }: { whole: Whole }) {
+  const [lines, set] = useState<string[]>([]);
+  useEffect(() => {
+    set([]);
+    if (whole.tool && !whole.exact) api.get<string[]>(`/api/v1/gallery/${whole.id}/unrestored`).then(set, () => undefined);
+  }, [whole.id]);
+  if (lines.length === 0) return null;
+  return (
+    <section class="unrestored">
+      <h3>{t("drop.unrestored")}</h3>
+      <ul class="plain help">{lines.map((line) => <li key={line} dir="auto">{line}</li>)}</ul>
+    </section>
+  );
+}
+
+/** Pictures that look like one, when they are asked for. */
+function Alike({ id }: { id: string }) {
+  const [found, set] = useState<Piece[] | null>(null);
+  const ask_ = () => api.get<{ difference: number; picture: Piece }[]>(`/api/v1/gallery/${id}/similar?limit=12`).then((near) => set(near.map((each) => each.picture)), explain);
+  if (found === null) return <Button icon={Images} onClick={() => void ask_()}>{t("gallery.alike")}</Button>;
+  return found.length ? <Kin title={t("gallery.alike")} kin={found} /> : <p class="soft">{t("gallery.nothing")}</p>;
 }
 
 function Kin({ title, kin }: { title: string; kin: Piece[] }) {
@@ -291,6 +364,10 @@ function pressed(event: KeyboardEvent): void {
     event.preventDefault();
     document.getElementById("search")?.focus();
   } else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") undo();
+  else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") {
+    event.preventDefault();
+    marked.value = new Set((pieces.value ?? []).slice(0, MOST).map((each) => each.id));
+  } else if (event.ctrlKey || event.metaKey) return;
   else if (focused && /^[0-5]$/.test(event.key)) void change(focused, { rating: Number(event.key) });
   else if (event.key === "Delete") {
     const ids = marked.value.size ? [...marked.value] : focused ? [focused] : [];

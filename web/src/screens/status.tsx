@@ -1,8 +1,10 @@
 import { useEffect, useState } from "preact/hooks";
-import { api, type Status as Facts } from "../api";
-import { bytes, duration, ended, explain, jobs, when } from "../state";
-import { Skeleton } from "../ui";
-import { t } from "../words";
+import { Copy, RotateCw, SlidersHorizontal } from "lucide-preact";
+import { api, type Job, type Status as Facts } from "../api";
+import { copy } from "../stage";
+import { bytes, duration, ended, explain, keep, restore, when } from "../state";
+import { Button, Skeleton } from "../ui";
+import { t, taskTitle } from "../words";
 import { en, type Word } from "../words/en";
 
 const LOW = 2e9;
@@ -15,8 +17,9 @@ export function Status() {
     const timer = setInterval(ask, 5000);
     return () => clearInterval(timer);
   }, []);
-  const failures = ended.value.filter((job) => job.state === "failed");
-  void jobs.value;
+  const [failures, found] = useState<Job[] | null>(null);
+  const latest = ended.value.find((job) => job.state === "failed")?.id;
+  useEffect(() => void api.jobs("state=failed&limit=60").then(found, explain), [latest]);
   return (
     <div class="screen page" tabIndex={0}>
       <h1>{t("nav.status")}</h1>
@@ -35,7 +38,7 @@ export function Status() {
               <h2>{t("status.worker")}</h2>
               <p>{facts.worker.up ? t("status.worker.up") : t("status.worker.down")}</p>
               <dl>
-                <dt>{t("status.peak")}</dt><dd>{facts.worker.peak_bytes ? bytes(facts.worker.peak_bytes) : "–"}</dd>
+                <dt>{t("status.peak")}</dt><dd>{facts.worker.peak_bytes ? bytes(facts.worker.peak_bytes) : "–"}<Bar share={facts.worker.peak_bytes / facts.machine.memory_bytes} /></dd>
                 <dt>{t("status.crashes")}</dt><dd>{facts.worker.crashes}</dd>
               </dl>
             </section>
@@ -43,7 +46,7 @@ export function Status() {
               <h2>{t("status.machine")}</h2>
               <dl>
                 <dt>{t("status.cores")}</dt><dd>{facts.machine.cores}{facts.machine.load !== null && ` · ${t("status.load")} ${facts.machine.load.toFixed(1)}`}</dd>
-                <dt>{t("status.memory")}</dt><dd>{t("status.free", { free: bytes(facts.machine.memory_free_bytes), all: bytes(facts.machine.memory_bytes) })}</dd>
+                <dt>{t("status.memory")}</dt><dd>{t("status.free", { free: bytes(facts.machine.memory_free_bytes), all: bytes(facts.machine.memory_bytes) })}<Bar share={1 - facts.machine.memory_free_bytes / facts.machine.memory_bytes} /></dd>
                 <dt>{t("status.disk")}</dt><dd>{t("status.disk.free", { free: bytes(facts.machine.disk_free_bytes) })}</dd>
               </dl>
             </section>
@@ -57,13 +60,28 @@ export function Status() {
             </section>
           </div>
           <h2>{t("status.failures")}</h2>
-          {failures.length === 0 ? <p class="soft">{t("status.failures.none")}</p> : (
-            <ul class="plain failures">
-              {failures.map((job) => <li key={job.id}><span class="soft">{when(job.finished ?? job.created)}</span> {job.reason}</li>)}
+          {!failures ? <Skeleton rows={2} /> : failures.length === 0 ? <p class="soft">{t("status.failures.none")}</p> : (
+            <ul class="failures">
+              {failures.map((job) => (
+                <li key={job.id} class="card">
+                  <p><strong>{taskTitle(job.task)}</strong> <span class="soft">{when(job.finished ?? job.created)}{job.attempts > 1 && ` · ${t("job.attempt", { n: job.attempts })}`}</span></p>
+                  <p dir="auto">{job.reason}</p>
+                  <div class="actions">
+                    <Button icon={RotateCw} onClick={() => void api.retry(job.id).then((again) => { keep(again); found(failures.filter((each) => each.id !== job.id)); }, explain)}>{t("retry")}</Button>
+                    <Button icon={SlidersHorizontal} onClick={() => restore({ ...job.request, task: job.task }, job.request.seed === null || job.request.seed === undefined ? undefined : String(job.request.seed))}>{t("act.settings")}</Button>
+                    <Button icon={Copy} label={t("job.report")} onClick={() => void copy(`sfumato ${facts.version}, ${job.task}: ${job.reason ?? ""}`)} />
+                  </div>
+                </li>
+              ))}
             </ul>
           )}
         </>
       )}
     </div>
   );
+}
+
+/** How much of something is taken. */
+function Bar({ share }: { share: number }) {
+  return <span class={`fill ${share > 0.9 ? "full" : ""}`} aria-hidden="true"><i ref={(place) => void (place && (place.style.width = `${Math.max(0, Math.min(100, 100 * share))}%`))} /></span>;
 }

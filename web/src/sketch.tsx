@@ -1,0 +1,105 @@
+/** A sheet to draw on: a sketch that guides, or a picture to begin from. */
+
+import { Eraser, PaintBucket, Pencil, Redo2, Trash2, Undo2 } from "lucide-preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { History, radius, type Point } from "./canvas";
+import { Button, Dialog } from "./ui";
+import { t } from "./words";
+
+interface SketchProps {
+  /** Pixels of the sheet. */
+  width: number;
+  height: number;
+  /** A picture to trace, shown through the paper. */
+  below?: string | null;
+  use: (drawing: Blob) => void;
+  close: () => void;
+}
+
+const PAPERS = ["#ffffff", "#000000"] as const;
+const INKS = ["#23201c", "#ffffff", "#c8442c", "#e8a33d", "#5c8a4a", "#3f5bd9", "#7a4a8c", "#f0c9a4"];
+
+export function Sketch({ width, height, below, use, close }: SketchProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const history = useRef(new History<ImageData>());
+  const last = useRef<Point | null>(null);
+  const [ink, setInk] = useState<string>(INKS[0]!);
+  const [size, setSize] = useState(Math.max(3, Math.round(Math.min(width, height) / 64)));
+  const [rubber, setRubber] = useState(false);
+  const [paper, setPaper] = useState<string>(PAPERS[0]);
+  const [, turn] = useState(0);
+  const pen = () => canvas.current!.getContext("2d", { willReadFrequently: true })!;
+  const whole = () => pen().getImageData(0, 0, width, height);
+  const put = (image: ImageData | undefined) => {
+    if (image) pen().putImageData(image, 0, 0);
+    turn((n) => n + 1);
+  };
+  const at = (event: PointerEvent): Point => {
+    const room = canvas.current!.getBoundingClientRect();
+    return { x: ((event.clientX - room.left) * width) / room.width, y: ((event.clientY - room.top) * height) / room.height };
+  };
+  const line = (from: Point, to: Point, event: PointerEvent) => {
+    const context = pen();
+    context.globalCompositeOperation = rubber ? "destination-out" : "source-over";
+    context.strokeStyle = ink;
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = 2 * radius(size, event.pressure, event.pointerType);
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x + 0.01, to.y);
+    context.stroke();
+  };
+  useEffect(() => {
+    const place = canvas.current!;
+    place.style.aspectRatio = `${width} / ${height}`;
+    place.style.background = paper;
+    const keys = (event: KeyboardEvent) => {
+      if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+      event.preventDefault();
+      event.stopPropagation();
+      put(event.shiftKey ? history.current.redo(whole()) : history.current.undo(whole()));
+    };
+    addEventListener("keydown", keys, true);
+    return () => removeEventListener("keydown", keys, true);
+  }, [paper]);
+  const finish = () => {
+    const out = document.createElement("canvas");
+    out.width = width;
+    out.height = height;
+    const context = out.getContext("2d")!;
+    context.fillStyle = paper;
+    context.fillRect(0, 0, width, height);
+    context.drawImage(canvas.current!, 0, 0);
+    out.toBlob((blob) => blob && (use(blob), close()), "image/png");
+  };
+  return (
+    <Dialog title={t("sketch")} close={close} wide>
+      <div class="sketch">
+        <div class="toolbar" role="toolbar" aria-label={t("edit.tools")}>
+          <Button icon={Pencil} aria-pressed={!rubber} label={t("edit.brush")} onClick={() => setRubber(false)} />
+          <Button icon={Eraser} aria-pressed={rubber} label={t("edit.eraser")} onClick={() => setRubber(true)} />
+          <input type="range" aria-label={t("edit.size")} min={1} max={Math.round(Math.min(width, height) / 5)} value={size} onInput={(event) => setSize(Number(event.currentTarget.value))} />
+          <span class="inks" role="group" aria-label={t("sketch.ink")}>
+            {INKS.map((each) => <button type="button" key={each} aria-label={each} aria-pressed={each === ink} ref={(place) => void (place && (place.style.background = each))} onClick={() => { setInk(each); setRubber(false); }} />)}
+            <input type="color" aria-label={t("sketch.ink")} value={ink} onInput={(event) => { setInk(event.currentTarget.value); setRubber(false); }} />
+          </span>
+          <span class="gap" />
+          <Button icon={PaintBucket} label={t("sketch.paper")} onClick={() => setPaper(paper === PAPERS[0] ? PAPERS[1] : PAPERS[0])} />
+          <Button icon={Undo2} label={t("edit.undo")} disabled={!history.current.undoable} onClick={() => put(history.current.undo(whole()))} />
+          <Button icon={Redo2} label={t("edit.redo")} disabled={!history.current.redoable} onClick={() => put(history.current.redo(whole()))} />
+          <Button icon={Trash2} label={t("sketch.clear")} onClick={() => { history.current.keep(whole()); pen().clearRect(0, 0, width, height); turn((n) => n + 1); }} />
+        </div>
+        <div class="paper">
+          <canvas ref={canvas} width={width} height={height} role="img" aria-label={t("sketch.help")}
+            onPointerDown={(event) => { canvas.current!.setPointerCapture(event.pointerId); history.current.keep(whole()); last.current = at(event); line(last.current, last.current, event); }}
+            onPointerMove={(event) => { if (!last.current) return; for (const each of event.getCoalescedEvents?.() ?? [event]) { const to = at(each); line(last.current, to, each); last.current = to; } }}
+            onPointerUp={() => { last.current = null; turn((n) => n + 1); }}
+            onPointerCancel={() => (last.current = null)} />
+          {below && <img src={below} alt="" />}
+        </div>
+        <p class="help">{t("sketch.help")}</p>
+        <div class="actions"><Button kind="main" disabled={!history.current.undoable} onClick={finish}>{t("sketch.use")}</Button></div>
+      </div>
+    </Dialog>
+  );
+}
