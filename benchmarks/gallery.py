@@ -80,6 +80,9 @@ def main() -> None:
             for each in gallery.find(filters, sort=sort, after=after).entries:
                 shown(each)
 
+        def retag(draw: random.Random) -> None:
+            gallery.label([f"{draw.randrange(rows) + 1:032x}"], "tag", only=[f"tag{draw.randrange(11)}"])
+
         deep = {"newest": rows // 10, "oldest": 9 * rows // 10}
         timed("a page of 60", lambda draw: page(Filters()))
         timed("a page deep inside", lambda draw: page(Filters(), after=str(draw.randrange(1, deep["newest"]))))
@@ -97,8 +100,11 @@ def main() -> None:
         timed("a seed", lambda draw: page(Filters(seed=str(draw.randrange(2**32)))))
         timed("a size and a day", lambda draw: page(Filters(width=256, since=1e9 + 500, until=1e9 + 900)))
         timed("how many there are of a search", lambda draw: gallery.count(Filters(q=draw.choice(ENGLISH.split()))))
-        timed("facets", lambda draw: gallery.facets(), 10)
-        timed("what looks like one", lambda draw: gallery.similar(f"{50 * draw.randrange(rows // 50) + 1:032x}"), 10)
+        timed("facets, the first time", lambda draw: gallery.facets(), 1)
+        timed("facets", lambda draw: gallery.facets())
+        timed("a picture's tag changed, and facets", lambda draw: (retag(draw), gallery.facets()))
+        timed("what looks like one, the first time", lambda draw: gallery.similar(f"{1:032x}"), 1)
+        timed("what looks like one", lambda draw: gallery.similar(f"{50 * draw.randrange(rows // 50) + 1:032x}"))
 
 
 if __name__ == "__main__":

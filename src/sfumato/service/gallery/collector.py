@@ -173,6 +173,17 @@ class Collector:
         when = time.time() if created is None else created
         return await asyncio.to_thread(self.gallery.add, digest[:32], name, facts, created=when), True
 
+    async def unrestored(self, id: str) -> list[str]:
+        """What of a picture's settings its request does not have, a line each; of our own pictures nothing.
+
+        Raises:
+            UnknownNameError: there is no picture of that id.
+            RequestError: its file cannot be decoded any more.
+        """
+        entry = await asyncio.to_thread(self.gallery.get, id)
+        facts = await self.looker.look(self.gallery.file(entry), id)
+        return [str(each) for each in facts["unrestored"]]
+
     async def _expire(self) -> None:
         if self.retain is not None and time.monotonic() - self._expired >= _OFTEN:
             await asyncio.to_thread(self.gallery.expire, time.time() - self.retain)

@@ -232,6 +232,11 @@ def router(gallery: Gallery, collector: Collector) -> APIRouter:
         entry = await asyncio.to_thread(gallery.get, id)
         return _file(f"{entry.id}.webp", gallery.thumbnail(entry.id))
 
+    @api.get("/{id}/unrestored")
+    async def unrestored(id: str) -> list[str]:
+        """What of a picture's settings its request does not have, a line each."""
+        return await collector.unrestored(id)
+
     @api.get("/{id}/similar", response_model=list[Similar])
     async def similar(
         id: str,

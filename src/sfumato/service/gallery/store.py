@@ -2,12 +2,15 @@
 
 Pictures are counted as they come in. Pages are asked for by the last number seen, never by an offset, and a search runs
 down the full-text index in the same order, so that neither grows slower with what was seen before. What is in the trash
-is not in the full-text index.
+is not in the full-text index. What there is to filter by is counted once and then kept up with every change, and so are
+the marks by which pictures are found alike.
 """
 
-import heapq
+import contextlib
 import json
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +149,40 @@ class Gallery:
         self.folder = folder
         self._database = database
         self._begin = database.begin
+        self._counts: Counter[tuple[str, str]] | None = None
+        self._indices: dict[str, marks.Index] = {}
+        self._changes = threading.RLock()
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """A transaction that changes what `facets` counts; when it fails, all is counted anew."""
+        with self._changes:
+            try:
+                with self._begin() as connection:
+                    yield connection
+            except BaseException:
+                self._counts = None
+                raise
+
+    @contextlib.contextmanager
+    def _recounted(self, connection: Connection, numbers: Sequence[int]) -> Iterator[None]:
+        """Keep the counts up while these rows change."""
+        if self._counts is not None:
+            self._counts.subtract(self._counted(connection, numbers))
+        yield
+        if self._counts is not None:
+            self._counts.update(self._counted(connection, numbers))
+
+    def _counted(self, connection: Connection, numbers: Sequence[int]) -> Counter[tuple[str, str]]:
+        """What these rows are filtered by, as far as they are in sight: sort and name."""
+        names = ("model", "tool", "task")
+        here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_(None))
+        rows = connection.execute(select(_gallery.c.number, *(_gallery.c[name] for name in names)).where(*here)).all()
+        found = Counter((name, value) for row in rows for name, value in zip(names, row[1:], strict=True) if value)
+        seen = [row.number for row in rows]
+        labels = select(_labels.c.sort, _labels.c.name).where(_labels.c.picture.in_(seen))
+        found.update((row.sort, row.name) for row in connection.execute(labels).all())
+        return found
 
     def file(self, entry: Entry) -> Path:
         """The picture's file."""
@@ -190,8 +227,10 @@ class Gallery:
             "created": created,
             **{name: facts[name] for name in _SEEN},
         }
-        with self._begin() as connection:
+        with self._changing() as connection:
             there = connection.execute(select(_gallery.c.number, _gallery.c.trashed).where(_gallery.c.id == id)).first()
+            if there is not None and self._counts is not None:
+                self._counts.subtract(self._counted(connection, [there.number]))
             if there is None:
                 values |= {"id": id, "rating": 0, "added": time.time()}
                 made = insert(_gallery).values(values).returning(_gallery.c.number)
@@ -209,6 +248,8 @@ class Gallery:
                 connection.execute(insert(_marks).values(picture=number, sort=sort, value=bytes.fromhex(facts[sort])))
             if painted is not None:
                 self._collected(connection, painted.job, painted.index)
+            if self._counts is not None:
+                self._counts.update(self._counted(connection, [number]))
             return self._get(connection, id)
 
     def _collected(self, connection: Connection, job: str, index: int) -> None:
@@ -238,6 +279,7 @@ class Gallery:
 
     def _forget(self, connection: Connection, numbers: Sequence[int], *, labels: Sequence[str]) -> None:
         """All that hangs on rows, of labels these sorts."""
+        self._indices.clear()
         self._unindex(connection, numbers)
         connection.execute(delete(_labels).where(_labels.c.picture.in_(numbers), _labels.c.sort.in_(labels)))
         for table in (_sources, _marks):
@@ -296,28 +338,30 @@ class Gallery:
 
     def facets(self) -> dict[str, dict[str, int]]:
         """What there is to filter by, and how many pictures have it, the most first."""
-        with self._begin() as connection:
-            found: dict[str, dict[str, int]] = {"lora": {}, "tag": {}, "board": {}}
-            for name in ("model", "tool", "task"):
-                each = _gallery.c[name]
-                rows = connection.execute(
-                    select(each, func.count().label("many"))
-                    .where(_gallery.c.trashed.is_(None), each != "")
-                    .group_by(each)
-                    .order_by(func.count().desc(), each)
-                ).all()
-                found[name] = {row[0]: row.many for row in rows}
-            counting = select(_labels.c.sort, _labels.c.name, func.count().label("many"))
-            grouped = counting.group_by(_labels.c.sort, _labels.c.name)
-            gone = select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))
-            hidden = {
-                (row.sort, row.name): row.many
-                for row in connection.execute(grouped.where(_labels.c.picture.in_(gone))).all()
-            }
-            for row in connection.execute(grouped.order_by(func.count().desc(), _labels.c.name)).all():
-                if many := row.many - hidden.get((row.sort, row.name), 0):
-                    found[row.sort][row.name] = many
-            return found
+        with self._changes:
+            if self._counts is None:
+                with self._begin() as connection:
+                    self._counts = self._all_counted(connection)
+            counts = sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        found: dict[str, dict[str, int]] = {name: {} for name in ("lora", "tag", "board", "model", "tool", "task")}
+        for (sort, name), many in counts:
+            if many > 0:
+                found[sort][name] = many
+        return found
+
+    def _all_counted(self, connection: Connection) -> Counter[tuple[str, str]]:
+        """As `_counted`, of all rows."""
+        found: Counter[tuple[str, str]] = Counter()
+        for name in ("model", "tool", "task"):
+            each = _gallery.c[name]
+            query = select(each, func.count()).where(_gallery.c.trashed.is_(None), each != "").group_by(each)
+            found.update({(name, row[0]): row[1] for row in connection.execute(query).all()})
+        counting = select(_labels.c.sort, _labels.c.name, func.count()).group_by(_labels.c.sort, _labels.c.name)
+        found.update({(row[0], row[1]): row[2] for row in connection.execute(counting).all()})
+        gone = select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))
+        hidden = connection.execute(counting.where(_labels.c.picture.in_(gone))).all()
+        found.subtract({(row[0], row[1]): row[2] for row in hidden})
+        return found
 
     def parents(self, entry: Entry) -> list[Entry]:
         """What it was made from, as far as it is here."""
@@ -376,13 +420,10 @@ class Gallery:
         with self._begin() as connection:
             number = self._get(connection, id).number
             gone = connection.execute(select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))).scalars()
-            hidden = {*gone} - {number}
-            values = connection.execute(select(_marks.c.picture, _marks.c.value).where(_marks.c.sort == by)).all()
-        others = {row[0]: row[1] for row in values if row[0] not in hidden}
-        difference = marks.SORTS[by](others.pop(number))
-        nearest = heapq.nsmallest(limit, ((difference(value), -other) for other, value in others.items()))
-        near = {-other: each for each, other in nearest if each <= most}
-        with self._begin() as connection:
+            index = self._indices.setdefault(by, marks.Index(by))
+            new = select(_marks.c.picture, _marks.c.value).where(_marks.c.sort == by, _marks.c.picture > index.last)
+            index.add([(row[0], row[1]) for row in connection.execute(new.order_by(_marks.c.picture)).all()])
+            near = dict(index.nearest(number, limit, most, [*gone]))
             rows = connection.execute(select(_gallery).where(_gallery.c.number.in_(near))).all()
             entries = self._whole(connection, rows)
         return sorted(((entry, near[entry.number]) for entry in entries), key=lambda pair: (pair[1], -pair[0].number))
@@ -478,28 +519,31 @@ class Gallery:
         Raises:
             UnknownNameError: as `get`.
         """
-        with self._begin() as connection:
+        with self._changing() as connection:
             numbers = self._numbers(connection, ids)
             gone = [_labels.c.sort == sort, _labels.c.picture.in_(numbers)]
             gone.append(_labels.c.name.in_(remove) if only is None else _labels.c.name.not_in(only))
-            connection.execute(delete(_labels).where(*gone))
-            self._label(connection, numbers, sort, [*add, *(only or ())])
+            with self._recounted(connection, numbers):
+                connection.execute(delete(_labels).where(*gone))
+                self._label(connection, numbers, sort, [*add, *(only or ())])
 
     def trash(self, ids: Sequence[str]) -> None:
         """Out of sight, to be restored or erased. Raises as `get`."""
-        with self._begin() as connection:
+        with self._changing() as connection:
             numbers = self._numbers(connection, ids)
             here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_(None))
-            connection.execute(update(_gallery).where(*here).values(trashed=time.time()))
+            with self._recounted(connection, numbers):
+                connection.execute(update(_gallery).where(*here).values(trashed=time.time()))
             self._unindex(connection, numbers)
 
     def restore(self, ids: Sequence[str]) -> None:
         """Out of the trash. Raises as `get`."""
-        with self._begin() as connection:
+        with self._changing() as connection:
             numbers = self._numbers(connection, ids)
             here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_not(None))
             back = connection.execute(select(_gallery.c.number, _gallery.c.prompt).where(*here)).all()
-            connection.execute(update(_gallery).where(*here).values(trashed=None))
+            with self._recounted(connection, numbers):
+                connection.execute(update(_gallery).where(*here).values(trashed=None))
             for row in back:
                 self._index(connection, row.number, row.prompt)
 
@@ -511,7 +555,7 @@ class Gallery:
             UnknownNameError: as `get`.
             OSError: a file cannot be removed; it is not erased then.
         """
-        with self._begin() as connection:
+        with self._changing() as connection:
             entries = self._whole(connection, self._rows(connection, ids))
             self._erase(connection, entries)
         self._database.purge()
@@ -519,7 +563,7 @@ class Gallery:
 
     def expire(self, before: float) -> int:
         """Erase what came into the gallery before a time, and jobs that ended before it. How many pictures and jobs."""
-        with self._begin() as connection:
+        with self._changing() as connection:
             rows = connection.execute(select(_gallery).where(_gallery.c.added < before)).all()
             self._erase(connection, self._whole(connection, rows))
             ended = _jobs.c.state.not_in(OPEN)
@@ -534,6 +578,8 @@ class Gallery:
         for entry in entries:
             self.file(entry).unlink(missing_ok=True)
             self.thumbnail(entry.id).unlink(missing_ok=True)
+            if self._counts is not None:
+                self._counts.subtract(self._counted(connection, [entry.number]))
             self._forget(connection, [entry.number], labels=("lora", "tag", "board"))
             connection.execute(delete(_gallery).where(_gallery.c.number == entry.number))
             if entry.job is None:
