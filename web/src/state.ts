@@ -35,6 +35,7 @@ export const screen = signal<Screen>(placeOf());
 addEventListener("hashchange", () => (screen.value = placeOf()));
 export function go(to: Screen): void {
   location.hash = `#/${to}`;
+  screen.value = to; // the event comes later than the next key may
 }
 
 /* ------------------------------------------------------------------------------------------------------- notices */

@@ -140,7 +140,7 @@ export function Edit() {
             </div>
           ) : (
             <Easel url={url} masked={takesMask(task)} frame={takesFrame(task) ? frameOf(values) : null}
-              setFrame={(frame) => set({ ...values, ...frame })}
+              setFrame={(frame) => set(withFrame(values, frame))}
               feather={Number(values.blur ?? blur?.default ?? 0)}
               strength={strength ? Number(values.strength ?? strength.default ?? 1) : null} />
           )}
@@ -158,6 +158,16 @@ export function Edit() {
 }
 
 const KEPT = new Set(["prompt", "image", "mask"]);
+
+/** The values with a frame; an edge that goes nowhere is left out, as it is by default. */
+function withFrame(values: Values, frame: Frame): Values {
+  const next = { ...values };
+  for (const edge of EDGES) {
+    if (frame[edge]) next[edge] = frame[edge];
+    else delete next[edge];
+  }
+  return next;
+}
 
 function frameOf(values: Values): Frame {
   return Object.fromEntries(EDGES.map((edge) => [edge, Number(values[edge] ?? NO_FRAME[edge])])) as unknown as Frame;
