@@ -205,7 +205,7 @@ def test_pictures_are_chosen_by_keys_and_put_on_boards(fake: str, opened: Opened
     page.locator(".tile button").first.focus()
     page.keyboard.press("Shift+ArrowRight")
     page.get_by_role("group", name="2 chosen").wait_for()
-    page.get_by_label("Put on a board").fill("zoo")
+    page.get_by_role("textbox", name="Put on a board").fill("zoo")
     page.keyboard.press("Enter")
     page.locator(".boards button", has_text="zoo").click()
     page.get_by_text("2 found").wait_for()
