@@ -100,7 +100,7 @@ def test_it_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("network_dim = 2", "network_dimm = 2"), "network_dimm, which is not known here; did you mean network_dim"),
         (("keep_tokens = 2", "keep_tokns = 2"), "keep_tokns, which is not known here; did you mean keep_tokens"),
-        (("AdamW8bit", "Lion"), "optimizer_type 'Lion'; known here: AdamW"),
+        (("AdamW8bit", "Lion"), "optimizer_type 'Lion'; known here: Prodigy, AdamW"),
         (("networks.lora", "networks.oft"), "network_module 'networks.oft'; known here: networks.lora"),
         (("resolution = 64", "resolution = [64, 32]"), "give one side"),
         (("  image_dir = \"photos\"\n", ""), "has no image_dir"),

@@ -4,9 +4,12 @@ import math
 import tomllib
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from prodigyopt import Prodigy as OracleProdigy
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -16,12 +19,14 @@ from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.training.autoencoder import AutoencoderRun, AutoencoderTask
+from sfumato.training.checkpoint import pack_optimizer, unpack_optimizer
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.ema import EMA
 from sfumato.training.latents import load_autoencoder
+from sfumato.training.loop import LoopConfig
 from sfumato.training.objectives import denoising_error, uniform
-from sfumato.training.optim import Muon, build_optimizers, orthogonalise, rate
+from sfumato.training.optim import Muon, Prodigy, build_optimizers, orthogonalise, rate
 from sfumato.training.run import read_config, train
 from sfumato.training.tokenizer import train_tokenizer
 from tests.training.conftest import autoencoder_toml, denoiser_toml
@@ -87,6 +92,45 @@ def test_muon_solves_a_linear_map() -> None:
         loss.backward()
         optimizer.step()
     assert float(loss.detach()) < 0.02 * float(target.square().sum())
+
+
+def test_prodigy_steps_as_its_authors_code() -> None:
+    """With a learning rate that warms up and falls, weight decay on one of two groups, and a resume in between."""
+    torch.manual_seed(0)
+    target, *begun = (torch.randn(shape, dtype=torch.float64) for shape in ((7, 5), (7, 5), (5,)))
+
+    def groups() -> list[dict[str, Any]]:
+        weight, bias = (nn.Parameter(each.clone()) for each in begun)
+        return [{"params": [weight], "weight_decay": 0.1}, {"params": [bias], "weight_decay": 0.0}]
+
+    def stepped(optimizer: torch.optim.Optimizer, k: int) -> None:
+        (weight,), (bias,) = (group["params"] for group in optimizer.param_groups)
+        for group in optimizer.param_groups:
+            group["lr"] = min((k + 1) / 10, 1 - k / 200)
+        optimizer.zero_grad()
+        (weight + bias - target).square().sum().backward()
+        optimizer.step()
+
+    ours = Prodigy(groups(), betas=(0.9, 0.99))
+    theirs = OracleProdigy(groups(), betas=(0.9, 0.99), use_bias_correction=True, safeguard_warmup=True)
+    for k in range(150):
+        if k == 60:
+            tensors, rest = pack_optimizer("o", ours)
+            begun = [group["params"][0].detach() for group in ours.param_groups]
+            ours = Prodigy(groups(), betas=(0.9, 0.99))
+            unpack_optimizer("o", ours, tensors, rest)
+        stepped(ours, k)
+        stepped(theirs, k)
+    for mine, other in zip(ours.param_groups, theirs.param_groups, strict=True):
+        assert torch.allclose(mine["params"][0], other["params"][0], atol=1e-6)
+    (weight,), (bias,) = (group["params"] for group in ours.param_groups)
+    assert float((weight + bias - target).detach().square().mean()) < 0.01
+
+
+def test_prodigy_is_told_no_learning_rate() -> None:
+    with pytest.raises(ValidationError, match="set learning_rate = 1"):
+        LoopConfig(steps=1, batch=1, learning_rate=1e-4, muon=False, prodigy=True)
+    assert LoopConfig(steps=1, batch=1, learning_rate=1, muon=False, prodigy=True).prodigy
 
 
 def test_every_parameter_has_one_optimizer() -> None:

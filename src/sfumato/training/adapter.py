@@ -162,7 +162,7 @@ class AdapterTask(FineTuneTask):
             "epoch": str(-(-loop.steps * loop.accumulate // self.order.length)),
             "seed": str(loop.seed),
             "learning_rate": str(loop.learning_rate),
-            "optimizer": "Muon" if loop.muon else "AdamW",
+            "optimizer": "Muon" if loop.muon else "Prodigy" if loop.prodigy else "AdamW",
             "lr_scheduler": loop.shape,
             "noise_offset": str(run.loss.noise_offset),
             **({"min_snr_gamma": str(run.loss.gamma)} if run.loss.weighting == "min_snr" else {}),

@@ -217,10 +217,12 @@ def _options(options: Mapping[str, Any], path: Path, values: dict[str, Any]) -> 
     if options.get("network_train_text_encoder_only"):
         own["targets"] = []
     kind = str(options.get("optimizer_type", "AdamW")).lower()
-    if kind not in ("adamw", "adamw8bit", "pagedadamw8bit"):
+    if kind not in ("adamw", "adamw8bit", "pagedadamw8bit", "prodigy"):
         raise TrainingError(
-            f"{path} has optimizer_type {options['optimizer_type']!r}; known here: AdamW, AdamW8bit as AdamW"
+            f"{path} has optimizer_type {options['optimizer_type']!r}; known here: Prodigy, AdamW, AdamW8bit as AdamW"
         )
+    if kind == "prodigy":
+        values.setdefault("loop", {})["prodigy"] = True
     if "sample_prompts" in options:
         file = Path(options["sample_prompts"])
         lines = read_regular(file if file.is_absolute() else path.parent / file).decode("utf-8").splitlines()

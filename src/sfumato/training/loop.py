@@ -91,6 +91,8 @@ class LoopConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
     muon: bool = True
+    prodigy: bool = False
+    """The learning rate is found on the way, and `learning_rate` is a factor on it, 1 by itself."""
     shape: Literal["constant", "cosine", "warmup_stable_decay"] = "warmup_stable_decay"
     warmup: int = Field(200, ge=0)
     decay: int = Field(0, ge=0)
@@ -112,6 +114,13 @@ class LoopConfig(BaseModel):
     wandb: str | None = None
     """A Weights & Biases project that is told of the run as well."""
     opponent: OpponentConfig = OpponentConfig()
+
+    @model_validator(mode="after")
+    def _one_optimizer(self) -> Self:
+        if self.prodigy and (self.muon or self.learning_rate < 0.01):
+            wrong = "muon = true" if self.muon else f"learning_rate = {self.learning_rate:g}"
+            raise ValueError(f"prodigy finds the learning rate, beside {wrong}; set learning_rate = 1 and muon = false")
+        return self
 
     @model_validator(mode="after")
     def _even_shares(self) -> Self:
@@ -195,6 +204,7 @@ class State:
             weight_decay=config.weight_decay,
             betas=config.betas,
             muon=config.muon,
+            prodigy=config.prodigy,
             embedding_rate=config.embedding_rate,
         )
         if opponent is not None:

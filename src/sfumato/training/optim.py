@@ -1,7 +1,7 @@
 """Optimisers and learning-rate schedules.
 
 `Muon` steps along the orthogonalised momentum of each weight matrix, AdamW takes the rest; scaled so that both have
-the same root-mean-square update, they share one learning rate.
+the same root-mean-square update, they share one learning rate. `Prodigy` finds its learning rate by itself.
 """
 
 import math
@@ -91,6 +91,67 @@ class Muon(torch.optim.Optimizer):
         return p.grad.lerp(buffer, momentum).flatten(1)
 
 
+class Prodigy(torch.optim.Optimizer):
+    """Adam, whose learning rate d is found on the way (Mishchenko and Defazio 2024, arXiv:2306.06101, algorithm 4).
+
+    d is the largest of the estimates sum <g, x0 - x> / |sum g|_1 of how far the weights x have to go from where they
+    began, over gradients g that fade as the root of Adam's second beta. With bias correction, and the warm-up kept out
+    of the estimate, as is usual for diffusion models.
+
+    Args:
+        lr: a factor on d, 1 by itself; schedules of learning rates act on it.
+        first: what d begins with, far too small.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1.0,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        first: float = 1e-6,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+        self.first = first
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One update of every parameter that has a gradient. `closure` is not supported (it must be None)."""
+        if closure is not None:
+            raise ValueError("Prodigy takes no closure; call step() after backward()")
+        moved = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if not moved:
+            return None
+        for p, _ in moved:
+            if not self.state[p]:
+                zeros = {name: torch.zeros_like(p) for name in ("mean", "square", "gradients")}
+                self.state[p].update(zeros, begun=p.clone(), estimate=torch.tensor([0.0, self.first, 0.0]))
+        steps, d, gone = self.state[moved[0][0]]["estimate"].tolist()
+        beta1, beta2 = self.param_groups[0]["betas"]
+        fading, corrected = math.sqrt(beta2), math.sqrt(1 - beta2 ** (steps + 1)) / (1 - beta1 ** (steps + 1))
+        gone, length = fading * gone, 0.0
+        for p, group in moved:
+            state, scale = self.state[p], d / self.first
+            assert p.grad is not None
+            gone += scale * d * group["lr"] * corrected * float((p.grad * (state["begun"] - p)).sum())
+            length += float(state["gradients"].mul_(fading).add_(p.grad, alpha=scale * d).abs().sum())
+            state["mean"].mul_(beta1).add_(p.grad, alpha=d * (1 - beta1))
+            state["square"].mul_(beta2).addcmul_(p.grad, p.grad, value=d * d * (1 - beta2))
+        if not length:
+            return None
+        for p, group in moved:
+            state, rate = self.state[p], d * group["lr"] * corrected
+            p.mul_(1 - rate * group["weight_decay"])
+            p.addcdiv_(state["mean"], state["square"].sqrt().add_(d * 1e-8), value=-rate)
+            state["estimate"] = torch.tensor([steps + 1, max(d, gone / length), gone])
+        return None
+
+
 def build_optimizers(
     model: nn.Module,
     lr: float,
@@ -98,10 +159,11 @@ def build_optimizers(
     weight_decay: float,
     betas: tuple[float, float],
     muon: bool,
+    prodigy: bool = False,
     embedding_rate: float = 1.0,
 ) -> list[torch.optim.Optimizer]:
-    """AdamW for vectors, embeddings, `conv_in` and `conv_out`; Muon (where asked) for the matrices in between.
-    Embeddings have `embedding_rate` times the learning rate.
+    """AdamW for vectors, embeddings, `conv_in` and `conv_out`; Muon (where asked) for the matrices in between; or
+    Prodigy for all. Embeddings have `embedding_rate` times the learning rate.
 
     Weight decay touches matrices only, never norms, biases or embeddings.
     """
@@ -124,6 +186,8 @@ def build_optimizers(
         groups[1]["params"] = [p for p in rest if id(p) not in embeddings]
         looked_up = [p for p in rest if id(p) in embeddings]
         groups.append({"params": looked_up, "weight_decay": 0.0, "lr": lr * embedding_rate})
+    if prodigy:
+        return [Prodigy([g for g in groups if g["params"]], lr, betas=betas)]
     # Not `fused`: on CPU that kernel reads a channels_last weight and its contiguous, restored moments in memory order,
     # which mixes up their elements (seen with torch 2.13: a resumed run went another way).
     adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, foreach=True)
