@@ -69,8 +69,9 @@ def given(
     if len(clips) > len(places) or len(t5s) > missing.count(T5):
         lack = " and ".join(name for name in missing if name != "vae") or "no text encoder"
         raise CheckpointError(f"{folder} lacks {lack}, and is given {len(text_encoders)}; leave out what it has")
+    three = "transformer" in named_parts(read_json(folder / "model_index.json"))
     for place, file in (*zip(places, clips, strict=False), *((T5, file) for file in t5s)):
-        found[place] = _text_encoder(place, file)
+        found[place] = _text_encoder(place, file, projected=three or second([place]))
         check_finite(found[place].state, str(file.path), allow=allow_nonfinite)
     return found
 
@@ -107,11 +108,11 @@ def _width(file: TensorFile) -> int:
     return ends[0]
 
 
-def _text_encoder(place: str, file: TensorFile) -> Given:
+def _text_encoder(place: str, file: TensorFile, *, projected: bool) -> Given:
     beside = file.path.with_name("config.json")
     shapes = ShapesByName(file.shapes, str(file.path))
     if "transformer.resblocks.0.ln_1.weight" in file.shapes:
-        config = read_open_clip(shapes, "", projected=second([place]))
+        config = read_open_clip(shapes, "", projected=projected)
         return _clip(config, convert(file.read(), open_clip_text.table(config, "")))
     state = convert(file.read(), RULES[place])
     if place == T5:
@@ -121,7 +122,7 @@ def _text_encoder(place: str, file: TensorFile) -> Given:
         assert isinstance(form, CLIPTextConfig)
         return _clip(form, state)
     named = ShapesByName({name: tuple(tensor.shape) for name, tensor in state.items()}, str(file.path))
-    config = read_projected(named, "") if second([place]) else read_clip(named, "")
+    config = read_projected(named, "") if projected else read_clip(named, "")
     if config.hidden_size != CLIP_L:
         config = replace(config, hidden_act="gelu", pad_token_id=0)
     return _clip(config, state)
