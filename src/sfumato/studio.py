@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
 
 from sfumato.adapters.applied import Applied, apply
@@ -23,6 +24,7 @@ from sfumato.checkpoints.ip_adapters import encoder_of, load_ip_adapter, load_pi
 from sfumato.checkpoints.lacking import given, lacking
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Engine, Precision, Prediction
+from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.errors import RequestError
 from sfumato.families import Model, latent_space
 from sfumato.metadata.provenance import HASH_DIGITS
@@ -151,23 +153,26 @@ class Studio(Running, Shorthand):
         engine = choose_engine(self.device, self.choice.dtype, self.engine, weights)
         return _packed(replace(model, engine=engine), *networks)
 
-    def events(self, request: Request) -> Iterator[Progress | Result]:
+    def events(self, request: Request, saved: Saved = UNSAVED) -> Iterator[Progress | Result]:
         """Carry out a request: a `Progress` after each step, a `Result` after each batch. Leaving the loop cancels.
 
         >>> for event in studio.events(request):
         ...     if isinstance(event, Progress) and cancelled():
         ...         break
 
+        Args:
+            saved: of the same request, which was cut off: it goes on from there, to the same bits.
+
         Raises:
             SfumatoError: of the kind that says what is wrong.
         """
         if not isinstance(request, Painting):
-            yield from runner(request.task)(self, request)
+            yield from runner(request.task)(_Saving(self, saved), request)
             return
         begun = time.perf_counter()
         with self._loading:
             applied = with_tileable(self._with_adapters(request), request)
-        yield from runner(request.task)(applied, request, time.perf_counter() - begun)
+        yield from runner(request.task)(replace(applied, saved=saved), request, time.perf_counter() - begun)
 
     def _with_adapters(self, request: Painting) -> Applied:
         """The request's model, with its autoencoder and its adapters."""
@@ -243,6 +248,24 @@ class Studio(Running, Shorthand):
             _packed(model, vae)
             self._vae = model.path, file, replace(model, autoencoder=vae, vae_hash=digest)
         return self._vae[2]
+
+
+@dataclass(frozen=True)
+class _Saving:
+    """A studio for tasks that ask it to paint; what these paintings save goes to one place."""
+
+    studio: Studio
+    saved: Saved
+
+    @property
+    def device(self) -> torch.device:
+        return self.studio.device
+
+    def load(self, model: str | Path | None = None) -> Model:
+        return self.studio.load(model)
+
+    def events(self, request: Request) -> Iterator[Progress | Result]:
+        return self.studio.events(request, self.saved)
 
 
 def _packed(model: Model, *networks: object) -> Model:

@@ -27,7 +27,7 @@ def played(jobs: Jobs, folder: Path, scene: Callable[[Dispatcher], Awaitable[Non
         dispatcher = Dispatcher(jobs, folder, Bus(), idle=idle, command=FAKE)
         running = asyncio.create_task(dispatcher.run())
         try:
-            await asyncio.wait_for(scene(dispatcher), 30)
+            await asyncio.wait_for(scene(dispatcher), 120)
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -13,6 +13,7 @@ from sfumato.adapters.apply import Base, Weighted, changed, fit
 from sfumato.adapters.embeddings import Embedding, embedding_of, read_embedding, unfit
 from sfumato.adapters.formats import read_adapter
 from sfumato.adapters.requested import NOTHING, File, Requested
+from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.errors import CheckpointError
 from sfumato.families import Model
 from sfumato.models.clip_vision import CLIPVisionEncoder
@@ -61,6 +62,8 @@ class Applied:
     """What reads a picture that is a prompt, and what sees it."""
     refiner: Model | None = None
     """What ends the painting, where the request says so."""
+    saved: Saved = UNSAVED
+    """What the denoiser answered before, where the painting was cut off."""
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """Gives jobs to the worker, one at a time, and writes down what becomes of them. Lives in the service's event loop."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from sfumato.errors import UnknownNameError
 from sfumato.requests import parse_request
 from sfumato.service import wire
 from sfumato.service.bus import Bus, Event
@@ -30,7 +32,8 @@ class Live:
         index: steps of them that are done.
         total: steps that they have.
         preview: a JPEG in Base64, the last one.
-        begun: by the monotonic clock, in seconds.
+        begun: by the monotonic clock, in seconds; of what is computed now, not found from an attempt that was cut off.
+    found: the share that was.
     """
 
     job: str
@@ -41,6 +44,7 @@ class Live:
     total: int = 0
     preview: str | None = None
     begun: float = 0.0
+    found: float = 0.0
 
     @property
     def share(self) -> float:
@@ -52,8 +56,14 @@ class Live:
     @property
     def seconds_left(self) -> float | None:
         """By the time that was needed until now; None before the second step."""
-        share = self.share
-        return (time.monotonic() - self.begun) * (1 - share) / share if self.index > 1 or self.image else None
+        share, begun = self.share, self.index > 1 or self.image > 0
+        if not begun or share <= self.found:
+            return None
+        return (time.monotonic() - self.begun) * (1 - share) / (share - self.found)
+
+    def going_on(self) -> None:
+        """What is done until now was found."""
+        self.found, self.begun = self.share, time.monotonic()
 
 
 class Dispatcher:
@@ -79,6 +89,11 @@ class Dispatcher:
         self._news = asyncio.Event()
 
     @property
+    def unfinished(self) -> Path:
+        """Where what was painted of jobs that are not done is kept, a file each; see `sfumato.diffusion.saved`."""
+        return self.folder / "unfinished"
+
+    @property
     def worker(self) -> int | None:
         """The worker's process, while there is one."""
         return None if self._worker is None else self._worker.pid
@@ -90,7 +105,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Paint until this is cancelled; a job that is running then waits again."""
         try:
-            await asyncio.to_thread(self.jobs.recover)
+            await asyncio.to_thread(self._recover)
             while True:
                 try:
                     await self._next()
@@ -102,6 +117,14 @@ class Dispatcher:
             if self.live is not None:
                 self.jobs.give_back(self.live.job)
             await self._end_worker()
+
+    def _recover(self) -> None:
+        self.jobs.recover()
+        for file in self.unfinished.glob("*"):
+            with contextlib.suppress(UnknownNameError):
+                if self.jobs.get(file.name).open:
+                    continue
+            file.unlink()
 
     async def _next(self) -> None:
         """Paint the next job, or wait for one."""
@@ -143,6 +166,7 @@ class Dispatcher:
                 "request": json.loads(job.request),
                 "folder": str(self.folder / "pictures" / job.id),
                 "uploads": str(self.folder / "uploads"),
+                "saved": str(self.unfinished / job.id),
                 "format": job.format,
                 "quality": job.quality,
             }
@@ -164,6 +188,8 @@ class Dispatcher:
             case "progress":
                 live.image, live.batch = facts["image"], facts["batch"]
                 live.index, live.total = facts["index"] + 1, facts["total"]
+                if facts.get("saved"):
+                    live.going_on()
                 told = {name: facts[name] for name in ("image", "batch", "sigma")}
                 told |= {"step": live.index, "steps": live.total, "share": live.share}
                 self.bus.publish(Event(id, "progress", {**told, "seconds_left": live.seconds_left}))
@@ -181,8 +207,9 @@ class Dispatcher:
                 report = {name: facts[name] for name in parts if facts.get(name) is not None}
                 job = await asyncio.to_thread(self.jobs.finish, id, "done", report=report)
                 self.peak = max(self.peak, facts["peak"])
-                request = parse_request(job.request)
-                await asyncio.to_thread(self.jobs.measured, request, max(seconds, 1e-3), live.total)
+                if not live.found:
+                    request = parse_request(job.request)
+                    await asyncio.to_thread(self.jobs.measured, request, max(seconds, 1e-3), live.total)
                 self._told(job)
                 return True
             case "failed":
@@ -203,6 +230,8 @@ class Dispatcher:
         return 0 if worker is None else await worker.end()
 
     def _told(self, job: Job) -> None:
+        if not job.open:
+            (self.unfinished / job.id).unlink(missing_ok=True)
         self.bus.publish(Event(job.id, "state", {"state": job.state, "reason": job.reason}))
 
 

@@ -1,10 +1,10 @@
 """The process that paints: it owns a `Studio`, takes orders on stdin and reports on stdout, see `wire`.
 
-    {"do": "paint", "job", "request", "folder", "uploads", "format", "quality"}
+    {"do": "paint", "job", "request", "folder", "uploads", "saved", "format", "quality"}
     {"do": "cancel", "job"}                         may come at any time, also before its "paint"
 
     {"event": "ready"}                              once
-    {"event": "progress", "job", "image", "batch", "index", "total", "sigma", "preview"?}
+    {"event": "progress", "job", "image", "batch", "index", "total", "sigma", "saved", "preview"?}
     {"event": "pictures", "job", "files": [{"index", "seed", "name", "width", "height"}]}
     {"event": "done", "job", "request", "seeds", "timings", "provenance", "peak"}
     {"event": "cancelled", "job"} or {"event": "failed", "job", "reason"}
@@ -32,6 +32,7 @@ from sfumato.service import wire
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from sfumato.diffusion.saved import Saved
     from sfumato.results import Progress, Result
     from sfumato.studio import Studio
 
@@ -81,16 +82,25 @@ class Worker:
 
     def _painted(self, order: wire.Message) -> bool:
         """Whether it was painted to its end."""
+        from sfumato.diffusion.saved import Saved
+
+        if order["job"] in self.cancelled:
+            return False
+        saved = Saved(Path(order["saved"]))
+        try:
+            return self._carried_out(order, saved)
+        finally:
+            saved.close()
+
+    def _carried_out(self, order: wire.Message, saved: "Saved") -> bool:
         from sfumato.results import Progress, Result
 
         job, folder = order["job"], Path(order["folder"])
-        if job in self.cancelled:
-            return False
         request = opened(order["request"], Path(order["uploads"]))
         batches: list[Result] = []
-        for event in self.studio.events(request):
+        for event in self.studio.events(request, saved):
             if isinstance(event, Progress):
-                self._report(job, event)
+                self._report(job, event, saved.found)
             else:
                 batches.append(event)
                 if event.images:
@@ -112,8 +122,8 @@ class Worker:
         )
         return True
 
-    def _report(self, job: str, progress: "Progress") -> None:
-        facts: dict[str, Any] = {}
+    def _report(self, job: str, progress: "Progress", saved: bool) -> None:
+        facts: dict[str, Any] = {"saved": saved}
         begun = time.perf_counter()
         if begun - self._previewed >= PREVIEW_SHARE * self._cost:
             facts["preview"] = _small(progress.preview()[0])

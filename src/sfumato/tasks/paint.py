@@ -48,7 +48,7 @@ def paint(session: Session, canvas: Canvas, first: int = 0) -> Iterator[Progress
     Where the plan has no step, the clean latents are decoded as they are. Leaving the loop cancels.
     """
     model, plan, clock = session.model, session.plan, session.clock
-    denoise = canvas.constrain(session.denoise)
+    denoise = canvas.constrain(session.saving(session.denoise))
     factor = model.autoencoder.factor
     width, height = canvas.size
     shape = (model.autoencoder.latent_channels, height // factor, width // factor)

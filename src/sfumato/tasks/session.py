@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from typing import TypeVar
 
 import torch
@@ -20,6 +21,7 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoise, Denoiser
 from sfumato.diffusion.guidance import in_turn
+from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.diffusion.schedules import ContinuousSchedule
 from sfumato.diffusion.tiles import tiled
 from sfumato.errors import RequestError
@@ -34,6 +36,7 @@ from sfumato.prompts.reading import Reading, literal
 from sfumato.prompts.timeline import Track
 from sfumato.prompts.windows import CALLED
 from sfumato.requests import Painting, draw_seed
+from sfumato.runtime.devices import rounding
 from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
 from sfumato.tasks.guiding import guided
@@ -100,6 +103,13 @@ class Session:
     denoise: Denoise
     provenance: Provenance
     clock: Clock
+    saved: Saved = UNSAVED
+
+    def saving(self, denoise: Denoise) -> Denoise:
+        """A denoiser of this request, whose answers are saved where they are to be."""
+        said = (version("sfumato"), rounding(self.model.device), self.provenance, self.request.to_json())
+        levels = self.plan.sigmas[:-1].tolist()
+        return self.saved.around(denoise, " ".join(map(str, said)), levels, self.request.deep_cache)
 
 
 def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -> Asked:
@@ -278,7 +288,7 @@ def prepare(
         " | ".join(dict.fromkeys(prompts.captions)),
     )
     clock.lap("encode")
-    return Session(model, request, how, denoise, provenance, clock)
+    return Session(model, request, how, denoise, provenance, clock, applied.saved)
 
 
 def refined(model: Model, request: Painting, first: Plan, size: tuple[int, int], denoise: Denoise) -> Denoise:
