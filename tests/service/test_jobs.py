@@ -1,14 +1,38 @@
-"""The queue: states, order, limits, keys, and that what is written stays."""
+"""The queue: states, order, limits, keys, and that what is written stays; in both databases."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sfumato.errors import UnknownNameError
 from sfumato.requests import Txt2Img
+from sfumato.service.database import Database
 from sfumato.service.jobs import MOST_ATTEMPTS, Jobs, Picture, QueueFullError, StateError, UsedKeyError
 
 FOX = Txt2Img.build(prompt="a fox", steps=4, seed=3)
+
+
+Opened = Callable[..., Jobs]
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Opened]:
+    """Opens the queue of one database, also without closing it before, as after ``kill -9``."""
+    found: list[Jobs] = []
+
+    def open_(limit: int = 32) -> Jobs:
+        found.append(Jobs(Database(url), limit=limit))
+        return found[-1]
+
+    yield open_
+    for each in found:
+        each.close()
+
+
+@pytest.fixture
+def jobs(opened: Opened) -> Jobs:
+    return opened(4)
 
 
 def prompts(jobs: Jobs) -> list[str]:
@@ -46,13 +70,13 @@ def test_a_seed_is_drawn_once_so_that_every_attempt_paints_the_same(jobs: Jobs) 
     assert Txt2Img.from_json(jobs.crashed(job.id, "it fell").request).seed == seed
 
 
-def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
-    first = Jobs.in_folder(tmp_path)
+def test_what_was_acknowledged_is_there_after_a_restart(opened: Opened) -> None:
+    first = opened()
     waiting, running = first.submit(fox("waiting"))[0], first.submit(fox("running"), priority=1)[0]
     claimed = first.claim()
     assert claimed is not None
     assert claimed.id == running.id
-    second = Jobs.in_folder(tmp_path)  # without closing the first, as after kill -9
+    second = opened()  # without closing the first, as after kill -9
     assert [job.id for job in second.recover()] == [running.id]
     assert second.get(waiting.id).state == "queued"
     assert (second.get(running.id).state, second.get(running.id).attempts) == ("queued", 1)
@@ -94,8 +118,8 @@ def test_cancelling(jobs: Jobs) -> None:
         jobs.cancel("none")
 
 
-def test_jobs_and_the_queue_are_paused(tmp_path: Path) -> None:
-    jobs = Jobs.in_folder(tmp_path, limit=4)
+def test_jobs_and_the_queue_are_paused(opened: Opened) -> None:
+    jobs = opened(4)
     first, second = (jobs.submit(fox(name))[0] for name in ("first", "second"))
     assert (jobs.pause(first.id).state, jobs.pause(first.id).open) == ("paused", True)
     claimed = jobs.claim()
@@ -106,7 +130,7 @@ def test_jobs_and_the_queue_are_paused(tmp_path: Path) -> None:
         jobs.pause(second.id)
     jobs.submit(fox("third"))
     jobs.hold(True)
-    again = Jobs.in_folder(tmp_path)
+    again = opened()
     assert again.held
     assert again.claim() is None
     again.hold(False)
@@ -154,8 +178,8 @@ def test_equal_requests_are_found_again(jobs: Jobs) -> None:
     assert jobs.same(asked, since=0, **place) is None  # type: ignore[arg-type]
 
 
-def test_clients_take_turns(tmp_path: Path) -> None:
-    jobs = Jobs.in_folder(tmp_path)
+def test_clients_take_turns(opened: Opened) -> None:
+    jobs = opened()
     for i in range(3):
         jobs.submit(fox(f"a{i}"), client="a")
     for i in range(2):
@@ -192,14 +216,14 @@ def test_lists_are_paged(jobs: Jobs) -> None:
     assert [job.id for job in jobs.listed(state="cancelled")] == [ids[2]]
 
 
-def test_settings_are_kept(tmp_path: Path) -> None:
-    Jobs.in_folder(tmp_path).set("sd_model_checkpoint", "nano")
-    jobs = Jobs.in_folder(tmp_path)
+def test_settings_are_kept(opened: Opened) -> None:
+    opened().set("sd_model_checkpoint", "nano")
+    jobs = opened()
     jobs.set("sd_model_checkpoint", "other")
     assert jobs.settings() == {"sd_model_checkpoint": "other"}
 
 
-def test_the_database_is_as_durable_as_sqlite_can_be(jobs: Jobs) -> None:
-    with jobs._begin() as connection:
+def test_the_database_is_as_durable_as_sqlite_can_be(tmp_path: Path) -> None:
+    with Jobs.in_folder(tmp_path)._begin() as connection:
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
     assert found == ["wal", 2]

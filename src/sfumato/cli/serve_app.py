@@ -25,6 +25,10 @@ def serve(
     data: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="for queue and pictures; default ~/.local/share/sfumato")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="SFUMATO_DATABASE", help="of a PostgreSQL; default SQLite in the folder"),
+    ] = None,
     token: Token = None,
     idle: Annotated[str, typer.Option(metavar="TIME", help="without a job until models are dropped: 90s, 10m, 2h")] = (
         "10m"
@@ -46,7 +50,7 @@ def serve(
     from sfumato.cli import service
 
     service.serve(
-        service.Listening(host, port, data, token, idle, queue, retain),
+        service.Listening(host, port, data, token, idle, queue, retain, database),
         models=models or [],
         hosts=allow_host or [],
         device=device,

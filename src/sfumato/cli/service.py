@@ -26,6 +26,7 @@ class Listening:
     idle: str
     queue: int
     retain: str | None = None
+    database: str | None = None
 
 
 def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], device: str, precision: str) -> None:
@@ -65,7 +66,7 @@ def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], devic
         raise RequestError(f"--token has {len(token)} characters; take 16 or more")
     folder = default_folder() if how.data is None else how.data
     worker = (*COMMAND, device, precision)
-    settings = Settings(folder, how.host, token, idle, how.queue, hosts, worker, retain=retain)
+    settings = Settings(folder, how.host, token, idle, how.queue, hosts, worker, how.database, retain)
     listen(settings, how.port)
 
 

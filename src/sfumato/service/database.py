@@ -32,9 +32,11 @@ from sqlalchemy import (
     false,
     insert,
     inspect,
+    make_url,
     select,
     text,
 )
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from sfumato.errors import SfumatoError
@@ -154,12 +156,23 @@ marks = Table(
 )
 
 WORDS = {
-    "sqlite": "CREATE VIRTUAL TABLE gallery_words USING fts5("
-    "words, tokenize='porter unicode61 remove_diacritics 2', prefix='2 3')"
+    "sqlite": (
+        "CREATE VIRTUAL TABLE gallery_words USING fts5("
+        "words, tokenize='porter unicode61 remove_diacritics 2', prefix='2 3')",
+    ),
+    "postgresql": (
+        # Stems, and no word is too frequent to be looked for.
+        "CREATE TEXT SEARCH DICTIONARY sfumato_stem (TEMPLATE = snowball, LANGUAGE = english)",
+        "CREATE TEXT SEARCH CONFIGURATION sfumato (COPY = simple)",
+        "ALTER TEXT SEARCH CONFIGURATION sfumato ALTER MAPPING FOR asciiword, word WITH sfumato_stem",
+        "CREATE TABLE gallery_words (rowid BIGINT PRIMARY KEY, words TSVECTOR NOT NULL)",
+        "CREATE INDEX ix_gallery_words ON gallery_words USING gin (words)",
+    ),
 }
 """The full-text index of prompts, by the database's kind; `gallery.words` says what stands in it."""
-for _kind, _statement in WORDS.items():
-    event.listen(gallery, "after_create", DDL(_statement).execute_if(dialect=_kind))
+for _kind, _statements in WORDS.items():
+    for _statement in _statements:
+        event.listen(gallery, "after_create", DDL(_statement).execute_if(dialect=_kind))
 
 
 class Database:
@@ -169,17 +182,33 @@ class Database:
         url: as SQLAlchemy has it.
 
     Raises:
-        SfumatoError: a newer sfumato has written it.
+        SfumatoError: a newer sfumato has written it, or it cannot be opened.
     """
 
     def __init__(self, url: str) -> None:
         self._lock = threading.RLock()
-        self.lite = url.startswith("sqlite")
         options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        self._engine = create_engine(url, **(options if self.lite else {}))
-        if self.lite:
-            event.listen(self._engine, "connect", _prepare_sqlite)
-        self._migrate()
+        try:
+            self.kind = make_url(url).get_backend_name()
+            if self.kind not in WORDS:
+                raise SfumatoError(f"a database of {self.kind} is not known; give a URL of {' or '.join(WORDS)}")
+            self._engine = create_engine(url, **(options if self.lite else {}))
+            if self.lite:
+                event.listen(self._engine, "connect", _prepare_sqlite)
+            self._migrate()
+        except ArgumentError:
+            raise SfumatoError(
+                "the database's URL cannot be read; postgresql+psycopg://USER@HOST/NAME is one"
+            ) from None
+        except ImportError as error:
+            raise SfumatoError(f"{error.name} is not installed; pip install 'sfumato[postgres]'") from None
+        except OperationalError as error:
+            raise SfumatoError(f"the database cannot be opened: {str(error.orig).splitlines()[0]}") from None
+
+    @property
+    def lite(self) -> bool:
+        """Whether it is a file of SQLite's."""
+        return self.kind == "sqlite"
 
     @classmethod
     def in_folder(cls, folder: Path) -> Self:

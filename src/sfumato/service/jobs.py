@@ -491,8 +491,3 @@ class Jobs:
 def _digest(request: Request, format: str, quality: int | None) -> str:
     """Of what was asked, before its seed is drawn."""
     return hashlib.sha256(f"{request.to_json()} {format} {quality}".encode()).hexdigest()
-
-
-def _prepare_sqlite(connection: Any, record: object) -> None:
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-        connection.execute(f"PRAGMA {setting}")

@@ -38,7 +38,7 @@ from sfumato.errors import RequestError, UnknownNameError
 from sfumato.service import database
 from sfumato.service.database import Database
 from sfumato.service.gallery import marks
-from sfumato.service.gallery.words import Terms, segmented
+from sfumato.service.gallery.words import LANGUAGES, Terms, segmented
 from sfumato.service.jobs import OPEN
 
 _jobs, _painted = database.jobs, database.pictures
@@ -149,6 +149,7 @@ class Gallery:
         self.folder = folder
         self._database = database
         self._begin = database.begin
+        self._language = LANGUAGES[database.kind]
         self._counts: Counter[tuple[str, str]] | None = None
         self._indices: dict[str, marks.Index] = {}
         self._changes = threading.RLock()
@@ -257,10 +258,8 @@ class Gallery:
         connection.execute(update(_painted).where(*here).values(collected=True))
 
     def _index(self, connection: Connection, number: int, prompt: str) -> None:
-        connection.execute(
-            text("INSERT INTO gallery_words (rowid, words) VALUES (:number, :words)"),
-            {"number": number, "words": segmented(prompt)},
-        )
+        words = segmented(prompt).replace("\0", " ")
+        connection.execute(text(self._language.insert), {"number": number, "words": words})
 
     def _unindex(self, connection: Connection, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -432,10 +431,10 @@ class Gallery:
         """What is asked for, and the column along which pages go: of the index that narrows it most, which the database
         is led to."""
         query, number = select(_gallery), cast("ColumnElement[int]", _gallery.c.number)
-        terms = Terms.of(filters.q)
+        language = self._language
+        terms = Terms.of(filters.q, language)
         if filters.trash and (terms.wanted or terms.unwanted):
             raise RequestError("words are not looked for in the trash; leave q out")
-        matching = "SELECT rowid FROM gallery_words WHERE gallery_words MATCH :%s"
         for sort in ("lora", "tag", "board"):
             if (value := getattr(filters, sort)) is not None:
                 having = _labels.alias(sort)
@@ -455,18 +454,17 @@ class Gallery:
             query = query.where(_gallery.c.number.in_(window))
         if terms.wanted:
             number = literal_column("gallery_words.rowid")
-            expression = f"({terms.wanted}) NOT ({terms.unwanted})" if terms.unwanted else terms.wanted
+            expression = language.without.format(terms.wanted, terms.unwanted) if terms.unwanted else terms.wanted
             query = query.join(
                 text("gallery_words"),
                 and_(
                     literal_column("gallery_words.rowid") == _gallery.c.number,
-                    text("gallery_words MATCH :match").bindparams(match=expression),
+                    text(language.matching).bindparams(match=expression),
                 ),
             )
         elif terms.unwanted:
-            query = query.where(
-                text(f"gallery.number NOT IN ({matching % 'unwanted'})").bindparams(unwanted=terms.unwanted)
-            )
+            matching = f"SELECT rowid FROM gallery_words WHERE {language.matching}"
+            query = query.where(text(f"gallery.number NOT IN ({matching})").bindparams(match=terms.unwanted))
         if not terms.wanted:
             trashed = _gallery.c.trashed if number is _gallery.c.number else literal_column("+gallery.trashed")
             query = query.where(trashed.is_not(None) if filters.trash else trashed.is_(None))

@@ -22,8 +22,49 @@ def segmented(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Language:
+    """How a kind of database is asked for words.
+
+    Attributes:
+        insert: adds ``:words`` of the row ``:number``.
+        matching: whether a row's words are what ``:match`` asks for.
+        quote: around a phrase; doubled inside.
+        unfinished: after a phrase whose last word may go on.
+        all, any, without: between phrases.
+    """
+
+    insert: str
+    matching: str
+    quote: str
+    unfinished: str
+    all: str
+    any: str
+    without: str
+
+    def phrase(self, words: str, unfinished: bool) -> str:
+        """Words side by side."""
+        safe = words.replace(self.quote, " ").replace("\\", " ")
+        return f"{self.quote}{safe}{self.quote}{self.unfinished if unfinished else ''}"
+
+
+LANGUAGES = {
+    "sqlite": Language(
+        "INSERT INTO gallery_words (rowid, words) VALUES (:number, :words)",
+        "gallery_words MATCH :match",
+        '"', " *", " AND ", " OR ", "({}) NOT ({})",
+    ),
+    "postgresql": Language(
+        "INSERT INTO gallery_words (rowid, words) VALUES (:number, to_tsvector('sfumato', :words))",
+        "gallery_words.words @@ to_tsquery('sfumato', :match)",
+        "'", ":*", " & ", " | ", "({}) & !({})",
+    ),
+}  # fmt: skip
+"""By the database's kind."""
+
+
+@dataclass(frozen=True)
 class Terms:
-    """What a query asks for, in the language of FTS5.
+    """What a query asks for, in the language of a database.
 
     Attributes:
         wanted: all of it must be there; empty where nothing is asked for.
@@ -34,7 +75,7 @@ class Terms:
     unwanted: str
 
     @classmethod
-    def of(cls, query: str) -> "Terms":
+    def of(cls, query: str, language: Language) -> "Terms":
         """``red fox``: both words; ``"red fox"``: side by side; ``-dog``: without it; the last word may go on."""
         wanted: list[str] = []
         unwanted: list[str] = []
@@ -45,6 +86,5 @@ class Terms:
             if not any(character.isalnum() for character in words):
                 continue
             unfinished = each is found[-1] and bare is not None and words[-1].isascii() and len(words) > 1
-            phrase = f'"{words}"' + (" *" if unfinished else "")
-            (unwanted if sign else wanted).append(phrase)
-        return cls(" AND ".join(wanted), " OR ".join(unwanted))
+            (unwanted if sign else wanted).append(language.phrase(words, unfinished))
+        return cls(language.all.join(wanted), language.any.join(unwanted))

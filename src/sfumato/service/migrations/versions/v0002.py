@@ -70,5 +70,5 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_gallery_marks_picture", "gallery_marks", ["picture"])
-    if (statement := WORDS.get(op.get_bind().dialect.name)) is not None:
+    for statement in WORDS[op.get_bind().dialect.name]:
         op.execute(statement)
