@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROMPT ?= a beautiful beach at sunset
 SEED ?= 1
 
-.PHONY: help demo test train-smoke lint types contracts page page-test parity slow bench docs clean
+.PHONY: help demo test train-smoke lint types contracts page page-test parity slow bench faults docs clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -73,6 +73,9 @@ slow: .venv/.dev ## full-size networks
 
 bench: .venv/.run ## cold start, time a step, images a second, peak memory
 	$(BIN)/sfumato bench txt2img
+
+faults: .venv/.dev ## kills, floods, full disks and the like, many times; writes docs/reliability.md; an hour
+	$(BIN)/python -m tests.faults.page
 
 docs: .venv/.dev ## regenerate the generated pages
 	$(BIN)/python -m docs.readme

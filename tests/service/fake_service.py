@@ -7,6 +7,11 @@ from sfumato.service.app import Settings
 from sfumato.service.serve import serve
 from tests.service.conftest import FAKE
 
+
+def main(folder: str, port: str, token: str | None = None) -> None:
+    """Serve."""
+    serve(Settings(Path(folder), worker=FAKE, token=token), int(port))
+
+
 if __name__ == "__main__":
-    token = sys.argv[3] if len(sys.argv) > 3 else None
-    serve(Settings(Path(sys.argv[1]), worker=FAKE, token=token), int(sys.argv[2]))
+    main(*sys.argv[1:])

@@ -17,8 +17,9 @@ from typing import Any
 
 from PIL import Image
 
+from sfumato.errors import SfumatoError
 from sfumato.metadata.provenance import Provenance
-from sfumato.requests import Painting
+from sfumato.requests import Painting, Upscale
 from sfumato.results import Result
 from sfumato.service import wire
 from sfumato.service.worker import opened
@@ -37,8 +38,17 @@ class Fake:
         wire.write(self.out, {"event": event, "job": job, **facts})
 
     def paint(self, order: dict[str, Any]) -> None:
+        try:
+            self._painted(order)
+        except SfumatoError as error:
+            self.tell("failed", order["job"], reason=str(error))
+
+    def _painted(self, order: dict[str, Any]) -> None:
         job, folder = order["job"], Path(order["folder"])
         request = opened(order["request"], Path(order["uploads"]))
+        if isinstance(request, Upscale):
+            self._enlarge(job, request, folder, Path(order["uploads"]))
+            return
         said = request.prompt
         if "fail" in said:
             self.tell("failed", job, reason="the prompt asks for it")
@@ -82,6 +92,15 @@ class Fake:
             provenance={"model_hash": "ab" * 32},
             peak=1000,
         )
+
+    def _enlarge(self, job: str, request: Upscale, folder: Path, uploads: Path) -> None:
+        image = Image.open(uploads / f"{request.image.sha256}.png").convert("RGB")
+        larger = image.resize((image.width * request.scale, image.height * request.scale))
+        (path,) = Result([larger], request, [0], {}, Provenance("")).save(folder / "{index:04}.png")
+        file = {"index": 0, "seed": 0, "name": path.name, "width": larger.width, "height": larger.height}
+        self.tell("pictures", job, files=[file])
+        facts = {"seeds": [0], "timings": {}, "provenance": {"model_hash": ""}, "peak": 1000}
+        self.tell("done", job, request=request.model_dump(mode="json"), **facts)
 
 
 def main() -> None:

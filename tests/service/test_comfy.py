@@ -27,7 +27,7 @@ from sfumato.service.dialects import nodes
 from sfumato.service.dialects.graph import translated
 from sfumato.service.gallery.store import Gallery
 from tests.service.conftest import FAKE
-from tests.service.test_serve import fake, free_port, running
+from tests.service.services import running_fake
 
 Graph = dict[str, dict[str, Any]]
 HOME = "http://127.0.0.1:7860"
@@ -71,9 +71,8 @@ def graph(*more: Graph, **changed: dict[str, Any]) -> Graph:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    with running(fake(tmp_path_factory.mktemp("data"), port), port):
-        yield f"127.0.0.1:{port}"
+    with running_fake(tmp_path_factory.mktemp("data")) as (_, client):
+        yield client.url.removeprefix("http://")
 
 
 @pytest.fixture(scope="module")
@@ -426,11 +425,10 @@ def test_who_may_listen(http: TestClient, headers: dict[str, str], open_: bool) 
 
 
 def test_listeners_show_the_token(tmp_path: Path) -> None:
-    port = free_port()
-    command = [*fake(tmp_path, port), "right"]
-    with running(command, port):
+    with running_fake(tmp_path, "right") as (_, client):
+        url = f"{client.url.replace('http', 'ws')}/ws"
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             with pytest.raises(InvalidStatus, match="403"):
-                connect(f"ws://127.0.0.1:{port}/ws", additional_headers=headers)
-        with connect(f"ws://127.0.0.1:{port}/ws", additional_headers={"Authorization": "Bearer right"}) as socket:
+                connect(url, additional_headers=headers)
+        with connect(url, additional_headers={"Authorization": "Bearer right"}) as socket:
             assert json.loads(socket.recv(timeout=30))["type"] == "status"

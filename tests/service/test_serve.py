@@ -1,77 +1,35 @@
 """Whole services in processes of their own: killed, asked by `sfumato.Client` and by the command line, and compared
 with a studio."""
 
-import contextlib
 import io
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
-from sfumato import Client, Studio
+from sfumato import Studio
 from sfumato.cli import main
 from sfumato.errors import SfumatoError
 from sfumato.requests import Img2Img, Txt2Img
 from sfumato.results import Progress
+from sfumato.service.serve import alone
 from sfumato.service.uploads import pixels
+from tests.service.services import free_port, real, running, running_fake
 
-ROOT = Path(__file__).parents[2]
 SLOW = Txt2Img.build(prompt="slow", steps=20, seed=3, count=2)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-"""As the tests' own studio has, so that digests of steps say the same of the machine."""
-
-
-@contextlib.contextmanager
-def running(command: Sequence[str], port: int) -> Iterator[tuple[subprocess.Popen[bytes], Client]]:
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, *command], env={**os.environ, "PYTHONPATH": path} | ONE_THREAD, cwd=ROOT
-    )
-    client = Client(f"http://127.0.0.1:{port}")
-    try:
-        until = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(SfumatoError):
-                client.call("GET", "/api/v1/health")
-                break
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        yield process, client
-    finally:
-        process.terminate()
-        assert process.wait(20) is not None
-
-
-def fake(folder: Path, port: int) -> list[str]:
-    return ["-m", "tests.service.fake_service", str(folder), str(port)]
 
 
 def test_nothing_acknowledged_is_lost_when_the_service_is_killed(tmp_path: Path) -> None:
     port = free_port()
-    with running(fake(tmp_path, port), port) as (process, client):
+    with running_fake(tmp_path, port=port) as (process, client):
         first, second = client.submit(SLOW)["id"], client.submit(SLOW.changed(seed=9))["id"]
         while not client.job(first)["pictures"]:
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    with running(fake(tmp_path, port), port) as (_, client):
+        process.kill()
+    with running_fake(tmp_path, port=port) as (_, client):
         for id, attempts in ((first, 2), (second, 1)):
             for _kind, _data in client.events(id):
                 pass
@@ -84,22 +42,20 @@ def test_nothing_acknowledged_is_lost_when_the_service_is_killed(tmp_path: Path)
 
 def test_it_ends_when_told_to_and_goes_on_later(tmp_path: Path) -> None:
     port = free_port()
-    with running(fake(tmp_path, port), port) as (process, client):
+    with running_fake(tmp_path, port=port) as (process, client):
         id = client.submit(SLOW.changed(steps=200))["id"]
         while client.job(id)["state"] != "running":
             time.sleep(0.02)
-        second = subprocess.run([sys.executable, *fake(tmp_path, port + 1)], capture_output=True, text=True, cwd=ROOT)
-        assert "another service uses" in second.stderr
+        with pytest.raises(SfumatoError, match="another service uses"), alone(tmp_path):
+            pass
         process.terminate()
-        process.wait(20)
-    with running(fake(tmp_path, port), port) as (_, client):
+    with running_fake(tmp_path, port=port) as (_, client):
         assert client.job(id)["attempts"] <= 1
         assert client.cancel(id)["state"] in ("cancelled", "cancelling")
 
 
 def test_the_command_line_looks_after_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    port = free_port()
-    with running(fake(tmp_path, port), port) as (_, client):
+    with running_fake(tmp_path) as (_, client):
         client.run(SLOW.changed(prompt="a fox", steps=2))
         with pytest.raises(SfumatoError, match="failed: the prompt asks for it"):
             client.txt2img("fail", seed=1)
@@ -147,7 +103,7 @@ def test_a_client_gets_what_a_studio_gives(tiny: Path, tmp_path: Path, monkeypat
         Img2Img.build(prompt="a fox", model="tiny", steps=3, seed=3, image=pixels(picture.getvalue())),
     )
     steps: list[Progress] = []
-    with running(["-m", "sfumato", "serve", *options, "--device", "cpu", "--precision", "fp32"], port) as (_, client):
+    with running(real, *options, "--device", "cpu", "--precision", "fp32", port=port) as (_, client):
         served = [client.run(request, steps.append) for request in asked]
         with pytest.raises(SfumatoError, match="has 2 layers"):
             client.txt2img("a fox", model="tiny", clip_skip=5)
@@ -161,3 +117,38 @@ def test_a_client_gets_what_a_studio_gives(tiny: Path, tmp_path: Path, monkeypat
     assert len(files) == 3
     for file in files:
         assert file.read_bytes() == (tmp_path / "theirs" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["worker", "service"])
+def test_a_picture_half_sampled_goes_on_to_the_same_bytes(
+    who: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    options = ["--port", str(port), "--data", str(tmp_path / "data"), "--models", str(tiny.parent)]
+    options += ["--device", "cpu", "--precision", "fp32"]
+    asked = Txt2Img.build(prompt="a red fox", model="tiny", steps=200, sampler="dpmpp_sde", seed=3)
+    with running(real, *options, port=port) as (service, client):
+        id = client.submit(asked)["id"]
+        for kind, data in client.events(id):
+            if kind == "progress" and data["step"] >= 50:
+                break
+        if who == "service":
+            service.kill()
+        else:
+            (worker,) = [
+                each for each in psutil.Process(service.pid).children() if "worker" in " ".join(each.cmdline())
+            ]
+            worker.kill()
+            steps = [data["step"] for kind, data in client.events(id) if kind == "progress"]
+    if who == "service":
+        with running(real, *options, port=port) as (_, client):
+            steps = [data["step"] for kind, data in client.events(id) if kind == "progress"]
+    with running(real, *options, port=port) as (_, client):
+        job = client.job(id)
+    assert (job["state"], job["attempts"]) == ("done", 2)
+    assert steps[-1] == 200
+    assert not any((tmp_path / "data" / "unfinished").iterdir())
+    monkeypatch.setenv("SFUMATO_MODELS", str(tiny.parent))
+    Studio(device="cpu", precision="fp32").run(asked).save(tmp_path / "{index}.png")
+    assert (tmp_path / "data" / "pictures" / id / "0001.png").read_bytes() == (tmp_path / "1.png").read_bytes()

@@ -15,17 +15,17 @@ from sfumato.service.database import Database
 from sfumato.service.gallery.store import Filters, Gallery
 from sfumato.service.jobs import Jobs
 from tests.service.gallery.test_gallery import a1111, drawn
-from tests.service.test_serve import fake, free_port, running
+from tests.service.services import running_fake
 
 
 def test_the_command_line_has_the_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    theirs, port = tmp_path / "theirs" / "2024", free_port()
+    theirs = tmp_path / "theirs" / "2024"
     theirs.mkdir(parents=True)
     (theirs / "a.png").write_bytes(drawn(1, texts=a1111("a red kite")))
     (theirs / "b.jpg").write_bytes(drawn(2, format="JPEG"))
     (theirs / "broken.png").write_bytes(drawn(3)[:300])
     (theirs / "notes.txt").write_text("not looked at")
-    with running(fake(tmp_path / "data", port), port) as (_, client):
+    with running_fake(tmp_path / "data") as (_, client):
         url = f"--url={client.url}"
         assert main(["gallery", "import", str(theirs.parent), "--board", "old", url]) == 0
         said = capsys.readouterr()

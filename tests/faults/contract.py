@@ -1,0 +1,79 @@
+"""Requests that schemathesis makes from a service's OpenAPI: URL CASES. Exit code 1 where one is answered with 5xx.
+
+Half of them keep to the schema, half break it. The last line on stdout is JSON: what was seen.
+"""
+
+import collections
+import contextlib
+import itertools
+import json
+import sys
+import time
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+
+ENDLESS = "/api/v1/events"
+"""Is answered for ever."""
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+EACH = 10
+"""Cases of an operation and a mode in a turn."""
+AS_IT_COMES = settings(
+    max_examples=EACH,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+PATIENCE = 30.0  # seconds
+
+
+def main(url: str, cases: int) -> int:
+    """Ask all operations in turn."""
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [each for each in operations if each.path != ENDLESS]
+    statuses, wrong, slowest, turn = collections.Counter[int](), list[str](), 0.0, 0
+    session = requests.Session()
+    while sum(statuses.values()) < cases:
+        turn += 1
+        for operation, mode in itertools.product(operations, MODES):
+            for status, seconds, said in _asked(operation, mode, turn, session):
+                statuses[status] += 1
+                slowest = max(slowest, seconds)
+                if status >= 500:
+                    wrong.append(said)
+        print(f"turn {turn}: {sum(statuses.values())} of {cases}", file=sys.stderr)
+    many = sum(statuses.values())
+    told = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
+    for said in dict.fromkeys(wrong):
+        print(said)
+    said = f"{many} requests to {len(operations)} operations ({told}); {len(wrong)} of 5xx; the slowest {slowest:.1f} s"
+    print(json.dumps({"said": said}))
+    return 1 if wrong or many < cases else 0
+
+
+def _asked(operation: Any, mode: GenerationMode, turn: int, session: requests.Session) -> list[tuple[int, float, str]]:
+    """Status, seconds and command line of each; none where the schema cannot be broken."""
+    found: list[tuple[int, float, str]] = []
+
+    @seed(turn)
+    @AS_IT_COMES
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        begun = time.monotonic()
+        answer = case.call(session=session, timeout=PATIENCE)
+        said = f"{answer.status_code} {case.as_curl_command()[:2000]}"
+        found.append((answer.status_code, time.monotonic() - begun, said))
+
+    with contextlib.suppress(Unsatisfiable):
+        ask()
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
