@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from sfumato.requests import REQUESTS, Control, Lora, Source
 from sfumato.service.app import Settings, application, create
+from sfumato.service.asked import PATHS
 from sfumato.service.door import Door, is_open
 from sfumato.service.refusals import Refusal
 from tests.service.conftest import FAKE
@@ -195,6 +196,11 @@ def test_the_description_is_made_of_the_requests(http: TestClient) -> None:
     tasks = http.get("/api/v1/tasks").json()
     assert list(tasks) == list(REQUESTS)
     assert tasks["txt2img"]["properties"]["count"]["maximum"] == 10_000
+    for properties in (
+        each.get("properties", {}) for each in (*tasks.values(), *schema["components"]["schemas"].values())
+    ):
+        assert not {*PATHS} & properties.keys()  # what would be refused is not offered
+    assert [*tasks["img2img"]["$defs"]["Source"]["properties"]] == ["sha256"]
     assert "/api/v1/jobs/{id}/cancel" in http.get("/docs").text
     assert "/assets/page.js" in http.get("/").text
     assert "nano" in {each["name"] for each in http.get("/api/v1/models").json()}

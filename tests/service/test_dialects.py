@@ -12,14 +12,13 @@ import webuiapi
 from PIL import Image
 
 from sfumato.metadata import carriers, infotext
-from tests.service.test_serve import fake, free_port, running
+from tests.service.services import running_fake
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    with running(fake(tmp_path_factory.mktemp("data"), port), port):
-        yield f"http://127.0.0.1:{port}"
+    with running_fake(tmp_path_factory.mktemp("data")) as (_, client):
+        yield client.url
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +84,29 @@ def test_a1111_what_webuiapi_asks_for(web: Any, url: str) -> None:
     assert web.png_info(Image.open(io.BytesIO(png(image)))).info in ("", None)  # webuiapi saves it without its texts
     for path in ("interrupt", "skip", "refresh-checkpoints", "refresh-loras", "unload-checkpoint"):
         assert post(url, path).json() == {}
+
+
+def test_a1111_enlarges_pictures(web: Any, url: str) -> None:
+    assert [row["name"] for row in web.get_upscalers()] == ["None", "Lanczos", "Bicubic", "sfumato"]
+    assert web.extra_single_image(RED, upscaler_1="Lanczos", upscaling_resize=3).image.size == (48, 48)
+    assert web.extra_single_image(RED).image.size == (16, 16)
+    assert [each.size for each in web.extra_batch_images([RED, RED], upscaler_1="sfumato").images] == [(32, 32)] * 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"upscaler_1": "ESRGAN"}, "unknown upscaler 'ESRGAN'; None, Lanczos, Bicubic, sfumato are there"),
+        ({"upscaler_1": "Lanczos", "upscaling_resize": 1.5}, "upscaling_resize is 1.5; 2, 3 and 4 are there"),
+        ({"upscaler_1": "Lanczos", "resize_mode": 1}, "give upscaling_resize"),
+        ({"gfpgan_visibility": 0.5}, "gfpgan_visibility is '0.5', which is not there"),
+    ],
+)
+def test_a1111_says_how_it_enlarges(asked: dict[str, Any], said: str, url: str) -> None:
+    image = base64.b64encode(png(RED)).decode()
+    answer = post(url, "extra-single-image", image=image, **asked)
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
 
 
 def test_a1111_says_what_is_in_a_picture(url: str) -> None:

@@ -28,6 +28,7 @@ from sfumato.prompts.lexicon import Lexicon, lexicon_of
 from sfumato.prompts.windows import windows
 from sfumato.prompts.world import World
 from sfumato.requests import REQUESTS
+from sfumato.service.asked import served
 from sfumato.service.desk import Desk
 
 _LICENCES = {"nano": "Apache-2.0"}
@@ -112,7 +113,7 @@ def router(desk: Desk) -> APIRouter:
 
 @functools.cache
 def _schemas() -> dict[str, Any]:
-    return {task: kind.model_json_schema() for task, kind in REQUESTS.items()}
+    return {task: served(kind.model_json_schema()) for task, kind in REQUESTS.items()}
 
 
 def _shown(info: ModelInfo) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sfumato.errors import SfumatoError
 from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
 from sfumato.service import about, page, uploads, writing
+from sfumato.service.asked import served
 from sfumato.service.bus import Bus, Event
 from sfumato.service.database import Database
 from sfumato.service.desk import Desk, client_of
@@ -297,7 +298,7 @@ def _native(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/v1/events", tags=["events"], response_class=StreamingResponse)
     async def watch_all() -> StreamingResponse:
-        """What happens to all jobs, as server-sent events."""
+        """What happens to all jobs, as server-sent events; and gallery, when a picture was taken into it."""
         return stream(_sent(desk.events(None)))
 
     @app.get("/api/v1/pictures/{id}/{index}", tags=["pictures"], response_class=FileResponse)
@@ -380,16 +381,10 @@ _ASKED = {
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI of the application, with the models of all requests; a picture is a digest there."""
+    """The OpenAPI of the application, with the models of all requests."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
         _, models = models_json_schema([(kind, "validation") for kind in REQUESTS.values()], ref_template=_REF)
-        models["$defs"]["Source"] = {
-            "type": "object",
-            "description": "an upload",
-            "properties": {"sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
-            "required": ["sha256"],
-        }
-        schema["components"]["schemas"] |= models["$defs"]
+        schema["components"]["schemas"] |= served(models)["$defs"]
         app.openapi_schema = schema
     return app.openapi_schema

@@ -15,6 +15,26 @@ from sfumato.metadata import names
 from sfumato.prompts import parse
 from sfumato.requests import REQUESTS, Control, Lora, Painting, Request, Source
 
+PATHS = ("text_encoders", "image_encoder")
+"""Fields that hold paths, which a service does not take."""
+_UPLOAD = {
+    "type": "object",
+    "description": "an upload",
+    "properties": {"sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+    "required": ["sha256"],
+}
+
+
+def served(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of requests, without what a service refuses: paths. A picture is a digest there."""
+    definitions = schema.get("$defs", {})
+    for each in (schema, *definitions.values()):
+        for name in PATHS:
+            each.get("properties", {}).pop(name, None)
+    if "Source" in definitions:
+        definitions["Source"] = _UPLOAD
+    return schema
+
 
 def request_of(options: Mapping[str, Any], uploads: Path) -> Request:
     """The request of a task, by its JSON, when this service may carry it out.
@@ -58,7 +78,7 @@ def _check_painting(request: Painting) -> None:
         _known("vae", request.vae, folders.available("vae"))
     if request.like_model is not None:
         _known("IP-Adapter", request.like_model, folders.available("IP-Adapter"))
-    for field in ("text_encoders", "image_encoder"):
+    for field in PATHS:
         if getattr(request, field):
             raise RequestError(f"{field} is a path, which a service does not take; put the file beside the model's")
     for name in request.embeddings:

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["state", "progress", "preview", "picture"]
+Kind = Literal["state", "progress", "preview", "picture", "gallery"]
 _KEPT = 64
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something about a job."""
+    """Something about a job; its id is empty where no job of ours is meant."""
 
     job: str
     kind: Kind

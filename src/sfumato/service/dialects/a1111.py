@@ -15,11 +15,12 @@ from fastapi import APIRouter, Request
 
 from sfumato.adapters import folders
 from sfumato.checkpoints import catalogue
+from sfumato.choices import UpscaleMethod
 from sfumato.errors import RequestError
 from sfumato.metadata import carriers, infotext, names
 from sfumato.metadata.gathering import Gathering
 from sfumato.metadata.infotext import model_name
-from sfumato.requests import Img2Img, Inpaint, Painting, Source, Txt2Img, parse_request
+from sfumato.requests import Img2Img, Inpaint, Painting, Source, Txt2Img, Upscale, parse_request
 from sfumato.service import uploads
 from sfumato.service.asked import check
 from sfumato.service.desk import Desk, client_of, refuse_failed
@@ -68,6 +69,14 @@ HIRES: Mapping[str, str] = {
 HIRES_REFUSED = ("hr_resize_x", "hr_resize_y", "hr_checkpoint_name", "hr_prompt", "hr_negative_prompt")
 HIRES_SAME = ("hr_sampler_name", "hr_scheduler")
 """The second pass has those of the first."""
+
+UPSCALERS: Mapping[str, UpscaleMethod] = {
+    "Lanczos": "lanczos",
+    "Bicubic": "bicubic",
+    "sfumato": "auto",
+}
+"""Theirs to ours; beside them there is "None", which leaves a picture as it is."""
+FACES = ("gfpgan_visibility", "codeformer_visibility", "extras_upscaler_2_visibility")
 
 NOTHING: tuple[object, ...] = (None, "", 0, False, [], {}, "None", "Automatic", "automatic")
 NOTED = ("styles", "resize_mode")
@@ -218,8 +227,37 @@ def router(desk: Desk) -> APIRouter:
 
     @api.get("/upscalers")
     async def upscalers() -> list[dict[str, Any]]:
-        """None yet."""
-        return [{"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 4}]
+        """What enlarges pictures."""
+        facts = {"model_name": None, "model_path": None, "model_url": None, "scale": 4}
+        return [{"name": name, **facts} for name in ("None", *UPSCALERS)]
+
+    async def enlarged(image: object, asked: Mapping[str, Any], request: Request) -> str:
+        data = _decoded(image, "image")
+        method, scale = _enlarging(asked)
+        if method is None:
+            return base64.b64encode(await uploads.handled(data, "pixels")).decode()
+        source = Source(sha256=await uploads.keep(data, desk.uploads))
+        upscale = Upscale.build(image=source, scale=scale, method=method)
+        job, _ = await desk.submit(upscale, client=client_of(request), dialect="a1111")
+        job = await _ended_or_left(desk, job, request)
+        refuse_failed(job)
+        return base64.b64encode(desk.file(job, 0).read_bytes()).decode()
+
+    @api.post("/extra-single-image")
+    async def extra_single_image(request: Request) -> dict[str, Any]:
+        """Enlarge a picture."""
+        asked = await _object(request)
+        return {"image": await enlarged(asked.get("image"), asked, request), "html_info": ""}
+
+    @api.post("/extra-batch-images")
+    async def extra_batch_images(request: Request) -> dict[str, Any]:
+        """Enlarge pictures, in turn."""
+        asked = await _object(request)
+        images = asked.get("imageList")
+        if not isinstance(images, list):
+            raise Refusal(422, 'imageList is missing; give [{"data": picture in Base64, "name": "..."}]')
+        found = [await enlarged(_mapping(each).get("data"), asked, request) for each in images]
+        return {"images": found, "html_info": ""}
 
     @api.get("/latent-upscale-modes")
     async def latent_modes() -> list[dict[str, str]]:
@@ -311,6 +349,28 @@ def gathered(
         if values.get(name) not in NOTHING:
             found.lose(f"{name}: {str(values[name])[:60]}")
     return found
+
+
+def _enlarging(asked: Mapping[str, Any]) -> tuple[UpscaleMethod | None, int]:
+    """How a picture is enlarged, None: not at all; and how many times.
+
+    Raises:
+        Refusal: it asks for what is not there.
+    """
+    for name in FACES:
+        if asked.get(name) not in NOTHING:
+            raise Refusal(422, f"{name} is {str(asked[name])[:40]!r}, which is not there; leave it out")
+    upscaler = str(asked.get("upscaler_1") or "None")
+    if upscaler == "None":
+        return None, 1
+    if upscaler not in UPSCALERS:
+        raise Refusal(422, f"unknown upscaler {upscaler[:60]!r}; {', '.join(('None', *UPSCALERS))} are there")
+    if _whole(asked.get("resize_mode", 0)):
+        raise Refusal(422, "resize_mode is 1, which is not there; give upscaling_resize, and resize_mode 0")
+    scale = str(asked.get("upscaling_resize", 2))[:20]
+    if scale not in ("2", "3", "4", "2.0", "3.0", "4.0"):
+        raise Refusal(422, f"upscaling_resize is {scale}; 2, 3 and 4 are there")
+    return UPSCALERS[upscaler], _whole(scale)
 
 
 def _take_hires(found: Gathering[Any], values: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sfumato.errors import RequestError, SfumatoError, UnknownNameError
 from sfumato.files import write_atomic
 from sfumato.service import wire
-from sfumato.service.bus import Bus
+from sfumato.service.bus import Bus, Event
 from sfumato.service.gallery.store import Entry, Gallery, Painted
 from sfumato.service.process import Process
 
@@ -137,7 +137,7 @@ class Collector:
         file = f"pictures/{painted.job}/{painted.name}"
         try:
             facts = await self.looker.look(self.gallery.folder / file, id)
-            await asyncio.to_thread(self.gallery.add, id, file, facts, created=painted.created, painted=painted)
+            await self._add(id, file, facts, created=painted.created, painted=painted)
         except (DBAPIError, OSError):
             raise
         except Exception as error:  # a defect costs one picture its place; its message may hold a prompt
@@ -171,7 +171,14 @@ class Collector:
             raise
         name = str(file.relative_to(self.gallery.folder))
         when = time.time() if created is None else created
-        return await asyncio.to_thread(self.gallery.add, digest[:32], name, facts, created=when), True
+        return await self._add(digest[:32], name, facts, created=when), True
+
+    async def _add(
+        self, id: str, file: str, facts: wire.Message, *, created: float, painted: Painted | None = None
+    ) -> Entry:
+        entry = await asyncio.to_thread(self.gallery.add, id, file, facts, created=created, painted=painted)
+        self._bus.publish(Event(entry.job or "", "gallery", {"id": entry.id}))
+        return entry
 
     async def unrestored(self, id: str) -> list[str]:
         """What of a picture's settings its request does not have, a line each; of our own pictures nothing.
