@@ -106,7 +106,7 @@ def test_it_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (("  image_dir = \"photos\"\n", ""), "has no image_dir"),
         (("batch_size = 2", "batch_size = 2\n[[datasets]]\nbatch_size = 4"), "batch_size 4 and another 2"),
         (("seed = 42", "seed = 42\ntrain_batch_size = 3"), "two things of loop.batch: 2 and 3"),
-        (("seed = 42", "seed = 42\ntext_encoder_lr = 5e-5"), "text_encoder_lr 5e-05, another than unet_lr"),
+        (("seed = 42", "seed = 42\ntext_encoder_lr = 'low'"), "text_encoder_lr 'low' and unet_lr 0.001; give two"),
         (("seed = 42", 'seed = 42\nnetwork_args = ["algo=boft"]'), "network_args 'algo=boft'; known here: algo=lora"),
     ],
 )  # fmt: skip

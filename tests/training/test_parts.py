@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sfumato import Studio
+from sfumato.adapters.trained import Adapters
 from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
 from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule
 from sfumato.errors import CheckpointError, TrainingError
@@ -141,6 +142,16 @@ def test_every_parameter_has_one_optimizer() -> None:
     assert sorted(ids) == sorted(id(p) for p in model.parameters())
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
     assert decayed == {id(model[1].weight), id(model[3].weight)}
+
+
+@pytest.mark.parametrize("how", [{"muon": True}, {"muon": False}, {"muon": False, "prodigy": True}])
+def test_text_encoders_have_a_rate_of_their_own(how: dict[str, bool]) -> None:
+    model = Adapters({"unet.a/up": torch.ones(4, 2), "text_encoder_2.a/up": torch.ones(4, 2)}, {})
+    optimizers = build_optimizers(model, 1e-2, weight_decay=0.0, betas=(0.9, 0.99), text_rate=0.5, **how)
+    rates = {id(p): group["lr"] for each in optimizers for group in each.param_groups for p in group["params"]}
+    assert {name: rates[id(p)] for name, p in model.named_parameters()} == {
+        "parts.unet/a/up": 1e-2, "parts.text_encoder_2/a/up": 5e-3
+    }  # fmt: skip
 
 
 def test_order_visits_everything_once_an_epoch_and_depends_on_nothing_but_k() -> None:

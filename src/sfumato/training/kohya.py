@@ -14,6 +14,7 @@ from typing import Any
 
 from sfumato.errors import TrainingError
 from sfumato.files import read_regular
+from sfumato.training.finetune import FineTuneLoop
 from sfumato.training.run import read_toml
 
 SUBSET: Mapping[str, str] = {
@@ -178,10 +179,12 @@ def _options(options: Mapping[str, Any], path: Path, values: dict[str, Any]) -> 
     for key, value in options.items():
         _require_known(key, {*OPTIONS, *IGNORED, "unet_lr", "text_encoder_lr"}, str(path))
         if key == "text_encoder_lr":
-            if value not in (0, options.get("unet_lr", options.get("learning_rate"))):
-                raise TrainingError(
-                    f"{path} has text_encoder_lr {value}, another than unet_lr; one rate is for all here"
-                )
+            usual = FineTuneLoop.model_fields["learning_rate"].default
+            of_unet = options.get("unet_lr", options.get("learning_rate", usual))
+            if not (isinstance(value, int | float) and isinstance(of_unet, int | float) and of_unet > 0):
+                raise TrainingError(f"{path} has text_encoder_lr {value!r} and unet_lr {of_unet!r}; give two numbers")
+            if value:
+                values.setdefault("loop", {})["text_rate"] = value / of_unet
             continue
         if key not in OPTIONS:
             continue

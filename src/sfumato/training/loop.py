@@ -88,6 +88,8 @@ class LoopConfig(BaseModel):
     learning_rate: float = Field(gt=0)
     embedding_rate: float = Field(1.0, gt=0)
     """Times `learning_rate` for embeddings: a row is seldom looked up, and its numbers may be ten times a matrix's."""
+    text_rate: float = Field(1.0, gt=0)
+    """Times `learning_rate` for what an adapter changes of text encoders, often a half."""
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
     muon: bool = True
@@ -206,6 +208,7 @@ class State:
             muon=config.muon,
             prodigy=config.prodigy,
             embedding_rate=config.embedding_rate,
+            text_rate=config.text_rate,
         )
         if opponent is not None:
             its = config.opponent

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 Shape = Literal["constant", "cosine", "warmup_stable_decay"]
 
 
+TEXT_PARTS: Final = "parts.text_encoder"
+"""How the names of an adapter's parts for text encoders begin, see `adapters.trained.Adapters`."""
 WIDE: Final = 3
 """From this ratio of sides on, iterating on the small Gram matrix is the cheaper way."""
 
@@ -56,7 +58,12 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float,
+        *,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.spread: Spread = map
@@ -161,37 +168,45 @@ def build_optimizers(
     muon: bool,
     prodigy: bool = False,
     embedding_rate: float = 1.0,
+    text_rate: float = 1.0,
 ) -> list[torch.optim.Optimizer]:
     """AdamW for vectors, embeddings, `conv_in` and `conv_out`; Muon (where asked) for the matrices in between; or
-    Prodigy for all. Embeddings have `embedding_rate` times the learning rate.
+    Prodigy for all. Embeddings have `embedding_rate` times the learning rate, adapters of text encoders `text_rate`.
 
     Weight decay touches matrices only, never norms, biases or embeddings.
     """
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for n, p in named if p.ndim >= 2 and id(p) not in embeddings]
-    inner = {
-        id(p)
-        for n, p in named
-        if p.ndim >= 2 and id(p) not in embeddings and not any(end in n for end in ("conv_in", "conv_out"))
-    }
-    by_muon = [p for p in matrices if muon and id(p) in inner]
-    by_adam = [p for p in matrices if not (muon and id(p) in inner)]
-    rest = [p for _, p in named if p.ndim < 2 or id(p) in embeddings]
-    groups: list[dict[str, Any]] = [
-        {"params": by_adam, "weight_decay": weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    if embedding_rate != 1:
-        groups[1]["params"] = [p for p in rest if id(p) not in embeddings]
-        looked_up = [p for p in rest if id(p) in embeddings]
-        groups.append({"params": looked_up, "weight_decay": 0.0, "lr": lr * embedding_rate})
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+
+    def kind(name: str, p: nn.Parameter) -> tuple[bool, bool, float]:
+        """Whether it is no matrix, whether it steps otherwise, and at what share of the learning rate."""
+        looked_up = id(p) in embeddings
+        share = embedding_rate if looked_up else text_rate if name.startswith(TEXT_PARTS) else 1.0
+        return p.ndim < 2 or looked_up, share != 1, share
+
+    def groups(own: Iterable[tuple[str, nn.Parameter]]) -> list[dict[str, Any]]:
+        found: dict[tuple[bool, bool, float], list[nn.Parameter]] = {}
+        for name, p in sorted(own, key=lambda each: kind(*each)[:2]):
+            found.setdefault(kind(name, p), []).append(p)
+        return [
+            {"params": ps, "lr": lr * share, "weight_decay": 0.0 if no_matrix else weight_decay}
+            for (no_matrix, _, share), ps in found.items()
+        ]
+
     if prodigy:
-        return [Prodigy([g for g in groups if g["params"]], lr, betas=betas)]
+        return [Prodigy(groups(named), lr, betas=betas)]
+    inner = {
+        name for name, p in named if muon and not kind(name, p)[0] and "conv_in" not in name and "conv_out" not in name
+    }
     # Not `fused`: on CPU that kernel reads a channels_last weight and its contiguous, restored moments in memory order,
     # which mixes up their elements (seen with torch 2.13: a resumed run went another way).
-    adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, foreach=True)
-    return [adam, Muon(by_muon, lr, weight_decay=weight_decay)] if by_muon else [adam]
+    by_muon, by_adam = (groups(each for each in named if (each[0] in inner) == so) for so in (True, False))
+    optimizers: list[torch.optim.Optimizer] = []
+    if by_adam:
+        optimizers.append(torch.optim.AdamW(by_adam, lr=lr, betas=betas, foreach=True))
+    if by_muon:
+        optimizers.append(Muon(by_muon, lr))
+    return optimizers
 
 
 def rate(step: int, *, shape: Shape, steps: int, warmup: int, decay: int) -> float:
