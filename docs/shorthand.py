@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -62,6 +62,8 @@ def written(field: FieldInfo) -> str:
         text = f"Sequence[str | {each[0].__name__}]"
     elif get_args(kind) == (Source, ...):
         text = "Sequence[Pictured]"
+    elif get_origin((get_args(kind) or (None,))[0]) is Annotated:
+        text = "Sequence[str | tuple[int, int, int, int]]"
     elif get_args(kind) == (str, ...):
         text = "Sequence[str]"
     elif set(get_args(kind)) == {int}:

@@ -1,6 +1,7 @@
 """Writes docs/tasks.md: a row for each task that can be asked for, painted and measured by this very command.
 
-python -m docs.tasks
+python -m docs.tasks            all of them
+python -m docs.tasks detail     those alone; the other rows stay
 
 A task of `REQUESTS` that `EXAMPLES` does not name is run with the plainest words for its arguments, so that none is
 left out; one that refuses nano has its refusal in the row. Seconds are those of the task with the model loaded, the
@@ -13,7 +14,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ EXAMPLES: Mapping[str, str] = {
     "outpaint": 'hills.png "landscape with hills and trees, sunset" --left 64 --right 64',
     "between": f'"{PERSON}" "flat cartoon portrait, blonde long hair, frown, black shirt, pink background"',
     "follow": 'hills.png "landscape with hills and trees, sunset" --zoom 1.25 --angle 8 --strength 0.5',
+    "detail": f'person.png "{PERSON}"',
     "sprite": '"3d emoji of a red apple" --outline 3',
     "colorize": f'grey.png "{PERSON}"',
     "scene": '"landscape with hills and trees, sunset" --size 512x256',
@@ -137,8 +139,12 @@ def figure(result: Result) -> str:
     return "; ".join(said)
 
 
-def page(rows: list[Row]) -> str:
-    """The whole page."""
+def page(rows: list[Row], old: str = "") -> str:
+    """The whole page.
+
+    Args:
+        old: a page whose rows of other tasks stay.
+    """
     import torch
 
     lines = [
@@ -150,35 +156,42 @@ def page(rows: list[Row]) -> str:
         "| task | command | picture | figure | seconds | peak memory |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for row in rows:
-        shown = f"![{row.task}](pictures/tasks/{row.task}.jpg)" if (PICTURES / f"{row.task}.jpg").exists() else ""
-        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-        memory = "" if row.megabytes is None else f"{row.megabytes:.0f} MB"
-        cells = [row.task, f"`{row.command}`", shown, row.figure, seconds, memory]
-        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    made = {row.task: row_of(row) for row in rows}
+    kept = {line.split(" | ")[0][2:]: line for line in old.splitlines() if line.startswith("| ")}
+    lines += [line for task in dict.fromkeys([*REQUESTS, *made]) if (line := made.get(task, kept.get(task)))]
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Paint, measure and write the page."""
+def row_of(row: Row) -> str:
+    """A line of the page."""
+    shown = f"![{row.task}](pictures/tasks/{row.task}.jpg)" if (PICTURES / f"{row.task}.jpg").exists() else ""
+    seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+    memory = "" if row.megabytes is None else f"{row.megabytes:.0f} MB"
+    cells = [row.task, f"`{row.command}`", shown, row.figure, seconds, memory]
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def main(only: Sequence[str] = ()) -> None:
+    """Paint, measure and write the page; of the tasks named alone, where some are."""
     studio = Studio()
     PICTURES.mkdir(parents=True, exist_ok=True)
     for old in PICTURES.glob("*.jpg"):
-        old.unlink()
+        if not only or old.stem in only:
+            old.unlink()
     rows = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for name, prompt in FILES.items():
             studio.txt2img(prompt, seed=1, steps=8)[0].save(name)
         Image.open("person.png").convert("L").save("grey.png")
-        for kind in REQUESTS.values():
+        for kind in [REQUESTS[name] for name in only or REQUESTS]:
             row, pictures = run(studio, kind)
             rows.append(row)
             print(f"{row.task}: {row.figure}", file=sys.stderr, flush=True)
             if pictures:
                 small = [each.resize((round(each.width * SIDE / each.height), SIDE)) for each in pictures]
                 contact_sheet(small, len(small)).save(PICTURES / f"{row.task}.jpg", quality=85)
-    PAGE.write_text(page(rows), encoding="utf-8")
+    PAGE.write_text(page(rows, PAGE.read_text(encoding="utf-8") if only else ""), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -29,3 +29,9 @@ def test_a_row_a_task() -> None:
     text = page.page(rows)
     assert "| a | `sfumato a / b` |  | seam 1 | 1.2 | 512 MB |" in text
     assert "| b | `sfumato b` |  | refused: no |  |  |" in text
+
+
+def test_rows_of_other_tasks_stay() -> None:
+    old = page.page([page.Row("txt2img", "sfumato a", "", 1.0, 2.0), page.Row("img2img", "sfumato b", "old")])
+    new = page.page([page.Row("img2img", "sfumato b", "new")], old)
+    assert new == old.replace("old", "new")

@@ -204,6 +204,17 @@ class UpscaleOptions(ProcessingOptions, total=False):
     tile: int | None
 
 
+class DetailOptions(EditOptions, total=False):
+    """Options of requests of `sfumato.requests.Detail`."""
+
+    box: Sequence[str | tuple[int, int, int, int]]
+    confidence: float
+    largest: int
+    grow: int
+    blur: int
+    padding: int
+
+
 class SpriteOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Sprite`."""
 
@@ -307,6 +318,10 @@ class Shorthand(Asking):
     def upscale(self, image: Pictured, **options: Unpack[UpscaleOptions]) -> Result:
         """Enlarge a picture, and say how well what is shown agrees with what was there."""
         return self._ask("upscale", image=image, **options)
+
+    def detail(self, image: Pictured, prompt: str, **options: Unpack[DetailOptions]) -> Result:
+        """Paint the faces of a picture anew, each enlarged, and lay them back; or what is in boxes."""
+        return self._ask("detail", image=image, prompt=prompt, **options)
 
     def sprite(self, prompt: str, **options: Unpack[SpriteOptions]) -> Result:
         """Paint one subject without its background, as a game needs it: transparent around, trimmed."""

@@ -1,11 +1,11 @@
-"""``sfumato grid``, ``batch``, ``sheet`` and ``tileset``: their options. Declares, and hands over."""
+"""``sfumato grid``, ``batch``, ``sheet``, ``tileset`` and ``parallax``: their options. Declares, and hands over."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sfumato.cli.options import Device, Numbers, Quiet
+from sfumato.cli.options import Device, Numbers, Quiet, real, whole
 
 many = typer.Typer(rich_markup_mode=None)
 
@@ -74,3 +74,24 @@ def tileset(
     from sfumato.cli import sprites as command
 
     command.make_tileset(files, output)
+
+
+@many.command("parallax")
+def parallax(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a picture, as of scene")],
+    *,
+    layers: Annotated[int, whole("--layers", metavar="N", help="how many")] = 3,
+    depth: Annotated[
+        Path | None, typer.Option("--depth", metavar="FILE", help="how near each place is, white the nearest")
+    ] = None,
+    speed: Annotated[
+        list[float] | None, real("--speed", metavar="F", help="of a layer, the farthest first; may be repeated")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.tmj", help="layers lie beside it")] = Path(
+        "outputs/parallax.tmj"
+    ),
+) -> None:
+    """Cut a picture into layers that move past each other, with a map of Tiled that says how fast each is."""
+    from sfumato.cli import sprites as command
+
+    command.make_parallax(file, layers, depth, speed or [], output)

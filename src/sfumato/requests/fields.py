@@ -85,6 +85,7 @@ Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
 Added = Annotated[str, BeforeValidator(_added)]
 """Noise to be added: its standard deviation of 255 levels, and its kind, as ``25:gaussian``."""
 Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]
+Boxes = Annotated[tuple[Box, ...], BeforeValidator(lambda value: _few(value, "32,16,64,48"))]
 Colour = Annotated[str, BeforeValidator(_colour)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]

@@ -16,6 +16,7 @@ from sfumato.requests.fields import (
     MAX_SEED,
     Added,
     Box,
+    Boxes,
     Colour,
     Labels,
     Margin,
@@ -209,6 +210,33 @@ class Portrait(Painting):
     kind: Annotated[Name, Shown("K")] = Field("portrait", description="which of the model's kinds; as character, plant")
 
 
+class Detail(Edit):
+    """Paint the faces of a picture anew, each enlarged, and lay them back; or what is in boxes."""
+
+    task: Literal["detail"] = "detail"
+    box: Annotated[Boxes, Shown("X,Y,W,H", "Detail boxes")] = Field(
+        (), description="where to paint: left, top, width and height in pixels; faces are looked for when left out"
+    )
+    confidence: Annotated[Share, Shown("F", "Detail confidence")] = Field(
+        0.5, description="how sure a face must be that is found"
+    )
+    largest: Annotated[int, Shown("K", "Detail largest")] = Field(
+        4, ge=1, le=64, description="how many faces at most, the largest first"
+    )
+    grow: Annotated[int, Shown("PIXELS", "Mask grow")] = Field(
+        4, ge=-512, le=512, description="how far each box is grown, or shrunk below 0, before"
+    )
+    blur: Annotated[int, Shown("PIXELS", "Mask blur", always=True)] = Field(
+        4, ge=0, le=256, description="how far its edge is feathered"
+    )
+    padding: Annotated[int, Shown("PIXELS", "Masked area padding")] = Field(
+        32, ge=0, le=1024, description="how far the surroundings reach that are enlarged with it"
+    )
+    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+        0.4, description="how much of the noise to begin from: 0 keeps the picture, 1 forgets it"
+    )
+
+
 class Between(Painting):
     """Paint the picture that lies between two prompts and two seeds, as the frames of an animation do."""
 
@@ -376,6 +404,7 @@ REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
             Follow,
             Denoise,
             Upscale,
+            Detail,
             Sprite,
             Colorize,
             Scene,

@@ -129,14 +129,7 @@ def mask_of(request: Inpaint, image: Image.Image, alpha: Image.Image | None) -> 
                 "give a mask of the picture's size"
             )
     elif request.box is not None:
-        left, top, width, height = request.box
-        if left + width > image.width or top + height > image.height:
-            raise RequestError(
-                f"box {','.join(map(str, request.box))} reaches beyond the picture, which is {image.width}x"
-                f"{image.height}; give left, top, width and height inside of it"
-            )
-        mask = Image.new("L", image.size)
-        mask.paste(255, (left, top, left + width, top + height))
+        mask = boxed(request.box, image)
     elif alpha is not None:
         mask = ImageChops.invert(alpha)
     else:
@@ -145,6 +138,23 @@ def mask_of(request: Inpaint, image: Image.Image, alpha: Image.Image | None) -> 
             "where to paint, or --box X,Y,W,H"
         )
     return shaped(mask, request)
+
+
+def boxed(box: tuple[int, int, int, int], image: Image.Image) -> Image.Image:
+    """A mask of a box: left, top, width and height.
+
+    Raises:
+        RequestError: it reaches beyond the picture.
+    """
+    left, top, width, height = box
+    if left + width > image.width or top + height > image.height:
+        raise RequestError(
+            f"box {','.join(map(str, box))} reaches beyond the picture, which is {image.width}x{image.height}; give "
+            "left, top, width and height inside of it"
+        )
+    mask = Image.new("L", image.size)
+    mask.paste(255, (left, top, left + width, top + height))
+    return mask
 
 
 def _read_mask(source: Source) -> Image.Image:

@@ -7,12 +7,11 @@ from PIL import Image
 
 from sfumato.adapters.applied import Applied
 from sfumato.errors import RequestError
-from sfumato.metadata.trace import Trace
-from sfumato.pictures import Painted
 from sfumato.requests import Edit, Inpaint, Outpaint
 from sfumato.results import Progress, Result
 from sfumato.tasks.inpaint import Region, grown, inpainted, seam
 from sfumato.tasks.pictures import fitted
+from sfumato.tasks.rounds import as_one
 from sfumato.tasks.sources import MAX_SIDE, read
 
 
@@ -67,13 +66,7 @@ def _one(
                 results.append(event)
                 canvas.paste(event[0], region[:2])
                 empty.paste(0, region)
-    trace = Trace.joined([result.traces[0] for result in results])
-    timings = {name: sum(result.timings[name] for result in results) for name in results[0].timings}
-    timings["steps_per_second"] /= len(results)
-    provenance = results[0].provenance
-    painted = Painted.of(canvas, single, provenance, trace)
-    assert single.first_seed is not None
-    yield Result([painted], request, [single.first_seed], timings, provenance, [trace], {"seam": [seam(canvas, new)]})
+    yield as_one(results, request, index, canvas, seam(canvas, new))
 
 
 class _Preview:

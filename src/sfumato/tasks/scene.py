@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sfumato.adapters.applied import Applied
-from sfumato.metadata.trace import Trace
-from sfumato.pictures import Painted
 from sfumato.requests import Outpaint, Painting, Scene, Source
 from sfumato.results import Progress, Result
 from sfumato.tasks.outpaint import outpaint
 from sfumato.tasks.paint import Canvas, paint
+from sfumato.tasks.rounds import as_one
 from sfumato.tasks.session import prepare, resolve, takes_latents_alone
 
 WIDE = 3
@@ -54,8 +53,4 @@ def _one(applied: Applied, request: Scene, first: Scene, index: int, load: float
             else:
                 yield replace(event, image=index)
     last = results[-1]
-    trace = Trace.joined([each.traces[0] for each in results])
-    timings = {name: sum(each.timings[name] for each in results) for name in results[0].timings}
-    timings["steps_per_second"] /= len(results)
-    painted = Painted.of(last[0], request.single(index), last.provenance, trace)
-    yield Result([painted], request, list(last.seeds), timings, last.provenance, [trace], last.measures)
+    yield as_one(results, request, index, last[0], *(last.measures["seam"] if across or down else ()))
