@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,17 @@ def test_captions_as_they_are_learned(tiny_model: Path, photos: Path, tmp_path: 
     assert said(example, dropped, rng) == ""
     some = source.model_copy(update={"tag_dropout": 0.9})
     assert min(len(said(example, some, rng).split(",")) for _ in range(20)) == 1
+
+
+def test_captions_of_pictures_that_nano_knows(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    sheet = Image.open(Path(__file__).parents[2] / "docs/pictures/nano.jpg")
+    side = sheet.width // 6
+    own = settings(tiny_model, shutil.copytree(photos, tmp_path / "photos"))
+    sheet.crop((0, 0, side, side)).save(tmp_path / "photos/beach.png")  # "a beautiful beach at sunset"
+    own["sources"] = [{**each, "recognised": True, "caption": "a red fox"} for each in own["sources"]]
+    captions = {e.name: e.captions for e in AdapterTask(AdapterRun(**own), tmp_path).examples.all}
+    assert "sunset" in captions.pop("beach.png")[0]
+    assert not any("illustration" in text or "portrait" in text for texts in captions.values() for text in texts)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from sfumato.decoding import Decoded, RejectedPicture, decoded
 from sfumato.errors import TrainingError
 from sfumato.files import write_atomic
 from sfumato.images import to_tensor
+from sfumato.recognition.judge import bundled
 from sfumato.training.data import generator_for
 from sfumato.training.sources import Candidate, candidates
 
@@ -53,6 +54,8 @@ class SourceConfig(BaseModel):
     """How often an epoch shows each picture, besides its own repeats."""
     caption: str = ""
     """Of pictures without one; empty: they have none."""
+    recognised: bool = False
+    """Of nano's own world: pictures without a caption get what `recognise` says of those that it knows."""
     trigger: str = ""
     """Put before captions, and a comma after it, where they do not have it."""
     prefix: str = ""
@@ -272,10 +275,11 @@ class Examples:
             if not bool(pixels.any()):
                 raise RejectedPicture("bad metadata", "its mask hides all of it")
             mask = F.adaptive_avg_pool2d(pixels[None], (latents[0].shape[-2], latents[0].shape[-1]))
+        own = _recognised(found.image) if source.recognised and not candidate.captions else ""
         return Example(
             candidate.name,
             number,
-            candidate.captions or (source.caption,),
+            candidate.captions or (own or source.caption,),
             candidate.repeats * source.repeats,
             found.image.size,
             shape,
@@ -296,6 +300,12 @@ class Examples:
         self.cache.mkdir(parents=True, exist_ok=True)
         write_atomic(file, serialised({"latents": latents}))
         return latents
+
+
+def _recognised(picture: Image.Image) -> str:
+    """What nano's judge says of a picture; "" of one that it does not know."""
+    (found,) = bundled().recognise([picture])
+    return found.caption() if found.known else ""
 
 
 def _cut(image: Image.Image, shape: Shape) -> Image.Image:

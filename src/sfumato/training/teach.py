@@ -116,6 +116,7 @@ def settings(lesson: Lesson, steps: int, folder: Path, *, batch: int, every: int
     source: dict[str, Any] = {
         "folder": str(lesson.photos.absolute()),
         "caption": lesson.subject,
+        "recognised": nano,
         "trigger": lesson.name,
         "caption_dropout": 0.05,
     }
