@@ -151,13 +151,13 @@ def test_a_grid_is_painted_and_its_cells_open(fake: str, opened: Opened) -> None
     page.get_by_role("button", name="Paint the grid").first.click()
     page.get_by_text("4 of 4 painted").wait_for()
     assert page.locator(".cells th").all_inner_texts() == [
-        "sampler euler",
-        "sampler heun",
-        "seed 7",
-        "seed 18446744073709551610",
+        "Sampler euler",
+        "Sampler heun",
+        "Seed 7",
+        "Seed 18446744073709551610",
     ]
     page.reload()
-    page.get_by_role("button", name="sampler heun, seed 18446744073709551610").click()
+    page.get_by_role("button", name="Sampler heun, Seed 18446744073709551610").click()
     page.get_by_role("button", name="Hold beside others").click()
     page.get_by_role("button", name="The cell before").click()
     page.locator("dialog .compare .split").wait_for()

@@ -42,8 +42,8 @@ export function split(text: string, lines: boolean): string[] {
   });
 }
 
-/** The values of an axis; of no axis one that changes nothing. Throws an Error that says which value is wrong. */
-export function marksOf(axis: Axis | null, task: Task): Mark[] {
+/** The values of an axis, called by `named` and their text; of no axis one that changes nothing. Throws an Error that says which value is wrong. */
+export function marksOf(axis: Axis | null, task: Task, named: (field: string) => string = (field) => field): Mark[] {
   if (!axis?.field) return [{ label: "", apply: (values) => values }];
   const { field: name, text } = axis;
   const field = task.fields.find((each) => each.name === name);
@@ -59,7 +59,7 @@ export function marksOf(axis: Axis | null, task: Task): Mark[] {
   return parts.map((part) => {
     const value = valueOf(field, part);
     return {
-      label: field.kind === "prompt" ? part : `${name.replaceAll("_", " ")} ${part}`,
+      label: field.kind === "prompt" ? part : `${named(name)} ${part}`,
       apply: (values) => {
         const { [name]: _, ...rest } = values;
         return value === undefined || same(value, field.default) ? rest : { ...rest, [name]: value };

@@ -6,6 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "./api";
 import { explain } from "./state";
 import { stored } from "./stored";
+import { isTemplate } from "./templates";
 import { Button, Dialog, Empty, Skeleton } from "./ui";
 import { t } from "./words";
 
@@ -28,9 +29,6 @@ export interface Adapter {
 /** Names of the styles that every prompt is painted in. */
 export const styles = stored<string[]>("styles", []);
 const picking = signal(false);
-
-/** Whether one text stands for many: {red|blue}, __colours__, {2$$a|b}. */
-export const isTemplate = (text: string): boolean => /__[\p{L}\p{N}_*/-]+?__|\{[^{}]*(\||\$\$)[^{}]*\}/u.test(text);
 
 /** The prompts of so many pictures: within the styles, each with its own draw; null where they stay as they are. */
 export async function writtenOut(prompt: string, negative: string, count: number, seed?: string): Promise<{ prompt: string; negative: string; pictures: number }[] | null> {

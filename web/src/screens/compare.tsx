@@ -64,7 +64,7 @@ export function begin(): void {
   const task = taskOf(draftOf(from), tasksOf(from));
   if (!task || asking.value) return;
   try {
-    const marks = [0, 1, 2].map((i) => marksOf(axes[i]?.text.trim() ? axes[i]! : null, task)) as [ReturnType<typeof marksOf>, ReturnType<typeof marksOf>, ReturnType<typeof marksOf>];
+    const marks = [0, 1, 2].map((i) => marksOf(axes[i]?.text.trim() ? axes[i]! : null, task, nameOf)) as [ReturnType<typeof marksOf>, ReturnType<typeof marksOf>, ReturnType<typeof marksOf>];
     const many = marks.reduce((all, each) => all * each.length, 1);
     if (many > MAX_CELLS) return say(t("grid.many", { n: many, most: MAX_CELLS }), "bad");
     const chosen = axes.filter((axis) => axis.field && axis.text.trim()).map((axis) => axis.field);

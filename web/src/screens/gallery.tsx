@@ -338,8 +338,8 @@ function Unrestored({ whole }: { whole: Whole }) {
 /** Pictures that look like one, when they are asked for. */
 function Alike({ id }: { id: string }) {
   const [found, set] = useState<Piece[] | null>(null);
-  const ask_ = () => api.get<{ difference: number; picture: Piece }[]>(`/api/v1/gallery/${id}/similar?limit=12`).then((near) => set(near.map((each) => each.picture)), explain);
-  if (found === null) return <Button icon={Images} onClick={() => void ask_()}>{t("gallery.alike")}</Button>;
+  const look = () => api.get<{ difference: number; picture: Piece }[]>(`/api/v1/gallery/${id}/similar?limit=12`).then((near) => set(near.map((each) => each.picture)), explain);
+  if (found === null) return <Button icon={Images} onClick={() => void look()}>{t("gallery.alike")}</Button>;
   return found.length ? <Kin title={t("gallery.alike")} kin={found} /> : <p class="soft">{t("gallery.nothing")}</p>;
 }
 

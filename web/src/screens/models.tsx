@@ -2,6 +2,7 @@ import { Check, Paintbrush } from "lucide-preact";
 import { adapters, bytes, go, models, paint } from "../state";
 import { Button, Empty, Skeleton } from "../ui";
 import { t } from "../words";
+import { Thumb, useAdapters } from "../writing";
 import { en, type Word } from "../words/en";
 
 export function Models() {
@@ -35,10 +36,28 @@ export function Models() {
         {Object.entries(adapters.value).map(([kind, names]) => (
           <section class="card" key={kind}>
             <h3>{`kind.${kind}` in en ? t(`kind.${kind}` as Word) : kind}</h3>
-            {names.length === 0 ? <p class="soft">{t("none")}</p> : <ul class="plain">{names.map((name) => <li key={name}>{name}</li>)}</ul>}
+            {names.length === 0 ? <p class="soft">{t("none")}</p> : <Files sort={kind} names={names} />}
           </section>
         ))}
       </div>
     </div>
+  );
+}
+
+/** Files of a sort, each with the picture that lies beside it and the words that call it. */
+function Files({ sort, names }: { sort: string; names: string[] }) {
+  const known = useAdapters(sort);
+  return (
+    <ul class="files">
+      {names.map((name) => {
+        const about = known?.find((each) => each.name === name);
+        return (
+          <li key={name} class="joined">
+            <Thumb adapter={about ?? { name, bytes: 0, triggers: [], preview: null }} />
+            <span class="about"><span>{name}</span>{about && <span class="help">{[bytes(about.bytes), ...(sort === "embeddings" ? [] : about.triggers.slice(0, 4))].join(" · ")}</span>}</span>
+          </li>
+        );
+      })}
+    </ul>
   );
 }
