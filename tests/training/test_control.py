@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import T2IAdapter as OracleAdapter
 from PIL import Image
+from safetensors import safe_open
 
 from sfumato import Studio
 from sfumato.checkpoints.controls import load_control
 from sfumato.errors import SfumatoError
 from sfumato.files import sha256
+from sfumato.models.t2i_adapter import T2IAdapter
 from sfumato.training.control import ControlRun, ControlTask, edge_agreement
 from sfumato.training.run import train
 from tests.conftest import write_tiny
@@ -54,6 +57,19 @@ def test_it_learns_resumes_exactly_and_steers(tiny_model: Path, photos: Path, tm
     studio = Studio(tiny_model, precision="fp32")
     control = load_control(export / "diffusion_pytorch_model.safetensors", studio.load())
     assert any(bool(p.abs().sum() > 0) for p in control.controlnet_mid_block.parameters())  # type: ignore[union-attr]
+    options: dict[str, Any] = {"steps": 2, "seed": 1, "width": 64, "height": 64}
+    held = studio.txt2img("a fox", controls=[f"{export}:{photos / '1.png'}"], preprocess="canny", **options)[0]
+    assert held.tobytes() != studio.txt2img("a fox", **options)[0].tobytes()
+
+
+def test_a_t2i_adapter_learns_and_steers(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    export = train(run_of(tmp_path, settings(tiny_model, photos, network="t2i-adapter")), tmp_path / "run")
+    studio = Studio(tiny_model, precision="fp32")
+    assert isinstance(load_control(export / "diffusion_pytorch_model.safetensors", studio.load()), T2IAdapter)
+    theirs = OracleAdapter.from_pretrained(export)
+    with safe_open(export / "diffusion_pytorch_model.safetensors", "pt") as file:
+        assert {*file.keys()} == {*theirs.state_dict()}
+        assert file.metadata()["modelspec.architecture"].endswith("/t2i-adapter")
     options: dict[str, Any] = {"steps": 2, "seed": 1, "width": 64, "height": 64}
     held = studio.txt2img("a fox", controls=[f"{export}:{photos / '1.png'}"], preprocess="canny", **options)[0]
     assert held.tobytes() != studio.txt2img("a fox", **options)[0].tobytes()

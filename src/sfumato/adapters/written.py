@@ -166,7 +166,7 @@ def metadata(model: Model, title: str, facts: Mapping[str, object], *, what: str
 
     Args:
         facts: kohya's `ss_...` without the prefix; what is no text becomes JSON.
-        what: "lora", "textual-inversion" or "controlnet".
+        what: "lora", "textual-inversion", "controlnet" or "t2i-adapter".
     """
     width, height = model.size
     prediction = model.sampling.parameterisation.name

@@ -1,4 +1,7 @@
-"""Training what steers a U-Net by a picture: a ControlNet that begins as the U-Net's own way down (Zhang et al. 2023).
+"""Training what steers a U-Net by a picture.
+
+A ControlNet begins as the U-Net's own way down (Zhang et al. 2023); a T2I-Adapter (Mou et al. 2023) is smaller, and
+costs nothing at each step.
 
 Pictures come from any folder; what is shown beside each is made of it by one of our preprocessors (edges, lines,
 colours), or lies in a folder of its own by the same name. The U-Net never changes.
@@ -9,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -20,15 +23,17 @@ from torch import Tensor, nn
 
 from sfumato.adapters.applied import Applied
 from sfumato.adapters.written import metadata
+from sfumato.checkpoints.controls import check_control
 from sfumato.checkpoints.save import write_json, write_tensors
 from sfumato.choices import Preprocessor
 from sfumato.decoding import RejectedPicture, decoded
 from sfumato.diffusion.conditioning import Conditioning
-from sfumato.errors import TrainingError
+from sfumato.errors import CheckpointError, TrainingError
 from sfumato.families import Model
 from sfumato.images import contact_sheet, to_tensor
 from sfumato.lettering import captioned
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
+from sfumato.models.t2i_adapter import XL, T2IAdapter, T2IAdapterConfig
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.preprocess import preprocessed
 from sfumato.requests import Control, Txt2Img
@@ -45,12 +50,13 @@ class ControlRun(FineTuneRun):
     """A training TOML with `task = "control"`."""
 
     task: Literal["control"]
+    network: Literal["controlnet", "t2i-adapter"] = "controlnet"
     preprocessor: Preprocessor = "canny"
     """What makes of a picture what is shown; "none" with `shown`."""
     shown: Path | None = None
     """A folder of what is shown, by the names of the pictures, with any ending of a picture."""
     from_scratch: bool = False
-    """Begin with random numbers instead of the U-Net's own."""
+    """Begin with random numbers instead of the U-Net's own, as a T2I-Adapter always does."""
     sheets: int = Field(4, ge=1, le=16)
     """Pictures on a sheet."""
 
@@ -75,19 +81,41 @@ def control_of(unet: UNet, factor: int, *, from_scratch: bool = False) -> Contro
     return control.requires_grad_(True)
 
 
+def adapter_of(base: Model) -> T2IAdapter:
+    """A T2I-Adapter with random weights for the U-Net of a model.
+
+    Raises:
+        TrainingError: its levels are of no form that T2I-Adapters have.
+    """
+    unet = cast("UNet", base.network).config
+    widths, factor = unet.block_out_channels, base.autoencoder.factor
+    config = T2IAdapterConfig(channels=widths, downscale_factor=factor)
+    if not unet.down_block_types[0].startswith("CrossAttn"):  # SDXL's form
+        config = T2IAdapterConfig(channels=(*widths, widths[-1]), downscale_factor=2 * factor, adapter_type=XL)
+    adapter = T2IAdapter(config)
+    try:
+        check_control(adapter, base, Path("what is to be trained"))
+    except CheckpointError as error:
+        raise TrainingError(f"{error}, or train a controlnet") from None
+    return adapter
+
+
 class ControlTask(FineTuneTask):
     """The U-Net, held by what is trained to the pictures that are shown."""
 
     run: ControlRun
-    model: ControlNet
+    model: ControlNet | T2IAdapter
 
     def __init__(self, run: ControlRun, folder: Path, base: Model | None = None) -> None:
         base = load_base(run) if base is None else base
         require_trainable(base)
         if not isinstance(base.network, UNet):
-            raise TrainingError(f"{base.name} ({base.family.title}) has no U-Net, which a ControlNet steers")
+            raise TrainingError(f"{base.name} ({base.family.title}) has no U-Net, which a {run.network} steers")
         torch.manual_seed(run.loop.seed)
-        self.model = control_of(base.network, base.autoencoder.factor, from_scratch=run.from_scratch)
+        if run.network == "t2i-adapter":
+            self.model = adapter_of(base)
+        else:
+            self.model = control_of(base.network, base.autoencoder.factor, from_scratch=run.from_scratch)
         super().__init__(run, folder, base, base, keep_pixels=True)
         self._shown = {example.digest: self._seen(example) for example in self.examples.all}
 
@@ -117,7 +145,7 @@ class ControlTask(FineTuneTask):
         self, model: nn.Module, x: Tensor, label: Tensor, cond: Conditioning, chosen: Sequence[Example]
     ) -> Float[Tensor, "b c h w"]:
         """The U-Net's output with the residuals of the pictures shown."""
-        assert isinstance(model, ControlNet)
+        assert isinstance(model, ControlNet | T2IAdapter)
         shown = torch.cat([(to_tensor(self._shown[e.digest]) + 1) / 2 for e in chosen])
         residuals = model(x, label, cond, model.embedded(shown.to(memory_format=torch.channels_last)))
         output: Tensor = self.own.network(x, label, cond, residuals)
@@ -133,7 +161,7 @@ class ControlTask(FineTuneTask):
 
     def painted(self, model: nn.Module, example: Example, *, weight: float = 1.0, steps: int = 12) -> Image.Image:
         """A picture of the example's caption, held to what is shown beside it."""
-        assert isinstance(model, ControlNet)
+        assert isinstance(model, ControlNet | T2IAdapter)
         width, height = example.shape.size
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             file = Path(folder) / "shown.png"
@@ -158,7 +186,7 @@ class ControlTask(FineTuneTask):
     @torch.no_grad()
     def export(self, model: nn.Module, folder: Path) -> None:
         """`config.json` and `diffusion_pytorch_model.safetensors`, as diffusers and `--control` load them."""
-        assert isinstance(model, ControlNet)
+        assert isinstance(model, ControlNet | T2IAdapter)
         write_json(folder / "config.json", model.config.to_json())
         state = {name: tensor.detach().float().contiguous() for name, tensor in model.state_dict().items()}
         facts = {
@@ -166,7 +194,7 @@ class ControlTask(FineTuneTask):
             "num_train_images": str(len(self.examples.train)),
             "steps": str(self.run.loop.steps),
         }
-        stated = metadata(self.base, self.run.name, facts, what="controlnet")
+        stated = metadata(self.base, self.run.name, facts, what=self.run.network)
         write_tensors(folder / "diffusion_pytorch_model.safetensors", state, stated, torch.float16)
 
 
