@@ -97,7 +97,7 @@ export function Row(props: FieldProps) {
   const Widget = WIDGETS[field.kind];
   const changed = values[field.name] !== undefined && !field.required;
   return (
-    <div class={`row is-${field.kind} ${changed ? "changed" : ""} ${HALF.has(field.name) ? "half" : ""}`}>
+    <div class={`row is-${field.kind} ${changed ? "changed" : ""} ${HALF.has(field.name) && field.min !== 1 ? "half" : ""}`}>
       <div class="label">
         <label for={id} id={`${id}-label`}>{fieldTitle(field)}</label>
         {changed && <Button kind="quiet" class="small" icon={RotateCcw} label={`${t("paint.reset")}: ${fieldTitle(field)}`} onClick={() => set(undefined)} />}
