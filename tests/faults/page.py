@@ -48,21 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of the times that each is tried")
     parser.add_argument("--only", nargs="+", choices=[each.name for each in TRIALS], help="these alone")
     options = parser.parse_args(arguments)
-    figures, broken = seen(), 0
+    broken = 0
     for trial in TRIALS:
         if options.only and trial.name not in options.only:
             continue
         begun = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             try:
-                figures[trial.name] = trial.run(Path(folder), max(1, round(trial.many * options.share)))
+                said = trial.run(Path(folder), max(1, round(trial.many * options.share)))
             except Exception:
                 traceback.print_exc()
                 broken += 1
-        print(f"{trial.name}: {figures.get(trial.name, 'broken')} ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
-        figures = {each.name: figures[each.name] for each in TRIALS if each.name in figures}
-        SEEN.write_text(json.dumps(figures, indent=1) + "\n")
-        PAGE.write_text(page(figures))
+                continue
+        print(f"{trial.name}: {said} ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
+        now = seen() | {trial.name: said}
+        SEEN.write_text(json.dumps({each.name: now[each.name] for each in TRIALS if each.name in now}, indent=1) + "\n")
+        PAGE.write_text(page(now))
     return 1 if broken else 0
 
 

@@ -36,7 +36,7 @@ def server() -> Iterator[str]:
     programs = [_program(name) for name in ("initdb", "postgres")]
     if None in programs:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'sfumato[postgres]'")
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
     initdb, postgres = map(str, programs)
     folder = Path(tempfile.mkdtemp(prefix="pg"))  # the path of a socket is short
     name, who = "sfumato", {}

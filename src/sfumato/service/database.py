@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import StaticPool
 
-from sfumato.errors import SfumatoError
+from sfumato.errors import SfumatoError, installed_by
 
 VERSIONS = ("0001", "0002")
 """Those of `sfumato.service.migrations`; the tables here are the newest's."""
@@ -201,7 +201,7 @@ class Database:
                 "the database's URL cannot be read; postgresql+psycopg://USER@HOST/NAME is one"
             ) from None
         except ImportError as error:
-            raise SfumatoError(f"{error.name} is not installed; pip install 'sfumato[postgres]'") from None
+            raise SfumatoError(f"{error.name} is not installed: {installed_by('postgres')}") from None
         except OperationalError as error:
             raise SfumatoError(f"the database cannot be opened: {str(error.orig).splitlines()[0]}") from None
 
