@@ -105,3 +105,9 @@ def test_what_is_damaged_is_painted_anew(damage: str, studio: Studio, tmp_path: 
     )
     assert painted(studio, request, Saved(file)) == painted(studio, request, Saved())
     assert painted(studio, request, Saved(file)) == painted(studio, request, Saved())
+
+
+def test_where_nothing_can_be_written_it_is_painted_all_the_same(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    saved = Saved(tmp_path / "file" / "saved")
+    assert painted(studio, ASKED["euler"], saved) == painted(studio, ASKED["euler"], Saved())

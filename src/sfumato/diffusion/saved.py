@@ -29,21 +29,23 @@ class Saved:
     """The answers that one piece of work got.
 
     Args:
-        file: where they are kept; None: nowhere.
+        file: where they are kept; None: nowhere, as where it cannot be written.
     """
 
     def __init__(self, file: Path | None = None) -> None:
         self.found = False
         """Whether the last answer was one that was kept."""
-        self._file = file
         self._places: dict[bytes, tuple[int, int]] = {}
         self._denoisers = 0
         self._stream: BinaryIO | None = None
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
-            self._stream = file.open("r+b", buffering=0)
-            self._end = self._scanned(self._stream)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+                self._stream = file.open("r+b", buffering=0)
+                self._end = self._scanned(self._stream)
+            except OSError:  # a full disk: what is painted matters more
+                self.close()
 
     def close(self) -> None:
         """Keep no more."""
@@ -117,7 +119,7 @@ class Saved:
         try:
             self._stream.seek(self._end)
             written = self._stream.write(record)
-        except OSError:  # a full disk: what is painted matters more
+        except OSError:  # as above
             self.close()
             return
         if written == len(record):

@@ -124,7 +124,7 @@ class Dispatcher:
             with contextlib.suppress(UnknownNameError):
                 if self.jobs.get(file.name).open:
                     continue
-            file.unlink()
+            self._forget(file.name)
 
     async def _next(self) -> None:
         """Paint the next job, or wait for one."""
@@ -229,9 +229,13 @@ class Dispatcher:
         worker, self._worker = self._worker, None
         return 0 if worker is None else await worker.end()
 
+    def _forget(self, id: str) -> None:
+        with contextlib.suppress(OSError):  # there is none, or the disk is out of order; the next start tries again
+            (self.unfinished / id).unlink()
+
     def _told(self, job: Job) -> None:
         if not job.open:
-            (self.unfinished / job.id).unlink(missing_ok=True)
+            self._forget(job.id)
         self.bus.publish(Event(job.id, "state", {"state": job.state, "reason": job.reason}))
 
 
