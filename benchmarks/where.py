@@ -1,8 +1,8 @@
 """How well words are found in pictures: `python -m benchmarks.where`, from the repository root.
 
-Portraits are rendered with and without a part (hair, glasses, clothes); the pixels that differ are where it is. The
-intersection over union with the mask that `sfumato.tasks.where` finds for the words of the part, with the caption as
-the prompt; and how many words that are not in the picture are found in it all the same.
+Portraits are rendered with and without a part (hair, hats, glasses, clothes); the pixels that differ are where it is.
+The intersection over union with the mask that `sfumato.tasks.where` finds for the words of the part, with the caption
+as the prompt; and how many words that are not in the picture are found in it all the same.
 """
 
 import argparse
@@ -23,7 +23,12 @@ from sfumato.errors import RequestError
 from sfumato.requests import Inpaint
 from sfumato.tasks.where import located
 
-PARTS = {"hair": ("hair", "top"), "accessory": ("accessories", "glasses"), "clothing": ("clothes",)}
+PARTS = {
+    "hair": ("hair", "top"),
+    "headwear": ("top", "hair"),
+    "accessory": ("accessories", "glasses"),
+    "clothing": ("clothes",),
+}
 """Attributes, and the components of the drawings that show them."""
 ABSENT = ("sunglasses", "wide hat", "full beard", "hoop earring", "eye patch")
 DIFFERENT, LEAST = 24, 0.01
