@@ -25,7 +25,7 @@ from sfumato.requests import (
     Source,
     shown,
 )
-from sfumato.requests.written import plain_type
+from sfumato.requests.written import plain_type, takes_auto
 
 PAGE = Path(__file__).parents[1] / "src" / "sfumato" / "shorthand.py"
 
@@ -69,7 +69,7 @@ def written(field: FieldInfo) -> str:
     elif set(get_args(kind)) == {int}:
         text = f"tuple[{', '.join(['int'] * len(get_args(kind)))}]"
     else:
-        text = kind.__name__
+        text = f'{kind.__name__} | Literal["auto"]' if takes_auto(field) else kind.__name__
     optional = field.default is None and not field.is_required()
     text += " | None" * optional
     return f'"{text}"' if "Pictured |" in text else text

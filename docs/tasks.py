@@ -49,6 +49,7 @@ EXAMPLES: Mapping[str, str] = {
     "portrait": "--character anna --with mouth=laugh",
     "match": "person.png --like hills.png",
     "denoise": "person.png --add-noise 25",
+    "enhance": "person.png --white-balance --contrast auto --sharpen 1",
     "classify": 'person.png --labels "flat cartoon portrait,toon portrait,robot,landscape illustration"',
     "recognise": "person.png",
 }

@@ -6,14 +6,17 @@ from docs import tasks as page
 from sfumato.errors import RequestError
 from sfumato.requests import REQUESTS, Source
 
+NOTHING = {"outpaint": "are all 0", "enhance": "nothing is to be done"}
+"""Tasks whose arguments alone say nothing of what to do."""
+
 
 @pytest.mark.parametrize("task", REQUESTS)
 @pytest.mark.parametrize("own", [True, False])
 def test_every_task_has_a_command(task: str, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not own:
         monkeypatch.setattr(page, "EXAMPLES", {})
-    if not own and task == "outpaint":
-        with pytest.raises(RequestError, match="are all 0"):
+    if not own and task in NOTHING:
+        with pytest.raises(RequestError, match=NOTHING[task]):
             page.request_of(REQUESTS[task])
         return
     command, request = page.request_of(REQUESTS[task])

@@ -59,6 +59,8 @@ Upscaler = Literal["latent", "lanczos"]
 
 DenoiseMethod = Literal["auto", "ours", "diffusion", "nlm", "tv", "wavelet"]
 
+DeblurPrior = Literal["auto", "ours", "nlm", "tv"]
+
 UpscaleMethod = Literal["auto", "ours", "lanczos", "bicubic"]
 
 NoiseKind = Literal["gaussian", "poisson"]

@@ -3,7 +3,7 @@ to another. Arrays of sRGB values have 0 to 1 and their channels last.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 
 _CONES = np.array(
@@ -22,29 +22,47 @@ _LAB = np.array(
 )
 
 
+def linear(rgb: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+    """Amounts of light of sRGB, 0 to 1."""
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clip(0.04045, None) + 0.055) / 1.055) ** 2.4)
+
+
+def curved(light: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+    """sRGB of amounts of light."""
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
+
+
 def oklab(rgb: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     """OKLab of sRGB: lightness 0 to 1, and two axes of colour, about -0.4 to 0.4."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(linear @ _CONES) @ _LAB
+    return np.cbrt(linear(rgb) @ _CONES) @ _LAB
 
 
 def srgb(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     """sRGB of OKLab; colours that no screen shows lie outside of 0 to 1."""
-    linear = (lab @ np.linalg.inv(_LAB)) ** 3 @ np.linalg.inv(_CONES)
-    curved = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, linear * 12.92, curved)
+    return curved((lab @ np.linalg.inv(_LAB)) ** 3 @ np.linalg.inv(_CONES))
 
 
 def shown(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
     """sRGB within 0 to 1 of any OKLab: what no screen shows is made paler, not of another lightness or hue."""
     lab = np.concatenate([lab[..., :1].clip(0, 1), lab[..., 1:]], -1)
-    low, high = np.zeros(lab.shape[:-1]), np.ones(lab.shape[:-1])
-    for step in range(12):  # halving what lies between a share of colour that can be shown and one that cannot
-        middle = (low + high) / 2 if step else high
-        tried = srgb(lab * np.stack([np.ones_like(middle), middle, middle], -1))
-        fits = ((tried >= -1e-4) & (tried <= 1 + 1e-4)).all(-1)
+    rgb = srgb(lab)
+    outside = ~_fits(rgb)
+    pale = lab[outside]
+    low, high = np.zeros(pale.shape[:-1]), np.ones(pale.shape[:-1])
+    for _ in range(12):  # halving what lies between a share of colour that can be shown and one that cannot
+        middle = (low + high) / 2
+        fits = _fits(srgb(_paler(pale, middle)))
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return srgb(lab * np.stack([np.ones_like(low), low, low], -1)).clip(0, 1)
+    rgb[outside] = srgb(_paler(pale, low))
+    return rgb.clip(0, 1)
+
+
+def _fits(rgb: Float[np.ndarray, "*n 3"]) -> Bool[np.ndarray, "*n"]:
+    return np.asarray(((rgb >= -1e-4) & (rgb <= 1 + 1e-4)).all(-1))
+
+
+def _paler(lab: Float[np.ndarray, "n 3"], share: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 3"]:
+    return lab * np.stack([np.ones_like(share), share, share], -1)
 
 
 def matched(image: Image.Image, like: Image.Image, strength: float = 1.0, *, lightness: bool = True) -> Image.Image:

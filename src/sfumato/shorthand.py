@@ -5,6 +5,7 @@ from typing import Literal, TypedDict, Unpack
 
 from sfumato.asking import Asking
 from sfumato.choices import (
+    DeblurPrior,
     DenoiseMethod,
     GuidanceMethod,
     Language,
@@ -215,6 +216,19 @@ class DetailOptions(EditOptions, total=False):
     padding: int
 
 
+class EnhanceOptions(ProcessingOptions, total=False):
+    """Options of requests of `sfumato.requests.Enhance`."""
+
+    jpeg: bool
+    deblur: float | Literal["auto"] | None
+    prior: DeblurPrior
+    white_balance: bool
+    light: float
+    contrast: float | Literal["auto"] | None
+    sharpen: float
+    clean: "Pictured | None"
+
+
 class SpriteOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Sprite`."""
 
@@ -322,6 +336,10 @@ class Shorthand(Asking):
     def detail(self, image: Pictured, prompt: str, **options: Unpack[DetailOptions]) -> Result:
         """Paint the faces of a picture anew, each enlarged, and lay them back; or what is in boxes."""
         return self._ask("detail", image=image, prompt=prompt, **options)
+
+    def enhance(self, image: Pictured, **options: Unpack[EnhanceOptions]) -> Result:
+        """Mend and better a photograph: blur, blocks of JPEG, the light's colour, contrast, sharpness."""
+        return self._ask("enhance", image=image, **options)
 
     def sprite(self, prompt: str, **options: Unpack[SpriteOptions]) -> Result:
         """Paint one subject without its background, as a game needs it: transparent around, trimmed."""

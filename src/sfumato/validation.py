@@ -86,7 +86,7 @@ class _Place:
 
     def _inner(self, part: int | str) -> Self | None:
         deeper = replace(self, name=f"{self.name}.{part}".lstrip("."), rest=self.rest[1:])
-        for kind in _alternatives(self.kind):
+        for kind in alternatives(self.kind):
             origin, arguments = get_origin(kind), [a for a in get_args(kind) if a is not Ellipsis]
             if _is_model(kind) and part in kind.model_fields:
                 return replace(deeper, owner=kind, field=str(part), kind=kind.model_fields[str(part)].annotation)
@@ -106,13 +106,13 @@ def _is_model(kind: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _alternatives(kind: object) -> Iterator[object]:
+def alternatives(kind: object) -> Iterator[object]:
     """The types that a union, perhaps annotated, is made of, without None."""
     if get_origin(kind) is Annotated:
-        yield from _alternatives(get_args(kind)[0])
+        yield from alternatives(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
         for part in get_args(kind):
-            yield from _alternatives(part)
+            yield from alternatives(part)
     elif kind is not NoneType:
         yield kind
 
@@ -121,7 +121,7 @@ def _tables(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, typ
     """A model, and those in its fields, by the path that leads there."""
     yield prefix, model
     for name, field in model.model_fields.items():
-        for kind in _alternatives(field.annotation):
+        for kind in alternatives(field.annotation):
             if _is_model(kind):
                 yield from _tables(kind, f"{prefix}.{name}".lstrip("."))
 
@@ -172,7 +172,7 @@ def _unknown(model: type[BaseModel], place: _Place, noun: str) -> RequestError:
             return RequestError(
                 f"{noun} {f'{place.name}.{name}'.lstrip('.')!r} stands at the wrong place; put it {there}"
             )
-    here = next(kind for kind in _alternatives(place.kind) if _is_model(kind))
+    here = next(kind for kind in alternatives(place.kind) if _is_model(kind))
     meant = _ELSEWHERE.get(name, "")
     if meant and all(part in here.model_fields for part in meant.split(" and ")):
         return UnknownNameError(noun, name, (), meant={name: meant})
@@ -192,14 +192,14 @@ _ELSEWHERE = {
 
 def _wrong_type(place: _Place, value: object) -> str:
     allowed, remedies = _allowed(place)
-    if int in _alternatives(place.kind) and isinstance(value, float) and value.is_integer():
+    if int in alternatives(place.kind) and isinstance(value, float) and value.is_integer():
         remedies = {f"write {place.name}={value:.0f}"}
     return "; ".join([f"{place.name} must be {allowed}, not {brief(value)}", *(remedies if len(remedies) == 1 else ())])
 
 
 def _allowed(place: _Place) -> tuple[str, set[str]]:
     """What its values are called, and the remedies where others are given."""
-    kinds = [_words(kind) for kind in _alternatives(place.kind)]
+    kinds = [_words(kind) for kind in alternatives(place.kind)]
     return " or ".join(dict.fromkeys(words for words, _ in kinds)), {last.format(name=place.name) for _, last in kinds}
 
 
@@ -212,7 +212,7 @@ def _words(kind: object) -> tuple[str, str]:
 
 def _choices(kind: object) -> list[str]:
     """The choices of a ``Literal``, optional or not."""
-    literals = (each for each in _alternatives(kind) if get_origin(each) is Literal)
+    literals = (each for each in alternatives(kind) if get_origin(each) is Literal)
     return list(dict.fromkeys(str(choice) for each in literals for choice in get_args(each)))
 
 
@@ -224,7 +224,7 @@ def _rule_and_remedy(place: _Place, value: float, context: dict[str, Any]) -> st
     if limits is None:  # those of an element of a list are not the field's
         limits = {LIMITS[rule]: limit for rule, limit in context.items() if rule in LIMITS}
     low, above, high, below, step = map(limits.get, names)
-    if int in _alternatives(place.kind):  # 1 or more rather than above 0
+    if int in alternatives(place.kind):  # 1 or more rather than above 0
         low, above = (low, None) if above is None else (above + 1, None)
         high, below = (high, None) if below is None else (below - 1, None)
     if low is not None and high is not None:

@@ -33,10 +33,10 @@ def whole(*names: str, metavar: str, help: str) -> Any:
     return typer.Option(*names, metavar=metavar, help=help, parser=_parser(int, "a whole number, as 8"))
 
 
-def real(*names: str, metavar: str, help: str, auto: bool = False) -> Any:
-    """An option that is a number, or with `auto` that word, which is the same as leaving it out."""
-    parse = _parser(float, "auto or a number, as 1.5" if auto else "a number, as 1.5")
-    parser = (lambda text: None if text == "auto" else parse(text)) if auto else parse
+def real(*names: str, metavar: str, help: str, auto: object = ...) -> Any:
+    """An option that is a number, or where `auto` is given that word, which means the value of `auto`."""
+    parse = _parser(float, "a number, as 1.5" if auto is ... else "auto or a number, as 1.5")
+    parser = parse if auto is ... else (lambda text: auto if text == "auto" else parse(text))
     return typer.Option(*names, metavar=metavar, help=help, parser=parser)
 
 

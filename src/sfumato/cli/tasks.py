@@ -11,7 +11,7 @@ from sfumato.choices import Format
 from sfumato.cli.options import Device, Json, Numbers, Quiet, Size, Weights, one_of, real, whole
 from sfumato.errors import UnknownNameError
 from sfumato.requests import REQUESTS, Painting, Processing, Request, parse_size, shown
-from sfumato.requests.written import plain_type
+from sfumato.requests.written import plain_type, takes_auto
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -123,7 +123,8 @@ def option_of(name: str, field: "FieldInfo") -> Any:
     if kind is int:
         return Annotated[int | None, whole(*flags, metavar=how.metavar, help=said)]
     if kind is float:
-        return Annotated[float | None, real(*flags, metavar=how.metavar, help=said, auto="auto" in how.metavar)]
+        auto: object = "auto" if takes_auto(field) else None if "auto" in how.metavar else ...
+        return Annotated[float | None, real(*flags, metavar=how.metavar, help=said, auto=auto)]
     if get_origin(kind) is Literal:
         return Annotated[str | None, typer.Option(*flags, metavar=how.metavar, help=f"{said}: {one_of(kind)}")]
     if get_origin(kind) is tuple and get_args(kind)[-1:] == (...,):

@@ -4,8 +4,9 @@ import hashlib
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
@@ -61,6 +62,18 @@ def _added(value: object) -> object:
     return f"{float(found[1]):g}:{found[2] or 'gaussian'}"
 
 
+def _auto_or(low: float, high: float, example: float) -> Callable[[object], object]:
+    def checked(value: object) -> object:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+        if value != "auto" and not number:
+            raise ValueError(
+                f"is {brief(value)}; give auto or a number from {low:g} to {high:g}, for example {example}"
+            )
+        return float(value) if isinstance(value, int) else value
+
+    return checked
+
+
 def _colour(value: object) -> object:
     if not isinstance(value, str) or not re.fullmatch(r"#?[0-9a-fA-F]{6}", value):
         raise ValueError(f"is {brief(value)}; give six hexadecimal digits, for example 1a2b3c")
@@ -84,6 +97,8 @@ Margin = Annotated[int, Field(ge=0, le=4096)]
 Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
 Added = Annotated[str, BeforeValidator(_added)]
 """Noise to be added: its standard deviation of 255 levels, and its kind, as ``25:gaussian``."""
+Blur = Annotated[float | Literal["auto"], BeforeValidator(_auto_or(0, 8, 1.5))]
+Contrast = Annotated[float | Literal["auto"], BeforeValidator(_auto_or(0, 10, 1.3))]
 Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]
 Boxes = Annotated[tuple[Box, ...], BeforeValidator(lambda value: _few(value, "32,16,64,48"))]
 Colour = Annotated[str, BeforeValidator(_colour)]

@@ -9,15 +9,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sfumato.choices import DenoiseMethod, Language, NoiseKind, UpscaleMethod, Upscaler
+from sfumato.choices import DeblurPrior, DenoiseMethod, Language, NoiseKind, UpscaleMethod, Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
 from sfumato.requests.fields import (
     MAX_SEED,
     Added,
+    Blur,
     Box,
     Boxes,
     Colour,
+    Contrast,
     Labels,
     Margin,
     Name,
@@ -317,6 +319,43 @@ class Denoise(Processing):
         return self
 
 
+class Enhance(Processing):
+    """Mend and better a photograph: blur, blocks of JPEG, the light's colour, contrast, sharpness."""
+
+    task: Literal["enhance"] = "enhance"
+    jpeg: Annotated[bool, Shown("", "JPEG mended")] = Field(
+        False, description="smooth the blocks and ripples that IMAGE has of its compression as a JPEG"
+    )
+    deblur: Annotated[Blur | None, Shown("auto|N", "Deblur")] = Field(
+        None, description="take out a blur whose Gaussian is N pixels wide; auto finds out how wide it is"
+    )
+    prior: Annotated[DeblurPrior, Shown("P", "Deblur prior")] = Field(
+        "auto", description="of that: the denoiser that says what pictures are like"
+    )
+    white_balance: Annotated[bool, Shown("", "White balance")] = Field(
+        False, description="take out the colour of the light (Shades of Grey)"
+    )
+    light: Annotated[Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)], Shown("N", "Light")] = Field(
+        0.0, description="above 0 lighter, below darker; black, white and hue stay"
+    )
+    contrast: Annotated[Contrast | None, Shown("auto|N", "Contrast")] = Field(
+        None, description="lightness is spread so many times around its mean; auto fills black to white"
+    )
+    sharpen: Annotated[Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)], Shown("N", "Sharpen")] = Field(
+        0.0, description="how much of the fine detail of lightness to add (unsharp mask)"
+    )
+    clean: Annotated[Picture | None, Shown("FILE", "Reference hash")] = Field(
+        None, description="what the picture should be, to measure against"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        wanted = (self.jpeg, self.white_balance, self.light, self.sharpen)
+        if not any(wanted) and self.deblur is None and self.contrast is None:
+            raise ValueError("nothing is to be done; give deblur, contrast, sharpen, light, white_balance or jpeg")
+        return self
+
+
 class Match(Processing):
     """Give a picture the colours of another."""
 
@@ -405,6 +444,7 @@ REQUESTS: Mapping[str, type[Request]] = MappingProxyType(
             Denoise,
             Upscale,
             Detail,
+            Enhance,
             Sprite,
             Colorize,
             Scene,

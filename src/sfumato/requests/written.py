@@ -1,29 +1,31 @@
 """Values of a request's fields as people write them in tables and on command lines: text, by the type of the field."""
 
 from collections.abc import Mapping
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request
 from sfumato.requests.fields import parse_size
-from sfumato.validation import brief
+from sfumato.validation import alternatives, brief
 
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
+AUTO = Literal["auto"]
+"""The alternative to a number where that may be found out."""
+
+
 def plain_type(field: FieldInfo) -> Any:
-    """The type of a field without None and constraints: int, a Literal, ``tuple[int, int]`` ..."""
-    kind = field.annotation
-    while True:
-        if get_origin(kind) is Annotated:
-            kind = get_args(kind)[0]
-        elif get_origin(kind) in (Union, UnionType):
-            (kind,) = (part for part in get_args(kind) if part is not type(None))
-        else:
-            return kind
+    """The type of a field without None, constraints and `AUTO`: int, a Literal, ``tuple[int, int]`` ..."""
+    (kind,) = (each for each in alternatives(field.annotation) if each != AUTO)
+    return kind
+
+
+def takes_auto(field: FieldInfo) -> bool:
+    """Whether a field is a number or the word auto."""
+    return AUTO in alternatives(field.annotation)
 
 
 def read_value(kind: type[Request], name: str, text: str) -> dict[str, object]:
@@ -39,6 +41,8 @@ def read_value(kind: type[Request], name: str, text: str) -> dict[str, object]:
     if field is None or name == "task":
         raise UnknownNameError(f"field of {kind.TASK}", name[:64], [*kind.model_fields.keys() - {"task"}, "size"])
     plain = plain_type(field)
+    if text == "auto" and takes_auto(field):
+        return {name: text}
     if plain in (int, float):
         try:
             return {name: plain(text)}

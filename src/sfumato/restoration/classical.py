@@ -56,10 +56,10 @@ CLASSICAL: Mapping[Classical, Callable[[Pixels, float], Pixels]] = MappingProxyT
 
 def available() -> bool:
     """Whether scikit-image is there."""
-    return all(importlib.util.find_spec(name) is not None for name in ("skimage", "pywt"))
+    return all(importlib.util.find_spec(name) is not None for name in ("skimage", "pywt", "scipy"))
 
 
 def require() -> None:
     """Raises RequestError where scikit-image is not installed."""
     if not available():
-        raise RequestError(f"nlm, tv and wavelet need more: {installed_by('restore')}, or take --method ours")
+        raise RequestError(f"this needs more: {installed_by('restore')}, or take --method ours of denoise")

@@ -25,13 +25,11 @@ from sfumato.restoration.noise import LEVELS, Noise, estimated
 from sfumato.restoration.risk import risk, typical
 from sfumato.results import Progress, Report, Result
 from sfumato.tasks.entered import Entered
-from sfumato.tasks.raster import Raster, read
+from sfumato.tasks.raster import NOT_FOR_DIAGNOSIS, Raster, read, reference
 from sfumato.tasks.table import Studio
 
 Pixels = Float[np.ndarray, "h w *c"]
 Apply = Callable[[Pixels], Pixels]
-
-NOT_FOR_DIAGNOSIS = "not for diagnosis: what a denoiser takes out, or leaves, may be what matters"
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,7 @@ def _reference(request: Denoise, raster: Raster) -> Pixels | None:
         return raster.pixels
     if request.clean is None:
         return None
-    clean = read(request.clean)
-    if clean.size != raster.size:
-        raise RequestError(
-            f"{request.clean.name} is {clean.size[0]}x{clean.size[1]} and {request.image.name} {raster.size[0]}x"
-            f"{raster.size[1]}; a reference shows the same, pixel by pixel"
-        )
-    same = (clean.pixels * (clean.high - clean.low) + clean.low - raster.low) / (raster.high - raster.low)
-    pixels = same if clean.depth == raster.depth else clean.pixels
-    if pixels.ndim == raster.pixels.ndim:
-        return pixels
-    return pixels.mean(2) if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+    return reference(request.clean, request.image, raster)
 
 
 def _noise(request: Denoise, noisy: Pixels) -> Noise:

@@ -19,6 +19,8 @@ from sfumato.tasks.sources import read as opened
 Pixels = Float[np.ndarray, "h w *c"]
 Depth = Literal["8", "16", "float", "dicom"]
 
+NOT_FOR_DIAGNOSIS = "not for diagnosis: what is taken out, left or added may be what matters"
+
 log = logging.getLogger(__name__)
 
 
@@ -102,6 +104,28 @@ def read(source: Source) -> Raster:
     array = np.asarray(found.image, np.float32) / 255
     grey = bool((array[..., 0] == array[..., 1]).all() and (array[..., 1] == array[..., 2]).all())
     return Raster(np.ascontiguousarray(array[..., 0]) if grey else array, alpha=found.alpha)
+
+
+def reference(source: Source, of: Source, raster: Raster) -> Pixels:
+    """The pixels of a reference, in the units and the channels of the picture that it is a reference of.
+
+    Args:
+        of: the source of that picture, `raster`.
+
+    Raises:
+        RequestError: as `read`; or it is of another size.
+    """
+    clean = read(source)
+    if clean.size != raster.size:
+        raise RequestError(
+            f"{source.name} is {clean.size[0]}x{clean.size[1]} and {of.name} {raster.size[0]}x{raster.size[1]}; "
+            "a reference shows the same, pixel by pixel"
+        )
+    same = (clean.pixels * (clean.high - clean.low) + clean.low - raster.low) / (raster.high - raster.low)
+    pixels = same if clean.depth == raster.depth else clean.pixels
+    if pixels.ndim == raster.pixels.ndim:
+        return pixels
+    return pixels.mean(2) if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
 
 
 def _scan(data: bytes, source: Source) -> Raster:
