@@ -61,7 +61,8 @@ DenoiseMethod = Literal["auto", "ours", "diffusion", "nlm", "tv", "wavelet"]
 
 DeblurPrior = Literal["auto", "ours", "nlm", "tv"]
 
-UpscaleMethod = Literal["auto", "ours", "lanczos", "bicubic"]
+OwnUpscaler = Literal["auto", "ours", "lanczos", "bicubic"]
+"""What enlarges pictures beside upscalers of other programs."""
 
 NoiseKind = Literal["gaussian", "poisson"]
 

@@ -58,7 +58,7 @@ def shown(lab: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
 
 
 def _fits(rgb: Float[np.ndarray, "*n 3"]) -> Bool[np.ndarray, "*n"]:
-    return np.asarray(((rgb >= -1e-4) & (rgb <= 1 + 1e-4)).all(-1))
+    return np.asarray(((rgb >= -1e-7) & (rgb <= 1 + 1e-7)).all(-1))
 
 
 def _paler(lab: Float[np.ndarray, "n 3"], share: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 3"]:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Self, get_args
 from sfumato.choices import Format
 from sfumato.errors import OutputError, RequestError, UnknownNameError
 from sfumato.files import probe, write_atomic
-from sfumato.metadata import carriers
+from sfumato.metadata import carriers, xmp
 from sfumato.metadata.describe import describe
 from sfumato.metadata.infotext import model_name
 from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.readers import own_request
 from sfumato.metadata.trace import Trace
-from sfumato.requests import MAX_SEED, Denoise, Request
+from sfumato.requests import MAX_SEED, Denoise, Enhance, Processing, Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,6 +60,8 @@ def texts_of(
     """
     infotext = describe(request, provenance, quality=quality)
     texts = {carriers.PARAMETERS: str(infotext), carriers.REQUEST: request.to_json()}
+    if isinstance(request, Processing):
+        texts[xmp.SOURCE] = request.source
     return texts if trace is None else {**texts, carriers.STEPS: trace.to_json()}
 
 
@@ -264,7 +266,7 @@ class Destination:
         from sfumato import dicom
 
         source = getattr(request, "image", None)
-        if source is None or not isinstance(request, Denoise) or not dicom.is_dicom(source.read()):
+        if source is None or not isinstance(request, Denoise | Enhance) or not dicom.is_dicom(source.read()):
             raise RequestError("DICOM is written of a picture that came from a DICOM file; take png or tiff")
         dicom.require()
 

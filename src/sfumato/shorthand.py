@@ -16,7 +16,6 @@ from sfumato.choices import (
     Sampler,
     Schedule,
     Syntax,
-    UpscaleMethod,
     Upscaler,
 )
 from sfumato.requests import Control, Lora, Pictured
@@ -121,6 +120,8 @@ class Txt2ImgOptions(PaintingOptions, total=False):
     hires_strength: float | None
     hires_steps: int | None
     hires_upscaler: Upscaler | None
+    upscale: int
+    upscaler: str | None
 
 
 class Img2ImgOptions(EditOptions, total=False):
@@ -197,8 +198,8 @@ class DenoiseOptions(ProcessingOptions, total=False):
 class UpscaleOptions(ProcessingOptions, total=False):
     """Options of requests of `sfumato.requests.Upscale`."""
 
-    scale: int
-    method: UpscaleMethod
+    scale: int | None
+    method: str
     clean: "Pictured | None"
     refine: str | None
     strength: float
@@ -221,6 +222,7 @@ class EnhanceOptions(ProcessingOptions, total=False):
 
     jpeg: bool
     deblur: float | Literal["auto"] | None
+    sigma: float | None
     prior: DeblurPrior
     white_balance: bool
     light: float

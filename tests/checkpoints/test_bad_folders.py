@@ -124,6 +124,10 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "no pipeline": (change_json("model_index.json", _class_name=None), "names no pipeline"),
     "another pipeline": (change_json("model_index.json", _class_name="FluxPipeline"), "holds a FluxPipeline"),
+    "an upscaler": (
+        change_json("model_index.json", _class_name="StableDiffusionUpscalePipeline"),
+        "the x4 upscaler, which is not loaded here",
+    ),
     "another autoencoder": (change_json("vae/config.json", _class_name="VQModel"), "is a VQModel"),
     "values of no kind": (
         change_json("unet/config.json", cross_attention_dim=[16, 32]),

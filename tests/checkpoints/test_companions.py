@@ -129,6 +129,10 @@ def test_a_text_encoder_of_another_width(plain: State, tmp_path: Path) -> None:
         (["transformer_blocks.0.attn.to_q.weight"], "a transformer out of a diffusers folder"),
         (["double_blocks.0.img_attn.qkv.weight"], "a checkpoint of FLUX"),
         (["noise_augmentor.betas", UNET + "input_blocks.0.0.weight"], "a checkpoint of Stable unCLIP"),
+        (
+            [UNET + "label_emb.weight", UNET + "input_blocks.0.0.weight"],
+            "a checkpoint of Stable Diffusion's x4 upscaler",
+        ),
         (["what.is.this"], "of no kind that is known here"),
     ],
 )

@@ -39,7 +39,7 @@ def test_hue_stays(step: Callable[[Pixels], Pixels]) -> None:
 
 
 def test_auto_fills_black_to_white() -> None:
-    flat = (0.4 + 0.2 * PICTURE).astype(np.float32)
+    flat = (0.3 + 0.4 * PICTURE).astype(np.float32)
     light = tone.lightness(tone.contrasted(flat, "auto", SEEN))
     assert np.quantile(light, 0.01) < 0.1
     assert np.quantile(light, 0.99) > 0.9
@@ -59,15 +59,12 @@ def test_what_is_not_seen_does_not_count() -> None:
 
 
 def test_the_colour_of_the_light_is_taken_out() -> None:
-    errors = []
     for x in crops(3, 96):
-        white = tone.balanced(x, SEEN)
+        white = linear(tone.balanced(x, SEEN).astype(np.float64))
         for light in ((1.0, 0.8, 0.55), (0.6, 0.8, 1.0)):
-            seen = curved(linear(white.astype(np.float64)) * 0.7 * np.array(light)).astype(np.float32)
-            errors.append((psnr(white, seen), psnr(white, tone.balanced(seen, SEEN))))
-            assert tone.cast(tone.balanced(seen, SEEN)) < tone.cast(seen) or tone.cast(white) > 0.05
-    before, after = np.mean(errors, 0)
-    assert after > before + 2  # as bright as it was, so that exposure is part of the rest
+            seen = curved(0.7 * white * np.array(light)).astype(np.float32)
+            parts = linear(tone.balanced(seen, SEEN).astype(np.float64)).mean((0, 1)) / white.mean((0, 1))
+            assert parts.max() / parts.min() < 1.1  # of 1.8 and 1.7
 
 
 def test_grey_stays_grey_and_black_and_white_stay() -> None:

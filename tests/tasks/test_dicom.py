@@ -36,6 +36,18 @@ def test_tags_and_depth_are_kept(name: str, tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
 
 
+def test_what_is_enhanced_stays_dicom(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.dcm"
+    words = ["enhance", str(FILES / "MR_small.dcm"), "--deblur", "1", "--prior", "tv", "--contrast", "1.1"]
+    assert main([*words, "-o", str(out)]) == 0
+    assert "not for diagnosis" in capsys.readouterr().err
+    before, after = pydicom.dcmread(FILES / "MR_small.dcm"), pydicom.dcmread(out)
+    assert [before.get(tag) for tag in KEPT] == [after.get(tag) for tag in KEPT]
+    a, b = (each.pixel_array.astype(float) for each in (before, after))
+    assert b.std() > a.std()
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.9
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

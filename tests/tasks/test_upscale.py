@@ -70,7 +70,7 @@ def test_what_cannot_be_done_is_said(photographs: tuple[Path, Path]) -> None:
     small, _ = photographs
     with pytest.raises(RequestError, match=r"small.png is 48x48, and the result is 96x96"):
         Studio().upscale(small, clean=small)
-    with pytest.raises(RequestError, match="there is no network for --scale 3"):
+    with pytest.raises(RequestError, match="there is no network of ours for --scale 3"):
         Studio().upscale(small, scale=3, method="ours")
     with pytest.raises(RequestError, match="scale"):
         Upscale.build(image=str(small), scale=5)

@@ -1,7 +1,8 @@
 """What there is by name to paint with beside a model: adapters, autoencoders of their own, what steers by a picture.
 
-They are the files below `SFUMATO_LORAS`, `SFUMATO_EMBEDDINGS`, `SFUMATO_VAES`, `SFUMATO_CONTROLNETS` and
-`SFUMATO_IP_ADAPTERS`, and in the folders of other programs that `SFUMATO_EXTRA_MODEL_PATHS` lists. Imports no torch.
+They are the files below `SFUMATO_LORAS`, `SFUMATO_EMBEDDINGS`, `SFUMATO_VAES`, `SFUMATO_CONTROLNETS`,
+`SFUMATO_IP_ADAPTERS` and `SFUMATO_UPSCALERS`, and in the folders of other programs that `SFUMATO_EXTRA_MODEL_PATHS`
+lists. Imports no torch.
 """
 
 import os
@@ -13,13 +14,14 @@ from sfumato.checkpoints.catalogue import MAX_PATH
 from sfumato.checkpoints.catalogue import SUFFIXES as WEIGHTS
 from sfumato.errors import CheckpointError, UnknownNameError
 
-Sort = Literal["lora", "embedding", "vae", "control", "IP-Adapter"]
+Sort = Literal["lora", "embedding", "vae", "control", "IP-Adapter", "upscaler"]
 SUFFIXES: dict[Sort, tuple[str, ...]] = {
     "lora": WEIGHTS,
     "embedding": (*WEIGHTS, ".png"),
     "vae": WEIGHTS,
     "control": WEIGHTS,
     "IP-Adapter": WEIGHTS,
+    "upscaler": WEIGHTS,
 }
 VARIABLES: dict[Sort, str] = {
     "lora": "SFUMATO_LORAS",
@@ -27,6 +29,7 @@ VARIABLES: dict[Sort, str] = {
     "vae": "SFUMATO_VAES",
     "control": "SFUMATO_CONTROLNETS",
     "IP-Adapter": "SFUMATO_IP_ADAPTERS",
+    "upscaler": "SFUMATO_UPSCALERS",
 }
 ELSEWHERE: dict[Sort, tuple[str, ...]] = {
     "lora": ("loras",),
@@ -34,6 +37,7 @@ ELSEWHERE: dict[Sort, tuple[str, ...]] = {
     "vae": ("vae", "vae_approx"),
     "control": ("controlnet", "t2i_adapter"),
     "IP-Adapter": ("ipadapter", "ip_adapter"),
+    "upscaler": ("upscale_models",),
 }
 """What other programs call their folders."""
 DIFFUSERS = "diffusion_pytorch_model"

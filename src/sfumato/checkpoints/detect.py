@@ -62,6 +62,7 @@ T5_TOKENIZER = "sfumato.t5_tokenizer"
 
 OTHERS: tuple[tuple[str, Kind, str], ...] = (
     (r"(noise_augmentor|embedder\.model)\.", "checkpoint", "Stable unCLIP"),
+    (r"model\.diffusion_model\.label_emb\.weight$", "checkpoint", "Stable Diffusion's x4 upscaler"),
     (r".*(motion_modules|temporal_transformer)\.", "unknown", "a motion module of AnimateDiff"),
     (r"(image_proj(_model)?|ip_adapter)\.", "unknown", "an IP-Adapter"),
     (r"(320|640|768|1024|1280)\.\d\.linear", "unknown", "a hypernetwork"),
@@ -89,7 +90,7 @@ OTHERS: tuple[tuple[str, Kind, str], ...] = (
     (r"encoder\.block\.0\.layer\.", "unknown", "a text encoder (T5)"),
 )
 """What is known by a name, as a regular expression from its beginning, but not loaded. The first that fits counts."""
-EARLY = 10
+EARLY = 11
 """So many of them are looked for before anything is taken for a part of a checkpoint, which it may resemble."""
 TINY = ("decoder.layers.0.weight", "taesd_decoder.1.weight", "1.weight")
 

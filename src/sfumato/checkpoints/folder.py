@@ -61,6 +61,11 @@ KINDS: dict[str, tuple[type[ModelConfig], ...]] = {
 }
 """What a part may be; the first is meant where its configuration does not say."""
 
+UPSCALERS = {
+    "StableDiffusionUpscalePipeline": "the x4 upscaler",
+    "StableDiffusionLatentUpscalePipeline": "the latent upscaler",
+}
+"""Pipelines whose networks take other things than those that are loaded."""
 PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 """How the names of diffusers' pipelines begin whose parts may be ours. The rest of a name (PAG, ControlNet ...) says
 what is done with the parts, which is the request's to say here; what is stored in another form says so itself."""
@@ -137,6 +142,11 @@ def read_folder(
         raise CheckpointError(f"{folder / 'model_index.json'} names no pipeline; copy the whole model folder")
     if not str(pipeline).startswith(PIPELINES):
         raise CheckpointError(f"{folder} holds a {pipeline}; supported: {'..., '.join(PIPELINES)}...")
+    if pipeline in UPSCALERS:
+        raise CheckpointError(
+            f"{folder} holds a {pipeline}, {UPSCALERS[pipeline]}, which is not loaded here; upscale --method takes "
+            "upscalers such as ESRGAN's, and upscale --refine paints details by any model"
+        )
     parts_of_ours = {*BESIDE, *TEXT_ENCODERS, T5}
     named = named_parts(index)
     for name in named:

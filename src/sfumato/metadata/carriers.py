@@ -2,8 +2,8 @@
 
 Three texts are ours: ``parameters``, the infotext, ``sfumato``, the exact request, and ``sfumatosteps``, digests of the
 steps. In PNG each is a text chunk of its name. In JPEG, WebP and AVIF the infotext is the EXIF UserComment, where
-everybody looks for it, and the others are in the XMP packet. That packet also says, in every format, that a trained
-algorithm made the picture.
+everybody looks for it, and the others are in the XMP packet. That packet also says, in every format, what made the
+picture: a trained algorithm, unless the text `xmp.SOURCE` names another of IPTC's source types.
 
 PNG, JPEG and WebP files are edited without decoding the picture. Nothing here believes a length in a file: every fault
 is a `RequestError` of one line.
@@ -283,8 +283,10 @@ def _with_comment(found: Carried, comment: bytes | None) -> Carried:
 def _put_png(data: bytes, texts: Mapping[str, str]) -> bytes:
     found, _ = png.read(data, MAX_TEXT)
     old = found.get(xmp.PNG_KEYWORD)
-    packet = xmp.write({}, None if old is None else old.encode("utf-8", "replace"))
-    return png.put(data, {**texts, xmp.PNG_KEYWORD: packet.decode("utf-8")}, without=(PARAMETERS, REQUEST, STEPS))
+    chunks = {name: text for name, text in texts.items() if name != xmp.SOURCE}
+    in_packet = {name: text for name, text in texts.items() if name == xmp.SOURCE}
+    packet = xmp.write(in_packet, None if old is None else old.encode("utf-8", "replace"))
+    return png.put(data, {**chunks, xmp.PNG_KEYWORD: packet.decode("utf-8")}, without=(PARAMETERS, REQUEST, STEPS))
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def _text(name: str, value: object) -> str:
             return number(value)
         case Source():
             return (value.sha256 or "")[:HASH_DIGITS]
-        case str() if name in ("model", "vae", "refiner", "like_model"):
+        case str() if name in ("model", "vae", "refiner", "like_model", "method", "upscaler"):
             return model_name(value)
         case tuple():
             return ",".join(map(str, value))

@@ -1,4 +1,4 @@
-"""XMP packets: texts of ours as properties, and the IPTC statement that a trained algorithm made the picture.
+"""XMP packets: texts of ours as properties, and the IPTC statement of what made the picture.
 
 Packets are searched for our own elements rather than parsed, so that no entity of a hostile one is ever expanded.
 The source type is IPTC Photo Metadata Standard 2023.1, section "Digital Source Type".
@@ -11,8 +11,11 @@ from xml.sax.saxutils import escape, unescape
 
 PNG_KEYWORD = "XML:com.adobe.xmp"
 JPEG_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
-TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+TRAINED = f"{SOURCES}trainedAlgorithmicMedia"
 """The picture was made by a trained model alone."""
+SOURCE = "sfumatosource"
+"""The text that names another of IPTC's source types, as ``algorithmicallyEnhanced``."""
 
 _HEAD = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -30,7 +33,8 @@ _COMMENT = re.compile(r"<(exif:UserComment|dc:description)>\s*<rdf:Alt>\s*<rdf:l
 
 def write(texts: Mapping[str, str], old: bytes | None = None) -> bytes:
     """A packet with the source type and `texts`; what others wrote into an `old` one stays."""
-    source = f"<Iptc4xmpExt:DigitalSourceType>{TRAINED}</Iptc4xmpExt:DigitalSourceType>"
+    kind = f"{SOURCES}{_escaped(texts[SOURCE])}" if SOURCE in texts else TRAINED
+    source = f"<Iptc4xmpExt:DigitalSourceType>{kind}</Iptc4xmpExt:DigitalSourceType>"
     properties = "".join(f"<sfumato:{name}>{_escaped(text)}</sfumato:{name}>" for name, text in texts.items())
     ours = f"{_OPEN}{source}{properties}{_CLOSE}"
     foreign = _without_ours(old)

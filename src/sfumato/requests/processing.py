@@ -26,6 +26,18 @@ class Processing(Request):
         return 1
 
     @property
+    def generative(self) -> bool:
+        """Whether a diffusion model paints into the picture."""
+        return False
+
+    @property
+    def source(self) -> str:
+        """IPTC's type of source of what comes of it (Digital Source Type NewsCodes): a picture corrected by an
+        algorithm, or one with parts that a trained one made.
+        """
+        return "compositeWithTrainedAlgorithmicMedia" if self.generative else "algorithmicallyEnhanced"
+
+    @property
     def title(self) -> str:
         """The picture's name, and what was done to it."""
         return f"{PurePath(self.image.path).stem} {self.task}".strip()

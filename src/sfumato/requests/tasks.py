@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sfumato.choices import DeblurPrior, DenoiseMethod, Language, NoiseKind, UpscaleMethod, Upscaler
+from sfumato.choices import DeblurPrior, DenoiseMethod, Language, NoiseKind, Upscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests.base import Request, Shown, read_object
 from sfumato.requests.fields import (
@@ -48,6 +48,12 @@ class Txt2Img(Painting):
     )
     hires_upscaler: Annotated[Upscaler | None, Shown("U", "Hires upscaler")] = Field(
         None, description="what is enlarged for the second pass: the latents, or the picture; latent when left out"
+    )
+    upscale: Annotated[int, Shown("2|3|4", "Postprocess upscale by")] = Field(
+        1, ge=1, le=4, description="enlarge the finished picture so many times; 1 is off"
+    )
+    upscaler: Annotated[Name | None, Shown("M|NAME|PATH", "Postprocess upscaler")] = Field(
+        None, description="by what: as --method of upscale"
     )
 
 
@@ -318,6 +324,11 @@ class Denoise(Processing):
             raise ValueError("clean and add_noise do not go together: with add_noise, IMAGE is the clean picture")
         return self
 
+    @property
+    def generative(self) -> bool:
+        """Where a checkpoint's denoiser takes the noise out."""
+        return self.method == "diffusion"
+
 
 class Enhance(Processing):
     """Mend and better a photograph: blur, blocks of JPEG, the light's colour, contrast, sharpness."""
@@ -328,6 +339,11 @@ class Enhance(Processing):
     )
     deblur: Annotated[Blur | None, Shown("auto|N", "Deblur")] = Field(
         None, description="take out a blur whose Gaussian is N pixels wide; auto finds out how wide it is"
+    )
+    sigma: Annotated[Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)] | None, Shown("auto|N", "Sigma")] = (
+        Field(
+            None, description="of that: noise in the picture, of 255 levels; less rings more; estimated when left out"
+        )
     )
     prior: Annotated[DeblurPrior, Shown("P", "Deblur prior")] = Field(
         "auto", description="of that: the denoiser that says what pictures are like"
@@ -410,9 +426,13 @@ class Upscale(Processing):
     """Enlarge a picture, and say how well what is shown agrees with what was there."""
 
     task: Literal["upscale"] = "upscale"
-    scale: Annotated[int, Shown("2|3|4", "Scale", always=True)] = Field(2, ge=2, le=4, description="by how much")
-    method: Annotated[UpscaleMethod, Shown("M", "Method", always=True)] = Field(
-        "auto", description="by what; auto is our network where it is there, and else lanczos"
+    scale: Annotated[Annotated[int, Field(ge=2, le=4)] | None, Shown("2|3|4", "Scale", always=True)] = Field(
+        None, description="by how much; by 2 when left out, or by as much as the upscaler does"
+    )
+    method: Annotated[Name, Shown("M|NAME|PATH", "Method", always=True)] = Field(
+        "auto",
+        description="by what: ours, lanczos, bicubic, or an upscaler of another program (SFUMATO_UPSCALERS); auto is "
+        "our network where it is there, and else lanczos",
     )
     clean: Annotated[Picture | None, Shown("FILE", "Reference hash")] = Field(
         None, description="the same picture at the larger size, to measure against"
@@ -426,6 +446,11 @@ class Upscale(Processing):
     tile: Annotated[Annotated[int, Field(ge=64, le=8192, multiple_of=8)] | None, Shown("PX", "Tile")] = Field(
         None, description="of that: sample in tiles of so many pixels a side"
     )
+
+    @property
+    def generative(self) -> bool:
+        """Where details are painted over it."""
+        return self.refine is not None
 
 
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(

@@ -37,10 +37,9 @@ def deblurred(pixels: Pixels, width: float, noise: float, prior: Prior) -> Pixel
         x = argmin |k * x - y|^2 / noise^2 + balance |x - z|^2 / level^2,  z = prior(x, level),  level falling to noise
 
     Args:
-        noise: standard deviation of that in the picture, in units of the pixels.
+        noise: standard deviation of that in the picture, in units of the pixels; above 0.
     """
     transfer = _transfer(pixels.shape[:2], width)
-    noise = max(noise, 0.5 / 255)  # what rounding leaves, and a little
     seen, found = _spectrum(pixels), pixels
     h = transfer if pixels.ndim == 2 else transfer[..., None]
     for level in np.geomspace(max(_FIRST, noise), noise, _STEPS):
@@ -75,7 +74,7 @@ def _picture(spectrum: Pixels) -> Pixels:
 def width(pixels: Pixels, noise: float) -> float:
     """How wide the blur of a picture's edges is, by blurring them once more (Zhuo and Sim 2011): the gradient of a step
     that is `width` wide, seen through a Gaussian of s, is as 1 / sqrt(width^2 + s^2), so that two s tell it. It is the
-    median of the strongest tenth of the edges; 0 where there are too few.
+    median of the strongest tenth of the edges, rather too small than too large; 0 where there are too few.
 
     Args:
         noise: standard deviation of that in the picture, in units of the pixels; edges are well above it.

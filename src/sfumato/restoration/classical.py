@@ -22,9 +22,8 @@ def nlm(noisy: Pixels, sigma: float) -> Pixels:
     from skimage.restoration import denoise_nl_means
 
     axis = -1 if noisy.ndim == 3 else None
-    return np.asarray(
-        denoise_nl_means(noisy, 5, 6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=axis), np.float32
-    )
+    found = denoise_nl_means(noisy, 5, 6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=axis)
+    return np.asarray(found, np.float32).reshape(noisy.shape)  # which it makes a number of a single pixel
 
 
 def tv(noisy: Pixels, sigma: float) -> Pixels:

@@ -25,7 +25,7 @@ def unblocked(pixels: Pixels, data: bytes, name: str) -> Pixels:
         RequestError: it is no JPEG.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as file:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as file:
             assert isinstance(file, JpegImagePlugin.JpegImageFile)
             tables, sampling = file.quantization, JpegImagePlugin.get_sampling(file)
     except OSError:

@@ -18,6 +18,7 @@ from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.models.restorer import Restorer, RestorerConfig, told
+from sfumato.restoration import tiles
 from sfumato.restoration.noise import LEVELS, Noise
 from sfumato.runtime.digests import remembered_sha256
 
@@ -91,20 +92,13 @@ def in_tiles(
     Args:
         margin: pixels that a tile sees around its own part; as many as the network reaches when left out.
     """
-    h, w = x.shape[-2:]
-    scale, factor, device = model.config.scale, model.config.factor, next(model.parameters()).device
-    if max(h, w) <= tile:
-        whole: Tensor = model(x.to(device), deviation.to(device)).cpu()
-        return whole
-    around = model.config.reach if margin is None else margin
-    step, margin = (-(-length // factor) * factor for length in (tile, around))
-    out = torch.empty(1, 3, h * scale, w * scale)
-    for top in range(0, h, step):
-        for left in range(0, w, step):
-            bottom, right = min(h, top + step), min(w, left + step)
-            y0, x0 = max(0, top - margin), max(0, left - margin)
-            seen = (..., slice(y0, min(h, bottom + margin)), slice(x0, min(w, right + margin)))
-            made = model(x[seen].to(device), deviation[seen].to(device)).cpu()
-            own = (slice((top - y0) * scale, (bottom - y0) * scale), slice((left - x0) * scale, (right - x0) * scale))
-            out[..., top * scale : bottom * scale, left * scale : right * scale] = made[(..., *own)]
-    return out
+    config, device = model.config, next(model.parameters()).device
+
+    def apply(part: Float[Tensor, "1 5 h w"]) -> Float[Tensor, "1 3 H W"]:
+        part = part.to(device)
+        found: Tensor = model(part[:, :3], part[:, 3:])
+        return found
+
+    around = config.reach if margin is None else margin
+    whole = torch.cat([x, deviation], 1)
+    return tiles.in_tiles(apply, whole, tile=tile, margin=around, scale=config.scale, grain=config.factor)

@@ -4,16 +4,17 @@ before. Never a path: whether a file is there is not for strangers to ask.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from sfumato.adapters import folders
 from sfumato.checkpoints import catalogue
+from sfumato.choices import OwnUpscaler
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.metadata import names
 from sfumato.prompts import parse
-from sfumato.requests import REQUESTS, Control, Lora, Painting, Request, Source
+from sfumato.requests import REQUESTS, Control, Lora, Painting, Request, Source, Txt2Img, Upscale
 
 PATHS = ("text_encoders", "image_encoder")
 """Fields that hold paths, which a service does not take."""
@@ -55,6 +56,10 @@ def check(request: Request, uploads: Path) -> None:
     for field in ("model", "refiner"):
         if (model := getattr(request, field, None)) is not None:
             _known(field, model, {info.name: info.path for info in catalogue.available()})
+    for kind, field in ((Txt2Img, "upscaler"), (Upscale, "method")):
+        upscaler = getattr(request, field) if isinstance(request, kind) else None
+        if upscaler is not None and upscaler not in get_args(OwnUpscaler):
+            _known("upscaler", upscaler, folders.available("upscaler"))
     syntax = request.prompt_syntax if isinstance(request, Painting) else "a1111"
     for text in (value for _, value in request if isinstance(value, str) and "<" in value):
         for network in parse(text, syntax).networks:  # of any prompt that there is, also of what paints on the way

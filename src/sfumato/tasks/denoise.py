@@ -20,7 +20,7 @@ from sfumato.models.restorer import Restorer
 from sfumato.pictures import Painted
 from sfumato.requests import Denoise
 from sfumato.restoration import classical, network
-from sfumato.restoration.measures import psnr, residual, ssim
+from sfumato.restoration.measures import compared, residual
 from sfumato.restoration.noise import LEVELS, Noise, estimated
 from sfumato.restoration.risk import risk, typical
 from sfumato.results import Progress, Report, Result
@@ -148,7 +148,7 @@ def _guesses(methods: Mapping[DenoiseMethod, Apply], noisy: Pixels, noise: Noise
 
 
 def _row(name: str, clean: Pixels, pixels: Pixels) -> dict[str, str | int | float | None]:
-    return {"picture": name, "psnr": round(psnr(clean, pixels), 2), "ssim": round(ssim(clean, pixels), 4)}
+    return {"picture": name, **compared(clean, pixels)}
 
 
 def _rows(

@@ -18,7 +18,7 @@ from sfumato.metadata.provenance import Provenance
 from sfumato.pictures import Painted
 from sfumato.requests import Enhance
 from sfumato.restoration import blur, classical, jpeg, network, tone
-from sfumato.restoration.measures import psnr, ssim
+from sfumato.restoration.measures import compared
 from sfumato.restoration.noise import LEVELS, Noise, patch_level
 from sfumato.results import Progress, Report, Result
 from sfumato.tasks.raster import NOT_FOR_DIAGNOSIS, Raster, eight_bit, read, reference
@@ -29,6 +29,10 @@ Row = Mapping[str, str | int | float | None]
 
 NARROWEST = 0.5
 """Pixels of blur; below that a picture is as sharp as its pixels are."""
+QUIETEST, UNSURE = 0.5, 3.0
+"""Levels of noise that a picture is taken to have at least: of rounding, and of blur that was estimated, which makes
+errors of its own; trusting it more rings.
+"""
 
 
 def enhance(studio: Studio, request: Enhance) -> Iterator[Progress | Result]:
@@ -42,16 +46,11 @@ def enhance(studio: Studio, request: Enhance) -> Iterator[Progress | Result]:
     raster = read(exact.image)
     clean = None if exact.clean is None else reference(exact.clean, exact.image, raster)
     loaded = time.perf_counter()
-    noise = patch_level(raster.pixels)
     remarks = [NOT_FOR_DIAGNOSIS] if raster.depth == "dicom" else []
-    if exact.deblur == "auto":
-        found = round(min(blur.width(raster.pixels, noise), blur.WIDEST), 2)
-        exact = exact.changed(deblur=found if found >= NARROWEST else 0.0)
-        if found < NARROWEST:
-            remarks.append("there is hardly any blur to be taken out")
-    if exact.deblur and exact.prior == "auto":
-        exact = exact.changed(prior="nlm" if network.folder_of("denoise") is None else "ours")
-    steps = _steps(studio, exact, raster, noise)
+    if exact.deblur is not None:
+        exact = _measured(exact, raster)
+        remarks += [] if exact.deblur else ["there is hardly any blur to be taken out"]
+    steps = _steps(studio, exact, raster)
     made = {"given": raster.pixels}
     rows = [_row("given", raster.pixels, clean)]
     pixels = raster.pixels
@@ -60,19 +59,32 @@ def enhance(studio: Studio, request: Enhance) -> Iterator[Progress | Result]:
         rows.append(_row(name, pixels, clean))
         yield Progress(0, 1, i, len(steps), 0.0, partial(_preview, pixels))
     answer = ", ".join(steps) or "nothing to be done"
-    views = {name: raster.view(each) for name, each in made.items()} | (
-        {} if clean is None else {"clean": eight_bit(clean)}
-    )
+    shown = made if clean is None else {**made, "clean": clean}
+    views = {name: raster.view(each) for name, each in shown.items()}
     provenance = _provenance(studio, exact)
-    report = Report(
-        answer, rows, [*remarks, "blur: width of the edges in pixels; light, contrast and cast: in OKLab"], views
-    )
+    remarks.append("blur: width of the edges in pixels; light, contrast and cast: in OKLab")
+    report = Report(answer, rows, remarks, views)
     timings = {"load": loaded - begun, "enhance": time.perf_counter() - loaded}
     picture = Painted.of(raster.image_of(pixels), exact, provenance)
     yield Result([picture], exact, [exact.seed], timings, provenance, report=report)
 
 
-def _steps(studio: Studio, request: Enhance, raster: Raster, noise: float) -> dict[str, Callable[[Pixels], Pixels]]:
+def _measured(request: Enhance, raster: Raster) -> Enhance:
+    """The request with the width of the blur, the noise beside it and the prior that are to be taken."""
+    classical.require()
+    noise = patch_level(raster.pixels)
+    found, least = request.deblur, QUIETEST
+    if found == "auto":
+        found, least = round(min(blur.width(raster.pixels, noise), blur.WIDEST), 2), UNSURE
+        found = found if found >= NARROWEST else 0.0
+    sigma = round(max(noise * LEVELS, least), 3) if request.sigma is None else request.sigma
+    prior = request.prior
+    if prior == "auto":
+        prior = "nlm" if network.folder_of("denoise") is None else "ours"
+    return request.changed(deblur=found, sigma=sigma, prior=prior)
+
+
+def _steps(studio: Studio, request: Enhance, raster: Raster) -> dict[str, Callable[[Pixels], Pixels]]:
     """What is asked for, in the order in which it is done, by what it is called.
 
     Raises:
@@ -85,10 +97,10 @@ def _steps(studio: Studio, request: Enhance, raster: Raster, noise: float) -> di
     if request.jpeg:
         found["jpeg mended"] = partial(jpeg.unblocked, data=request.image.read(), name=request.image.name)
     if request.deblur and isinstance(request.deblur, float):
-        classical.require()
         prior = _prior(studio, request.prior)
         name = f"deblurred by {request.deblur:g} px with {request.prior}"
-        found[name] = partial(blur.deblurred, width=request.deblur, noise=noise, prior=prior)
+        assert request.sigma is not None
+        found[name] = partial(blur.deblurred, width=request.deblur, noise=request.sigma / LEVELS, prior=prior)
     if request.white_balance:
         if raster.pixels.ndim == 2:
             raise RequestError(f"{request.image.name} is grey, and has no white to balance; leave white_balance out")
@@ -124,9 +136,7 @@ def _row(name: str, pixels: Pixels, clean: Pixels | None) -> Row:
         "contrast": round(float(light.std()), 3),
         "cast": round(tone.cast(pixels), 3),
     }
-    if clean is None:
-        return figures
-    return {**figures, "psnr": round(psnr(clean, pixels), 2), "ssim": round(ssim(clean, pixels), 4)}
+    return figures if clean is None else {**figures, **compared(clean, pixels)}
 
 
 def _preview(pixels: Pixels) -> list[Image.Image]:

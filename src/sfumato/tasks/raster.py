@@ -144,8 +144,8 @@ def _deep(data: bytes, source: Source) -> Raster | None:
         with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "PPM")) as image:
             if image.mode not in ("I;16", "I;16B", "I", "F") or image.width * image.height > MAX_PIXELS:
                 return None
-            floats = image.mode == "F"
             values = np.asarray(image).astype(np.float32)
+            floats = image.mode == "F" or not 0 <= values.min() <= values.max() <= 65535  # of TIFF, 32 bits
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None  # what is wrong with it is told as of any other picture
     if not floats:

@@ -1,23 +1,31 @@
-"""Text to image: noise, sampled down under the prompt; and once more from the enlarged picture where asked (hires)."""
+"""Text to image: noise, sampled down under the prompt; and once more from the enlarged picture where asked (hires).
+The finished picture may be enlarged too.
+"""
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from sfumato.adapters.applied import Applied
+from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.images import to_tensor
+from sfumato.metadata.provenance import HASH_DIGITS
 from sfumato.metadata.trace import Trace
 from sfumato.pictures import Painted
 from sfumato.requests import Txt2Img
 from sfumato.results import Progress, Result
+from sfumato.tasks.enlarging import Enlarger, find
 from sfumato.tasks.forecast import foretell, remark_size
 from sfumato.tasks.paint import Canvas, paint
+from sfumato.tasks.raster import eight_bit
 from sfumato.tasks.session import Session, prepare, resolve, takes_latents_alone
+from sfumato.tasks.sources import MAX_SIDE
 
 
 def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[Progress | Result]:
@@ -30,17 +38,38 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
             hires_steps=exact.steps if exact.hires_steps is None else exact.hires_steps,
             hires_upscaler="latent" if exact.hires_upscaler is None else exact.hires_upscaler,
         )
+    enlarger = None
+    if exact.upscale > 1:
+        enlarger = find(exact.upscaler or "auto", exact.upscale, applied.model.device)
+        exact = exact.changed(upscaler=enlarger.name)
     assert exact.width is not None
     assert exact.height is not None
-    size = exact.width, exact.height
+    size, times = (exact.width, exact.height), exact.hires * exact.upscale
+    if exact.upscale > 1 and max(size) * times > MAX_SIDE:
+        raise RequestError(f"{size[0]}x{size[1]} enlarged {times:g} times is over {MAX_SIDE} a side; enlarge it less")
     width, height = (min(side, exact.tile or side) for side in size)
     remark_size(applied.model, (width, height))
     session = prepare(applied, exact, size, load=load)
     foretell(session, size)
-    if exact.hires > 1:
-        yield from _in_two_passes(applied, session, exact, size)
-    else:
-        yield from paint(session, Canvas(size))
+    events = _in_two_passes(applied, session, exact, size) if exact.hires > 1 else paint(session, Canvas(size))
+    yield from events if enlarger is None else _upscaled(events, enlarger)
+
+
+def _upscaled(events: Iterator[Progress | Result], enlarger: Enlarger) -> Iterator[Progress | Result]:
+    """The same with pictures that are enlarged."""
+    for event in events:
+        if isinstance(event, Progress):
+            yield event
+            continue
+        hashes = {enlarger.title: enlarger.digest[:HASH_DIGITS]} if enlarger.digest else {}
+        provenance = replace(event.provenance, control_hashes={**event.provenance.control_hashes, **hashes})
+        images: list[Image.Image] = []
+        for image in event.images:
+            assert isinstance(image, Painted)
+            pixels = np.asarray(image, np.float32) / 255
+            large = eight_bit(enlarger.run(pixels, (image.width * enlarger.scale, image.height * enlarger.scale)))
+            images.append(Painted.of(large, image.request, provenance, image.trace))
+        yield replace(event, images=images, provenance=provenance)
 
 
 def _in_two_passes(

@@ -1,4 +1,6 @@
-"""Enlarging: by our network or by resampling, measured, and where asked for painted over by img2img."""
+"""Enlarging: by resampling, our network or an upscaler of another program, measured; and where asked for painted over
+by img2img.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,21 +11,18 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 
-from sfumato.choices import UpscaleMethod
 from sfumato.errors import RequestError
 from sfumato.metadata.provenance import Provenance
 from sfumato.pictures import Painted
 from sfumato.requests import Img2Img, Upscale
-from sfumato.restoration import network
-from sfumato.restoration.measures import psnr, ssim
-from sfumato.restoration.noise import Noise
+from sfumato.restoration.measures import compared, psnr
 from sfumato.results import Progress, Report, Result
+from sfumato.tasks.enlarging import RESAMPLINGS, find, resized
 from sfumato.tasks.raster import Raster, eight_bit, read
 from sfumato.tasks.sources import MAX_SIDE
 from sfumato.tasks.table import Studio
 
 Pixels = Float[np.ndarray, "h w *c"]
-RESAMPLINGS = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}
 
 
 def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
@@ -35,25 +34,19 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     begun = time.perf_counter()
     exact = request.changed(image=request.image.known(), clean=request.clean and request.clean.known())
     raster = read(exact.image)
-    size = raster.size[0] * exact.scale, raster.size[1] * exact.scale
+    enlarger = find(exact.method, exact.scale, studio.device)
+    exact = exact.changed(method=enlarger.name, scale=enlarger.scale)
+    size = raster.size[0] * enlarger.scale, raster.size[1] * enlarger.scale
     if max(size) > MAX_SIDE:
         raise RequestError(f"{exact.image.name} would be {size[0]}x{size[1]}; sides of up to {MAX_SIDE} are written")
     clean = _reference(exact, size)
     loaded = time.perf_counter()
-    folder = network.folder_of("upscale4") if exact.scale == 4 else None
-    if exact.method == "ours" and folder is None:
-        raise RequestError(f"there is no network for --scale {exact.scale} in this installation; take lanczos")
-    chosen: UpscaleMethod = exact.method
-    if chosen == "auto":
-        chosen = "ours" if folder is not None else "lanczos"
-    exact = exact.changed(method=chosen)
     made = {name: resized(raster.pixels, size, how) for name, how in RESAMPLINGS.items()}
-    if folder is not None:
-        model = network.load(folder, str(studio.device))
-        made["ours"] = network.applied(model, raster.pixels, Noise(0.0))
-    pixels, provenance = made[chosen], Provenance("", "fp32", studio.device.type, torch.__version__.partition("+")[0])
-    if chosen == "ours" and folder is not None:
-        provenance = Provenance(network.digest(folder), "fp32", studio.device.type, provenance.torch)
+    if enlarger.title not in made:
+        made[enlarger.title] = enlarger.run(raster.pixels, size)
+    pixels = made[enlarger.title]
+    torch_version = torch.__version__.partition("+")[0]
+    provenance = Provenance(enlarger.digest, "fp32", studio.device.type, torch_version)
     yield Progress(0, 1, 0, 1, 0.0, partial(_preview, pixels))
     if exact.refine is not None:
         refined = None
@@ -68,9 +61,9 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
         provenance = refined.provenance
     rows: list[Mapping[str, str | int | float | None]] = []
     for name, one in made.items():
-        against = {} if clean is None else {"psnr": round(psnr(clean, one), 2), "ssim": round(ssim(clean, one), 4)}
+        against = {} if clean is None else compared(clean, one)
         rows.append({"picture": name, **against, "consistency": consistency(raster, one)})
-    answer = f"{raster.size[0]}x{raster.size[1]} to {size[0]}x{size[1]} by {chosen}"
+    answer = f"{raster.size[0]}x{raster.size[1]} to {size[0]}x{size[1]} by {enlarger.title}"
     picture = Painted.of(raster.image_of(np.clip(pixels, 0, 1)), exact, provenance)
     picture.info.pop("dicom", None)  # whose file says how many rows and columns it has
     shown = made if clean is None else {**made, "clean": clean}
@@ -78,13 +71,6 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     timings = {"load": loaded - begun, "enlarge": time.perf_counter() - loaded}
     report = Report(answer, rows, ["consistency: PSNR in dB of the result, made small again, to what was given"], views)
     yield Result([picture], exact, [exact.seed], timings, provenance, report=report)
-
-
-def resized(pixels: Pixels, size: tuple[int, int], how: Image.Resampling) -> Pixels:
-    """Pixels at another size, in floating point, by Pillow."""
-    planes = pixels[..., None] if pixels.ndim == 2 else pixels
-    found = [np.asarray(Image.fromarray(np.ascontiguousarray(p)).resize(size, how)) for p in np.moveaxis(planes, 2, 0)]
-    return found[0] if pixels.ndim == 2 else np.stack(found, 2)
 
 
 def consistency(raster: Raster, enlarged: Pixels) -> float:
