@@ -75,8 +75,8 @@ def _measured(request: Enhance, raster: Raster) -> Enhance:
     noise = patch_level(raster.pixels)
     found, least = request.deblur, QUIETEST
     if found == "auto":
-        found, least = round(min(blur.width(raster.pixels, noise), blur.WIDEST), 2), UNSURE
-        found = found if found >= NARROWEST else 0.0
+        width = round(min(blur.width(raster.pixels, noise), blur.WIDEST), 2)
+        found, least = (width if width >= NARROWEST else 0.0), UNSURE
     sigma = round(max(noise * LEVELS, least), 3) if request.sigma is None else request.sigma
     prior = request.prior
     if prior == "auto":

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 
 from sfumato.adapters import folders
 from sfumato.checkpoints import catalogue
-from sfumato.choices import UpscaleMethod
+from sfumato.choices import OwnUpscaler
 from sfumato.errors import RequestError
 from sfumato.metadata import carriers, infotext, names
 from sfumato.metadata.gathering import Gathering
@@ -70,7 +70,7 @@ HIRES_REFUSED = ("hr_resize_x", "hr_resize_y", "hr_checkpoint_name", "hr_prompt"
 HIRES_SAME = ("hr_sampler_name", "hr_scheduler")
 """The second pass has those of the first."""
 
-UPSCALERS: Mapping[str, UpscaleMethod] = {
+UPSCALERS: Mapping[str, OwnUpscaler] = {
     "Lanczos": "lanczos",
     "Bicubic": "bicubic",
     "sfumato": "auto",
@@ -351,7 +351,7 @@ def gathered(
     return found
 
 
-def _enlarging(asked: Mapping[str, Any]) -> tuple[UpscaleMethod | None, int]:
+def _enlarging(asked: Mapping[str, Any]) -> tuple[OwnUpscaler | None, int]:
     """How a picture is enlarged, None: not at all; and how many times.
 
     Raises:
