@@ -294,10 +294,14 @@ export async function sendTo(to: string | null, url: string, request?: Values): 
   }
 }
 
+/** Whose form a grid varies. */
+export const varies = stored<"paint" | "edit">("varies", "paint");
+
 /** Put a request's settings into the form of its task. */
 export function restore(request: Values, seed?: string): void {
   const task = tasks.value.find((each) => each.name === request.task) ?? paintTasks.value[0];
   if (!task) return;
+  varies.value = beginsFromPicture(task) ? "edit" : "paint";
   const values = valuesOf(task, request);
   if (seed !== undefined) values.seed = seed;
   const draft = { task: task.name, values };

@@ -7,7 +7,7 @@ import { draw } from "../form";
 import { cellsOf, marksOf, MAX_CELLS, REPLACE, SIZE, varied, type Axis, type Place } from "../grid";
 import { toJson, type Task, type Values } from "../schema";
 import { Ring, SendTo } from "../stage";
-import { edit, editTasks, explain, jobs, keep, lives, paint, paintTasks, restore, say, taskOf } from "../state";
+import { edit, editTasks, explain, jobs, keep, lives, paint, paintTasks, restore, say, taskOf, varies } from "../state";
 import { stored } from "../stored";
 import { Button, Dialog, Empty } from "../ui";
 import { nameOf, t, taskTitle } from "../words";
@@ -15,7 +15,7 @@ import { nameOf, t, taskTitle } from "../words";
 type From = "paint" | "edit";
 const LETTERS = ["x", "y", "z"] as const;
 const AXES: Axis[] = [{ field: "steps", text: "4, 8, 16" }, { field: "seed", text: "1-3" }, { field: "", text: "" }];
-const form = stored<{ from: From; axes: Axis[] }>("grid", { from: "paint", axes: AXES });
+const chosen = stored<Axis[]>("axes", AXES);
 
 interface Cell {
   place: Place;
@@ -60,16 +60,16 @@ async function ask(task: Task): Promise<void> {
 
 /** Begin a grid with what is in the form. */
 export function begin(): void {
-  const { from, axes } = form.value;
+  const [from, axes] = [varies.value, chosen.value];
   const task = taskOf(draftOf(from), tasksOf(from));
   if (!task || asking.value) return;
   try {
     const marks = [0, 1, 2].map((i) => marksOf(axes[i]?.text.trim() ? axes[i]! : null, task, nameOf)) as [ReturnType<typeof marksOf>, ReturnType<typeof marksOf>, ReturnType<typeof marksOf>];
     const many = marks.reduce((all, each) => all * each.length, 1);
     if (many > MAX_CELLS) return say(t("grid.many", { n: many, most: MAX_CELLS }), "bad");
-    const chosen = axes.filter((axis) => axis.field && axis.text.trim()).map((axis) => axis.field);
-    if (chosen.length === 0) return say(t("grid.none"), "bad");
-    if (new Set(chosen).size < chosen.length) return say(t("grid.twice"), "bad");
+    const fields = axes.filter((axis) => axis.field && axis.text.trim()).map((axis) => axis.field);
+    if (fields.length === 0) return say(t("grid.none"), "bad");
+    if (new Set(fields).size < fields.length) return say(t("grid.twice"), "bad");
     const values = { ...draftOf(from).values };
     if (from === "paint" && values.prompt === undefined) values.prompt = t("paint.sample");
     const labels = marks.map((each) => each.map((mark) => mark.label)) as Sheet["labels"];
@@ -82,13 +82,13 @@ export function begin(): void {
 }
 
 export function CompareScreen() {
-  const { from, axes } = form.value;
+  const [from, axes] = [varies.value, chosen.value];
   const task = taskOf(draftOf(from), tasksOf(from));
   useEffect(() => {
     const missing = (sheet.value?.cells ?? []).flatMap((cell) => (cell.job && !jobs.value[cell.job] ? [cell.job] : []));
     for (const id of missing) api.job(id).then(keep, () => undefined);
   }, []);
-  const set = (i: number, axis: Partial<Axis>) => (form.value = { from, axes: axes.map((each, at) => (at === i ? { ...each, ...axis } : each)) });
+  const set = (i: number, axis: Partial<Axis>) => (chosen.value = axes.map((each, at) => (at === i ? { ...each, ...axis } : each)));
   const label = (name: string) => (name === SIZE ? t("size") : name === REPLACE ? t("grid.words") : nameOf(name));
   return (
     <div class="screen two">
@@ -98,7 +98,7 @@ export function CompareScreen() {
           <div class="row">
             <span id="grid-from">{t("grid.from")}</span>
             <div class="tabs" role="group" aria-labelledby="grid-from">
-              {(["paint", "edit"] as const).map((each) => <button type="button" key={each} aria-pressed={each === from} onClick={() => (form.value = { from: each, axes })}>{t(`nav.${each}`)}</button>)}
+              {(["paint", "edit"] as const).map((each) => <button type="button" key={each} aria-pressed={each === from} onClick={() => (varies.value = each)}>{t(`nav.${each}`)}</button>)}
             </div>
             <p class="help" dir="auto">{task && taskTitle(task.name)} · {String(draftOf(from).values.prompt ?? (from === "paint" ? t("paint.sample") : ""))}</p>
           </div>
