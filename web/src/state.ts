@@ -154,15 +154,22 @@ export async function hold(paused: boolean): Promise<void> {
 }
 
 const HIGHEST = 100;
+let moves = 0;
+let moving = 0;
 /** Have the jobs that wait painted in this order, by their priorities. */
 export async function reorder(ids: string[]): Promise<void> {
   const known = jobs.value;
+  const mine = ++moves;
+  moving++;
   jobs.value = { ...known, ...Object.fromEntries(ids.map((id, i) => [id, { ...known[id]!, position: i + 1 }])) };
   try {
-    for (const [id, priority] of priorities(ids.map((each) => [each, known[each]!.priority]), HIGHEST)) keep(await api.prefer(id, priority));
-    keep(...(await api.jobs("state=queued&limit=200")));
+    for (const [id, priority] of priorities(ids.map((each) => [each, known[each]!.priority]), HIGHEST)) await api.prefer(id, priority); // places in between are not shown
+    const found = await api.jobs("state=queued&limit=200");
+    if (mine === moves) keep(...found);
   } catch (error) {
     explain(error);
+  } finally {
+    moving--;
   }
 }
 
@@ -170,7 +177,7 @@ let places: ReturnType<typeof setTimeout> | undefined;
 function refreshPlaces(): void {
   clearTimeout(places);
   places = setTimeout(() => {
-    api.jobs("state=queued&limit=200").then((found) => keep(...found), () => undefined);
+    if (moving === 0) api.jobs("state=queued&limit=200").then((found) => moving === 0 && keep(...found), () => undefined);
   }, 150);
 }
 
