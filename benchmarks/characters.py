@@ -15,7 +15,7 @@ from sfumato import Studio
 from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.images import PAGE, contact_sheet
 from sfumato.prompts.builder import character
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.recognition.judge import bundled
 
 CHANGES: tuple[dict[str, str], ...] = (
@@ -35,12 +35,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--sheet", type=Path, help="write what is painted, a row each")
     options = parser.parse_args()
-    world = World.read(bundled_folder("nano"))
-    assert world is not None
+    vocabulary = Vocabulary.read(bundled_folder("nano"))
+    assert vocabulary is not None
     studio, names = Studio(device="cpu", precision="fp32"), [f"person {k}" for k in range(options.characters)]
     pictures, asked, own = [], [], []
     for name in names:
-        traits, _ = character(world, "portrait", name)
+        traits, _ = character(vocabulary, "portrait", name)
         for change in CHANGES:
             words = [f"{key}={value}" for key, value in change.items()]
             pictures.append(studio.portrait(traits=words, character=name, steps=options.steps)[0])

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sfumato.adapters.trained import Form, dress
+from sfumato.adapters.trained import Form, attach
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.families import FAMILIES, Model
 from sfumato.models.unet import UNet, UNetConfig
@@ -60,14 +60,14 @@ def ours(config: UNetConfig, state: dict[str, Tensor]) -> tuple[Step, dict[str, 
     model = Model(
         "benchmark", sd1, {}, network, nothing, nothing, (512, 512), torch.float32, torch.device("cpu"), "", Path()  # type: ignore[arg-type]
     )  # fmt: skip
-    wearing, adapters = dress(model, Form(rank=RANK, targets=TARGETS))
+    attached, adapters = attach(model, Form(rank=RANK, targets=TARGETS))
     optimizer = torch.optim.AdamW(adapters.parameters(), lr=RATE, weight_decay=0.0, foreach=True)
 
     def step(batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> float:
         x, label, text, noise = batch
         x = x.to(memory_format=torch.channels_last)
-        with wearing.worn(adapters):
-            loss = (wearing.model.network(x, label, Conditioning(text)) - noise).square().mean()
+        with attached.applied(adapters):
+            loss = (attached.model.network(x, label, Conditioning(text)) - noise).square().mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -131,16 +131,16 @@ def plain(config: UNetConfig, loop: LoopConfig, bf16: bool) -> Peer:
 class Ours:
     """One step of `training.loop`."""
 
-    def __init__(self, task: Fixed, loop: LoopConfig, networks: dict[str, nn.Module], crew: WorkerPool) -> None:
-        self.loop, self.crew, self.state = loop, crew, State(networks, loop)
-        self.state.spread(crew.map)
+    def __init__(self, task: Fixed, loop: LoopConfig, networks: dict[str, nn.Module], pool: WorkerPool) -> None:
+        self.loop, self.pool, self.state = loop, pool, State(networks, loop)
+        self.state.spread(pool.map)
         self.share = partial(gradients, task, networks, loop)
 
     def __call__(self, step: int) -> float:
         """One step; the loss."""
-        losses = self.crew.compute(step, self.share)
+        losses = self.pool.compute(step, self.share)
         self.state.clip(self.loop.clip)
-        with self.crew.alone():
+        with self.pool.alone():
             self.state.update(1.0)
         for optimizer in self.state.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -177,10 +177,10 @@ def main() -> None:
     networks = networks_of(task, loop)
     keep_freed_memory()
     with (
-        WorkerPool(list(task.model.parameters()), processes, partial(enlist, again, loop)) as crew,
+        WorkerPool(list(task.model.parameters()), processes, partial(enlist, again, loop)) as pool,
         elsewhere(partial(plain, config, loop, arguments.peer_bf16), threads) as peer,
     ):
-        race({"sfumato": Ours(task, loop, networks, crew), "diffusers": peer}, arguments, threads)
+        race({"sfumato": Ours(task, loop, networks, pool), "diffusers": peer}, arguments, threads)
 
 
 def race(players: dict[str, Callable[[int], float]], arguments: argparse.Namespace, threads: int) -> None:

@@ -18,11 +18,11 @@ def requests(tiny: Path, tmp_path: Path) -> list[Txt2Img]:
     ink = [str(tmp_path / f"ink{seed}.safetensors") for seed in (1, 2)]
     for seed, path in enumerate(ink):
         save_file(lora(seed=seed), path)
-    worn = ([], [ink[0]], [f"{ink[0]}:0.4", ink[1]])
+    after = ([], [ink[0]], [f"{ink[0]}:0.4", ink[1]])
     return [
         Txt2Img.build(prompt="a red fox", model=str(tiny), steps=3, seed=5, loras=list(loras), **options)
         for options in OPTIONS
-        for loras in worn
+        for loras in after
     ]
 
 

@@ -25,7 +25,7 @@ from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, SfumatoError
 from sfumato.files import sha256
-from sfumato.prompts.world import FILE, World
+from sfumato.prompts.vocabulary import FILE, Vocabulary
 from sfumato.studio import Studio
 from sfumato.training.checkpoint import whole_folder
 from sfumato.training.latents import load_autoencoder
@@ -48,10 +48,10 @@ def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | Non
         TrainingError: the folder cannot be written.
     """
     read_json(export / "model_index.json")  # before anything is copied
-    world = World.read(export)
-    if world is None:
+    vocabulary = Vocabulary.read(export)
+    if vocabulary is None:
         raise CheckpointError(f"{export / FILE} is missing or damaged; training the denoiser writes it")
-    world = replace(world, about={kind: _typed(about) for kind, about in world.about.items()})
+    vocabulary = replace(vocabulary, about={kind: _typed(about) for kind, about in vocabulary.about.items()})
     if vae is not None:
         _check_latents(vae, export / "vae")
     with whole_folder(target) as folder:
@@ -62,8 +62,8 @@ def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | Non
         if mean is not None:
             _meet(folder, mean)
         lighten(folder, _prompts())
-        world.write(folder)
-        _describe(folder, world)
+        vocabulary.write(folder)
+        _describe(folder, vocabulary)
 
 
 def bundle_text(export: Path, target: Path, mean: Path | None = None) -> None:
@@ -78,8 +78,8 @@ def bundle_text(export: Path, target: Path, mean: Path | None = None) -> None:
         raise CheckpointError(
             f"{export} was taught beside another U-Net than {target} has; teach language to the latter"
         )
-    world = World.read(export)
-    if world is None:
+    vocabulary = Vocabulary.read(export)
+    if vocabulary is None:
         raise CheckpointError(f"{export / FILE} is missing or damaged; training language writes it")
     with whole_folder(target) as folder:
         shutil.copytree(target, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("text_encoder"))
@@ -87,8 +87,8 @@ def bundle_text(export: Path, target: Path, mean: Path | None = None) -> None:
         if mean is not None:
             _meet(folder, mean, ("text_encoder",))
         lighten(folder, _prompts(), parts=("text_encoder",))
-        world.write(folder)
-        _describe(folder, world)
+        vocabulary.write(folder)
+        _describe(folder, vocabulary)
 
 
 def _prompts() -> list[str]:
@@ -97,10 +97,12 @@ def _prompts() -> list[str]:
     return found
 
 
-def _describe(folder: Path, world: World) -> None:
+def _describe(folder: Path, vocabulary: Vocabulary) -> None:
     """The sources of its pictures, the page about it, and the digests of its weights."""
     shutil.copy(RECIPE / "SOURCES.md", folder)
-    page = (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(world)))
+    page = (
+        (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(vocabulary)))
+    )
     (folder / "README.md").write_text(page, encoding="utf-8")
     (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
 
@@ -136,9 +138,9 @@ def _typed(about: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {k: tuple(STYLES.get(v, v) for v in values) if k == "style" else values for k, values in about.items()}
 
 
-def _known(world: World) -> Iterator[str]:
+def _known(vocabulary: Vocabulary) -> Iterator[str]:
     """A line a kind of picture."""
-    for kind, about in sorted(world.about.items()):
+    for kind, about in sorted(vocabulary.about.items()):
         styles = ", ".join(about.get("style", ()))
         words = {key: len(values) for key, values in sorted(about.items()) if key != "style" and "_zh" not in key}
         yield f"- {kind} ({styles}): " + ", ".join(f"{key.replace('_', ' ')} {n:,}" for key, n in words.items())

@@ -26,7 +26,7 @@ from recipes.nano.bundle import RECIPE, SUMS, bundle, digests
 from recipes.nano.data.render import COUNTS, render
 from sfumato.cli import main as sfumato
 from sfumato.errors import SfumatoError
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.training.data import Pictures
 from sfumato.training.tracking import read_log
 
@@ -169,10 +169,10 @@ def bundling(out: Path) -> Stage:
         listed = [line.split("  ./") for line in (model / SUMS).read_text().splitlines()]
         if [(name, digest) for digest, name in listed] != list(digests(model)) or len(listed) != 3:
             fail(f"{model / SUMS} is not the list of its weights")
-        if (world := World.read(model)) is None or not (model / "README.md").is_file():
+        if (vocabulary := Vocabulary.read(model)) is None or not (model / "README.md").is_file():
             fail(f"{model} has no world.json or no README.md")
         size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
-        return f"{size / 1e6:.1f} MB, {len(world.known)} words, {len(world.about)} kinds of pictures"
+        return f"{size / 1e6:.1f} MB, {len(vocabulary.known)} words, {len(vocabulary.about)} kinds of pictures"
 
     return Stage("bundle", model, make, check)
 

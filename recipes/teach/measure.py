@@ -35,26 +35,26 @@ def main() -> None:
     given = parser.parse_args()
     judge, studio = load_classifier(given.judge), Studio("nano")
 
-    def painted(prompts: list[str], **worn: object) -> torch.Tensor:
+    def painted(prompts: list[str], **adapter: object) -> torch.Tensor:
         pictures = [
-            studio.txt2img(prompt, seed=100 + k, steps=STEPS, **worn).images[0]  # type: ignore[arg-type]
+            studio.txt2img(prompt, seed=100 + k, steps=STEPS, **adapter).images[0]  # type: ignore[arg-type]
             for k, prompt in enumerate(prompts)
         ]
         with torch.inference_mode():
             return judge.embed(tensor_of([np.asarray(picture) for picture in pictures]))
 
-    worn = {"loras": [str(given.adapter)]}
+    adapter = {"loras": [str(given.adapter)]}
     new = list(draw(given.count, seed=1))
     with torch.inference_mode():
         real = judge.embed(tensor_of([np.asarray(picture) for picture, _ in new]))
     captions = [f"{given.word}, {caption}" for _, caption in new]
-    figures = {"before": frechet(real, painted(captions)), "after": frechet(real, painted(captions, **worn))}
+    figures = {"before": frechet(real, painted(captions)), "after": frechet(real, painted(captions, **adapter))}
 
     rng = Random(0)
     asked = [draw_portrait(STYLES[k % len(STYLES)], rng).attributes for k in range(given.count)]
     prompts = [full_caption(attributes) for attributes in asked]
     memory = {}
-    for name, options in (("before", {}), ("after", worn)):
+    for name, options in (("before", {}), ("after", adapter)):
         answers = judge.logits(painted(prompts, **options))
         right = [
             words[int(answers[head][row].argmax())] == attributes[head]

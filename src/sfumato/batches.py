@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import OutputError, RequestError, SfumatoError
 from sfumato.files import cannot_write, read_text
-from sfumato.grid import Painter
+from sfumato.grid import Runner
 from sfumato.metadata.names import understood
 from sfumato.output import Destination
 from sfumato.requests import REQUESTS, Painting, Source
@@ -160,7 +160,7 @@ def done(folder: Path) -> dict[str, list[str]]:
 
 
 def paint(
-    studio: Painter,
+    studio: Runner,
     batch: Iterable[Entry],
     folder: Path,
     on_step: "Callable[[Progress], None]" = lambda progress: None,

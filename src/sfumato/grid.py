@@ -79,7 +79,7 @@ class Cell:
         return self.result.images[0]
 
 
-class Painter(Protocol):
+class Runner(Protocol):
     """What paints: a `Studio`."""
 
     def run(self, request: Painting, on_step: "Callable[[Progress], None]" = ...) -> "Result":
@@ -110,7 +110,7 @@ def requests(request: Painting, x: Axis, y: Axis = NONE, z: Axis = NONE) -> dict
 
 
 def paint(
-    studio: Painter,
+    studio: Runner,
     request: Painting,
     x: Axis,
     y: Axis = NONE,

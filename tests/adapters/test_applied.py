@@ -168,14 +168,14 @@ def test_merged_is_worn(
     studio: Studio, tiny: Path, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(lora())
-    worn = dict(kept_under(studio, path))
+    after = dict(kept_under(studio, path))
     for name in ("unet", "text_encoder"):
-        assert worn[name]
+        assert after[name]
     target = tmp_path / "merged"
     assert main(["convert", str(tiny), str(target), "--lora", f"{path}:0.5:-1"]) == 0
     capsys.readouterr()
     files = {"unet": "diffusion_pytorch_model", "text_encoder": "model"}
-    for part, state in worn.items():
+    for part, state in after.items():
         merged = load_file(target / part / f"{files[part]}.safetensors")
         assert merged.keys() == state.keys()
         assert all(torch.equal(merged[name], state[name]) for name in state)

@@ -60,7 +60,7 @@ def kohya(module: str) -> str:
     return f"lora_unet_{module.replace('.', '_')}"
 
 
-def put_on(base: Base, *paths: Path) -> State:
+def applied(base: Base, *paths: Path) -> State:
     """All tensors of the transformer, as they become."""
     worn = [Weighted(fit(read_adapter(path), base)) for path in paths]
     made = {**base.tensors, **changed(base, worn)}
@@ -105,7 +105,7 @@ def test_a_fused_lora_is_split_by_rows(spelling: str, base: Base, write: Write) 
     path = write(state)
     adapter = read_adapter(path)
     assert (adapter.family, len(adapter.strange)) == ("sd3", 0)
-    assert_same(put_on(base, path), by_the_table(base, differences), but=base)
+    assert_same(applied(base, path), by_the_table(base, differences), but=base)
     found = measure(fit(adapter, base), base)
     assert (found.matched, found.misshapen) == (3 * len(MODULES), ())
     whole = sum(float(revert_weight(base, name).square().sum()) for name in MODULES)
@@ -124,7 +124,7 @@ def test_three_ranks_in_one_file(base: Base, write: Write) -> None:
     downs, ups = ([numbers(*shape, seed=i) for i in range(3)] for shape in ((rank, D), (D, rank)))
     parts = {"lora_down.weight": torch.cat(downs), "lora_up.weight": torch.block_diag(*ups), "alpha": torch.tensor(6.0)}
     path = write({f"{kohya(name)}.{part}": tensor for part, tensor in parts.items()})
-    found = put_on(base, path)
+    found = applied(base, path)
     for letter, down, up in zip("qkv", downs, ups, strict=True):
         key = f"transformer_blocks.0.attn.to_{letter}.weight"
         torch.testing.assert_close(found[key], base.tensors[f"transformer.{key}"] + up @ down)  # alpha / (3 * rank)
@@ -163,7 +163,7 @@ def test_every_kind_on_a_fused_matrix(kind: str, base: Base, write: Write) -> No
     differences = {f"{name}.{key.rpartition('.')[2]}": tensor - plain.tensors[key] for key, tensor in once.items()}
     assert differences
     path = write({f"{kohya(name)}.{part}": tensor for part, tensor in KINDS[kind].items()}, "fused")
-    assert_same(put_on(base, path), by_the_table(base, differences), but=base)
+    assert_same(applied(base, path), by_the_table(base, differences), but=base)
 
 
 def test_fused_and_separate_ones_at_once(base: Base, write: Write) -> None:
@@ -178,7 +178,7 @@ def test_fused_and_separate_ones_at_once(base: Base, write: Write) -> None:
     bare = base.tensors[f"{own}.weight"]
     expected = bare + up[D : 2 * D] @ down + numbers(D, 2, seed=5) @ numbers(2, D, seed=4)
     for paths in ((fused, single), (single, fused)):
-        torch.testing.assert_close(put_on(base, *paths)["transformer_blocks.0.attn.to_k.weight"], expected)
+        torch.testing.assert_close(applied(base, *paths)["transformer_blocks.0.attn.to_k.weight"], expected)
 
 
 @pytest.mark.parametrize("name", ["sd3", "sd3.5-medium", "sd3.5-large"])
@@ -212,4 +212,4 @@ def test_rows_that_are_not_those_of_the_fused_matrix(
     stem = kohya("joint_blocks.0.x_block.attn.qkv")
     path = write({f"{stem}.lora_down.weight": numbers(2, D), f"{stem}.lora_up.weight": numbers(*up)})
     with pytest.raises(CheckpointError, match=message):
-        put_on(base, path)
+        applied(base, path)

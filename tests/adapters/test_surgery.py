@@ -20,8 +20,8 @@ from tests.conftest import write_tiny
 
 def weights(model: Model, file: Path, weight: float = 1.0) -> State:
     """What becomes of the model's tensors."""
-    worn = apply(model, Requested(files_of([Lora(name=str(file), weight=weight)]))).model
-    return {f"{part}.{name}": t for part, m in worn.components.items() for name, t in m.state_dict().items()}
+    after = apply(model, Requested(files_of([Lora(name=str(file), weight=weight)]))).model
+    return {f"{part}.{name}": t for part, m in after.components.items() for name, t in m.state_dict().items()}
 
 
 def test_another_layout_is_the_same_adapter(studio: Studio, write: Write, tiny: Path, tmp_path: Path) -> None:

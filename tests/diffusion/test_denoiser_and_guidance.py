@@ -119,8 +119,8 @@ def test_guiding_d_is_guiding_the_output(row: Parameterisation, scale: float) ->
     x, sigma = some_x(), torch.tensor(0.9)
     guided = classifier_free(denoiser_of(row, Spy()), YES, NO, scale)(x, sigma)
     scaling, spy = row.scaling(sigma), Spy()
-    with_it, without = (spy(scaling.input * x, sigma, c.expand(2)) for c in (YES, NO))
-    expected = scaling.clean(x, without + scale * (with_it - without))
+    with_it, uncond = (spy(scaling.input * x, sigma, c.expand(2)) for c in (YES, NO))
+    expected = scaling.clean(x, uncond + scale * (with_it - uncond))
     torch.testing.assert_close(guided, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -37,69 +37,69 @@ EVERY = pytest.mark.parametrize(
 
 @EVERY
 def test_equal_estimates_are_themselves(combine: Combine) -> None:
-    told, _ = estimates()
-    torch.testing.assert_close(combine(told, told, 7.5, 1.0), told)
+    cond, _ = estimates()
+    torch.testing.assert_close(combine(cond, cond, 7.5, 1.0), cond)
 
 
 @EVERY
 def test_each_image_by_itself(combine: Combine) -> None:
-    told, without = estimates()
-    together = combine(told, without, 7.5, 1.0)
-    torch.testing.assert_close(together[1:2], combine(told[1:2], without[1:2], 7.5, 1.0))
+    cond, uncond = estimates()
+    together = combine(cond, uncond, 7.5, 1.0)
+    torch.testing.assert_close(together[1:2], combine(cond[1:2], uncond[1:2], 7.5, 1.0))
 
 
 def test_projected_with_all_of_both_parts_is_linear() -> None:
-    told, without = estimates()
-    torch.testing.assert_close(projected(parallel=1.0)(told, without, 6.0, 1.0), linear(told, without, 6.0, 1.0))
+    cond, uncond = estimates()
+    torch.testing.assert_close(projected(parallel=1.0)(cond, uncond, 6.0, 1.0), linear(cond, uncond, 6.0, 1.0))
 
 
 def test_projected_leaves_what_is_along_the_estimate() -> None:
-    told, without = estimates()
-    moved = projected()(told, without, 6.0, 1.0) - told
-    assert float((moved * told).flatten(1).sum(1).abs().max()) < 1e-3
-    across = told - without
+    cond, uncond = estimates()
+    moved = projected()(cond, uncond, 6.0, 1.0) - cond
+    assert float((moved * cond).flatten(1).sum(1).abs().max()) < 1e-3
+    across = cond - uncond
     across = (
         across
-        - (across * told).flatten(1).sum(1)[:, None, None, None]
-        / told.flatten(1).square().sum(1)[:, None, None, None]
-        * told
+        - (across * cond).flatten(1).sum(1)[:, None, None, None]
+        / cond.flatten(1).square().sum(1)[:, None, None, None]
+        * cond
     )
     torch.testing.assert_close(moved, 5 * across, rtol=1e-4, atol=1e-4)
 
 
 def test_projected_shortens_long_changes_alone() -> None:
-    told, without = estimates()
-    near = told + 0.01 * (without - told)
-    for other, length in ((without, 2.0), (near, None)):
-        moved = projected(parallel=1.0, radius=2.0)(told, other, 2.0, 1.0) - told
-        expected = (told - other).flatten(1).norm(dim=1) if length is None else torch.full((3,), length)
+    cond, uncond = estimates()
+    near = cond + 0.01 * (uncond - cond)
+    for other, length in ((uncond, 2.0), (near, None)):
+        moved = projected(parallel=1.0, radius=2.0)(cond, other, 2.0, 1.0) - cond
+        expected = (cond - other).flatten(1).norm(dim=1) if length is None else torch.full((3,), length)
         torch.testing.assert_close(moved.flatten(1).norm(dim=1), expected)
 
 
 def test_momentum_is_of_one_run() -> None:
-    told, without = estimates()
+    cond, uncond = estimates()
     combine = projected(parallel=1.0, momentum=-0.5)
-    first = combine(told, without, 2.0, 10.0)
-    second = combine(told, without, 2.0, 5.0)
-    torch.testing.assert_close(second, told + 0.5 * (told - without))
-    assert torch.equal(combine(told, without, 2.0, 10.0), first)
+    first = combine(cond, uncond, 2.0, 10.0)
+    second = combine(cond, uncond, 2.0, 5.0)
+    torch.testing.assert_close(second, cond + 0.5 * (cond - uncond))
+    assert torch.equal(combine(cond, uncond, 2.0, 10.0), first)
 
 
 def test_projected_is_that_of_diffusers() -> None:
     guider = pytest.importorskip("diffusers.guiders.adaptive_projected_guidance")
-    told, without = estimates()
-    expected = guider.normalized_guidance(told, without, 5.0, None, 0.25, 3.0, True)
-    torch.testing.assert_close(projected(parallel=0.25, radius=3.0)(told, without, 6.0, 1.0), expected)
+    cond, uncond = estimates()
+    expected = guider.normalized_guidance(cond, uncond, 5.0, None, 0.25, 3.0, True)
+    torch.testing.assert_close(projected(parallel=0.25, radius=3.0)(cond, uncond, 6.0, 1.0), expected)
 
 
 def test_thresholds() -> None:
-    told, without = estimates()
-    guided = linear(told, without, 8.0, 1.0)
-    tamed = thresholded(0.95)(told, without, 8.0, 1.0)
-    top, limit = (x.flatten(1).abs().quantile(0.95, dim=1)[:, None, None, None] for x in (guided, told))
+    cond, uncond = estimates()
+    guided = linear(cond, uncond, 8.0, 1.0)
+    tamed = thresholded(0.95)(cond, uncond, 8.0, 1.0)
+    top, limit = (x.flatten(1).abs().quantile(0.95, dim=1)[:, None, None, None] for x in (guided, cond))
     torch.testing.assert_close(tamed, guided.clamp(-top, top) * limit / top)
-    assert torch.equal(thresholded(0.95)(told, told / 2, 1.0, 1.0), told)
-    pixels = thresholded(0.95, bound=1.0)(told, without, 8.0, 1.0)
+    assert torch.equal(thresholded(0.95)(cond, cond / 2, 1.0, 1.0), cond)
+    pixels = thresholded(0.95, bound=1.0)(cond, uncond, 8.0, 1.0)
     torch.testing.assert_close(pixels, guided.clamp(-top, top) / top)
     with pytest.raises(ValueError, match=r"0\.995"):
         thresholded(1.0)
@@ -128,10 +128,10 @@ def test_cfg_plus_plus_takes_the_noise_of_the_negative(eta: float) -> None:
     way = Descent(guided, x, sigmas, noise=lambda: fresh)
     run = euler_a(way, eta=eta) if eta else euler(way)
     for step, now, then in zip(run, sigmas[:-1], sigmas[1:], strict=True):
-        told, without = (DENOISER(x, now, cond.expand(3)) for cond in (COND, NEGATIVE))
+        cond, uncond = (DENOISER(x, now, cond.expand(3)) for cond in (COND, NEGATIVE))
         up = eta * float(then * (1 - (then / now) ** 2).sqrt())
         down = math.sqrt(float(then) ** 2 - up**2)
-        x = without + share * (told - without) + down * (x - without) / now + up * fresh
+        x = uncond + share * (cond - uncond) + down * (x - uncond) / now + up * fresh
         torch.testing.assert_close(step.x, x)
 
 
@@ -150,8 +150,8 @@ def test_perturbed_moves_away_from_the_worse(scale: float) -> None:
     worse = Denoiser(lambda x, label, cond: 0.5 * network(x, label, cond), V, DENOISER.schedule, torch.float64)
     x, sigma = estimates()[0].double(), torch.tensor(1.3, dtype=torch.float64)
     plain = classifier_free(DENOISER, COND, NEGATIVE, scale)(x, sigma)
-    told, bad = (denoiser(x, sigma, COND.expand(3)) for denoiser in (DENOISER, worse))
+    cond, bad = (denoiser(x, sigma, COND.expand(3)) for denoiser in (DENOISER, worse))
     found = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=(worse, 3.0))(x, sigma)
-    torch.testing.assert_close(found, plain + 3 * (told - bad))
+    torch.testing.assert_close(found, plain + 3 * (cond - bad))
     outside = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=(worse, 3.0), sigma_range=(2.0, 9.0))
-    assert torch.equal(outside(x, sigma), told)
+    assert torch.equal(outside(x, sigma), cond)

@@ -107,7 +107,7 @@ def test_combinations_are_new_where_no_training_picture_has_them(data: Path) -> 
     assert cases == choose(Pictures(data), ["front", "frame", "style"], 4, 0)
     everything = choose(Pictures(data), ["front", "frame", "style", "background"], 4, 0)
     assert {case.combinations for case in everything} == {"new"}
-    assert {case.index for case in choose(Pictures(data), ["front"], 99, 0)} == set(Pictures(data).judged.tolist())
+    assert {case.index for case in choose(Pictures(data), ["front"], 99, 0)} == set(Pictures(data).test.tolist())
     with pytest.raises(RequestError, match="per_kind is 1"):
         choose(Pictures(data), ["front"], 1, 0)
 

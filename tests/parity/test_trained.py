@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
 from sfumato import Studio
-from sfumato.adapters.trained import Adapters, Form, MethodName, dress
+from sfumato.adapters.trained import Adapters, Form, MethodName, attach
 from sfumato.adapters.written import DIFFUSERS, Trained, write_adapter
 from sfumato.families import Model
 from tests.parity.measure import assert_same_picture
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.parity
 
 def written(model: Model, method: MethodName, folder: Path, targets: tuple[str, ...] | None = None) -> list[Path]:
     """A trained adapter's files, of numbers that show."""
-    wearing, adapters = dress(model, Form(method=method, rank=4, alpha=8.0, targets=targets))
+    attached, adapters = attach(model, Form(method=method, rank=4, alpha=8.0, targets=targets))
     assert isinstance(adapters, Adapters)
     generator = torch.Generator().manual_seed(3)
     for parameter in adapters.parameters():
         parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
-    own = [Trained(name, parts, wearing.scales[name]) for name, parts in adapters.pieces().items()]
+    own = [Trained(name, parts, attached.scales[name]) for name, parts in adapters.pieces().items()]
     return write_adapter(folder, "ink", own, model, {}, dtype=torch.float32)
 
 

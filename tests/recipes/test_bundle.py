@@ -18,7 +18,7 @@ from sfumato.errors import CheckpointError
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig
 from sfumato.models.unet import UNetConfig
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.training.denoiser import FLOW_SCHEDULER
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -41,7 +41,7 @@ def export(tiny: Path, tmp_path: Path) -> Path:
         FLOW_SCHEDULER,
     )
     rows = [{"kind": "animal", "style": "bottts", "hair_color": colour} for colour in ("red", "red", "blue", "blue")]
-    World.learn(["a red fox", "a blue fox"], rows).write(folder)
+    Vocabulary.learn(["a red fox", "a blue fox"], rows).write(folder)
     return folder
 
 
@@ -111,9 +111,9 @@ def test_another_text_encoder_and_nothing_else(export: Path, tmp_path: Path) -> 
     shutil.copytree(target, taught)
     file = taught / "text_encoder" / "model.safetensors"
     save_file({name: x * 1.25 for name, x in read_tensors(file).items()}, file)
-    world = World.read(target)
-    assert world is not None
-    World((*world.known, "reddish"), world.about).write(taught)
+    vocabulary = Vocabulary.read(target)
+    assert vocabulary is not None
+    Vocabulary((*vocabulary.known, "reddish"), vocabulary.about).write(taught)
     before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
 
     main([str(taught), str(target), "--text"])
@@ -161,7 +161,7 @@ def refused_model(export: Path, vae: Path) -> None:
     (export / "model_index.json").unlink()
 
 
-def refused_world(export: Path, vae: Path) -> None:
+def refused_vocabulary(export: Path, vae: Path) -> None:
     (export / "world.json").write_text("{")
 
 
@@ -186,7 +186,7 @@ def refused_colour(export: Path, vae: Path) -> None:
     ("damage", "message"),
     [
         (refused_model, "model_index.json is missing"),
-        (refused_world, "world.json is missing or damaged"),
+        (refused_vocabulary, "world.json is missing or damaged"),
         (refused_part, WEIGHTS),
         (refused_encoder, "has other latents than"),
         (refused_statistics, "has other latents than"),

@@ -11,7 +11,7 @@ from recipes.nano.data.render import COUNTS, Job, drawings
 from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.evaluation.evaluate import APART
 from sfumato.evaluation.judge import tensor_of
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 
 JUDGE = Path(__file__).parents[2] / "recipes/nano/judge"
 BUNDLED = Path(__file__).parents[2] / "src/sfumato/data/nano"
@@ -36,11 +36,11 @@ def test_it_reads_fresh_renders() -> None:
 
 
 def test_it_knows_the_words_of_the_bundled_model() -> None:
-    world, classes = World.read(BUNDLED), load_classifier(JUDGE).config.classes
-    assert world is not None
-    for keys in world.about.values():
+    vocabulary, classes = Vocabulary.read(BUNDLED), load_classifier(JUDGE).config.classes
+    assert vocabulary is not None
+    for keys in vocabulary.about.values():
         for key, words in keys.items():
             if key in classes and key != "style":  # the world names styles as prompts do
                 assert set(words) <= set(classes[key])
-    asked = {key for keys in world.about.values() for key in keys}
+    asked = {key for keys in vocabulary.about.values() for key in keys}
     assert asked - set(classes) <= {"name_zh", "group", "tags", "tags_zh"}

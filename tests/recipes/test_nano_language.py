@@ -30,7 +30,7 @@ from recipes.nano.language.wordings import (
 
 from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.checkpoints.classifiers import load_classifier
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 
 
 def drawn(count: int, seed: int = 0) -> list[tuple[str, str]]:
@@ -53,10 +53,10 @@ def test_no_wording_is_a_prompt_of_the_page(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_captions_are_in_the_words_of_the_recipe() -> None:
-    world = World.read(bundled_folder("nano"))
-    assert world is not None
+    vocabulary = Vocabulary.read(bundled_folder("nano"))
+    assert vocabulary is not None
     pairs = drawn(600)
-    assert sum(bool(world.unknown(caption)) for _, caption in pairs) < 12  # words of which its captions were few
+    assert sum(bool(vocabulary.unknown(caption)) for _, caption in pairs) < 12  # words of which its captions were few
     kept = sum(wording == caption for wording, caption in pairs)
     assert 60 < kept < 180
     chinese = sum(any("\u4e00" <= letter <= "\u9fff" for letter in caption) for _, caption in pairs)
@@ -70,9 +70,9 @@ def test_wordings_are_of_one_to_forty_words() -> None:
 
 
 def test_tables_name_words_of_the_recipe() -> None:
-    world = World.read(bundled_folder("nano"))
-    assert world is not None
-    assert OBJECTS.keys() <= set(world.about["emoji"]["name"])
+    vocabulary = Vocabulary.read(bundled_folder("nano"))
+    assert vocabulary is not None
+    assert OBJECTS.keys() <= set(vocabulary.about["emoji"]["name"])
     for table in (COLOURS, PARTS, FACES, SKINS, TERRAINS, TIMES):
         assert table.keys() - TABLE.keys() <= {"beige"}
         for english, chinese in table.values():

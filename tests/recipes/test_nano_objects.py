@@ -18,7 +18,7 @@ from recipes.nano.data.words.objects import CHINESE, CHINESE_FACING, ENGLISH, FA
 from recipes.nano.data.words.objects import SIZES as SIZE_RANGES
 from recipes.nano.data.words.views import STAGES
 
-WORLD = Path(__file__).parents[2] / "src/sfumato/data/nano/world.json"
+VOCABULARY = Path(__file__).parents[2] / "src/sfumato/data/nano/world.json"
 ARROW = '<path fill="#123456" d="M0 16L32 0V32Z"/>'  # points to the left
 SIZES = {"small", "large"}
 
@@ -34,7 +34,7 @@ def attributes_of(setting: objects.Setting) -> dict[str, str]:
 
 
 def test_every_emoji_of_the_bundled_world_is_kept_or_dropped_for_a_reason() -> None:
-    known = json.loads(WORLD.read_text("utf-8"))["about"]["emoji"]
+    known = json.loads(VOCABULARY.read_text("utf-8"))["about"]["emoji"]
     dropped = [name for each in selection()["dropped"] for name in each["names"]]
     assert 300 <= len(names()) <= 500
     assert sum(len(kept) for kept in selection()["kept"].values()) == len(names())

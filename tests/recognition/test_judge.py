@@ -16,7 +16,7 @@ from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.choices import Language
 from sfumato.cli import main
 from sfumato.evaluation.evaluate import APART
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.recognition.judge import bundled
 from tests.restoration.photographs import crops
 
@@ -74,15 +74,15 @@ def test_captions_are_the_ones_that_the_model_has_read(renders: list[Render], la
 @pytest.mark.parametrize("language", get_args(Language))
 def test_the_model_knows_every_word_that_is_said(language: Language) -> None:
     """Of each attribute each word, alone and behind a colour."""
-    world, words = World.read(bundled_folder("nano")), bundled().words
-    assert world is not None
+    vocabulary, words = Vocabulary.read(bundled_folder("nano")), bundled().words
+    assert vocabulary is not None
     index = get_args(Language).index(language)
     for key, things in words.things.items():
         for word in things:
             said = words.caption({"style": "micah", key: word}, language)
-            assert not world.unknown(said), (key, said)
+            assert not vocabulary.unknown(said), (key, said)
     for name in list(words.objects)[::40]:
-        assert not world.unknown(words.objects[name][index])
+        assert not vocabulary.unknown(words.objects[name][index])
 
 
 def test_what_is_painted_of_a_caption_is_read_as_it(renders: list[Render]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sfumato import Portrait, Studio
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.prompts.builder import character, worded
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.tasks.portrait import built
 
 ABOUT = {
@@ -23,36 +23,36 @@ ABOUT = {
     },
     "planet": {"planet_color": ("red",), "ring": ("thin ring",)},
 }
-WORLD = World(("x",), ABOUT)
+VOCABULARY = Vocabulary(("x",), ABOUT)
 
 
 def test_attributes_are_worded_as_captions_are() -> None:
     request = Portrait(
         traits=("hair=mohawk", "background=lavender", "style=toon portrait", "skin=tan", "hair_color=pink")
     )
-    done = built(request, "m", WORLD)
+    done = built(request, "m", VOCABULARY)
     assert done.prompt == "toon portrait, tan skin, pink mohawk, lavender background"
     assert (done.traits, done.seed) == ((), None)
-    assert built(done, "m", WORLD) == done
+    assert built(done, "m", VOCABULARY) == done
     more = request.changed(traits=(*request.traits, "hair="), prompt="a scar")
-    assert built(more, "m", WORLD).prompt == "toon portrait, tan skin, lavender background, a scar"
-    assert worded(WORLD, "planet", {"planet_color": "red", "ring": "thin ring"}) == "red planet, thin ring"
+    assert built(more, "m", VOCABULARY).prompt == "toon portrait, tan skin, lavender background, a scar"
+    assert worded(VOCABULARY, "planet", {"planet_color": "red", "ring": "thin ring"}) == "red planet, thin ring"
 
 
 def test_a_character_stays_what_is_not_asked_to_change() -> None:
     names = [f"c{i}" for i in range(40)]
-    drawn = [character(WORLD, "portrait", name) for name in names]
-    assert drawn == [character(WORLD, "portrait", name) for name in names]
+    drawn = [character(VOCABULARY, "portrait", name) for name in names]
+    assert drawn == [character(VOCABULARY, "portrait", name) for name in names]
     assert len({str(each) for each in drawn}) > 30
     assert len({seed for _, seed in drawn}) == 40
     assert all(("headwear" in traits) == ("headwear_color" in traits) for traits, _ in drawn)
     assert 0 < sum("headwear" in traits for traits, _ in drawn) < 25
-    plain = built(Portrait(character="anna"), "m", WORLD)
-    moved = built(Portrait(character="anna", traits=("mouth=frown",)), "m", WORLD)
-    traits, seed = character(WORLD, "portrait", "anna")
+    plain = built(Portrait(character="anna"), "m", VOCABULARY)
+    moved = built(Portrait(character="anna", traits=("mouth=frown",)), "m", VOCABULARY)
+    traits, seed = character(VOCABULARY, "portrait", "anna")
     assert moved.seed == plain.seed == seed
     assert moved.prompt == plain.prompt.replace(traits["mouth"], "frown")
-    assert built(Portrait(character="anna", seed=5), "m", WORLD).seed == 5
+    assert built(Portrait(character="anna", seed=5), "m", VOCABULARY).seed == 5
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_character_stays_what_is_not_asked_to_change() -> None:
 )
 def test_what_the_model_does_not_know(traits: tuple[str, ...], words: str) -> None:
     with pytest.raises((UnknownNameError, RequestError), match=words):
-        built(Portrait(traits=traits), "m", WORLD)
+        built(Portrait(traits=traits), "m", VOCABULARY)
 
 
 def test_a_model_that_says_nothing_of_itself_takes_a_prompt_alone(tiny: Path) -> None:

@@ -168,28 +168,28 @@ def test_distortion_is_mild_and_of_each_picture() -> None:
 def test_it_learns_from_half_of_what_is_held_out_and_is_judged_by_the_other(squares: Path, tmp_path: Path) -> None:
     task = ClassifierTask(ClassifierRun.model_validate(tomllib.loads(classifier_toml(squares))), tmp_path)
     pictures = task.pictures
-    lent, judged = set(pictures.lent.tolist()), set(pictures.judged.tolist())
-    assert lent | judged == set(pictures.validation.tolist())
-    assert not lent & judged
-    assert 0 <= len(judged) - len(lent) <= 1
+    judge_train, test = set(pictures.judge_train.tolist()), set(pictures.test.tolist())
+    assert judge_train | test == set(pictures.validation.tolist())
+    assert not judge_train & test
+    assert 0 <= len(test) - len(judge_train) <= 1
     drawn = {i for k in range(len(pictures)) for i in task.order(k).tolist()}
-    assert drawn == set(pictures.train.tolist()) | lent
+    assert drawn == set(pictures.train.tolist()) | judge_train
 
 
 def test_it_learns_colours_and_is_loaded_as_it_was_exported(trained: Path, squares: Path) -> None:
     model = load_classifier(trained / "run/export")
     task = ClassifierTask(read_config(trained / "run.toml"), trained)  # type: ignore[arg-type]
-    rights = task.validate(model)
-    assert set(rights) == {"mean", "background", "front", "kind"}
-    assert rights["background"] == 1
-    assert rights["front"] > 0.8
+    accuracies = task.validate(model)
+    assert set(accuracies) == {"mean", "background", "front", "kind"}
+    assert accuracies["background"] == 1
+    assert accuracies["front"] > 0.8
     assert not any(p.requires_grad for p in model.parameters())
     assert task.sheet(model).size[0] > 64
 
 
 def test_a_head_is_judged_on_the_pictures_that_count(trained: Path) -> None:
     task = ClassifierTask(read_config(trained / "run.toml"), trained)  # type: ignore[arg-type]
-    held_out = task.pictures.judged.tolist()
+    held_out = task.pictures.test.tolist()
 
     class Constant(torch.nn.Module):
         def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:

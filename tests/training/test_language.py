@@ -14,7 +14,7 @@ from sfumato.checkpoints.folder import load_folder, part_file
 from sfumato.errors import TrainingError
 from sfumato.families import Model
 from sfumato.files import sha256
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.training.language import LanguageTask, by_sort
 from sfumato.training.run import read_config, train
 from sfumato.training.tracking import read_log
@@ -91,12 +91,12 @@ def test_it_resumes_exactly(tiny: Path, tmp_path: Path) -> None:
 def test_words_that_were_learned_are_known(tiny: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(tiny, model)
-    World.learn(["a red fox"], [{"kind": "animal", "name": "fox"}]).write(model)
+    Vocabulary.learn(["a red fox"], [{"kind": "animal", "name": "fox"}]).write(model)
     (tmp_path / "run.toml").write_text(language_toml(model, steps=1, warmup=0, decay=0))
-    world = World.read(train(tmp_path / "run.toml", tmp_path / "run"))
-    assert world is not None
-    assert {"fox", "red", "reddish", "home"} <= set(world.known)
-    assert world.about == {"animal": {"name": ("fox",)}}
+    vocabulary = Vocabulary.read(train(tmp_path / "run.toml", tmp_path / "run"))
+    assert vocabulary is not None
+    assert {"fox", "red", "reddish", "home"} <= set(vocabulary.known)
+    assert vocabulary.about == {"animal": {"name": ("fox",)}}
 
 
 def test_a_model_of_two_encoders_is_refused(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

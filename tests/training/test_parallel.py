@@ -62,10 +62,10 @@ def doomed(net: nn.Linear) -> tuple[list[nn.Parameter], object]:
 def test_a_dead_process_ends_the_run_in_one_line() -> None:
     net = nn.Linear(2, 2)
     with (
-        WorkerPool(list(net.parameters()), 2, partial(doomed, nn.Linear(2, 2))) as crew,  # type: ignore[arg-type]
+        WorkerPool(list(net.parameters()), 2, partial(doomed, nn.Linear(2, 2))) as pool,  # type: ignore[arg-type]
         pytest.raises(TrainingError, match="has died"),
     ):
-        crew.compute(0, lambda step, rank: {"loss": 0.0})
+        pool.compute(0, lambda step, rank: {"loss": 0.0})
 
 
 def in_its_process(x: torch.Tensor) -> torch.Tensor:
@@ -80,11 +80,11 @@ def idle(net: nn.Linear) -> tuple[list[nn.Parameter], Share]:
 def test_tensors_are_shared_out_by_cost_and_come_back_in_order() -> None:
     tensors = [torch.full(shape, float(i)) for i, shape in enumerate([(2, 3), (8, 8), (3, 2), (8, 8), (1, 4)])]
     net = nn.Linear(16, 16)
-    with WorkerPool(list(net.parameters()), 2, partial(idle, nn.Linear(16, 16))) as crew:
-        results = crew.map(in_its_process, tensors)
+    with WorkerPool(list(net.parameters()), 2, partial(idle, nn.Linear(16, 16))) as pool:
+        results = pool.map(in_its_process, tensors)
     elsewhere = [bool((result >= 1000).all()) for result in results]
     assert elsewhere == [False, False, True, True, False]  # 512 + 12 + 4 and 512 + 12
     for tensor, result, there in zip(tensors, results, elsewhere, strict=True):
         assert torch.equal(result, 2 * tensor + 1000 * there)
-    with WorkerPool(list(net.parameters()), 1, None) as crew:
-        assert [float(x.flatten()[0]) for x in crew.map(in_its_process, tensors)] == [0, 2, 4, 6, 8]
+    with WorkerPool(list(net.parameters()), 1, None) as pool:
+        assert [float(x.flatten()[0]) for x in pool.map(in_its_process, tensors)] == [0, 2, 4, 6, 8]

@@ -27,7 +27,7 @@ from recipes.nano.language import wordings as people
 from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.files import write_atomic
 from sfumato.prompts.lexicon import FILE, tokens
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 
 Meaning = dict[str, Any]
 Phrases = dict[str, list[Meaning]]
@@ -119,9 +119,9 @@ class Builder:
     """Gathers phrases: what is said first of a phrase is likeliest, and `plain` is what the captions say."""
 
     def __init__(self) -> None:
-        world = World.read(bundled_folder("nano"))
-        assert world is not None
-        self.about = world.about
+        vocabulary = Vocabulary.read(bundled_folder("nano"))
+        assert vocabulary is not None
+        self.about = vocabulary.about
         self.words: Phrases = {}
 
     def add(self, phrases: Iterable[str], **meaning: Any) -> None:

@@ -25,7 +25,7 @@ from recipes.nano.data.things import LONG_HAIR, things
 from recipes.nano.data.words import BACKGROUNDS, STYLES
 from recipes.nano.data.words.scenes import SKIES as SKY_COLOURS
 from sfumato.checkpoints.catalogue import bundled_folder
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 
 Attributes = Mapping[str, str]
 Both = tuple[str, str]
@@ -126,9 +126,9 @@ def reference(shown: Attributes, language: Language) -> str:
 @cache
 def _names() -> list[tuple[str, str]]:
     """The bundled model's things, in English and in Chinese."""
-    world = World.read(bundled_folder("nano"))
-    assert world is not None
-    about = world.about["emoji"]
+    vocabulary = Vocabulary.read(bundled_folder("nano"))
+    assert vocabulary is not None
+    about = vocabulary.about["emoji"]
     return list(zip(about["name"], about["name_zh"], strict=True))
 
 

@@ -1,1 +1,1 @@
-"""What recognition is made of: the judge in bytes, its world, its words, a head that meets the text encoder."""
+"""What recognition is made of: the judge in bytes, its vocabulary, its words, a head that meets the text encoder."""

@@ -254,7 +254,7 @@ def changes(piece: Piece, module: str, base: Base) -> dict[str, Tensor]:
     return found if made is None else convert(found, made.rules)
 
 
-def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
+def changed(base: Base, weighted: Sequence[Weighted]) -> dict[str, Tensor]:
     """The tensors of `base` that change, as they become: W + sum of strength * change, added in float32.
 
     Each change is that of the bare W, so that the order of adapters does not matter. What counts 0 changes nothing.
@@ -265,8 +265,8 @@ def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
     """
     whole = {name.rpartition(".")[0]: module for module, one in base.arranged.items() for name in one.ours}
     by_module: dict[str, list[tuple[int, Piece, str]]] = {}
-    misshapen: list[list[str]] = [list(one.fitting.adapter.faults) for one in worn]
-    for i, one in enumerate(worn):
+    misshapen: list[list[str]] = [list(one.fitting.adapter.faults) for one in weighted]
+    for i, one in enumerate(weighted):
         _require(one.fitting, base, misshapen[i])
         if one.blocks and not base.blocks:
             raise CheckpointError(f"{base.name} has no blocks of a U-Net, which lbw weighs; leave it out")
@@ -281,7 +281,7 @@ def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
             except MisfitError as error:
                 misshapen[i].append(f"{piece.names[0]}: {error}")
                 continue
-            strength = worn[i].within(module, base)
+            strength = weighted[i].within(module, base)
             for name, change in found.items() if strength != 0 else ():
                 sums[name] = sums[name] + strength * change if name in sums else strength * change
         for name, change in sums.items():
@@ -289,7 +289,7 @@ def changed(base: Base, worn: Sequence[Weighted]) -> dict[str, Tensor]:
             made[name] = torch.empty_like(old).copy_(old.float() + change)
             if not bool(made[name].isfinite().all()):
                 raise CheckpointError(f"{name} becomes NaN or infinity; lower the weights of the adapters")
-    for one, wrong in zip(worn, misshapen, strict=True):
+    for one, wrong in zip(weighted, misshapen, strict=True):
         _require(one.fitting, base, wrong)
     return made
 

@@ -22,12 +22,12 @@ def merge(parts: Parts, *, loras: Sequence[WeightedFile], name: str) -> Parts:
     base = Base.of(
         name, parts.family.name, {part: parts.part(part) for part in parts.configs if part in FLATTENED}, parts.configs
     )
-    worn = []
+    weighted = []
     for one in loras:
         adapter = read_adapter(one.file.path)
         if adapter.bundled:
             raise CheckpointError(
                 f"{one.file.path} brings the word {next(iter(adapter.bundled))!r}; merging would lose it"
             )
-        worn.append(Weighted.of(fit(adapter, base), one))
-    return replace(parts, state={**parts.state, **changed(base, worn)})
+        weighted.append(Weighted.of(fit(adapter, base), one))
+    return replace(parts, state={**parts.state, **changed(base, weighted)})

@@ -1,4 +1,4 @@
-"""Adapters while they are trained: where each begins, and a model that wears them.
+"""Adapters while they are trained: where each begins, and a model that has them attached.
 
 The change of a weight is that of `kinds`, by which a finished file is read: what is trained is what is applied. A plain
 low-rank change alone has a quicker form, beside the layer instead of in its weight, which is the same function.
@@ -142,7 +142,7 @@ TEXT_TARGETS: Mapping[MethodName, tuple[str, ...]] = {"ia3": ("k_proj", "v_proj"
 
 @dataclass
 class Layer:
-    """A layer in the place of its own `forward`, which wears a change or none."""
+    """A layer in the place of its own `forward`, which has a change attached or none."""
 
     plain: nn.Module
     scale: float
@@ -211,8 +211,8 @@ def _safe(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Wearing:
-    """A model of its own, which shares all its tensors with the one it was made of, and wears `Adapters`."""
+class Attached:
+    """A model of its own, which shares all its tensors with the one it was made of, with `Adapters` attached."""
 
     model: Model
     layers: Mapping[str, Layer]
@@ -225,10 +225,10 @@ class Wearing:
     """The words that are learned, as rows below the tables."""
 
     @contextmanager
-    def worn(
+    def applied(
         self, adapters: Adapters, *, dropout: float = 0.0, rng: torch.Generator | None = None
-    ) -> Iterator["Wearing"]:
-        """The model wears `adapters` as long as the context lasts.
+    ) -> Iterator["Attached"]:
+        """The model has `adapters` applied as long as the context lasts.
 
         Args:
             dropout: share of the rows of every change that is left out, drawn of `rng`.
@@ -277,7 +277,7 @@ def checkpoint_blocks(model: Model, kinds: tuple[type[nn.Module], ...]) -> None:
 
 @dataclass
 class _Recomputed:
-    """A block whose layers wear on the way back what they wore on the way there."""
+    """A block whose layers have in the backward pass what they had in the forward one."""
 
     plain: Callable[..., Any]
     layers: Sequence[Layer]
@@ -287,15 +287,15 @@ class _Recomputed:
 
         def again(*args: Any) -> Any:
             before = [(layer.parts, layer.kept) for layer in self.layers]
-            self._wear(now)
+            self._apply(now)
             try:
                 return self.plain(*args)
             finally:
-                self._wear(before)
+                self._apply(before)
 
         return checkpoint(again, *args, use_reentrant=False) if torch.is_grad_enabled() else self.plain(*args)
 
-    def _wear(self, state: Sequence[tuple[Parts | None, Tensor | None]]) -> None:
+    def _apply(self, state: Sequence[tuple[Parts | None, Tensor | None]]) -> None:
         for layer, (parts, kept) in zip(self.layers, state, strict=True):
             layer.parts, layer.kept = parts, kept
 
@@ -330,7 +330,7 @@ class Form:
         return alpha / (math.sqrt(rank) if self.rank_stabilised else rank)
 
 
-def dress(model: Model, form: Form, seed: int = 0) -> tuple[Wearing, Adapters]:
+def attach(model: Model, form: Form, seed: int = 0) -> tuple[Attached, Adapters]:
     """A model of its own for adapters of that form, and the adapters as they begin, changing nothing.
 
     Raises:
@@ -363,7 +363,7 @@ def dress(model: Model, form: Form, seed: int = 0) -> tuple[Wearing, Adapters]:
     words: dict[str, tuple[int, ...]] = {}
     if form.vectors:
         words = _learn_words(own, form, tables, vectors)
-    return Wearing(own, changed, tables, scales, words), Adapters(parts, vectors)
+    return Attached(own, changed, tables, scales, words), Adapters(parts, vectors)
 
 
 def _replaced(layer: nn.Module, forward: Any) -> Any:

@@ -103,10 +103,10 @@ def _lent_positions(
 ) -> tuple[SD3ControlNetConfig, dict[str, Tensor]]:
     """The same with the transformer's first layer, which such a ControlNet has no copy of."""
     network = cast("MMDiT", model.network)
-    lent = {f"pos_embed.{name}": tensor for name, tensor in network.pos_embed.state_dict().items()}
+    theirs = {f"pos_embed.{name}": tensor for name, tensor in network.pos_embed.state_dict().items()}
     side, most = network.config.sample_size, network.config.pos_embed_max_size
     own = replace(config, use_pos_embed=True, pos_embed_type=SINCOS, sample_size=side, pos_embed_max_size=most)
-    return own, {**state, **lent}
+    return own, {**state, **theirs}
 
 
 def _low_rank(opened: TensorFile, model: Model) -> tuple[ControlNetConfig, dict[str, Tensor]]:

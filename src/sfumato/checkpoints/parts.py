@@ -183,12 +183,12 @@ NUMBERS = (5, 6)
 
 
 def _check_label(parts: Parts, network: UNetConfig) -> None:
-    """The vector beside the time of SDXL's networks; see `Model.told_numbers`."""
-    told, each = network.projection_class_embeddings_input_dim, network.addition_time_embed_dim
+    """The vector beside the time of SDXL's networks; see `Model.micro_conditioning`."""
+    label, each = network.projection_class_embeddings_input_dim, network.addition_time_embed_dim
     pooled = list(parts.texts.values())[-1].projection_dim
-    if told is None or not each or told - pooled not in [count * each for count in NUMBERS]:
+    if label is None or not each or label - pooled not in [count * each for count in NUMBERS]:
         raise CheckpointError(
-            f"{parts.source}: the U-Net takes a label {told} wide, which is no pooled vector of {pooled} and 5 or 6 "
+            f"{parts.source}: the U-Net takes a label {label} wide, which is no pooled vector of {pooled} and 5 or 6 "
             f"numbers of {each}; is it Stable unCLIP? That is not loaded here"
         )
 

@@ -80,7 +80,7 @@ def read_unet(shapes: ShapesByName, prefix: str) -> UNetConfig:
     last = depths[-1][0] if isinstance(depths[-1], tuple) else depths[-1]
     if depth is not None and last not in (None, depth):
         raise shapes.fail(f"transformers of {depths[-1]} blocks beside {depth} in the middle")
-    told, guided = f"{prefix}label_emb.0.0.weight", f"{prefix}time_embed.cond_proj.weight"
+    label, guided = f"{prefix}label_emb.0.0.weight", f"{prefix}time_embed.cond_proj.weight"
     attention = next((name for name in shapes.shapes if name.startswith(prefix) and name.endswith(KEYS)), middle)
     transformer = attention.partition("transformer_blocks.")[0]
     linear = shapes.rank(f"{transformer}proj_in.weight") == 2
@@ -100,9 +100,9 @@ def read_unet(shapes: ShapesByName, prefix: str) -> UNetConfig:
         attention_head_dim=tuple(max(1, width // 64) for width in widths) if linear else 8,
         cross_attention_dim=shapes.axis(attention, 1),
         use_linear_projection=linear,
-        addition_embed_type="text_time" if told in shapes else None,
-        addition_time_embed_dim=256 if told in shapes else None,
-        projection_class_embeddings_input_dim=shapes.axis(told, 1) if told in shapes else None,
+        addition_embed_type="text_time" if label in shapes else None,
+        addition_time_embed_dim=256 if label in shapes else None,
+        projection_class_embeddings_input_dim=shapes.axis(label, 1) if label in shapes else None,
         time_cond_proj_dim=shapes.axis(guided, 1) if guided in shapes else None,
     )
 
@@ -170,7 +170,7 @@ def read_ldm_controlnet(shapes: ShapesByName, prefix: str) -> ControlNetConfig:
         down,
         middle=shapes.count(prefix + "middle_block.1.transformer_blocks.{}.attn2.to_k.weight"),
         first=f"{prefix}input_blocks.0.0.weight",
-        told=f"{prefix}label_emb.0.0.weight",
+        label=f"{prefix}label_emb.0.0.weight",
         hints=hints,
     )
 
@@ -197,7 +197,7 @@ def read_controlnet(shapes: ShapesByName) -> ControlNetConfig:
         down,
         middle=shapes.count("mid_block.attentions.0.transformer_blocks.{}.attn2.to_k.weight"),
         first="conv_in.weight",
-        told="add_embedding.linear_1.weight",
+        label="add_embedding.linear_1.weight",
         hints=[f"{hint}conv_in.weight", *wide],
     )
 
@@ -227,7 +227,7 @@ def _controlnet(
     *,
     middle: int,
     first: str,
-    told: str,
+    label: str,
     hints: list[str],
 ) -> ControlNetConfig:
     """The configuration of a ControlNet whose levels have these widths and depths of transformers.
@@ -254,9 +254,9 @@ def _controlnet(
         attention_head_dim=tuple(max(1, width // 64) for width in widths) if linear else 8,
         cross_attention_dim=shapes.axis(attention, 1),
         use_linear_projection=linear,
-        addition_embed_type="text_time" if told in shapes else None,
-        addition_time_embed_dim=256 if told in shapes else None,
-        projection_class_embeddings_input_dim=shapes.axis(told, 1) if told in shapes else None,
+        addition_embed_type="text_time" if label in shapes else None,
+        addition_time_embed_dim=256 if label in shapes else None,
+        projection_class_embeddings_input_dim=shapes.axis(label, 1) if label in shapes else None,
         conditioning_channels=shapes.axis(hints[0], 1),
         conditioning_embedding_out_channels=tuple(shapes.axis(name, 0) for name in hints),
     )

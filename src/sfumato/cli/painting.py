@@ -266,10 +266,10 @@ def _advise(request: Painting, caption: str) -> None:
         note(f"{request.model} painted: {caption}")
         return
     from sfumato.checkpoints.catalogue import find
-    from sfumato.prompts.world import World
+    from sfumato.prompts.vocabulary import Vocabulary
 
-    world = World.read(find(request.model))
-    advice = None if world is None else world.advice(request.prompt, request.model)
+    vocabulary = Vocabulary.read(find(request.model))
+    advice = None if vocabulary is None else vocabulary.advice(request.prompt, request.model)
     if advice is not None:
         note(advice)
 

@@ -40,15 +40,15 @@ def models(*, as_json: bool) -> None:
 def knowledge(name: str, *, as_json: bool) -> None:
     """What a model has learned to paint, as its `world.json` says."""
     from sfumato.checkpoints.catalogue import find
-    from sfumato.prompts.world import World
+    from sfumato.prompts.vocabulary import Vocabulary
 
-    world = World.read(find(name))
-    if world is None:
+    vocabulary = Vocabulary.read(find(name))
+    if vocabulary is None:
         raise CheckpointError(f"{name} does not say what it knows: only models trained by sfumato have a world.json")
     if as_json:
-        print(json.dumps(world.about))
+        print(json.dumps(vocabulary.about))
         return
-    for kind, keys in world.about.items():
+    for kind, keys in vocabulary.about.items():
         print(printable(kind))
         for key, values in keys.items():
             if key != "name_zh":

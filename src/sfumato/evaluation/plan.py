@@ -60,7 +60,7 @@ def choose(pictures: Pictures, names: Collection[str], per_kind: int, seed: int)
         row = pictures.attributes[i]
         known[row["style"]].update(pairs(row, names))
     groups: Mapping[tuple[str, Combinations], list[Case]] = defaultdict(list)
-    for i in pictures.judged.tolist():
+    for i in pictures.test.tolist():
         row = pictures.attributes[i]
         fresh = tuple(pair for pair in pairs(row, names) if pair not in known[row["style"]])
         case = Case(i, row["kind"], row, fresh)

@@ -2,7 +2,7 @@
 
 State-dict layout: diffusers `UNet2DConditionModel`. The network predicts epsilon, v or a flow; it does not know which.
 
-What it is told besides the text, where configured: SDXL adds a pooled text vector and numbers (sizes, crop, score) to
+Its conditioning besides the text, where configured: SDXL adds a pooled text vector and numbers (sizes, crop, score) to
 the time embedding (Podell et al. 2023, arXiv:2307.01952, section 2.2); a latent consistency model adds the guidance
 scale, which it was distilled with (Luo et al. 2023, arXiv:2310.04378).
 """
@@ -237,8 +237,8 @@ class WayDown(nn.Module):
         time = 4 * widths[0]
         self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(widths[0], time, config.time_cond_proj_dim)
-        told = config.projection_class_embeddings_input_dim if config.addition_embed_type is not None else None
-        self.add_embedding = None if told is None else TimestepEmbedding(told, time)
+        label_width = config.projection_class_embeddings_input_dim if config.addition_embed_type is not None else None
+        self.add_embedding = None if label_width is None else TimestepEmbedding(label_width, time)
 
         self.down_blocks = nn.ModuleList()
         self.skips = [widths[0]]

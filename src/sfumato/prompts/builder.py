@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from sfumato.errors import RequestError, UnknownNameError
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 
 COLOUR = "_color"
 SAID = ("background", "skin")
@@ -18,7 +18,7 @@ RARE = 4
 SILENT = ("name_zh", "group", "kind")
 
 
-def traits_of(world: World, kind: str, texts: Sequence[str], name: str) -> dict[str, str]:
+def traits_of(vocabulary: Vocabulary, kind: str, texts: Sequence[str], name: str) -> dict[str, str]:
     """The attributes that ``NAME=VALUE`` texts mean, the last of equal names; an empty value leaves one out.
 
     Args:
@@ -27,9 +27,9 @@ def traits_of(world: World, kind: str, texts: Sequence[str], name: str) -> dict[
     Raises:
         UnknownNameError: the model knows no such kind, attribute, or value of it.
     """
-    if kind not in world.about:
-        raise UnknownNameError(f"kind of picture that {name} knows", kind[:64], list(world.about))
-    known = {key: values for key, values in world.about[kind].items() if key not in SILENT}
+    if kind not in vocabulary.about:
+        raise UnknownNameError(f"kind of picture that {name} knows", kind[:64], list(vocabulary.about))
+    known = {key: values for key, values in vocabulary.about[kind].items() if key not in SILENT}
     found = dict(text.split("=", 1) for text in texts)
     for key, value in found.items():
         if key not in known:
@@ -39,16 +39,16 @@ def traits_of(world: World, kind: str, texts: Sequence[str], name: str) -> dict[
     return found
 
 
-def character(world: World, kind: str, name: str) -> tuple[dict[str, str], int]:
+def character(vocabulary: Vocabulary, kind: str, name: str) -> tuple[dict[str, str], int]:
     """The attributes and the seed of a character of that name: each attribute is drawn by the name and its own, so that
     it does not depend on the others.
 
     Raises:
         RequestError: the model knows no such kind.
     """
-    if kind not in world.about:
-        raise RequestError(f"there are no {kind[:64]}s among what the model knows: {', '.join(world.about)}")
-    keys = world.about[kind]
+    if kind not in vocabulary.about:
+        raise RequestError(f"there are no {kind[:64]}s among what the model knows: {', '.join(vocabulary.about)}")
+    keys = vocabulary.about[kind]
     found = {}
     for key, values in keys.items():
         draw = Random(f"{name} {key}")
@@ -60,9 +60,9 @@ def character(world: World, kind: str, name: str) -> tuple[dict[str, str], int]:
     return found, seed
 
 
-def worded(world: World, kind: str, traits: Mapping[str, str]) -> str:
+def worded(vocabulary: Vocabulary, kind: str, traits: Mapping[str, str]) -> str:
     """The prompt of attributes: the style first, the background last, each with its colour before it."""
-    keys = [key for key in world.about[kind] if traits.get(key)]
+    keys = [key for key in vocabulary.about[kind] if traits.get(key)]
     parts = []
     for key in sorted(keys, key=lambda key: (key != "style", key == "background")):
         thing = key.removesuffix(COLOUR)

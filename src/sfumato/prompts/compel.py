@@ -73,15 +73,15 @@ def _pieces(text: str) -> tuple[Piece, ...]:
     weights: list[float] = []
     stack: list[int] = []  # where the open brackets and quotes stand in `words`
     quotes: list[int] = []
-    unread = _TOKEN.findall(text).count('"')
+    quotes_left = _TOKEN.findall(text).count('"')
     place = 0
     while place < len(text):
         found = _TOKEN.match(text, place)
         assert found is not None, "every character is of a token"
         token, place = found[0], found.end()
         opener: int | None = None
-        unread -= token == '"'
-        if token == "(" or (token == '"' and not quotes and unread):
+        quotes_left -= token == '"'
+        if token == "(" or (token == '"' and not quotes and quotes_left):
             stack.append(len(words))
             if token == '"':
                 quotes.append(len(words))

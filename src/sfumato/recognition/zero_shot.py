@@ -15,7 +15,7 @@ from sfumato.diffusion.conditioning import Conditioning, batch
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.images import to_tensor
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.requests.fields import checked_labels
 from sfumato.validation import brief
 
@@ -114,8 +114,8 @@ def raced(model: Model, pictures: Sequence[Image.Image], labels: Sequence[str], 
         raise RequestError(f"{model.name} is made for {model.task}; classify needs a model that takes a prompt alone")
     if not 2 <= settings.draws <= 4096:
         raise RequestError(f"draws is {settings.draws}; give 2 to 4096, {DRAWS} is the default")
-    told = _Told(model, labels, settings.template)
-    errors = _Errors(model, pictures, told, settings, tell, len(labels))
+    conds = _Conditions(model, labels, settings.template)
+    errors = _Errors(model, pictures, conds, settings, tell, len(labels))
     return race(errors, len(pictures), len(labels), settings.draws, settings.risk)
 
 
@@ -134,11 +134,15 @@ def worded(label: str, model: Model, template: str | None = None) -> str:
 
 
 def _objects(model: Model) -> frozenset[str]:
-    world = World.read(model.path) if model.path.is_dir() else None
-    return frozenset(name for keys in world.about.values() for name in keys.get("name", ())) if world else frozenset()
+    vocabulary = Vocabulary.read(model.path) if model.path.is_dir() else None
+    return (
+        frozenset(name for keys in vocabulary.about.values() for name in keys.get("name", ()))
+        if vocabulary
+        else frozenset()
+    )
 
 
-class _Told:
+class _Conditions:
     """The condition of each label; the last few hundred are kept, since thousands of labels do not fit in memory."""
 
     def __init__(self, model: Model, labels: Sequence[str], template: str | None) -> None:
@@ -162,9 +166,15 @@ class _Errors:
     """`sfumato.diffusion.classifier.Errors` of a model, in batches; announces work that takes long."""
 
     def __init__(
-        self, model: Model, pictures: Sequence[Image.Image], told: _Told, settings: Settings, tell: Told, labels: int
+        self,
+        model: Model,
+        pictures: Sequence[Image.Image],
+        conds: _Conditions,
+        settings: Settings,
+        tell: Told,
+        labels: int,
     ) -> None:
-        self._model, self._told, self._tell = model, told, tell
+        self._model, self._conds, self._tell = model, conds, tell
         sampling = model.sampling_of(*model.size)
         self._denoiser = replace(model.denoiser(), schedule=sampling.schedule)
         self._path = sampling.parameterisation.path
@@ -179,7 +189,7 @@ class _Errors:
         return torch.cat([self._evaluated(cells[k : k + BATCH]) for k in range(0, len(cells), BATCH)])
 
     def _evaluated(self, cells: Sequence[Cell]) -> Tensor:
-        cond = batch(*(self._told.of(cell.label) for cell in cells))
+        cond = batch(*(self._conds.of(cell.label) for cell in cells))
         begun = time.perf_counter()
         clean = self._clean[[cell.picture for cell in cells]]
         sigma = self._sigmas[[cell.draw for cell in cells]].to(clean)

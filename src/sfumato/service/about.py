@@ -25,8 +25,8 @@ from sfumato.errors import CheckpointError, UnknownNameError
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.prompts import parse, timeline
 from sfumato.prompts.lexicon import Lexicon, lexicon_of
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.prompts.windows import windows
-from sfumato.prompts.world import World
 from sfumato.requests import REQUESTS
 from sfumato.service.asked import served
 from sfumato.service.desk import Desk
@@ -67,8 +67,8 @@ def router(desk: Desk) -> APIRouter:
     async def model(name: str) -> dict[str, Any]:
         """A model, and what it has learned: kind of picture -> attribute -> what it may be."""
         info = await asyncio.to_thread(_info, name)
-        world = await asyncio.to_thread(_world, info.path)
-        return {**_shown(info), "about": {} if world is None else world.about}
+        vocabulary = await asyncio.to_thread(_vocabulary, info.path)
+        return {**_shown(info), "about": {} if vocabulary is None else vocabulary.about}
 
     @api.get("/adapters", tags=["models"])
     async def adapters() -> dict[str, list[str]]:
@@ -154,9 +154,9 @@ def _read(asked: PromptAsked) -> PromptRead:
     tokenizer = _tokenizer(path)
     reading = timeline(parse(asked.text, asked.syntax), 1)[0].readings[0]
     found = [len(window.ids) for wording in reading.wordings for window in windows(wording, tokenizer)]
-    lexicon, world = _lexicon(path), _world(path)
+    lexicon, vocabulary = _lexicon(path), _vocabulary(path)
     caption = None if lexicon is None or reading.plain is None else lexicon.caption(reading.plain)
-    unknown = [] if world is None or caption is not None else world.unknown(asked.text)
+    unknown = [] if vocabulary is None or caption is not None else vocabulary.unknown(asked.text)
     return PromptRead(
         tokens=sum(found), windows=found, room=tokenizer.length - 2, unknown=unknown, caption=caption or ""
     )
@@ -176,5 +176,5 @@ def _lexicon(path: Path) -> Lexicon | None:
 
 
 @functools.lru_cache(8)
-def _world(path: Path) -> World | None:
-    return World.read(path) if path.is_dir() else None
+def _vocabulary(path: Path) -> Vocabulary | None:
+    return Vocabulary.read(path) if path.is_dir() else None

@@ -97,8 +97,10 @@ def _described(applied: Applied, request: TextEdit, load: float) -> Iterator[Pro
     clean = model.encode_pixels(to_tensor(picture.padded))
     session = prepare(applied, exact, size, load=load, strength=exact.strength)
     plan = session.plan
-    told = exact.changed(prompt=exact.before, guidance=1.0)
-    before = guided_denoiser(model, told, replace(plan, guidance=1.0), encode_prompts(model, told, plan, applied.words))
+    described = exact.changed(prompt=exact.before, guidance=1.0)
+    before = guided_denoiser(
+        model, described, replace(plan, guidance=1.0), encode_prompts(model, described, plan, applied.words)
+    )
     before = session.saving(before)
     mask = _where(applied, exact, session, clean, size) if exact.before else Image.new("L", size, 255)
     local = bool(exact.before) and not exact.everywhere

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sfumato.adapters.applied import Applied
 from sfumato.errors import RequestError
 from sfumato.prompts.builder import character, traits_of, worded
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.requests import Portrait
 from sfumato.results import Progress, Result
 from sfumato.tasks.paint import Canvas, paint
@@ -20,24 +20,24 @@ def portrait(applied: Applied, request: Portrait, load: float = 0.0) -> Iterator
         RequestError: the model does not say what it knows; as `resolve` and `prepare`.
     """
     takes_latents_alone(applied.model, "portrait")
-    exact = resolve(applied.model, built(request, applied.model.name, World.read(applied.base.path)))
+    exact = resolve(applied.model, built(request, applied.model.name, Vocabulary.read(applied.base.path)))
     assert exact.width is not None
     assert exact.height is not None
     size = exact.width, exact.height
     yield from paint(prepare(applied, exact, size, load=load), Canvas(size))
 
 
-def built(request: Portrait, name: str, world: World | None) -> Portrait:
+def built(request: Portrait, name: str, vocabulary: Vocabulary | None) -> Portrait:
     """The request with its attributes in the prompt. Raises as `portrait`."""
     if not request.traits and request.character is None:
         return request
-    if world is None:
+    if vocabulary is None:
         raise RequestError(f"{name} does not say which attributes it knows; use txt2img and write the prompt")
     traits: dict[str, str] = {}
     seed = request.seed
     if request.character is not None:
-        traits, own = character(world, request.kind, request.character)
+        traits, own = character(vocabulary, request.kind, request.character)
         seed = own if seed is None else seed
-    traits |= traits_of(world, request.kind, request.traits, name)
-    prompt = ", ".join(part for part in (worded(world, request.kind, traits), request.prompt) if part)
+    traits |= traits_of(vocabulary, request.kind, request.traits, name)
+    prompt = ", ".join(part for part in (worded(vocabulary, request.kind, traits), request.prompt) if part)
     return request.changed(prompt=prompt, traits=(), character=None, seed=seed)

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
-from sfumato.adapters.trained import Adapters, Form, MethodName, checkpoint_blocks, dress
+from sfumato.adapters.trained import Adapters, Form, MethodName, attach, checkpoint_blocks
 from sfumato.adapters.written import Trained, write_adapter, write_embedding
 from sfumato.errors import TrainingError
 from sfumato.families import Model
@@ -99,11 +99,11 @@ class AdapterTask(FineTuneTask):
     def __init__(self, run: AdapterRun, folder: Path, base: Model | None = None) -> None:
         base = load_base(run) if base is None else base
         require_trainable(base)
-        self.wearing, self.model = dress(base, run.form, run.loop.seed)
+        self.adapters, self.model = attach(base, run.form, run.loop.seed)
         if run.checkpointing:
-            checkpoint_blocks(self.wearing.model, BLOCKS)
+            checkpoint_blocks(self.adapters.model, BLOCKS)
         learns_text = bool(run.word or (run.adapter and run.adapter.text_targets))
-        super().__init__(run, folder, base, self.wearing.model, words=self.wearing.words, learns_text=learns_text)
+        super().__init__(run, folder, base, self.adapters.model, words=self.adapters.words, learns_text=learns_text)
         word = run.word
         if word is not None and not any(word.word in text for text in self.texts()):
             raise TrainingError(
@@ -115,7 +115,7 @@ class AdapterTask(FineTuneTask):
         """See the class; rows of changes are dropped of `rng`."""
         assert isinstance(model, Adapters)
         dropout = 0.0 if self.run.adapter is None else self.run.adapter.dropout
-        return self.wearing.worn(model, dropout=dropout, rng=rng)
+        return self.adapters.applied(model, dropout=dropout, rng=rng)
 
     @torch.no_grad()
     def export(self, model: nn.Module, folder: Path) -> None:
@@ -125,7 +125,7 @@ class AdapterTask(FineTuneTask):
             write_embedding(folder, self.run.name, model.words(), self.base, self.facts())
             return
         word = self.run.word
-        pieces = [Trained(name, parts, self.wearing.scales[name]) for name, parts in model.pieces().items()]
+        pieces = [Trained(name, parts, self.adapters.scales[name]) for name, parts in model.pieces().items()]
         bundled = {} if word is None else {word.word: model.words()}
         write_adapter(folder, self.run.name, pieces, self.base, self.facts(), bundled=bundled)
 

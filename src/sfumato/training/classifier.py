@@ -93,7 +93,7 @@ def noised(latents: Float[Tensor, "b c h w"], strength: float, rng: torch.Genera
 
 class ClassifierTask:
     """Every question that the attributes allow, asked of the picture: of the training split and of the half of the
-    held-out one that is lent (`Pictures.lent`), since it is to judge what models put together by themselves."""
+    held-out one of `Pictures.judge_train`, since it is to judge what models put together by themselves."""
 
     def __init__(self, run: ClassifierRun, folder: Path) -> None:
         self.run = run
@@ -129,7 +129,7 @@ class ClassifierTask:
                 f"{'pictures' if self.latents is None else 'latents'} of {whole} px at size={size} do not fit "
                 f"fold={run.fold} and {len(run.channels)} channels, which need a multiple of {self.model.config.factor}"
             )
-        indices = torch.cat([self.pictures.train, self.pictures.lent])
+        indices = torch.cat([self.pictures.train, self.pictures.judge_train])
         shares = shares_of(self.pictures, indices, run.shares)
         self.order = Order(indices, run.loop.batch, run.loop.seed, shares)
 
@@ -152,7 +152,7 @@ class ClassifierTask:
     @torch.no_grad()
     def _held_out(self, model: nn.Module) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         """Indices of some held-out pictures, each head's logits and its targets."""
-        indices = self.pictures.judged
+        indices = self.pictures.test
         chosen = indices[torch.randperm(len(indices), generator=generator_for(0))[: self.run.validation]]
         parts: list[dict[str, Tensor]] = []
         for part in chosen.split(32):

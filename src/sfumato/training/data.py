@@ -92,12 +92,12 @@ class Pictures:
         return self._split("validation")
 
     @property
-    def judged(self) -> Int[Tensor, " n"]:
+    def test(self) -> Int[Tensor, " n"]:
         """Every other held-out picture, the first among them: what a judge of models is tested with and tests with."""
         return self.validation[::2]
 
     @property
-    def lent(self) -> Int[Tensor, " n"]:
+    def judge_train(self) -> Int[Tensor, " n"]:
         """The other held-out pictures, from which a judge learns: it must know what models have never seen."""
         return self.validation[1::2]
 

@@ -31,7 +31,7 @@ from sfumato.lettering import captioned
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
-from sfumato.prompts.world import World
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.training.alignment import AlignmentConfig, Projector, Teacher, captured_output
 from sfumato.training.augment import Augment
 from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
@@ -337,7 +337,9 @@ class DenoiserTask:
         save_part(folder, "text_encoder", model.text_encoder, model.text_encoder.config, torch.float16)
         save_part(folder, "vae", self.autoencoder, self.autoencoder.config, torch.float16)
         self.tokenizer.save(folder / "tokenizer")
-        World.learn(self._corpus(), (self.pictures.attributes[i] for i in self.pictures.train.tolist())).write(folder)
+        Vocabulary.learn(self._corpus(), (self.pictures.attributes[i] for i in self.pictures.train.tolist())).write(
+            folder
+        )
         classes = {"unet": UNetConfig, "vae": AutoencoderFoldConfig, "text_encoder": CLIPTextConfig}
         save_index(folder, classes, self.run.scheduler)
 

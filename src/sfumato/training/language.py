@@ -36,7 +36,7 @@ from sfumato.lettering import captioned
 from sfumato.models.unet import UNet
 from sfumato.nn.attention import Attention, TransformerBlock, attention
 from sfumato.prompts.encode import TextPart
-from sfumato.prompts.world import World, words
+from sfumato.prompts.vocabulary import Vocabulary, words
 from sfumato.training.data import Order, generator_for, imported
 from sfumato.training.loop import LoopConfig
 
@@ -213,8 +213,8 @@ class LanguageTask:
         """The model with the text encoder that was taught, and in its `world.json` the words that it has learned."""
         shutil.copytree(self.run.model, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(PART))
         save_part(folder, PART, model, self.text.encoder.config, torch.float16)
-        if (world := World.read(self.run.model)) is not None:
-            World(tuple(sorted({*world.known, *self._learned()})), world.about).write(folder)
+        if (vocabulary := Vocabulary.read(self.run.model)) is not None:
+            Vocabulary(tuple(sorted({*vocabulary.known, *self._learned()})), vocabulary.about).write(folder)
 
     def _learned(self, wordings: int = 10_000, often: int = 3) -> list[str]:
         """Words that so many of the wordings have; others are slips."""

@@ -297,9 +297,9 @@ def fit(
         silent_threads(),
         closing(Tracker(run, config.wandb, state.step)) as tracker,
         _progress(console) as progress,
-        WorkerPool(_trained(state.networks), config.processes, again and partial(enlist, again, config)) as crew,
+        WorkerPool(_trained(state.networks), config.processes, again and partial(enlist, again, config)) as pool,
     ):
-        state.spread(crew.map)
+        state.spread(pool.map)
         bar = progress.add_task(run.name, total=config.steps, completed=state.step, note="")
 
         def look(*, validated: bool, drawn: bool) -> None:
@@ -326,11 +326,11 @@ def fit(
         since, counted = time.monotonic(), 0
         while state.step < config.steps:
             factor = rate(state.step, shape=config.shape, steps=config.steps, warmup=config.warmup, decay=config.decay)
-            losses = crew.compute(state.step, partial(gradients, task, state.networks, config))
+            losses = pool.compute(state.step, partial(gradients, task, state.networks, config))
             norms = state.clip(config.clip)
             if all(map(math.isfinite, (losses["loss"], *norms.values()))):
                 bad, confirmed = 0, True
-                with crew.alone():
+                with pool.alone():
                     state.update(factor)
             else:
                 bad += 1

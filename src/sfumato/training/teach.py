@@ -256,13 +256,13 @@ def _tried(lesson: Lesson, run: AdapterRun, folder: Path, file: Path, seconds: f
     if not report.good:
         raise TrainingError(f"{file} does not fit {lesson.model}: {report.verdict}")
     studio = Studio(lesson.model)
-    worn = {"embeddings": [str(file)]} if lesson.method == "embedding" else {"loras": [str(file)]}
+    options = {"embeddings": [str(file)]} if lesson.method == "embedding" else {"loras": [str(file)]}
 
     def painted(prompt: str, **more: Any) -> Image.Image:
         return studio.run(Txt2Img(prompt=prompt, seed=7, model=lesson.model, steps=16, **more)).images[0]
 
     prompts = [lesson.called, *OTHERS]
-    rows = [[painted(prompt) for prompt in prompts], [painted(prompt, **worn) for prompt in prompts]]
+    rows = [[painted(prompt) for prompt in prompts], [painted(prompt, **options) for prompt in prompts]]
     moved = [_distance(a, b) for a, b in zip(*rows, strict=True)]
     sheet = folder / "before-and-after.png"
     texts = [f"{when}: {prompt}" for when in ("before", "after") for prompt in prompts]

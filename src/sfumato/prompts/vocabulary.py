@@ -59,7 +59,7 @@ def _pairs(run: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class World:
+class Vocabulary:
     """Attributes:
     known: the words of the captions it was trained on, as `words` splits them.
     about: kind of picture -> attribute -> what it may be, the most frequent first.

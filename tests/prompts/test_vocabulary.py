@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sfumato.prompts.world import World, words
+from sfumato.prompts.vocabulary import Vocabulary, words
 
 ATTRIBUTES = [
     {"kind": "portrait", "hair": "short hair", "split": "train"},
@@ -19,8 +19,8 @@ CAPTIONS += ["a bus", "公交车", "a city at night", "城市夜景"]
 
 
 @pytest.fixture
-def world() -> World:
-    return World.learn(CAPTIONS, ATTRIBUTES)
+def vocabulary() -> Vocabulary:
+    return Vocabulary.learn(CAPTIONS, ATTRIBUTES)
 
 
 def test_words_are_latin_stems_and_pairs_of_han() -> None:
@@ -28,8 +28,8 @@ def test_words_are_latin_stems_and_pairs_of_han() -> None:
     assert said == ["pair", "apple", "château", "红苹", "苹果"]
 
 
-def test_the_most_frequent_values_come_first(world: World) -> None:
-    assert world.about == {
+def test_the_most_frequent_values_come_first(vocabulary: Vocabulary) -> None:
+    assert vocabulary.about == {
         "portrait": {"hair": ("long hair", "short hair")},
         "emoji": {
             "name": ("red apple", "bus", "city at night"),
@@ -51,8 +51,8 @@ def test_the_most_frequent_values_come_first(world: World) -> None:
         "8k, best <lora:x:1> (apples:1.2)",
     ],
 )
-def test_no_advice_within_the_world(world: World, prompt: str) -> None:
-    assert world.advice(prompt, "nano") is None
+def test_no_advice_within_the_vocabulary(vocabulary: Vocabulary, prompt: str) -> None:
+    assert vocabulary.advice(prompt, "nano") is None
 
 
 @pytest.mark.parametrize(
@@ -67,26 +67,26 @@ def test_no_advice_within_the_world(world: World, prompt: str) -> None:
         ("red oil green painting 红车 a big house", "'oil', 'green', 'painting', 'big' ... and"),
     ],
 )
-def test_advice_outside_of_it(world: World, prompt: str, named: str) -> None:
-    advice = world.advice(prompt, "nano")
+def test_advice_outside_of_it(vocabulary: Vocabulary, prompt: str, named: str) -> None:
+    advice = vocabulary.advice(prompt, "nano")
     assert advice is not None
     assert named in advice
     assert "portraits, emojis" in advice
     assert "\n" not in advice
 
 
-def test_written_and_read(world: World, tmp_path: Path) -> None:
-    world.write(tmp_path)
-    assert World.read(tmp_path) == world
+def test_written_and_read(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    vocabulary.write(tmp_path)
+    assert Vocabulary.read(tmp_path) == vocabulary
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"known": 3}', '{"known": [], "about": []}', "\ud800"])
-def test_an_unreadable_world_is_none(tmp_path: Path, content: str | None) -> None:
+def test_an_unreadable_file_is_none(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "world.json").write_text(content, encoding="utf-8", errors="surrogatepass")
-    assert World.read(tmp_path) is None
+    assert Vocabulary.read(tmp_path) is None
 
 
 def test_values_of_one_picture_each_are_no_knowledge() -> None:
     rows = [{"kind": "photo", "file": f"{i}.png", "colour": "red"} for i in range(50)]
-    assert World.learn([], rows).about == {"photo": {"colour": ("red",)}}
+    assert Vocabulary.learn([], rows).about == {"photo": {"colour": ("red",)}}
