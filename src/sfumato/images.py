@@ -83,6 +83,22 @@ def seam(image: Image.Image, axis: Literal["x", "y"]) -> Seam:
     return Seam(float(np.abs(lines[-1] - lines[0]).mean()), float(within.mean()), float(within.max()))
 
 
+def tile_seam(image: Image.Image, columns: Sequence[int], rows: Sequence[int], grain: int = 1) -> float:
+    """How much neighbours differ across the borders of tiles, by how much they do on average: 1 is no seam.
+
+    Args:
+        columns, rows: the first pixels behind the borders, multiples of `grain`.
+        grain: the average is that of neighbours so many pixels apart, since a latent's edges may show everywhere.
+    """
+    pixels = np.asarray(image.convert("RGB")).astype(np.float32)
+    at, everywhere = list[float](), list[float]()
+    for lines, places in ((pixels.swapaxes(0, 1), columns), (pixels, rows)):
+        differences = np.abs(np.diff(lines, axis=0)).mean((1, 2))
+        at += differences[[place - 1 for place in places]].tolist()
+        everywhere += differences[grain - 1 :: grain].tolist() if places else []
+    return float(np.mean(at)) / max(float(np.mean(everywhere)), 1e-6) if at else 1.0
+
+
 def to_tensor(image: Image.Image) -> Float[Tensor, "1 3 h w"]:
     """An RGB picture as pixels in [-1, 1]."""
     array = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)

@@ -97,3 +97,21 @@ def sd2(tmp_path_factory: pytest.TempPathFactory) -> tuple[StableDiffusionPipeli
     """Of the form of SD 2.x (v-prediction, linear projections, heads by level), and its folder."""
     folder = tmp_path_factory.mktemp("sd2")
     return make_pipeline(folder, "v_prediction", linear=True), folder / "model"
+
+
+@pytest.fixture(scope="session")
+def sdxl(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A pipeline of SDXL's form, and its folder."""
+    from tests.parity.test_sdxl import make_base
+
+    torch.manual_seed(0)
+    return make_base(tmp_path_factory.mktemp("sdxl"))
+
+
+@pytest.fixture(scope="session")
+def sd3(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A pipeline of the form of Stable Diffusion 3, and its folder."""
+    from tests.parity.sd3 import make_sd3
+
+    folder = tmp_path_factory.mktemp("sd3")
+    return make_sd3(folder), folder / "model"

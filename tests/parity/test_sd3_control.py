@@ -29,7 +29,6 @@ from sfumato.models.mmdit import MMDiT, MMDiTConfig
 from sfumato.models.residuals import Residuals
 from sfumato.models.sd3_controlnet import CANNY, SD3ControlNet, SD3ControlNetConfig
 from tests.parity.measure import assert_close, assert_same_picture
-from tests.parity.sd3 import make_sd3
 
 pytestmark = pytest.mark.parity
 
@@ -56,12 +55,6 @@ def make_control(folder: Path, form: str, seed: int = 1, layers: int = 2) -> SD3
         torch.nn.init.normal_(parameter, 1.0 if "norm_" in name and parameter.shape == (64,) else 0.0, 0.12)
     control.save_pretrained(folder)
     return control
-
-
-@pytest.fixture(scope="module")
-def sd3(tmp_path_factory: pytest.TempPathFactory) -> tuple[StableDiffusion3Pipeline, Path]:
-    folder = tmp_path_factory.mktemp("sd3")
-    return make_sd3(folder), folder / "model"
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +242,13 @@ def test_what_does_not_fit_sd3(model: Model, tmp_path: Path, pictures: list[Imag
         Studio(model.path, precision="fp32", device="cpu").txt2img(
             "a", size="64x64", steps=1, controls=[Control(model=str(few), image=pictures[0])]
         )
+
+
+def test_a_picture_is_not_looked_at(model: Model, pictures: list[Image.Image]) -> None:
+    with pytest.raises(
+        RequestError, match="like is given without like_model, and model has no U-Net: without an IP-Ada"
+    ):
+        Studio(model.path, precision="fp32", device="cpu").txt2img("a", steps=1, like=pictures[0])
 
 
 @torch.no_grad()

@@ -99,20 +99,11 @@ def test_schedules_give_each_reading_once_and_say_when_it_begins() -> None:
     [track] = timeline(parse("a [fantasy:(cyberpunk:1.2):2] (hill)"), 5)
     assert len(track.readings) == 2
     assert track.order == (0, 0, 1, 1, 1)
-    assert track.begins == ((0, 0), (2, 1))
     assert at(track)[4] == [[("a ", 1.0), ("cyberpunk", 1.2), (" ", 1.0), ("hill", 1.1)]]
     [track] = timeline(parse("[cow|horse] in a field"), 5)
     assert track.order == (0, 1, 0, 1, 0)
     [track] = timeline(parse("[a|(a:1)]"), 4)
     assert track.order == (0, 0, 0, 0)
-
-
-def test_samplers_of_second_order_count_evaluations() -> None:
-    [step] = timeline(parse("[a:b:6]"), 10, evaluations=2)
-    assert step.begins == ((0, 0), (6, 1))
-    assert len(step.order) == 20
-    [fraction] = timeline(parse("[a:b:.5]"), 10, evaluations=2)
-    assert fraction.begins == ((0, 0), (10, 1))
 
 
 def test_a1111s_sampler_is_late() -> None:

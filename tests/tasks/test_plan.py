@@ -13,7 +13,9 @@ from sfumato.diffusion.schedules import ALIGNED, karras, shifted, spaced
 from sfumato.errors import RequestError
 from sfumato.families import Sampling
 from sfumato.requests import Txt2Img
+from sfumato.studio import Studio
 from sfumato.tasks.plan import Plan, plan
+from sfumato.tasks.session import encode_prompts, resolve
 
 SD = DiscreteSchedule.from_betas()
 SAMPLING = Sampling(EPSILON, SD, "plms", lambda schedule, steps: spaced(schedule, steps, spacing=Spacing("leading", 1)))
@@ -203,6 +205,15 @@ def test_computed_levels_span_the_table() -> None:
         assert [float(sigmas[0]), float(sigmas[-2])] == pytest.approx([SD.sigma_max, SD.sigma_min])
 
 
+def test_what_changes_in_a_prompt_changes_a_step_later(tiny: Path) -> None:
+    model = Studio(tiny, device="cpu", precision="fp32").load()
+    for numerics, order in (("diffusers", (0, 0, 1, 1)), ("a1111", (0, 0, 0, 1))):
+        request = Txt2Img.build(prompt="[a:b:2]", negative="[c:d:2]", seed=0, steps=4, numerics=numerics)
+        exact = resolve(model, request)
+        tracks = encode_prompts(model, exact, plan(model.sampling, exact)).tracks
+        assert [track.order for track in tracks] == [order, order]
+
+
 RULES: dict[str, Callable[..., None]] = {
     "schedule left open": test_a_schedule_left_open_is_that_of_the_sampler,
     "first x, k-diffusion's samplers": test_k_samplers_start_at_sigma_and_end_as_they_are,
@@ -223,6 +234,7 @@ RULES: dict[str, Callable[..., None]] = {
     "eta of ancestral and SDE samplers; of DDIM": test_eta,
     "noise of SDE samplers": test_noise,
     "noise of steps after ENSD": test_noise,
+    "`[a:b:6]` in prompts": test_what_changes_in_a_prompt_changes_a_step_later,
     "last x": test_k_samplers_start_at_sigma_and_end_as_they_are,
 }
 """The rows of the page, and what holds each."""

@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sfumato import Studio
-from sfumato.diffusion.tiles import starts, tiled, window
+from sfumato.diffusion.tiles import borders, starts, tiled, window
 from sfumato.errors import RequestError
+from sfumato.images import tile_seam
 from sfumato.models import tiles
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
@@ -111,6 +112,17 @@ def test_any_size_is_painted_by_tiles(studio: Studio) -> None:
     result = studio.img2img(photo, "a fox", seed=1, steps=2, tile=64, tile_overlap=16, strength=0.5)
     assert result[0].size == (133, 90)
     assert result.request.tile == 64
+
+
+def test_the_seam_of_tiles_is_told(studio: Studio) -> None:
+    painted = studio.txt2img("a fox", size="128x64", tile=64, tile_overlap=32, steps=2, seed=1)
+    assert 0.5 < painted.measures["tile_seam"][0] < 1.5
+    assert not studio.txt2img("a fox", size="64x64", tile=64, tile_overlap=32, steps=1, seed=1).measures
+    halves = Image.new("RGB", (64, 32))
+    halves.paste((90, 90, 90), (24, 0, 64, 32))
+    assert tile_seam(halves, [24], []) == pytest.approx(63)
+    assert tile_seam(halves, [40], [16]) == 0
+    assert borders(16, 8, 4) == [4, 8, 12]
 
 
 def test_tiles_that_make_no_sense_are_refused(studio: Studio) -> None:

@@ -20,6 +20,12 @@ def starts(length: int, tile: int, overlap: int, *, step: int = 1) -> list[int]:
     return [(length - tile) * k // (count - 1) // step * step for k in range(count)]
 
 
+def borders(length: int, tile: int, overlap: int, *, step: int = 1) -> list[int]:
+    """Where tiles begin or end inside of `length`; see `starts`."""
+    begins = starts(length, tile, overlap, step=step)
+    return sorted({*begins, *(begin + tile for begin in begins)} - {0, *range(length, length + tile + 1)})
+
+
 def window(tile: int, overlap: int) -> Float[Tensor, " tile"]:
     """The weight of a tile's places: 1 inside, falling smoothly within `overlap` of both ends, above 0 everywhere."""
     distance = torch.minimum(torch.arange(1, tile + 1), torch.arange(tile, 0, -1)).float()

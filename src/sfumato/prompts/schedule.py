@@ -29,12 +29,9 @@ class When:
     number: float
     fraction: bool
 
-    def step(self, steps: int, first_pass: int | None) -> int:
-        """The last of `steps` steps, counted from 1, before the change. A second pass counts on from the first's."""
-        if self.fraction:
-            value = (self.number - (0.0 if first_pass is None else 1.0)) * steps
-        else:
-            value = self.number - (0 if first_pass is None else first_pass)
+    def step(self, steps: int) -> int:
+        """The last of `steps` steps, counted from 1, before the change."""
+        value = self.number * steps if self.fraction else self.number
         return int(min(max(value, 0), steps))
 
 
@@ -62,17 +59,17 @@ class Script:
 
     ops: tuple[Op, ...]
 
-    def changes(self, steps: int, first_pass: int | None = None) -> list[int]:
+    def changes(self, steps: int) -> list[int]:
         """The last steps of equal text, ascending, counted from 1; the last is `steps`."""
         ends = {steps}
         for op in self.ops:
             if isinstance(op, Switch):
                 if op.when is None:
                     return list(range(1, steps + 1))
-                ends.add(op.when.step(steps, first_pass))
+                ends.add(op.when.step(steps))
         return sorted(ends - {0})
 
-    def text(self, step: int, steps: int, first_pass: int | None = None) -> str:
+    def text(self, step: int, steps: int) -> str:
         """The text of `step`, counted from 1."""
         said: list[str] = []
         place = 0
@@ -86,7 +83,7 @@ class Script:
             elif op.when is None:
                 place = op.branches[(step - 1) % len(op.branches)]
             else:
-                place = op.branches[0 if step <= op.when.step(steps, first_pass) else 1]
+                place = op.branches[0 if step <= op.when.step(steps) else 1]
         return "".join(said)
 
 

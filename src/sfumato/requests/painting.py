@@ -169,13 +169,15 @@ class Painting(Request):
         description="guess mode: the controls alone say what is painted; guidance 3 to 5, and no prompt is needed",
     )
     like: Annotated[Picture | None, Shown("IMAGE", "Like image hash")] = Field(
-        None, description="a picture that is a prompt as well: paint something like it, by an IP-Adapter"
+        None,
+        description="a picture that is a prompt as well: paint something like it, by an IP-Adapter where one is given, "
+        "else by letting a U-Net's self-attention look at it",
     )
     like_strength: Annotated[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], Shown("F", "Like strength")] = (
         Field(0.6, description="how much that picture counts beside the prompt; 0 is off")
     )
     like_model: Annotated[Name | None, Shown("NAME|PATH", "IP-Adapter")] = Field(
-        None, description="the IP-Adapter: a name in SFUMATO_IP_ADAPTERS, or the path of its file"
+        None, description="an IP-Adapter for it: a name in SFUMATO_IP_ADAPTERS, or the path of its file"
     )
     image_encoder: Annotated[Name | None, Shown("PATH")] = Field(
         None, description="what it sees with: a folder or file; found beside it when left out, as image_encoder"
@@ -219,14 +221,21 @@ class Painting(Request):
         """The prompt."""
         return self.prompt
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of an exact request, in pixels."""
+        assert self.width is not None
+        assert self.height is not None
+        return self.width, self.height
+
     def seeded(self) -> Self:
         """The same with a seed."""
         return self.changed(seed=draw_seed()) if self.seed is None else self
 
     @model_validator(mode="after")
     def _by_what(self) -> Self:
-        if (self.like is None) != (self.like_model is None):
-            raise ValueError("like and like_model go together: a picture, and the IP-Adapter that reads it; give both")
+        if self.like is None and self.like_model is not None:
+            raise ValueError("like_model is the IP-Adapter that reads a picture; give like as well, or leave it out")
         return self
 
     @property

@@ -392,7 +392,7 @@ class Classify(Recognising):
     labels: Annotated[Labels, Shown("A,B,C")] = Field(description="what the pictures may show, two or more")
     top: Annotated[int, Shown("K")] = Field(3, ge=1, le=10_000, description="how many labels to say of each picture")
     label_template: Annotated[Annotated[str, Field(max_length=1000)] | None, Shown("T")] = Field(
-        None, description="what the model is told of a label, with {} in its place, as 'a photo of a {}'"
+        None, description="the prompt of a label, with {} in its place, as 'a photo of a {}'"
     )
     model: Annotated[Name, Shown("NAME|PATH", "Model", always=True)] = Field(
         "nano", description="a model's name, or the path of its folder or file"

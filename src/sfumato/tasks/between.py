@@ -29,11 +29,9 @@ def between(applied: Applied, request: Between, load: float = 0.0) -> Iterator[P
         to_seed=exact.seed if exact.to_seed is None else exact.to_seed,
         to_guidance=exact.guidance if exact.to_guidance is None else exact.to_guidance,
     )
-    assert exact.width is not None
-    assert exact.height is not None
     assert exact.guidance is not None
     assert exact.to_guidance is not None
-    size = exact.width, exact.height
+    size = exact.size
     here = exact.changed(guidance=exact.guidance + exact.share * (exact.to_guidance - exact.guidance))
     session = prepare(applied, here, size, load=load, said=on_the_way(applied, here, exact.to, exact.share))
     yield from paint(replace(session, request=exact, plan=seeded(session.plan, exact)), Canvas(size))

@@ -98,10 +98,7 @@ def seen(
 
     In a second pass over an enlarged picture it is stretched to that.
     """
-    assert request.width is not None
-    assert request.height is not None
-    grain = applied.model.grain
-    asked = request.width, request.height
+    grain, asked = applied.model.grain, request.size
     inner = asked if all(-(-side // grain) * grain == whole for side, whole in zip(asked, size, strict=True)) else size
     how = control.preprocess or request.preprocess
     image = read(control.image).image

@@ -105,7 +105,7 @@ def inpainted(
 
     for event in paint(session, Canvas(picture.padded.size, begin, constrain, settle, finish)):
         if isinstance(event, Result):
-            event = replace(event, measures={"seam": [seam(each, mask) for each in event]})
+            event = replace(event, measures={**event.measures, "seam": [seam(each, mask) for each in event]})
         yield event
 
 

@@ -1,4 +1,6 @@
-"""A picture as a part of the prompt: an IP-Adapter, in a network of the request's own."""
+"""A picture as a part of the prompt, in a network of the request's own: read by an IP-Adapter, or without any file
+looked at by the network's self-attention.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +11,16 @@ from torch import Tensor
 
 from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
+from sfumato.diffusion.noise import ImageNoise
+from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.images import to_tensor
 from sfumato.models.clip_vision import DEVIATION, MEAN
 from sfumato.models.ip_adapter import attach
+from sfumato.models.reference import Reference, look
 from sfumato.models.unet import UNet
 from sfumato.requests import Painting
-from sfumato.tasks.sources import read
+from sfumato.tasks.sources import padded_to, read
 
 
 def reading(model: Model, applied: Applied, request: Painting) -> Model:
@@ -63,3 +68,31 @@ def prepared(image: Image.Image, side: int) -> Tensor:
     pixels = (to_tensor(small.crop((left, top, left + side, top + side))) + 1) / 2
     mean, deviation = (torch.tensor(each)[None, :, None, None] for each in (MEAN, DEVIATION))
     return (pixels - mean) / deviation
+
+
+def looking(model: Model, request: Painting, size: tuple[int, int]) -> tuple[Model, Reference]:
+    """A model like this one, whose self-attention looks at the request's picture.
+
+    Args:
+        size: of what is painted at once, in pixels; the picture is shown in its own shape, on as many.
+
+    Raises:
+        RequestError: the model has no U-Net, or a task of its own; or the picture cannot be read.
+    """
+    assert request.like is not None
+    if not isinstance(model.network, UNet) or model.task is not None:
+        why = "has no U-Net" if model.task is None else f"is made for {model.task}"
+        raise RequestError(
+            f"like is given without like_model, and {model.name} {why}: without an IP-Adapter a picture is seen by "
+            "the self-attention of a U-Net that takes a prompt alone; leave like out"
+        )
+    image = read(request.like).image
+    scale = (size[0] * size[1] / (image.width * image.height)) ** 0.5
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = image.resize((width, height), Image.Resampling.LANCZOS)
+    own = model.sharing("unet")
+    assert isinstance(own.network, UNet)
+    with torch.inference_mode():
+        clean = model.encode_pixels(to_tensor(padded_to(small, model.grain)))
+    noise = ImageNoise([0], clean.shape[1:], device=clean.device)()  # whatever the seed: the same alone and in a batch
+    return own, Reference(look(own.network, request.like_strength), clean, noise)

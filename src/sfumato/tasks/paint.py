@@ -1,6 +1,6 @@
 """The loop that all painting goes through, once: noise, sampling, decoding, with reports on the way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sfumato.diffusion.denoiser import Denoise
 from sfumato.errors import SfumatoError
-from sfumato.images import to_pil
+from sfumato.images import tile_seam, to_pil
 from sfumato.metadata.trace import Trace, digest
 from sfumato.pictures import Painted
 from sfumato.results import Progress, Result
@@ -84,8 +84,19 @@ def paint(session: Session, canvas: Canvas, first: int = 0) -> Iterator[Progress
             Painted.of(image, session.request.single(first + i), session.provenance, trace)
             for i, (image, trace) in enumerate(zip(images, traces, strict=True))
         ]
-        yield Result(painted, session.request, list(seeds), timings, session.provenance, traces)
+        seams = _seams(session, canvas, images)
+        yield Result(painted, session.request, list(seeds), timings, session.provenance, traces, seams)
         first += len(seeds)
+
+
+def _seams(session: Session, canvas: Canvas, images: Sequence[Image.Image]) -> dict[str, list[float]]:
+    """How tiles meet; nothing for pictures that are not the canvas, but for what was padded."""
+    grain = session.model.grain
+    whole = all(0 <= side - own < grain for each in images for side, own in zip(canvas.size, each.size, strict=True))
+    if not any(session.borders) or not whole:
+        return {}
+    factor = session.model.autoencoder.factor
+    return {"tile_seam": [tile_seam(each, *session.borders, factor) for each in images]}
 
 
 @dataclass(frozen=True)

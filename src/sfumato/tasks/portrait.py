@@ -21,9 +21,7 @@ def portrait(applied: Applied, request: Portrait, load: float = 0.0) -> Iterator
     """
     takes_latents_alone(applied.model, "portrait")
     exact = resolve(applied.model, built(request, applied.model.name, Vocabulary.read(applied.base.path)))
-    assert exact.width is not None
-    assert exact.height is not None
-    size = exact.width, exact.height
+    size = exact.size
     yield from paint(prepare(applied, exact, size, load=load), Canvas(size))
 
 

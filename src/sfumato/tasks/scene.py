@@ -29,18 +29,14 @@ def scene(applied: Applied, request: Scene, load: float = 0.0) -> Iterator[Progr
 
 
 def _one(applied: Applied, request: Scene, first: Scene, index: int, load: float) -> Iterator[Progress | Result]:
-    assert first.width is not None
-    assert first.height is not None
-    assert request.width is not None
-    assert request.height is not None
-    size = first.width, first.height
+    size = first.size
     results: list[Result] = []
     for event in paint(prepare(applied, first, size, load=load), Canvas(size)):
         if isinstance(event, Result):
             results.append(event)
         else:
             yield replace(event, image=index)
-    across, down = request.width - size[0], request.height - size[1]
+    across, down = (whole - side for whole, side in zip(request.size, size, strict=True))
     if across or down:
         shared = {
             name: getattr(first, name) for name in Painting.model_fields if name not in ("task", "width", "height")

@@ -23,7 +23,7 @@ from sfumato.diffusion.denoiser import Denoise, Denoiser
 from sfumato.diffusion.guidance import in_turn
 from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.diffusion.schedules import ContinuousSchedule
-from sfumato.diffusion.tiles import tiled
+from sfumato.diffusion.tiles import borders, tiled
 from sfumato.errors import RequestError
 from sfumato.families import DEPTH, EDITING, INPAINTING, Model
 from sfumato.metadata.provenance import Provenance
@@ -40,7 +40,7 @@ from sfumato.runtime.devices import rounding
 from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
 from sfumato.tasks.guiding import guided
-from sfumato.tasks.like import reading, shown
+from sfumato.tasks.like import looking, reading, shown
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
 from sfumato.tasks.plan import Plan, plan
 
@@ -104,6 +104,8 @@ class Session:
     provenance: Provenance
     clock: Clock
     saved: Saved = UNSAVED
+    borders: tuple[Sequence[int], Sequence[int]] = ((), ())
+    """Columns and rows of pixels where tiles begin or end."""
 
     def saving(self, denoise: Denoise) -> Denoise:
         """A denoiser of this request, whose answers are saved where they are to be."""
@@ -248,6 +250,10 @@ def prepare(
     if applied.like is not None:
         model = reading(model, applied, request)
         prompts = replace(prompts, conditions=shown(applied, request, prompts.conditions))
+    reference = None
+    if applied.like is None and request.like is not None and request.like_strength:
+        model, reference = looking(model, request, at_once)
+        prompts = replace(prompts, conditions=marked(prompts.conditions))
     if channels is not None:
         prompts = replace(
             prompts,
@@ -256,9 +262,13 @@ def prepare(
     units = attached(applied, request, how, size, region)
     if any(unit.cond_only for unit in units):
         prompts = replace(prompts, conditions=marked(prompts.conditions))
-    denoise = guided_denoiser(
-        model, request, how, prompts, lambda denoiser: wrap(controlled(denoiser, model.network, units))
-    )
+
+    def held(plain: Denoiser) -> Denoiser:
+        steered = controlled(plain, model.network, units)
+        return wrap(steered if reference is None else reference.shown_to(plain, steered))
+
+    denoise = guided_denoiser(model, request, how, prompts, held)
+    crossed: tuple[Sequence[int], Sequence[int]] = ((), ())
     if request.tile is not None and at_once != size:
         if channels is not None or wrap is not same or units:
             raise RequestError(
@@ -267,7 +277,13 @@ def prepare(
         factor = model.autoencoder.factor
         sides = at_once[1] // factor, at_once[0] // factor
         step = model.grain // factor
-        denoise = tiled(denoise, sides, min(request.tile_overlap // factor, min(sides) - step), step=step)
+        overlap = min(request.tile_overlap // factor, min(sides) - step)
+        denoise = tiled(denoise, sides, overlap, step=step)
+        edges = [
+            [factor * place for place in borders(whole // factor, side, overlap, step=step)]
+            for whole, side in zip(size, reversed(sides), strict=True)
+        ]
+        crossed = edges[0], edges[1]
     if applied.refiner is not None:
         if channels is not None:
             raise RequestError(
@@ -288,7 +304,7 @@ def prepare(
         " | ".join(dict.fromkeys(prompts.captions)),
     )
     clock.lap("encode")
-    return Session(model, request, how, denoise, provenance, clock, applied.saved)
+    return Session(model, request, how, denoise, provenance, clock, applied.saved, crossed)
 
 
 def refined(model: Model, request: Painting, first: Plan, size: tuple[int, int], denoise: Denoise) -> Denoise:
@@ -329,10 +345,11 @@ def encode_prompts(
     against = parse(request.negative, request.prompt_syntax, negative=True)
     steps = max(plan.steps, 1)
     captions: list[str] = []
-    wanted = timeline(prompt, steps)
+    late = request.numerics == "a1111"
+    parts = timeline(prompt, steps, late=late)
     if not (request.as_written or request.loras or prompt.networks):  # which bring words of their own
-        wanted, captions = interpreted(wanted, lexicon_of(model.path), words or {})
-    tracks = (*wanted, *timeline(against, steps))  # the last is the negative
+        parts, captions = interpreted(parts, lexicon_of(model.path), words or {})
+    tracks = (*parts, *timeline(against, steps, late=late))  # the last is the negative
     encoded = iter(
         encode(
             [reading for track in tracks for reading in track.readings],

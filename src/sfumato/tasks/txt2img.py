@@ -42,9 +42,7 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
     if exact.upscale > 1:
         enlarger = find(exact.upscaler or "auto", exact.upscale, applied.model.device)
         exact = exact.changed(upscaler=enlarger.name)
-    assert exact.width is not None
-    assert exact.height is not None
-    size, times = (exact.width, exact.height), exact.hires * exact.upscale
+    size, times = exact.size, exact.hires * exact.upscale
     if exact.upscale > 1 and max(size) * times > MAX_SIDE:
         raise RequestError(f"{size[0]}x{size[1]} enlarged {times:g} times is over {MAX_SIDE} a side; enlarge it less")
     width, height = (min(side, exact.tile or side) for side in size)
