@@ -1,4 +1,6 @@
-"""Writes `docs/parity.md` from a run of the parity tests: `python -m tests.parity.page`."""
+"""Writes `docs/parity.md` from a run of the parity tests: `python -m tests.parity.page`, or with files of tests, whose
+rows alone are then written anew.
+"""
 
 import re
 import sys
@@ -26,7 +28,7 @@ Versions: {versions}.
 """
 
 
-def table(measured: list[tuple[str, str, float]]) -> str:
+def rows_of(measured: list[tuple[str, str, float]]) -> list[str]:
     """A row a test function, its parametrised cases together."""
     cases: dict[str, set[str]] = defaultdict(set)
     worst: dict[str, dict[str, float]] = defaultdict(dict)
@@ -43,7 +45,13 @@ def table(measured: list[tuple[str, str, float]]) -> str:
         relative = f"{distances['relative']:.1e}" if "relative" in distances else ""
         levels = f"{distances['levels']:.2f}" if "levels" in distances else ""
         rows.append(f"| {shown} | {len(cases[name])} | {relative} | {levels} |")
-    return "\n".join(rows) + "\n"
+    return rows
+
+
+def kept(page: str, files: list[str]) -> list[str]:
+    """The rows of a page that are not of these files of tests."""
+    rows = [line for line in page.splitlines() if line.startswith("| [test_")]
+    return [row for row in rows if not any(row.startswith(f"| [{Path(file).stem}]") for file in files)]
 
 
 def versions() -> str:
@@ -56,10 +64,13 @@ def versions() -> str:
 
 def main() -> int:
     """Run the tests, and write the page if all pass."""
-    code = pytest.main(["-q", "-p", "no:cacheprovider", str(Path(__file__).parent)])
+    files = sys.argv[1:]
+    code = pytest.main(["-q", "-p", "no:cacheprovider", *(files or [str(Path(__file__).parent)])])
     if code == 0:
         head = HEAD.format(relative=RELATIVE, levels=LEVELS, versions=versions())
-        PAGE.write_text(head + table(MEASURED), encoding="utf-8")
+        others = kept(PAGE.read_text(encoding="utf-8"), files) if files else []
+        rows = sorted([*others, *rows_of(MEASURED)], key=lambda row: row.partition("]")[0])
+        PAGE.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
     return int(code)
 
 

@@ -37,7 +37,6 @@ from sfumato.models.residuals import Residuals
 from sfumato.models.t2i_adapter import T2IAdapterConfig
 from sfumato.models.unet import UNet, UNetConfig
 from tests.parity.measure import assert_close, assert_same_picture
-from tests.parity.test_sdxl import make_base
 
 pytestmark = pytest.mark.parity
 
@@ -282,7 +281,7 @@ def test_same_picture(case: str, sd1: Pair, tmp_path: Path, pictures: list[Image
         StableDiffusionControlNetPipeline,
         {"controlnet": nets},
         image=shown,
-        num_inference_steps=8,
+        num_inference_steps=4,
         **theirs_options,
     )
     guess = ours_options.pop("guess", False)
@@ -295,7 +294,7 @@ def test_same_picture(case: str, sd1: Pair, tmp_path: Path, pictures: list[Image
         for i in range(count)
     ]
     studio = Studio(tmp_path / "model", precision="fp32", device="cpu")
-    options: Any = {"negative": "blurry", "guidance": 4.0, "steps": 8, "seed": 7, "size": "64x64"}
+    options: Any = {"negative": "blurry", "guidance": 4.0, "steps": 4, "seed": 7, "size": "64x64"}
     ours = studio.txt2img(PROMPT, controls=controls, guess=guess, **options)
     assert_same_picture(ours[0], theirs)
     plain = np.asarray(studio.txt2img(PROMPT, **options)[0], int)
@@ -315,7 +314,7 @@ def test_same_picture_of_img2img(
         image=pictures[0],
         control_image=pictures[1],
         strength=0.6,
-        num_inference_steps=10,
+        num_inference_steps=5,
         control_guidance_end=0.7,
         controlnet_conditioning_scale=1.0,
     )
@@ -324,7 +323,7 @@ def test_same_picture_of_img2img(
         PROMPT,
         negative="blurry",
         guidance=4.0,
-        steps=10,
+        steps=5,
         seed=7,
         strength=0.6,
         controls=[Control(model=str(tmp_path / "net"), image=pictures[1], end=0.7)],
@@ -332,8 +331,8 @@ def test_same_picture_of_img2img(
     assert_same_picture(ours[0], theirs)
 
 
-def test_same_picture_of_sdxl(tmp_path: Path, pictures: list[Image.Image]) -> None:
-    pipeline, folder = make_base(tmp_path / "base")
+def test_same_picture_of_sdxl(sdxl: Pair, tmp_path: Path, pictures: list[Image.Image]) -> None:
+    pipeline, folder = sdxl
     net = make_control(vars(pipeline)["unet"], tmp_path / "net", widths=(8, 16))
     held: Any = StableDiffusionXLControlNetPipeline(**pipeline.components, controlnet=net, add_watermarker=False)
     held.set_progress_bar_config(disable=True)
@@ -343,7 +342,7 @@ def test_same_picture_of_sdxl(tmp_path: Path, pictures: list[Image.Image]) -> No
             negative_prompt="blurry",
             image=pictures[0],
             guidance_scale=4.0,
-            num_inference_steps=6,
+            num_inference_steps=4,
             generator=torch.Generator().manual_seed(7),
             controlnet_conditioning_scale=0.8,
             output_type="np",
@@ -354,7 +353,7 @@ def test_same_picture_of_sdxl(tmp_path: Path, pictures: list[Image.Image]) -> No
         PROMPT,
         negative="blurry",
         guidance=4.0,
-        steps=6,
+        steps=4,
         seed=7,
         size="64x64",
         controls=[Control(model=str(tmp_path / "net"), image=pictures[0], weight=0.8)],
@@ -402,14 +401,14 @@ def test_same_picture_of_a_t2i_adapter(sd1: Pair, tmp_path: Path, pictures: list
         StableDiffusionAdapterPipeline,
         {"adapter": adapter},
         image=pictures[0],
-        num_inference_steps=8,
+        num_inference_steps=4,
         adapter_conditioning_scale=2.0,
     )
     ours = Studio(tmp_path / "model", precision="fp32", device="cpu").txt2img(
         PROMPT,
         negative="blurry",
         guidance=4.0,
-        steps=8,
+        steps=4,
         seed=7,
         size="64x64",
         controls=[Control(model=str(tmp_path / "adapter"), image=pictures[0], weight=2.0)],

@@ -33,12 +33,11 @@ from PIL import Image
 from sfumato import Studio
 from tests.parity.conftest import with_parts
 from tests.parity.measure import assert_same_picture
-from tests.parity.sd3 import make_sd3
-from tests.parity.test_sdxl import EULER, make_base, make_refiner, parts, saved, unet
+from tests.parity.test_sdxl import EULER, make_refiner, parts, saved, unet
 
 pytestmark = pytest.mark.parity
 
-PROMPT, NEGATIVE, SEED, SIZE = "a photograph of an astronaut riding a horse", "blurry", 7, 64
+PROMPT, NEGATIVE, SEED, SIZE, STEPS = "a photograph of an astronaut riding a horse", "blurry", 7, 64, 8
 SCHEDULERS: dict[str, Any] = {"euler": EulerDiscreteScheduler, "ddim": DDIMScheduler}
 BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
 
@@ -78,7 +77,7 @@ def painted(pipeline: Any, **options: Any) -> np.ndarray:
         images = pipeline(
             prompt=PROMPT,
             negative_prompt=NEGATIVE,
-            num_inference_steps=8,
+            num_inference_steps=STEPS,
             guidance_scale=5.0,
             generator=generator,
             **options,
@@ -86,7 +85,7 @@ def painted(pipeline: Any, **options: Any) -> np.ndarray:
     return np.asarray(images[0], dtype=np.float32) / 255
 
 
-OURS: dict[str, Any] = {"negative": NEGATIVE, "steps": 8, "guidance": 5.0, "seed": SEED}
+OURS: dict[str, Any] = {"negative": NEGATIVE, "steps": STEPS, "guidance": 5.0, "seed": SEED}
 
 
 def studio(folder: Path) -> Studio:
@@ -107,20 +106,20 @@ def test_img2img(name: str, form: str, photo: Image.Image, request: pytest.Fixtu
     assert_same_picture(studio(folder).img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
 
 
-def test_img2img_xl(photo: Image.Image, tmp_path: Path) -> None:
-    pipeline, folder = make_base(tmp_path)
+def test_img2img_xl(photo: Image.Image, sdxl: tuple[Any, Path]) -> None:
+    pipeline, folder = sdxl
     theirs = painted(
         StableDiffusionXLImg2ImgPipeline(**pipeline.components, add_watermarker=False), image=photo, strength=0.5
     )
     assert_same_picture(studio(folder).img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
 
 
-def test_img2img_3(photo: Image.Image, tmp_path: Path) -> None:
-    pipeline = make_sd3(tmp_path)
+def test_img2img_3(photo: Image.Image, sd3: tuple[Any, Path]) -> None:
+    pipeline, folder = sd3
     theirs = painted(
         StableDiffusion3Img2ImgPipeline(**pipeline.components), image=photo, strength=0.5, width=SIZE, height=SIZE
     )
-    assert_same_picture(studio(tmp_path / "model").img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
+    assert_same_picture(studio(folder).img2img(photo, PROMPT, strength=0.5, **OURS)[0], theirs)
 
 
 def widened(pair: tuple[Any, Path], channels: int, folder: Path) -> tuple[Any, Path]:
@@ -172,14 +171,15 @@ def test_inpaint_xl(channels: int, photo: Image.Image, tmp_path: Path) -> None:
         assert_same_inpainting(pipeline, folder, photo, strength)
 
 
-def test_inpaint_3(photo: Image.Image, tmp_path: Path) -> None:
+def test_inpaint_3(photo: Image.Image, sd3: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """diffusers' pipeline forgets to add the shift before it decodes, and rounds the steps of a strength up."""
-    pipeline = StableDiffusion3InpaintPipeline(**make_sd3(tmp_path).components)
+    pipeline = StableDiffusion3InpaintPipeline(**sd3[0].components)
     vae = pipeline.vae
     decode = vae.decode
-    vae.decode = lambda latents, **options: decode(latents + vae.config.shift_factor, **options)
+    shifted = lambda latents, **options: decode(latents + vae.config.shift_factor, **options)  # noqa: E731
+    monkeypatch.setattr(vae, "decode", shifted)
     for strength in (0.5, 1.0):
-        assert_same_inpainting(pipeline, tmp_path / "model", photo, strength)
+        assert_same_inpainting(pipeline, sd3[1], photo, strength)
 
 
 def test_inpaint_of_the_masked_part_alone(photo: Image.Image, sd1: tuple[Any, Path], tmp_path: Path) -> None:
@@ -195,10 +195,10 @@ def test_inpaint_of_the_masked_part_alone(photo: Image.Image, sd1: tuple[Any, Pa
 
 
 @pytest.mark.parametrize(("switch", "kept"), [(0.75, 6), (0.4, 3)])
-def test_refiner(switch: float, kept: int, tmp_path: Path) -> None:
+def test_refiner(switch: float, kept: int, sdxl: tuple[Any, Path], tmp_path: Path) -> None:
     """SDXL's ensemble of experts, as diffusers chains two pipelines."""
     torch.manual_seed(0)
-    base, folder = make_base(tmp_path / "base")
+    base, folder = sdxl
     refiner, other = make_refiner(tmp_path / "refiner")
     refiner.vae = base.vae  # those of the published two are the same
     told = {"prompt": PROMPT, "negative_prompt": NEGATIVE, "num_inference_steps": 8, "guidance_scale": 5.0}
@@ -207,7 +207,6 @@ def test_refiner(switch: float, kept: int, tmp_path: Path) -> None:
         begun = base(**told, generator=generator, denoising_end=switch, output_type="latent", height=SIZE, width=SIZE)
         ended = refiner(**told, image=begun.images, denoising_start=switch, aesthetic_score=7.0, output_type="np")
     assert base.num_timesteps == kept
-    ours = studio(folder).txt2img(PROMPT, refiner=str(other), switch=switch, aesthetic=7.0, size=(SIZE, SIZE), **OURS)[
-        0
-    ]
+    options = {**OURS, "refiner": str(other), "switch": switch, "aesthetic": 7.0, "size": (SIZE, SIZE)}
+    ours = studio(folder).txt2img(PROMPT, **options)[0]
     assert_same_picture(ours, ended.images[0])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import (
+    EDMEulerScheduler,
     EulerDiscreteScheduler,
     StableDiffusionDepth2ImgPipeline,
     StableDiffusionInstructPix2PixPipeline,
@@ -38,6 +39,18 @@ def test_instruct_pix2pix_xl(rescale: float, photo: Image.Image, tmp_path: Path)
     theirs = painted(pipeline, image=photo, image_guidance_scale=1.6, width=SIZE, height=SIZE, guidance_rescale=rescale)
     ours = studio(folder).edit(photo, PROMPT, image_guidance=1.6, guidance_rescale=rescale, **OURS)[0]
     assert_same_picture(ours, theirs)
+
+
+def test_cosxl_edit(photo: Image.Image, tmp_path: Path) -> None:  # noqa: F811
+    """It sees the picture's latents as the denoiser has them."""
+    torch.manual_seed(1)
+    levels = {"sigma_min": 0.002, "sigma_max": 120.0, "sigma_data": 1.0, "sigma_schedule": "exponential"}
+    scheduler = EDMEulerScheduler(**levels, prediction_type="v_prediction")
+    made = parts(tmp_path, unet(in_channels=8), scheduler)
+    pipeline = StableDiffusionXLInstructPix2PixPipeline(**made, add_watermarker=False, is_cosxl_edit=True)
+    pipeline, folder = saved(pipeline, tmp_path)
+    theirs = painted(pipeline, image=photo, image_guidance_scale=1.6, width=SIZE, height=SIZE)
+    assert_same_picture(studio(folder).edit(photo, PROMPT, image_guidance=1.6, **OURS)[0], theirs)
 
 
 def test_depth2img(

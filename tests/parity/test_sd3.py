@@ -29,23 +29,17 @@ Pair = tuple[StableDiffusion3Pipeline, Path]
 FORMS = {"3": {}, "3.5-medium": {"form": "3.5-medium"}, "without-t5": {"with_t5": False}}
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    folder = tmp_path_factory.mktemp("sd3")
-    return make_sd3(folder), folder / "model"
-
-
 @pytest.fixture(scope="module", params=FORMS)
-def sd3(request: pytest.FixtureRequest, plain: Pair, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def form(request: pytest.FixtureRequest, sd3: Pair, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     if request.param == "3":
-        return plain
+        return sd3
     folder = tmp_path_factory.mktemp(request.param)
     return make_sd3(folder, **FORMS[request.param]), folder / "model"
 
 
 @pytest.fixture(scope="module")
-def model(sd3: Pair) -> Model:
-    return load_folder(sd3[1], dtype=torch.float32, device=torch.device("cpu"))
+def model(form: Pair) -> Model:
+    return load_folder(form[1], dtype=torch.float32, device=torch.device("cpu"))
 
 
 def assert_same_picture(pipeline: StableDiffusion3Pipeline, model: Path, **options: float) -> None:
@@ -67,12 +61,12 @@ def assert_same_picture(pipeline: StableDiffusion3Pipeline, model: Path, **optio
     measure.assert_same_picture(result.images[0], theirs)
 
 
-def test_same_picture(sd3: Pair) -> None:
-    assert_same_picture(*sd3)
+def test_same_picture(form: Pair) -> None:
+    assert_same_picture(*form)
 
 
-def test_same_picture_of_another_shape_and_shift(plain: Pair, tmp_path: Path) -> None:
-    pipeline, folder = plain
+def test_same_picture_of_another_shape_and_shift(sd3: Pair, tmp_path: Path) -> None:
+    pipeline, folder = sd3
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.7)
     shutil.copytree(folder, tmp_path / "model")
     scheduler.save_config(tmp_path / "model" / "scheduler")
@@ -82,10 +76,10 @@ def test_same_picture_of_another_shape_and_shift(plain: Pair, tmp_path: Path) ->
 
 
 @torch.no_grad()
-def test_conditions(sd3: Pair, model: Model) -> None:
+def test_conditions(form: Pair, model: Model) -> None:
     """Tokens and pooled vectors of a prompt and of none; an empty prompt is encoded, not zeros."""
     assert not model.zero_empty
-    theirs = sd3[0].encode_prompt(PROMPT, None, None, negative_prompt="")
+    theirs = form[0].encode_prompt(PROMPT, None, None, negative_prompt="")
     for text, tokens, pooled in ((PROMPT, theirs[0], theirs[2]), ("", theirs[1], theirs[3])):
         ours = model.encode_text([text])
         assert ours.pooled is not None
@@ -93,8 +87,8 @@ def test_conditions(sd3: Pair, model: Model) -> None:
         assert float((ours.pooled - pooled).norm() / pooled.norm()) < 1e-4
 
 
-def test_the_model_tells_its_kind(sd3: Pair, model: Model) -> None:
-    dual = bool(sd3[0].transformer.config.dual_attention_layers)
+def test_the_model_tells_its_kind(form: Pair, model: Model) -> None:
+    dual = bool(form[0].transformer.config.dual_attention_layers)
     assert model.family.name == ("sd3.5-medium" if dual else "sd3")
     assert (model.size, model.grain, model.largest) == ((128, 128), 16, 192)
     assert [type(part) is T5Part for part in model.texts.values()] == [False, False, True][: len(model.texts)]
@@ -158,6 +152,6 @@ def damaged(folder: Path, target: Path, part: str, **values: object) -> Path:
         ("text_encoder_3", {"feed_forward_proj": "relu"}, "feed_forward_proj='relu' is not supported"),
     ],
 )
-def test_bad_folders(part: str, values: dict[str, object], message: str, plain: Pair, tmp_path: Path) -> None:
+def test_bad_folders(part: str, values: dict[str, object], message: str, sd3: Pair, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=message):
-        read_folder(damaged(plain[1], tmp_path / "model", part, **values))
+        read_folder(damaged(sd3[1], tmp_path / "model", part, **values))

@@ -226,9 +226,8 @@ def assert_same_pictures(form: tuple[str, Any, Path, Path], negative: str | None
         assert_same_picture(paint(path, **options), theirs)
 
 
-def test_what_is_told_changes_the_picture(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    pipeline, folder = make_base(tmp_path)
+def test_micro_conditioning_changes_the_picture(sdxl: Pair) -> None:
+    pipeline, folder = sdxl
     told = {"original_size": (640, 512), "crop": (64, 8), "target_size": (1024, 768)}
     ours = paint(folder, steps=3, guidance=3.0, negative=NEGATIVE, **told)
     theirs = pipeline(

@@ -21,6 +21,7 @@ from sfumato.diffusion.constraints import keep_outside
 from sfumato.diffusion.denoiser import Denoise
 from sfumato.diffusion.editing import carried
 from sfumato.diffusion.samplers import SAMPLERS
+from sfumato.diffusion.schedules import ContinuousSchedule
 from sfumato.errors import RequestError
 from sfumato.families import EDITING, Model
 from sfumato.images import to_tensor
@@ -75,14 +76,16 @@ def _instructed(applied: Applied, request: TextEdit, load: float) -> Iterator[Pr
         picture.padded.size,
         load=load,
         strength=exact.strength,
-        channels=clean / scaling_factor(model),
+        channels=clean if isinstance(model.sampling.schedule, ContinuousSchedule) else clean / scaling_factor(model),
         picture_guidance=exact.image_guidance,
     )
     yield from paint(session, Canvas(picture.padded.size, clean, finish=picture.cropped))
 
 
 def scaling_factor(model: Model) -> float:
-    """By which latents were multiplied to be the denoiser's; these networks see the picture without it."""
+    """By which latents were multiplied to be the denoiser's; these networks see the picture without it, but for
+    CosXL-edit, which is the one of continuous levels.
+    """
     own = model.autoencoder
     config = own.config if isinstance(own, AutoencoderKL) else model.family.autoencoder
     assert isinstance(config, AutoencoderKLConfig)
