@@ -81,6 +81,7 @@ docs: .venv/.dev ## regenerate the generated pages
 	$(BIN)/python -m docs.readme
 	$(BIN)/python -m docs.shorthand
 	$(BIN)/python -m docs.index
+	$(BIN)/python -m docs.api
 	$(BIN)/python -m tests.diffusion.sampler_page
 
 clean:

@@ -7,10 +7,11 @@ between the renders are where a change belongs, and outside of them the edited p
 """
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -156,6 +157,30 @@ def painted(studio: Studio, method: str, case: Wanted, steps: int) -> Picture:
     return np.asarray(studio.edit(image, prompt, before=captions.full_caption(case.before), **options)[0])
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the judge says of one edit by one method, as a line of the log."""
+
+    number: int
+    method: str
+    attribute: str
+    seen: bool
+    kept: list[bool]
+    """Of the other attributes that it saw before."""
+    outside: float
+
+
+def edited(studio: Studio, classifier: PictureClassifier, method: str, number: int, case: Wanted, steps: int) -> Found:
+    """One edit, made and judged."""
+    seen = verdict(classifier, case.before, case.picture)
+    others = [name for name, rank in seen.ranks.items() if rank == 0 and case.after.get(name) == case.before[name]]
+    picture = painted(studio, method, case, steps)
+    now = verdict(classifier, case.after, picture)
+    kept = [now.right(name) is True for name in others]
+    outside = psnr(picture, case.picture, case.outside)
+    return Found(number, method, case.attribute, now.right(case.attribute) is True, kept, outside)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -163,27 +188,29 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--log", type=Path, help="a JSON line for each edit; those that are in it are not made again")
     options = parser.parse_args()
     studio, classifier = Studio(device="cpu", precision="fp32"), load_classifier(JUDGE).eval()
-    found = defaultdict[str, dict[str, list[bool]]](lambda: defaultdict(list))
-    kept, outside = defaultdict[str, list[bool]](list), defaultdict[str, list[float]](list)
-    edits = wanted(options.seed, classifier)
-    for _ in range(options.count):
-        case = next(edits)
-        seen = verdict(classifier, case.before, case.picture)
-        others = [name for name, rank in seen.ranks.items() if rank == 0 and case.after.get(name) == case.before[name]]
+    lines = options.log.read_text().splitlines() if options.log is not None and options.log.exists() else []
+    found = {(each.number, each.method): each for each in (Found(**json.loads(line)) for line in lines)}
+    for number, case in zip(range(options.count), wanted(options.seed, classifier), strict=False):
         for method in options.methods:
-            picture = painted(studio, method, case, options.steps)
-            now = verdict(classifier, case.after, picture)
-            found[method][case.attribute].append(now.right(case.attribute))
-            kept[method] += [now.right(name) for name in others]
-            outside[method].append(psnr(picture, case.picture, case.outside))
+            if (number, method) in found:
+                continue
+            found[number, method] = made = edited(studio, classifier, method, number, case, options.steps)
+            if options.log is not None:
+                with options.log.open("a") as log:
+                    log.write(json.dumps(asdict(made)) + "\n")
     for method in options.methods:
-        answers = [answer for some in found[method].values() for answer in some]
-        parts = ", ".join(f"{name} {sum(some)} of {len(some)}" for name, some in found[method].items())
+        own = [found[number, method] for number in range(options.count)]
+        by = defaultdict[str, list[bool]](list)
+        for each in own:
+            by[each.attribute].append(each.seen)
+        parts = ", ".join(f"{name} {sum(some)} of {len(some)}" for name, some in by.items())
+        kept, seen = [answer for each in own for answer in each.kept], sum(each.seen for each in own)
         print(
-            f"{method}: seen {sum(answers)} of {len(answers)} ({parts}); others kept {np.mean(kept[method]):.3f} of "
-            f"{len(kept[method])}; outside {np.mean(outside[method]):.1f} dB",
+            f"{method}: seen {seen} of {len(own)} ({parts}); others kept {np.mean(kept):.3f} of {len(kept)}; outside "
+            f"{np.mean([each.outside for each in own]):.1f} dB",
             flush=True,
         )
 

@@ -1,10 +1,11 @@
 """The public surface: what is exported is there, typed, and keeps what it is told."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
-from docs import shorthand
+from docs import api, shorthand
 
 import sfumato
 from sfumato import Studio
@@ -26,6 +27,12 @@ def test_exports_are_there_and_listed() -> None:
     exported = {name for names in sfumato._HOMES.values() for name in names} | {"__version__"}
     assert exported == set(sfumato.__all__)
     assert {kind.__name__ for kind in REQUESTS.values()} <= set(sfumato.__all__)
+
+
+def test_the_reference_is_of_what_is_exported() -> None:
+    """Regenerate with ``python -m docs.api``."""
+    named = re.findall(r"^### (\w+)$", api.PAGE.read_text(encoding="utf-8"), re.M)
+    assert {"Studio", "Txt2Img", "Result"} <= set(named) <= set(sfumato.__all__)
 
 
 def test_methods_are_those_of_the_requests() -> None:
