@@ -73,7 +73,7 @@ def test_no_face_and_boxes_that_make_no_sense_are_refused(
 def test_without_its_package_photographs_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.setattr(faces, "in_drawing", lambda image, confidence: [])
-    with pytest.raises(RequestError, match=r"for photographs install OpenCV: pip install 'sfumato\[faces\]'"):
+    with pytest.raises(RequestError, match=r"knows nano's portraits; for photographs, pip install .*; give --box"):
         found(Image.new("RGB", (64, 64), "white"), 0.5)
 
 

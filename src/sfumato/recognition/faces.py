@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sfumato.errors import RequestError
+from sfumato.errors import RequestError, installed_by
 from sfumato.recognition.judge import bundled
 
 Box = tuple[int, int, int, int]
@@ -22,7 +22,7 @@ Window = tuple[int, int, int]
 CASCADE = "haarcascade_frontalface_alt2.xml"
 LARGEST = 1024
 """Pixels a side to which a picture is reduced for the cascade."""
-AGREEING = 3
+AGREEING = 5
 """So many windows of the cascade that agree are a confidence of 0.5."""
 SURE = 0.9
 """Certainty of the judge from which on a window is a portrait. It is asked of many windows, so that it takes more than
@@ -53,7 +53,7 @@ def found(image: Image.Image, confidence: float) -> list[Face]:
     try:
         faces, looked = in_photograph(image, confidence), f"a cascade for photographs, nor by {judge}"
     except ImportError:
-        faces, looked = [], f"{judge}; for photographs install OpenCV: pip install 'sfumato[faces]'"
+        faces, looked = [], f"{judge}; for photographs, {installed_by('faces')}"
     faces = faces or in_drawing(image, max(confidence, SURE))
     if not faces:
         raise RequestError(f"no face was found by {looked}; give --box X,Y,W,H")
