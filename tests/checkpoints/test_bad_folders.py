@@ -108,7 +108,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "several variants": (variants, "has its weights as bf16, int8; keep one of these variants"),
     "a pipe in place of a configuration": (pipe, "it is a pipe or a device"),
     "missing weights": (remove(UNET), "is missing; copy the whole model folder"),
-    "missing part": (remove("vae/config.json"), "config.json is missing"),
+    "missing part": (remove("vae/config.json"), "lacks its vae; copy the whole folder, or give it with --vae"),
     "missing index": (remove("model_index.json"), "model_index.json is missing"),
     "missing tokenizer": (remove("tokenizer/merges.txt"), "merges.txt is missing"),
     "nan": (change_tensors(nan), "hold NaN or infinity, first 'conv_in.weight'"),
