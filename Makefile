@@ -21,9 +21,10 @@ $(BIN)/python:
 	@touch $@ .venv/.run
 
 # Of k-diffusion the tests load sampling.py alone, which needs none of torchvision, wandb and the rest of its dependencies.
+# spandrel names torchvision, of which it calls nothing for upscalers; the usual wheel does not load beside torch for CPUs.
 .venv/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps k-diffusion==0.1.1.post1
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps k-diffusion==0.1.1.post1 spandrel==0.4.2
 	@touch $@ .venv/.run .venv/.train
 
 demo: export WORDS := $(PROMPT)
