@@ -134,6 +134,8 @@ def test_every_field_that_can_name_a_file_is_known_to_the_door() -> None:
                 "like_model",
                 "image_encoder",
                 "palette_file",
+                "upscaler",
+                "method",
                 "text_encoders",
                 "loras",
                 "embeddings",
@@ -204,7 +206,14 @@ def test_the_description_is_made_of_the_requests(http: TestClient) -> None:
     assert "/api/v1/jobs/{id}/cancel" in http.get("/docs").text
     assert "/assets/page.js" in http.get("/").text
     assert "nano" in {each["name"] for each in http.get("/api/v1/models").json()}
-    assert set(http.get("/api/v1/adapters").json()) == {"loras", "embeddings", "vaes", "controls", "ip_adapters"}
+    assert set(http.get("/api/v1/adapters").json()) == {
+        "loras",
+        "embeddings",
+        "vaes",
+        "controls",
+        "ip_adapters",
+        "upscalers",
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------ the door
