@@ -133,7 +133,7 @@ export const fieldsZh: Words = {
   to: ["另一端的提示词", "另一端画什么"],
   to_seed: ["另一端的种子", "留空则相同"],
   to_guidance: ["另一端的引导", "留空则相同"],
-  like: ["像这张图", "一张也当作提示词的图：画出像它的东西，用 IP-Adapter"],
+  like: ["像这张图", "一张也当作提示词的图：画出像它的东西"],
   like_strength: ["像的程度", "这张图与提示词相比有多重要；0 为关闭"],
   like_model: ["IP-Adapter", "IP-Adapter 的名称"],
   image_encoder: ["图像编码器", "它用来看图的编码器；留空则在旁边寻找"],
