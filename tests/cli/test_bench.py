@@ -36,6 +36,7 @@ def test_a_warm_run_paints_once_before_the_clock_starts() -> None:
     assert warm.images_per_second > 0
 
 
+@pytest.mark.slow
 def test_a_load_is_measured_in_processes_of_their_own(tiny: Path) -> None:
     measured = bench.load(tiny, device="cpu", precision="fp32", repeat=1)
     assert len(measured.ready_seconds) == len(measured.load_seconds) == len(measured.cpu_seconds) == 1

@@ -162,7 +162,7 @@ def assert_same_inpainting(pipeline: Any, folder: Path, photo: Image.Image, stre
     assert_same_picture(ours, theirs.astype(np.float32))
 
 
-@pytest.mark.parametrize("channels", [4, 9])
+@pytest.mark.parametrize("channels", [pytest.param(4, marks=pytest.mark.slow), 9])
 def test_inpaint_xl(channels: int, photo: Image.Image, tmp_path: Path) -> None:
     torch.manual_seed(0)
     made = parts(tmp_path, unet(in_channels=channels), EulerDiscreteScheduler(**EULER, timestep_spacing="leading"))
@@ -194,7 +194,7 @@ def test_inpaint_of_the_masked_part_alone(photo: Image.Image, sd1: tuple[Any, Pa
     assert_same_picture(ours, theirs)
 
 
-@pytest.mark.parametrize(("switch", "kept"), [(0.75, 6), (0.4, 3)])
+@pytest.mark.parametrize(("switch", "kept"), [(0.75, 6), pytest.param(0.4, 3, marks=pytest.mark.slow)])
 def test_refiner(switch: float, kept: int, sdxl: tuple[Any, Path], tmp_path: Path) -> None:
     """SDXL's ensemble of experts, as diffusers chains two pipelines."""
     torch.manual_seed(0)

@@ -31,7 +31,7 @@ def test_instruct_pix2pix(name: str, photo: Image.Image, sd1: tuple[Any, Path], 
     assert_same_picture(studio(folder).edit(photo, PROMPT, image_guidance=1.6, **OURS)[0], theirs)
 
 
-@pytest.mark.parametrize("rescale", [0.0, 0.7])
+@pytest.mark.parametrize("rescale", [pytest.param(0.0, marks=pytest.mark.slow), 0.7])
 def test_instruct_pix2pix_xl(rescale: float, photo: Image.Image, tmp_path: Path) -> None:  # noqa: F811
     torch.manual_seed(1)
     made = parts(tmp_path, unet(in_channels=8), EulerDiscreteScheduler(**EULER, timestep_spacing="leading"))

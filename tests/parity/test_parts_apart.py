@@ -76,7 +76,7 @@ def edm(form: str, folder: Path) -> tuple[Any, Path, dict[str, torch.Tensor]]:
     return pipeline, path, marks
 
 
-@pytest.mark.parametrize("form", ["CosXL", "Playground v2.5"])
+@pytest.mark.parametrize("form", ["CosXL", pytest.param("Playground v2.5", marks=pytest.mark.slow)])
 def test_same_picture_of_edm_models(form: str, tmp_path: Path) -> None:
     pipeline, folder, marks = edm(form, tmp_path)
     with torch.no_grad():

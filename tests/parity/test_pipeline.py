@@ -75,7 +75,19 @@ def test_default_configurations_are_understood(name: str) -> None:
     read_scheduler({**getattr(diffusers, name)(**extra).config, "_class_name": name})
 
 
-@pytest.mark.parametrize(("form", "name"), [(f, n) for f in ("sd1", "sd2") for n in SCHEDULERS if (f, n) not in APART])
+AGAIN = ("euler", "dpmpp_2m", "unipc", "ddim-trailing-zero-snr", "dpmpp_sde")
+"""Samplers that are always tried with Stable Diffusion 2 as well; the others by `make slow`."""
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        pytest.param(f, n, marks=pytest.mark.slow if f == "sd2" and n not in AGAIN else ())
+        for f in ("sd1", "sd2")
+        for n in SCHEDULERS
+        if (f, n) not in APART
+    ],
+)
 def test_same_picture(
     name: str, form: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -248,6 +248,7 @@ def test_micro_conditioning_changes_the_picture(sdxl: Pair) -> None:
         paint(folder, aesthetic=6.0)
 
 
+@pytest.mark.slow
 def test_diffusers_reads_what_we_write(form: tuple[str, Any, Path, Path], tmp_path: Path) -> None:
     name, pipeline, folder, file = form
     back = export(file, tmp_path / "back")

@@ -88,6 +88,7 @@ def test_whole_described_and_listed(export: Path, tmp_path: Path, capsys: pytest
     assert not re.search("[{}]", page)
 
 
+@pytest.mark.slow
 def test_half_way_to_what_it_began_with(export: Path, tmp_path: Path) -> None:
     """Vectors, which are not rounded any more, are the means of both; another form is refused and leaves nothing."""
     begun, target, part = tmp_path / "begun", tmp_path / "nano", f"unet/{WEIGHTS}"
@@ -105,6 +106,7 @@ def test_half_way_to_what_it_began_with(export: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_another_text_encoder_and_nothing_else(export: Path, tmp_path: Path) -> None:
     target, taught = tmp_path / "nano", tmp_path / "taught"
     bundle(export, target)

@@ -64,6 +64,7 @@ def test_the_corner_of_a_portrait_has_its_background(folder: Path) -> None:
         assert "#" + bytes(picture[0, 0]).hex() == value[json.loads(line)["background"]]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_processes(folder: Path, tmp_path: Path) -> None:
     render.render(tmp_path / "again", COUNTS, placements=0, size=64, seed=3, processes=2)
     for name in ("pictures.npy", "attributes.jsonl"):
@@ -75,6 +76,7 @@ def test_an_existing_folder_is_left_alone(folder: Path) -> None:
         render.render(folder, COUNTS, placements=0, size=64, seed=3)
 
 
+@pytest.mark.slow
 def test_more_of_a_style_comes_last_and_moves_nothing() -> None:
     few = render.jobs({"planets": 2, "landscape": 1}, placements=1)
     more = render.jobs({"planets": 2, "landscape": 1}, placements=1, more={"planets": 2})
