@@ -95,14 +95,6 @@ def test_documented_examples(text: str, expected: list[tuple[int, str]]) -> None
     assert [(end, script.text(end, 10)) for end in script.changes(10)] == expected
 
 
-def test_second_pass_counts_on() -> None:
-    """With 10 steps before it, fractions of 1 to 2 and steps above 10 fall into a second pass of 20."""
-    fraction, step = read_script("[a:b:1.25]"), read_script("[a:b:13]")
-    assert fraction.changes(20, 10) == [5, 20]
-    assert step.changes(20, 10) == [3, 20]
-    assert read_script("[a:b:.5]").text(1, 20, 10) == "b"
-
-
 @pytest.mark.parametrize("text", ["[" * 10_000, "[a|" * 10_000 + "]" * 10_000, "(" * 10_000 + "[a:b:2]"])
 def test_depth_costs_no_stack(text: str) -> None:
     script = read_script(text)

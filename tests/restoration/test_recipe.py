@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 from recipes.restore import data
 
+from sfumato.restoration import network
+
 
 def test_the_page_of_sources_is_that_of_the_code() -> None:
     """Regenerate with ``python -m recipes.restore.data --sources``."""
     assert Path(data.__file__).with_name("SOURCES.md").read_text(encoding="utf-8") == data.sources()
+    assert (network.BUNDLED / "SOURCES.md").read_text(encoding="utf-8") == data.sources()  # beside the weights
     named = [name for pictures in data.SOURCES.values() for name in pictures]
     assert set(data.HELD_OUT) <= set(named)
     licences = [licence for pictures in data.SOURCES.values() for licence in pictures.values()]

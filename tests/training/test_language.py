@@ -78,6 +78,7 @@ def test_sorts_of_pairs_are_told_apart() -> None:
     assert "wordings" not in by_sort(torch.zeros(1), [("", "")])
 
 
+@pytest.mark.slow
 def test_it_resumes_exactly(tiny: Path, tmp_path: Path) -> None:
     toml = tmp_path / "run.toml"
     toml.write_text(language_toml(tiny, embedding_rate=8.0))

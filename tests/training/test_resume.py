@@ -57,6 +57,7 @@ def autoencoder(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.mark.slow
 def test_autoencoder_resumes_exactly(autoencoder: Path) -> None:
     kill_at(3, autoencoder / "run.toml", autoencoder / "killed")
     snapshot = load_latest(autoencoder / "killed")

@@ -38,7 +38,10 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("method", [pytest.param("lora", marks=pytest.mark.slow), "dreambooth", "embedding"])
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param("lora", marks=pytest.mark.slow), "dreambooth", pytest.param("embedding", marks=pytest.mark.slow)],
+)
 def test_what_is_taught(method: teaching.TeachMethod, tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     said: list[str] = []
     lesson = Lesson(photos, "mila", "a red fox", method, str(tiny_model), 30)

@@ -86,8 +86,15 @@ def shrunk(clean: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 h/
     return (small.clamp(0, 1) * 255).round() / 255
 
 
+USUAL = 25 / 255
+"""A level of noise, at which errors count as they are."""
+
+
 class RestorerTask:
-    """L1 between what the network gives and the picture as it was."""
+    """L1 between what the network gives and the picture as it was; of noise, by the root of its level.
+
+    Errors grow so (from level 15 to 50 by 1.8), and the network would learn strong noise alone.
+    """
 
     content: dict[str, str]
 
@@ -126,7 +133,10 @@ class RestorerTask:
         clean = torch.rot90(clean.flip(-1) if turn >= 4 else clean, int(turn) % 4, (-2, -1))
         worse = self._worse(clean, rng)
         given = model(worse.pixels, worse.deviation)
-        return {"loss": (given - worse.clean).abs().mean() * 10}
+        error = (given - worse.clean).abs().flatten(1).mean(1)
+        if self.run.scale == 1:
+            error = error / (worse.deviation.amax(1).flatten(1).mean(1) / USUAL).clamp_min(0.05).sqrt()
+        return {"loss": error.mean() * 10}
 
     @torch.no_grad()
     def _held_out(self, model: nn.Module) -> dict[str, list[tuple[Worse, Tensor]]]:
