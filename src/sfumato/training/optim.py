@@ -50,7 +50,27 @@ Spread = Callable[[Callable[[Tensor], Tensor], Sequence[Tensor]], Iterable[Tenso
 """A function of each tensor, as `map` gives it, computed wherever there is room."""
 
 
-class Muon(torch.optim.Optimizer):
+class _Closureless(torch.optim.Optimizer):
+    """An optimiser that steps on gradients that are there."""
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One update of every parameter that has a gradient. `closure` is not supported (it must be None)."""
+        if closure is not None:
+            raise ValueError(f"{type(self).__name__} takes no closure; call step() after backward()")
+        self.update()
+        return None
+
+    def update(self) -> None:
+        """One update of every parameter that has a gradient."""
+        raise NotImplementedError
+
+
+class Muon(_Closureless):
     """Momentum, orthogonalised by Newton-Schulz; convolutions are seen as (out, in * kernel) matrices.
 
     The update is scaled by 0.2 sqrt(max(m, n)), AdamW's usual root mean square (Liu et al. 2025, eq. 4), with
@@ -69,15 +89,8 @@ class Muon(torch.optim.Optimizer):
         self.spread: Spread = map
         """By whom the matrices are orthogonalised, all of a group at once."""
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One update of every parameter that has a gradient. `closure` is not supported (it must be None)."""
-        if closure is not None:
-            raise ValueError("Muon takes no closure; call step() after backward()")
+    def update(self) -> None:
+        """See the class."""
         for group in self.param_groups:
             moved = [p for p in group["params"] if p.grad is not None]
             updates = [self._look_ahead(p, group["momentum"]) for p in moved]
@@ -85,7 +98,6 @@ class Muon(torch.optim.Optimizer):
                 scale = 0.2 * math.sqrt(max(update.shape))
                 p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.add_(update.view_as(p), alpha=-group["lr"] * scale)
-        return None
 
     def _look_ahead(self, p: nn.Parameter, momentum: float) -> Tensor:
         """Nesterov's: the gradient, moved towards its average by another step. (m, n)"""
@@ -98,7 +110,7 @@ class Muon(torch.optim.Optimizer):
         return p.grad.lerp(buffer, momentum).flatten(1)
 
 
-class Prodigy(torch.optim.Optimizer):
+class Prodigy(_Closureless):
     """Adam, whose learning rate d is found on the way (Mishchenko and Defazio 2024, arXiv:2306.06101, algorithm 4).
 
     d is the largest of the estimates sum <g, x0 - x> / |sum g|_1 of how far the weights x have to go from where they
@@ -122,18 +134,11 @@ class Prodigy(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
         self.first = first
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One update of every parameter that has a gradient. `closure` is not supported (it must be None)."""
-        if closure is not None:
-            raise ValueError("Prodigy takes no closure; call step() after backward()")
+    def update(self) -> None:
+        """See the class."""
         moved = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         if not moved:
-            return None
+            return
         for p, _ in moved:
             if not self.state[p]:
                 zeros = {name: torch.zeros_like(p) for name in ("mean", "square", "gradients")}
@@ -150,13 +155,12 @@ class Prodigy(torch.optim.Optimizer):
             state["mean"].mul_(beta1).add_(p.grad, alpha=d * (1 - beta1))
             state["square"].mul_(beta2).addcmul_(p.grad, p.grad, value=d * d * (1 - beta2))
         if not length:
-            return None
+            return
         for p, group in moved:
             state, rate = self.state[p], d * group["lr"] * corrected
             p.mul_(1 - rate * group["weight_decay"])
             p.addcdiv_(state["mean"], state["square"].sqrt().add_(d * 1e-8), value=-rate)
             state["estimate"] = torch.tensor([steps + 1, max(d, gone / length), gone])
-        return None
 
 
 def build_optimizers(
