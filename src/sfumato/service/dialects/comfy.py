@@ -25,7 +25,7 @@ import psutil
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from sfumato.adapters import folders
 from sfumato.errors import RequestError
@@ -224,20 +224,14 @@ def router(desk: Desk) -> APIRouter:
     async def upload(request: Request) -> dict[str, str]:
         """Send a picture as ``image`` of a form; LoadImage takes the ``name`` that comes back."""
         async with request.form(max_files=1, max_fields=8) as form:
-            image = form.get("image")
-            if not isinstance(image, UploadFile):
-                raise RequestError("image is missing; send a picture as a file")
-            digest = await uploads.keep(await image.read(), desk.uploads)
+            digest = await uploads.keep(await _image(form), desk.uploads)
         return {"name": f"{digest}.png", "subfolder": "", "type": "input"}
 
     @api.post("/upload/mask")
     async def upload_mask(request: Request) -> dict[str, str]:
         """Send a picture as ``image`` that says how transparent ``original_ref`` is, and have that with it."""
         async with request.form(max_files=1, max_fields=8) as form:
-            image = form.get("image")
-            if not isinstance(image, UploadFile):
-                raise RequestError("image is missing; send a mask as a file")
-            mask = await image.read()
+            mask = await _image(form)
             original = str(form.get("original_ref"))
         name = re.search(r'"filename": *"([0-9a-f]{64}\.png)"', original)
         if name is None or not (desk.uploads / name[1]).is_file():
@@ -444,6 +438,13 @@ def _refused(error: GraphError, graph: object) -> dict[str, Any]:
         "error": {**told, "message": f"node {error.node[:40]} ({name[:80]}): {error}"},
         "node_errors": {error.node: {"errors": faults, "dependent_outputs": ends, "class_type": name}},
     }
+
+
+async def _image(form: FormData) -> bytes:
+    image = form.get("image")
+    if not isinstance(image, UploadFile):
+        raise RequestError("image is missing; send a picture as a file")
+    return await image.read()
 
 
 async def _object(request: Request) -> dict[str, Any]:
