@@ -4,7 +4,7 @@ Frames either lie between two keys, each by itself, or each follows from the las
 
 >>> keys = [Key(0, "a fox", 1), Key(24, "a wolf", 2)]
 >>> frames = in_between(keys, Between(prompt="", to=""), loop=24)
->>> for line in batches.paint(studio, batches.entries(frames), Path("fox.frames")): ...
+>>> for line in batches.paint(studio, batches.entries(enumerate(frames, 1)), Path("fox.frames")): ...
 """
 
 import io

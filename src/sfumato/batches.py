@@ -7,7 +7,6 @@
 import csv
 import hashlib
 import io
-import itertools
 import json
 import os
 from collections import Counter
@@ -73,17 +72,13 @@ def read_batch(file: Path, common: Mapping[str, str] | None = None, task: str = 
         raise RequestError(f"{file} has no requests; write a prompt a line")
     if len(requests) > MAX_LINES:
         raise RequestError(f"{file} has {len(requests)} requests; at most {MAX_LINES} are taken, split it")
-    return list(entries(requests, lines))
+    return list(entries(zip(lines, requests, strict=True)))
 
 
-def entries(requests: Iterable[Painting], lines: Iterable[int] | None = None) -> Iterator[Entry]:
-    """Requests as a batch, one by one, so that one may depend on the pictures of those before.
-
-    Args:
-        lines: where each comes from; counted from 1 by default.
-    """
+def entries(requests: Iterable[tuple[int, Painting]]) -> Iterator[Entry]:
+    """Requests with their lines as a batch, one by one, so that one may depend on the pictures of those before."""
     seen = Counter[str]()
-    for line, request in zip(itertools.count(1) if lines is None else lines, requests, strict=False):
+    for line, request in requests:
         asked = _digest(request)
         yield Entry(line, request, hashlib.sha256(f"{asked} {seen[asked]}".encode()).hexdigest())
         seen[asked] += 1

@@ -70,7 +70,7 @@ def given(
         lack = " and ".join(name for name in missing if name != "vae") or "no text encoder"
         raise CheckpointError(f"{folder} lacks {lack}, and is given {len(text_encoders)}; leave out what it has")
     three = "transformer" in named_parts(read_json(folder / "model_index.json"))
-    for place, file in (*zip(places, clips, strict=False), *((T5, file) for file in t5s)):
+    for place, file in (*zip(places[: len(clips)], clips, strict=True), *((T5, file) for file in t5s)):
         found[place] = _text_encoder(place, file, projected=three or second([place]))
         check_finite(found[place].state, str(file.path), allow=allow_nonfinite)
     return found

@@ -73,7 +73,9 @@ def animate(
 
     try:
         with studio_for(first.model, machine, OutputMode(quiet=quiet), count) as (studio, watched):
-            for said in batches.paint(studio, batches.entries(itertools.chain([first], frames)), folder, counted):
+            for said in batches.paint(
+                studio, batches.entries(enumerate(itertools.chain([first], frames), 1)), folder, counted
+            ):
                 if said["state"] == "failed":
                     raise RequestError(f"frame {len(paths)}: {said['error']}")
                 paths += map(Path, said["files"])

@@ -109,6 +109,8 @@ class Session:
 
     def saving(self, denoise: Denoise) -> Denoise:
         """A denoiser of this request, whose answers are saved where they are to be."""
+        if self.saved is UNSAVED:
+            return denoise
         said = (version("sfumato"), rounding(self.model.device), self.provenance, self.request.to_json())
         levels = self.plan.sigmas[:-1].tolist()
         return self.saved.around(denoise, " ".join(map(str, said)), levels, self.request.deep_cache)
