@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sfumato.errors import TrainingError
 from sfumato.files import whole_file
+from sfumato.runtime.precision import choose
 
 Attributes = Mapping[str, Any]
 Caption = Callable[[Attributes, random.Random], str]
@@ -208,10 +209,11 @@ def cached(path: Path, count: int, make: Callable[[Int[Tensor, " b"]], Tensor], 
     """What `make` gives for pictures 0 to `count`, in bfloat16 where that is quicker, as a float16 memory map; computed
     when `path` is not there."""
     if not path.is_file():
+        quicker = choose("cpu").dtype is torch.bfloat16
         with whole_file(path) as file:  # not a map, which a full disk ends with a signal
             screen = Console(stderr=True)
             for part in track(torch.arange(count).split(32), description=description, console=screen):
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=quicker):
                     made = make(part).half().contiguous().numpy()
                 if file.tell() == 0:
                     form = {"descr": made.dtype.str, "fortran_order": False, "shape": (count, *made.shape[1:])}
