@@ -208,7 +208,7 @@ def test_copies_and_likenesses_are_found(http: TestClient) -> None:
     others = {brought(http, drawn(i))["id"] for i in range(301, 309)}
     near = http.get(f"/api/v1/gallery/{first}/similar", params={"most": 0.08}).json()
     assert {each["picture"]["id"] for each in near} == {small, lossy}
-    all_ = http.get(f"/api/v1/gallery/{first}/similar", params={"limit": 200}).json()
+    all_ = http.get(f"/api/v1/gallery/{first}/similar", params={"limit": 200, "by": "look"}).json()
     differences = [each["difference"] for each in all_]
     assert differences == sorted(differences)
     assert others <= {each["picture"]["id"] for each in all_}
@@ -313,3 +313,25 @@ def test_what_is_erased_is_nowhere(http: TestClient, data: Path) -> None:
     assert http.get(f"/api/v1/jobs/{job['id']}").status_code == 404
     assert found(http, q=canary) == []
     assert [each["id"] for each in found(http, q="keeper")] == [keeper]
+
+
+@pytest.mark.slow
+def test_what_is_alike_is_what_is_shown(http: TestClient) -> None:
+    """A child reads thumbnails, with torch."""
+    from sfumato import Studio
+
+    studio = Studio("nano", device="cpu", precision="fp32")
+
+    def painted(prompt: str, seed: int) -> str:
+        buffer = io.BytesIO()
+        studio.txt2img(prompt, seed=seed, steps=8)[0].save(buffer, "PNG")
+        return str(brought(http, buffer.getvalue())["id"])
+
+    face = "flat cartoon portrait, red curly hair, green hoodie"
+    person, same, rocket = painted(face, 1), painted(face, 2), painted("a rocket, white background", 1)
+    near = http.get(f"/api/v1/gallery/{person}/similar").json()
+    assert [each["picture"]["id"] for each in near] == [same, rocket]
+    said = http.get("/api/v1/gallery/like", params={"text": "a rocket, white background", "limit": 1}).json()
+    assert [each["picture"]["id"] for each in said] == [rocket]
+    unknown = brought(http, drawn(7))["id"]
+    assert http.get(f"/api/v1/gallery/{unknown}/similar", params={"by": "shown"}).status_code == 422

@@ -21,39 +21,33 @@ from sfumato.service.gallery.store import Entry, Gallery, Painted
 from sfumato.service.process import Process
 
 COMMAND = (sys.executable, "-m", "sfumato.service.gallery.look")
-_PATIENCE = 60.0  # seconds for one picture
+SHOWN = (sys.executable, "-m", "sfumato.service.gallery.shown")
+AT_ONCE, AWAITED = 32, 128
+"""Pictures that are read in one order, and how many somebody who asks waits for."""
+_PATIENCE = 60.0  # seconds for one order
 _IDLE = 60.0
 _OFTEN = 3600.0  # seconds between looking for what is too old
 _SUFFIXES = {"jpeg": "jpg", "tiff": "tif", "mpo": "jpg"}
 
 
-class Looker:
-    """Looks at files in a child.
+class Child:
+    """A program that takes orders one by one, and is there while there are any.
 
     Args:
-        gallery: says where thumbnails and uploads are.
+        command: starts it.
     """
 
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+    def __init__(self, command: tuple[str, ...]) -> None:
+        self._command = command
         self._child: Process | None = None
         self._alone = asyncio.Lock()
         self._used = 0.0
 
-    async def look(self, path: Path, id: str) -> wire.Message:
-        """What `look` reports of a file, whose thumbnail it makes.
-
-        Raises:
-            RequestError: it cannot be decoded.
-        """
-        order = {
-            "path": str(path),
-            "uploads": str(self._gallery.folder / "uploads"),
-            "thumbnail": str(self._gallery.thumbnail(id)),
-        }
+    async def ask(self, order: wire.Message) -> wire.Message | None:
+        """What it reports; None if it died or took too long."""
         async with self._alone:
             if self._child is None:
-                self._child = await Process.started(COMMAND)
+                self._child = await Process.started(self._command)
             report = None
             try:
                 async with asyncio.timeout(_PATIENCE):
@@ -65,10 +59,6 @@ class Looker:
                 self._used = time.monotonic()
                 if report is None:
                     await self._end()
-        if report is None:
-            raise RequestError("the picture cannot be decoded; save it anew")
-        if "refused" in report:
-            raise RequestError(report["refused"])
         return report
 
     async def rest(self) -> None:
@@ -88,6 +78,88 @@ class Looker:
             await child.end()
 
 
+class Looker(Child):
+    """Looks at files.
+
+    Args:
+        gallery: says where thumbnails and uploads are.
+    """
+
+    def __init__(self, gallery: Gallery) -> None:
+        super().__init__(COMMAND)
+        self._gallery = gallery
+
+    async def look(self, path: Path, id: str) -> wire.Message:
+        """What `look` reports of a file, whose thumbnail it makes.
+
+        Raises:
+            RequestError: it cannot be decoded.
+        """
+        report = await self.ask(
+            {
+                "path": str(path),
+                "uploads": str(self._gallery.folder / "uploads"),
+                "thumbnail": str(self._gallery.thumbnail(id)),
+            }
+        )
+        if report is None:
+            raise RequestError("the picture cannot be decoded; save it anew")
+        if "refused" in report:
+            raise RequestError(report["refused"])
+        return report
+
+
+class Reader(Child):
+    """Knows what pictures show, by their thumbnails, when somebody asks: the oldest first.
+
+    Args:
+        gallery: keeps the marks.
+    """
+
+    def __init__(self, gallery: Gallery) -> None:
+        super().__init__(SHOWN)
+        self._gallery = gallery
+        self._marking = asyncio.Lock()
+        self._later: asyncio.Task[None] | None = None
+
+    async def ready(self) -> None:
+        """Have what is not marked yet marked: now where there is little, or while others go on."""
+        todo = await asyncio.to_thread(self._gallery.unmarked, "shown", AWAITED + 1)
+        if len(todo) <= AWAITED:
+            await self.mark()
+        elif self._later is None or self._later.done():
+            self._later = asyncio.create_task(self.mark())
+
+    async def close(self) -> None:
+        """End the child, and what it is asked for."""
+        if self._later is not None:
+            self._later.cancel()
+            await asyncio.gather(self._later, return_exceptions=True)
+        await super().close()
+
+    async def mark(self) -> None:
+        """Mark all that are not marked yet, the oldest first; what cannot be, not now."""
+        async with self._marking:
+            while todo := await asyncio.to_thread(self._gallery.unmarked, "shown", AT_ONCE):
+                paths = [str(self._gallery.thumbnail(id)) for _, id in todo]
+                report = await self.ask({"pictures": paths})
+                if report is None:
+                    return
+                marks = dict(zip((number for number, _ in todo), map(bytes.fromhex, report["marks"]), strict=True))
+                await asyncio.to_thread(self._gallery.mark, "shown", marks)
+
+    async def text(self, words: str) -> bytes:
+        """The mark of a text.
+
+        Raises:
+            RequestError: it cannot be made.
+        """
+        report = await self.ask({"text": words})
+        if report is None:
+            raise RequestError("the words cannot be read just now; try again")
+        return bytes.fromhex(report["marks"][0])
+
+
 class Collector:
     """Keeps the gallery up to date.
 
@@ -99,7 +171,7 @@ class Collector:
 
     def __init__(self, gallery: Gallery, bus: Bus, *, retain: float | None = None) -> None:
         self.gallery, self.retain = gallery, retain
-        self.looker = Looker(gallery)
+        self.looker, self.reader = Looker(gallery), Reader(gallery)
         self._bus = bus
         self._news = asyncio.Event()
         self._expired = 0.0
@@ -119,12 +191,14 @@ class Collector:
                         await self._news.wait()
                 except TimeoutError:
                     await self.looker.rest()
+                    await self.reader.rest()
                 except (DBAPIError, OSError):  # the disk is full; it may have room again
                     await asyncio.sleep(2)
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
             await self.looker.close()
+            await self.reader.close()
 
     async def _listen(self) -> None:
         with self._bus.listening() as queue:

@@ -1,7 +1,6 @@
 """How alike two pictures are, by marks that are made once.
 
-A sort of mark is a row of `SORTS`: bytes of a picture, and the share in which many differ from one. Embeddings of a
-network would be another.
+A sort of mark is a row of `SORTS`: bytes of a picture, and how much many differ from one.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -48,8 +47,25 @@ def _ones(words: "Words") -> "Words":
     return (words * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-SORTS: Mapping[str, Callable[["Words", "Words"], "Shares"]] = {"look": differing}
-"""Sorts of marks: how much each of many differs from one, from 0 to 1."""
+def turned(marks: "Words", one: "Words") -> "Shares":
+    """Half of 1 - cosine between each of N vectors of 8-bit numbers, [words, N], and one: 0 to 1, and 1 for those of
+    zeros.
+    """
+    import numpy as np
+
+    def numbers(words: "Words") -> np.ndarray[Any, np.dtype[np.float32]]:
+        return np.ascontiguousarray(words.T).view(np.int8).astype(np.float32)
+
+    many, same = numbers(marks), numbers(one[:, None])[0]
+    lengths = np.linalg.norm(many, axis=1) * np.linalg.norm(same)
+    cosines = many @ same / np.maximum(lengths, 1e-9)
+    return np.where(lengths > 0, (1 - cosines) / 2, 1.0).clip(0, 1)
+
+
+SORTS: Mapping[str, Callable[["Words", "Words"], "Shares"]] = {"look": differing, "shown": turned}
+"""Sorts of marks: how much each of many differs from one, from 0 to 1. Those of what is shown come later than the
+picture, see `shown.py`.
+"""
 
 
 class Index:
@@ -94,9 +110,20 @@ class Index:
         here = int(np.searchsorted(self._numbers, number))
         if here == len(self._numbers) or self._numbers[here] != number:
             raise KeyError(number)
-        shares = self._differing(self._marks, self._marks[:, here])
+        return self._nearest(self._marks[:, here], limit, most, (number, *hidden))
+
+    def like(self, mark: bytes, limit: int, hidden: Collection[int]) -> list[tuple[int, float]]:
+        """The same of a mark of no picture."""
+        import numpy as np
+
+        return self._nearest(np.frombuffer(mark, np.uint64), limit, 1.0, hidden) if len(self._numbers) else []
+
+    def _nearest(self, one: "Words", limit: int, most: float, hidden: Collection[int]) -> list[tuple[int, float]]:
+        import numpy as np
+
+        shares = self._differing(self._marks, one)
         seen = shares <= most
-        passed = np.fromiter((number, *hidden), np.int64)
+        passed = np.fromiter(hidden, np.int64)
         at = np.minimum(np.searchsorted(self._numbers, passed), len(seen) - 1)
         seen[at[self._numbers[at] == passed]] = False
         numbers, shares = self._numbers[seen], shares[seen]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
@@ -190,6 +190,16 @@ def router(gallery: Gallery, collector: Collector) -> APIRouter:
         database."""
         return {"erased": await asyncio.to_thread(gallery.erase, many.ids)}
 
+    @api.get("/like", response_model=list[Similar])
+    async def like(
+        text: Annotated[str, Query(min_length=1, max_length=1000, description="in English or Chinese")],
+        limit: Annotated[int, Query(ge=1, le=200)] = 24,
+    ) -> list[dict[str, Any]]:
+        """Pictures of nano's world that show most what a text says."""
+        await collector.reader.ready()
+        near = await asyncio.to_thread(gallery.like, await collector.reader.text(text), limit=limit)
+        return [{"difference": round(difference, 4), "picture": shown(entry)} for entry, difference in near]
+
     @api.get("/{id}", response_model=Whole)
     async def one(id: str) -> dict[str, Any]:
         """A picture, its request, its parents and children."""
@@ -242,10 +252,27 @@ def router(gallery: Gallery, collector: Collector) -> APIRouter:
         id: str,
         limit: Annotated[int, Query(ge=1, le=200)] = 24,
         most: Annotated[float, Query(ge=0, le=1, description=f"difference; {NEAR} for near-duplicates")] = 1.0,
+        by: Annotated[
+            Literal["auto", "look", "shown"],
+            Query(description="shape and colour, or what is shown, of nano's world; auto: that, where it is known"),
+        ] = "auto",
     ) -> list[dict[str, Any]]:
-        """What looks most like a picture."""
-        near = await asyncio.to_thread(gallery.similar, id, limit=limit, most=most)
+        """What is most like a picture."""
+        if by == "auto":
+            by = "shown" if most == 1 else "look"
+            if by == "shown" and not await _reads(id):
+                by = "look"
+        elif by == "shown" and not await _reads(id):
+            raise Refusal(422, f"it is not known what {id} shows: it is not of nano's world; ask by look")
+        near = await asyncio.to_thread(gallery.similar, id, limit=limit, most=most, by=by)
         return [{"difference": round(difference, 4), "picture": shown(entry)} for entry, difference in near]
+
+    async def _reads(id: str) -> bool:
+        """Whether it is known what a picture shows."""
+        await asyncio.to_thread(gallery.get, id)
+        await collector.reader.ready()
+        mark = await asyncio.to_thread(gallery.marked, id, "shown")
+        return mark is not None and any(mark)
 
     @api.get("/{id}/lineage", response_model=Family)
     async def lineage(id: str) -> dict[str, Any]:

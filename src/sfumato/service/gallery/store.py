@@ -245,7 +245,7 @@ class Gallery:
             self._label(connection, [number], "lora", facts["loras"])
             for digest in facts["sources"]:
                 connection.execute(insert(_sources).values(picture=number, digest=digest))
-            for sort in marks.SORTS:
+            for sort in marks.SORTS.keys() & facts.keys():
                 connection.execute(insert(_marks).values(picture=number, sort=sort, value=bytes.fromhex(facts[sort])))
             if painted is not None:
                 self._collected(connection, painted.job, painted.index)
@@ -418,13 +418,50 @@ class Gallery:
             raise UnknownNameError("mark", by[:40], marks.SORTS)
         with self._begin() as connection:
             number = self._get(connection, id).number
-            gone = connection.execute(select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))).scalars()
-            index = self._indices.setdefault(by, marks.Index(by))
-            new = select(_marks.c.picture, _marks.c.value).where(_marks.c.sort == by, _marks.c.picture > index.last)
-            index.add([(row[0], row[1]) for row in connection.execute(new.order_by(_marks.c.picture)).all()])
-            near = dict(index.nearest(number, limit, most, [*gone]))
-            rows = connection.execute(select(_gallery).where(_gallery.c.number.in_(near))).all()
-            entries = self._whole(connection, rows)
+            index, gone = self._indexed(connection, by)
+            return self._near(connection, index.nearest(number, limit, most, gone))
+
+    def like(self, mark: bytes, *, limit: int = 24, by: str = "shown") -> list[tuple[Entry, float]]:
+        """What is most like a mark of no picture, such as of a text."""
+        with self._begin() as connection:
+            index, gone = self._indexed(connection, by)
+            return self._near(connection, index.like(mark, limit, gone))
+
+    def unmarked(self, sort: str, limit: int = 32) -> list[tuple[int, str]]:
+        """Numbers and ids of pictures without such a mark, the oldest first."""
+        having = select(_marks.c.picture).where(_marks.c.sort == sort, _marks.c.picture == _gallery.c.number)
+        query = select(_gallery.c.number, _gallery.c.id).where(~having.exists()).order_by(_gallery.c.number)
+        with self._begin() as connection:
+            return [(row.number, row.id) for row in connection.execute(query.limit(limit)).all()]
+
+    def mark(self, sort: str, values: Mapping[int, bytes]) -> None:
+        """Keep marks by the numbers of their pictures."""
+        with self._begin() as connection:
+            there = [*connection.execute(select(_gallery.c.number).where(_gallery.c.number.in_(values))).scalars()]
+            for number in there:
+                connection.execute(insert(_marks).values(picture=number, sort=sort, value=values[number]))
+            if sort in self._indices and min(there, default=0) <= self._indices[sort].last:
+                del self._indices[sort]  # which takes in later ones alone
+
+    def marked(self, id: str, sort: str) -> bytes | None:
+        """A picture's mark, where it has one. Raises as `get`."""
+        with self._begin() as connection:
+            number = self._get(connection, id).number
+            query = select(_marks.c.value).where(_marks.c.picture == number, _marks.c.sort == sort)
+            return connection.execute(query).scalars().first()
+
+    def _indexed(self, connection: Connection, sort: str) -> tuple[marks.Index, list[int]]:
+        """All marks of a sort, and the numbers of what is in the trash."""
+        gone = connection.execute(select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))).scalars()
+        index = self._indices.setdefault(sort, marks.Index(sort))
+        new = select(_marks.c.picture, _marks.c.value).where(_marks.c.sort == sort, _marks.c.picture > index.last)
+        index.add([(row[0], row[1]) for row in connection.execute(new.order_by(_marks.c.picture)).all()])
+        return index, [*gone]
+
+    def _near(self, connection: Connection, found: Sequence[tuple[int, float]]) -> list[tuple[Entry, float]]:
+        near = dict(found)
+        rows = connection.execute(select(_gallery).where(_gallery.c.number.in_(near))).all()
+        entries = self._whole(connection, rows)
         return sorted(((entry, near[entry.number]) for entry in entries), key=lambda pair: (pair[1], -pair[0].number))
 
     def _selected(self, filters: Filters) -> tuple[Select[Any], ColumnElement[int]]:
