@@ -12,14 +12,20 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from recipes.nano.data.render import COUNTS, jobs, paint
+
 SIDE = 160
 SCALES = (2, 3, 4)
 RADIOGRAPHS = 300
+DRAWN = 1024
+"""Pixels a side of drawings: 4 times what nano paints."""
+PLACES = tuple(range(0, DRAWN - SIDE + 1, SIDE - 16))
 HELD_OUT = ("Dragonfly_by_Bolly.jpg", "Wine_by_Jakkub_Mede.jpg", "goldfish.png")
 """Whole pictures by which training is judged."""
 
@@ -98,6 +104,20 @@ def squares(file: Path) -> Iterator[Square]:
                     yield square
 
 
+def drawn(count: int) -> Iterator[tuple[Square, dict[str, str]]]:
+    """Squares of nano's drawings, rendered at `DRAWN` pixels: where most happens, but for one in eight."""
+    every = jobs(COUNTS, 1)
+    for job in Random(0).sample(every, count):
+        for picture, shown in paint(job, placements=1, size=DRAWN, seed=0):
+            if picture is None:
+                continue
+            cut = [picture[y : y + SIDE, x : x + SIDE] for y in PLACES for x in PLACES]
+            cut.sort(key=lambda square: -float(np.abs(np.diff(square.astype(np.int16), axis=0)).mean()))
+            split = "validation" if shown["split"] == "validation" else "train"
+            for square in (*cut[:7], cut[len(cut) // 2]):
+                yield square, {"kind": "drawing", "name": f"{job.style} {job.index}", "split": split}
+
+
 def radiograph(seed: int, side: int = 256) -> Float[np.ndarray, "s s"]:
     """A simulated radiograph without noise, bright where much gets through: bodies, bones and tubes that absorb.
 
@@ -128,14 +148,15 @@ def radiograph(seed: int, side: int = 256) -> Float[np.ndarray, "s s"]:
     return np.asarray((through - through.min()) / np.ptp(through), np.float32)
 
 
-def rows(packages: Path, scale: float) -> Iterator[tuple[Square, dict[str, str]]]:
-    """All squares with their attributes; `scale` is the share of them."""
+def rows(packages: Path, scale: float, drawings: int) -> Iterator[tuple[Square, dict[str, str]]]:
+    """All squares with their attributes; `scale` is the share of them, and `drawings` are cut up beside them."""
     for name, file in fetch(packages).items():
         split = "validation" if name in HELD_OUT else "train"
         for k, square in enumerate(squares(file)):
             if k * scale % 1 < scale:
                 yield square, {"kind": "photograph", "name": name, "split": split}
     yield from radiographs(max(2, round(RADIOGRAPHS * scale)))
+    yield from drawn(drawings)
 
 
 def radiographs(count: int) -> Iterator[tuple[Square, dict[str, str]]]:
@@ -169,9 +190,10 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("runs/restore/data"))
     parser.add_argument("--packages", type=Path, default=Path("runs/restore/deb"))
     parser.add_argument("--share", type=float, default=1.0, help="of all squares")
+    parser.add_argument("--drawings", type=int, default=0, help="of nano's, to learn enlarging from as well")
     parser.add_argument("--sources", action="store_true", help="write SOURCES.md instead")
     options = parser.parse_args()
     if options.sources:
         Path(__file__).with_name("SOURCES.md").write_text(sources(), encoding="utf-8")
     else:
-        print(write(rows(options.packages, options.share), options.out), "squares in", options.out)
+        print(write(rows(options.packages, options.share, options.drawings), options.out), "squares in", options.out)

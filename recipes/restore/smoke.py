@@ -15,7 +15,7 @@ from sfumato.restoration import network
 from sfumato.restoration.measures import psnr
 from sfumato.restoration.noise import Noise
 from sfumato.training.loop import LoopConfig, fit
-from sfumato.training.restorer import RestorerRun, RestorerTask
+from sfumato.training.restorer import RestorerRun, restorer_task
 
 RECIPE = Path(__file__).parent
 LOOP = {
@@ -35,12 +35,13 @@ def smoke(out: Path) -> list[str]:
     """What is not as it should be, a line each."""
     write(radiographs(20), out / "data")
     faults = []
-    for name, small in (("denoiser", {"crop": 48}), ("upscale4", {"crop": 80})):
+    contest = {"adversarial": {"weight": 0.05, "lead": 2, "channels": (8, 8)}}
+    for name, small in (("denoiser", {"crop": 48}), ("upscale4", {"crop": 96, **contest})):
         settings = tomllib.loads((RECIPE / f"{name}.toml").read_text(encoding="utf-8"))
-        loop = LoopConfig(**{**settings.pop("loop"), **LOOP})
+        loop = LoopConfig(**{**settings.pop("loop"), **LOOP, "opponent": {"start": 50}})
         settings |= {**small, "data": out / "data", "channels": (16, 16, 16), "blocks": 1, "validation": 2}
         run = RestorerRun(**settings, loop=loop)
-        fit(RestorerTask(run, out), loop, out / name, identity={})
+        fit(restorer_task(run, out), loop, out / name, identity={})
         model = network.load(out / name / "export")
         clean = radiograph(7, 64)
         noisy = Noise(25).added(clean, 0)

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+import sfumato
+from sfumato.errors import TrainingError
 from sfumato.models.restorer import OPPONENT, Restorer, RestorerConfig, told
 from sfumato.restoration.network import applied, in_tiles, load
 from sfumato.restoration.noise import Noise
-from sfumato.training.restorer import RestorerRun, RestorerTask, shrunk
+from sfumato.training.loop import AdversarialTask
+from sfumato.training.restorer import RestorerRun, RestorerTask, restorer_task, shrunk
 
 
 def network(scale: int = 1, **form: object) -> Restorer:
@@ -33,7 +36,7 @@ def test_it_is_as_large_as_its_input() -> None:
     assert torch.allclose(model(3 * x, 3 * sigma), 3 * model(x, sigma), atol=1e-5)
 
 
-@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("scale", [1, 4])
 def test_tiles_are_the_whole(scale: int) -> None:
     model = network(scale)
     x, sigma = torch.rand(1, 3, 150, 203), torch.rand(1, 2, 150, 203)
@@ -104,3 +107,29 @@ def test_training_brings_it_nearer_and_what_is_exported_loads(scale: int, crop: 
     loaded = load(tmp_path / "export")
     x, sigma = torch.rand(1, 3, 16, 16), torch.full((1, 2, 16, 16), 0.1)
     assert torch.allclose(loaded(x, sigma), task.model(x, sigma), atol=2e-3)  # stored as float16
+
+
+def test_a_discriminator_takes_part(tmp_path: Path) -> None:
+    from recipes.restore.data import radiographs, write
+
+    write(radiographs(10), tmp_path / "data")
+    judge = Path(sfumato.__file__).parent / "data" / "judge"
+    settings = {
+        "task": "restorer", "data": tmp_path / "data", "channels": (8, 8), "blocks": 1, "fold": 1, "scale": 4,
+        "crop": 64, "perceptual": judge, "perceptual_weight": 0.5,
+        "adversarial": {"weight": 0.1, "channels": (8, 8)},
+        "loop": {"steps": 1, "batch": 2, "learning_rate": 1e-3},
+    }  # fmt: skip
+    task = restorer_task(RestorerRun.model_validate(settings), tmp_path)
+    assert isinstance(task, AdversarialTask)
+    losses = task.contest(task.model, task.order(0), torch.Generator().manual_seed(0), 0)
+    (losses["loss"] + losses["opponent"]).backward()
+    losses = {name: value.detach() for name, value in losses.items()}
+    plain = task.loss(task.model, task.order(0), torch.Generator().manual_seed(0))["loss"].detach()
+    assert float(losses["perceptual"]) > 0
+    assert float(losses["loss"] - plain) == pytest.approx(
+        float(0.5 * losses["perceptual"] + 0.1 * losses["adaptive_weight"] * losses["adversarial"]), rel=1e-3
+    )
+    assert all(p.grad is not None for p in (*task.model.parameters(), *task.opponent.parameters()))
+    with pytest.raises(TrainingError, match="perceptual_weight needs perceptual"):
+        restorer_task(RestorerRun.model_validate(settings | {"adversarial": {}}), tmp_path)

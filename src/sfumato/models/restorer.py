@@ -104,6 +104,13 @@ class Restorer(nn.Module):
         self.conv_out = nn.Conv2d(widths[0], 3 * (config.fold * config.scale) ** 2, 3, padding=1, bias=False)
         nn.init.normal_(self.conv_out.weight, std=1e-3)
 
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """Of the last layer, at which an adversarial loss is weighed."""
+        weight = self.conv_out.weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
     def forward(
         self, pixels: Float[Tensor, "b 3 h w"], deviation: Float[Tensor, "b 2 h w"]
     ) -> Float[Tensor, "b 3 H W"]:

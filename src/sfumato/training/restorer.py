@@ -1,6 +1,9 @@
-"""Training the restorer: pictures are made worse in a known way, and the network is to give them back."""
+"""Training the restorer: pictures are made worse in a known way, and the network is to give them back; where asked for
+so that a discriminator of patches takes them for true (Ledig et al. 2017, Wang et al. 2018).
+"""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +14,15 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from sfumato.checkpoints.classifiers import classifier_digest, load_classifier
 from sfumato.checkpoints.save import save_part
 from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
+from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.models.restorer import Restorer, RestorerConfig, told
+from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
+from sfumato.training.autoencoder import perceptual_distance
 from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
 
@@ -43,7 +51,13 @@ class RestorerRun(BaseModel):
     """Share of pictures without colour."""
     poisson: float = Field(0.3, ge=0, le=1)
     """Share of pictures whose noise follows the light."""
+    adversarial: AdversarialConfig = AdversarialConfig()
+    perceptual_weight: float = Field(0.0, ge=0)
+    """Of the distance in a classifier's features, once the discriminator takes part."""
+    perceptual: Path | None = None
+    """The export of that classifier."""
     validation: int = Field(24, gt=0)
+    """Held-out pictures of each kind."""
     loop: LoopConfig
 
 
@@ -80,12 +94,22 @@ def noised(
     return Worse(noisy, told(noisy, sigma, grey, poisson), clean)
 
 
-def shrunk(clean: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 h/s w/s"]:
-    """Made smaller, bicubic with antialiasing as everybody measures it, in 8 bits."""
-    small = F.interpolate(clean, scale_factor=1 / scale, mode="bicubic", align_corners=False, antialias=True)
+def shrunk(clean: Float[Tensor, "b 3 h w"], scale: int, *, area: bool = False) -> Float[Tensor, "b 3 h/s w/s"]:
+    """Made smaller, in 8 bits.
+
+    Args:
+        area: by the mean of each square, as renderers of drawings have it; else bicubic with antialiasing, as everybody
+            measures.
+    """
+    if area:
+        small = F.avg_pool2d(clean, scale)
+    else:
+        small = F.interpolate(clean, scale_factor=1 / scale, mode="bicubic", align_corners=False, antialias=True)
     return (small.clamp(0, 1) * 255).round() / 255
 
 
+AREA = 0.5
+"""Share of pictures that are made smaller by the mean of each square."""
 USUAL = 25 / 255
 """A level of noise, at which errors count as they are."""
 
@@ -111,7 +135,11 @@ class RestorerTask:
             )
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
 
-    def _worse(self, clean: Tensor, rng: torch.Generator) -> Worse:
+    def _worse(self, indices: Int[Tensor, " b"], rng: torch.Generator) -> Worse:
+        """Crops of these pictures, turned, made worse."""
+        clean = self.pictures.pixels(indices, self.run.crop, rng) / 2 + 0.5
+        turn = torch.randint(0, 8, (), generator=rng).item()
+        clean = torch.rot90(clean.flip(-1) if turn >= 4 else clean, int(turn) % 4, (-2, -1))
         b = len(clean)
 
         def chosen(share: float) -> Tensor:
@@ -120,62 +148,128 @@ class RestorerTask:
         grey, poisson = chosen(self.run.grey), chosen(self.run.poisson)
         clean = torch.where(grey > 0, clean.mean(1, keepdim=True), clean)
         if self.run.scale > 1:
-            small = shrunk(clean, self.run.scale)
+            small = shrunk(clean, self.run.scale, area=bool(torch.rand((), generator=rng) < AREA))
             sigma = self.run.sigma / 255 * torch.rand(b, 1, 1, 1, generator=rng) * chosen(0.5)
-            return Worse(**{**vars(noised(small, sigma, grey, poisson * 0, rng)), "clean": clean})
+            return replace(noised(small, sigma, grey, poisson * 0, rng), clean=clean)
         sigma = self.run.sigma / 255 * torch.rand(b, 1, 1, 1, generator=rng) ** 1.5
         return noised(clean, sigma, grey, poisson, rng)
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""
-        clean = self.pictures.pixels(indices, self.run.crop, rng) / 2 + 0.5
-        turn = torch.randint(0, 8, (), generator=rng).item()
-        clean = torch.rot90(clean.flip(-1) if turn >= 4 else clean, int(turn) % 4, (-2, -1))
-        worse = self._worse(clean, rng)
-        given = model(worse.pixels, worse.deviation)
+        worse = self._worse(indices, rng)
+        return self._reconstruction(model(worse.pixels, worse.deviation), worse)
+
+    def _reconstruction(self, given: Tensor, worse: Worse) -> dict[str, Tensor]:
         error = (given - worse.clean).abs().flatten(1).mean(1)
         if self.run.scale == 1:
             error = error / (worse.deviation.amax(1).flatten(1).mean(1) / USUAL).clamp_min(0.05).sqrt()
         return {"loss": error.mean() * 10}
 
+    def _cases(self) -> Iterator[tuple[str, Int[Tensor, " n"], int, float]]:
+        """Name, held-out pictures, level of noise, and 1 for grey: every level, or every kind of picture enlarged."""
+        held_out = self.pictures.validation
+        held_out = held_out[torch.randperm(len(held_out), generator=generator_for(0))]
+        if self.run.scale == 1:
+            for grey in (0, 1):
+                for level in LEVELS:
+                    yield f"{'grey' if grey else 'colour'}_{level}", held_out[: self.run.validation], level, grey
+            return
+        kinds = [str(self.pictures.attributes[k].get("kind", "picture")) for k in held_out.tolist()]
+        for kind in sorted(set(kinds)):
+            chosen = held_out[torch.tensor([each == kind for each in kinds])]
+            yield kind, chosen[: self.run.validation], 0, 0.0
+
     @torch.no_grad()
     def _held_out(self, model: nn.Module) -> dict[str, list[tuple[Worse, Tensor]]]:
         """Held-out pictures made worse, and given back, by how."""
-        some = self.pictures.validation
-        some = some[torch.randperm(len(some), generator=generator_for(0))[: self.run.validation]]
-        clean = self.pictures.pixels(some, self.run.crop, generator_for(1)) / 2 + 0.5
-        kinds = [(f"x{self.run.scale}", 0, 0.0)] if self.run.scale > 1 else []
-        if self.run.scale == 1:
-            kinds = [(f"{'grey' if g else 'colour'}_{s}", s, float(g)) for g in (0, 1) for s in LEVELS]
         found: dict[str, list[tuple[Worse, Tensor]]] = {}
-        for k, (name, level, g) in enumerate(kinds):
-            for part in clean.split(8):
+        for k, (name, some, level, grey) in enumerate(self._cases()):
+            for part in (self.pictures.pixels(some, self.run.crop, generator_for(1)) / 2 + 0.5).split(8):
                 one = torch.ones(len(part), 1, 1, 1)
-                whole = part.mean(1, keepdim=True).expand_as(part) if g else part
+                whole = part.mean(1, keepdim=True).expand_as(part) if grey else part
                 small = whole if self.run.scale == 1 else shrunk(whole, self.run.scale)
-                worse = noised(small, one * level / 255, one * g, one * 0, generator_for(2, k))
-                worse = Worse(worse.pixels, worse.deviation, whole)
+                worse = noised(small, one * level / 255, one * grey, one * 0, generator_for(2, k))
+                worse = replace(worse, clean=whole)
                 found.setdefault(name, []).append((worse, model(worse.pixels, worse.deviation)))
         return found
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """The mean PSNR in dB of held-out pictures, by what was done to them."""
-        values = {}
-        for name, pairs in self._held_out(model).items():
+        """The mean PSNR in dB of held-out pictures, by what was done to them, or when enlarged by what they are; then
+        beside it how much it is above that of bicubic resampling.
+        """
+
+        def decibels(pairs: list[tuple[Worse, Tensor]]) -> float:
             errors = torch.cat([(given - worse.clean).square().flatten(1).mean(1) for worse, given in pairs])
-            values[f"psnr_{name}"] = float(-10 * errors.log10().mean())
-        return {**values, "psnr": sum(values.values()) / len(values)}
+            return float(-10 * errors.clamp_min(1e-10).log10().mean())
+
+        found = self._held_out(model)
+        values = {f"psnr_{name}": decibels(pairs) for name, pairs in found.items()}
+        mean = {"psnr": sum(values.values()) / len(values)}
+        if self.run.scale > 1:
+            for name, pairs in found.items():
+                bicubic = [(worse, _enlarged(worse, "bicubic").clamp(0, 1)) for worse, _ in pairs]
+                values[f"gain_{name}"] = values[f"psnr_{name}"] - decibels(bicubic)
+        return {**values, **mean}
 
     def sheet(self, model: nn.Module) -> Image.Image:
         """Rows of a held-out picture made worse, given back, and as it was."""
         rows = []
         for pairs in self._held_out(model).values():
             worse, given = pairs[0]
-            near = F.interpolate(worse.pixels, size=worse.clean.shape[-2:], mode="nearest")
-            rows += [to_pil(x[0] * 2 - 1) for x in (near, given, worse.clean)]
+            rows += [to_pil(x[0] * 2 - 1) for x in (_enlarged(worse, "nearest"), given, worse.clean)]
         return contact_sheet(rows, columns=3)
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """`restorer/`, as `sfumato.restoration.network` reads it."""
         assert isinstance(model, Restorer)
         save_part(folder, PART, model, model.config, torch.float16)
+
+
+class AdversarialRestorerTask(RestorerTask):
+    """Against a discriminator of patches as well, from `loop.opponent.start` on; then features count too."""
+
+    def __init__(self, run: RestorerRun, folder: Path) -> None:
+        super().__init__(run, folder)
+        self.opponent = PatchDiscriminator(PatchDiscriminatorConfig(channels=run.adversarial.channels))
+        self.alarms = Alarms(run.adversarial)
+        self.classifier: PictureClassifier | None = None
+        if run.perceptual is not None:
+            self.classifier = load_classifier(run.perceptual)
+            self.content["perceptual"] = classifier_digest(run.perceptual)
+
+    def contest(
+        self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator, turn: int
+    ) -> dict[str, Tensor]:
+        """See `adversarial.contest`."""
+        assert isinstance(model, Restorer)
+        worse = self._worse(indices, rng)
+        true = worse.clean * 2 - 1
+        painted = model(worse.pixels, worse.deviation) * 2 - 1
+
+        def reconstruction(seen: Tensor) -> dict[str, Tensor]:
+            losses = self._reconstruction(seen / 2 + 0.5, worse)
+            if self.classifier is not None and self.run.perceptual_weight:
+                losses["perceptual"] = perceptual_distance(self.classifier, true, seen).mean()
+                losses["loss"] = losses["loss"] + self.run.perceptual_weight * losses["perceptual"]
+            return losses
+
+        return contest(self.opponent, painted, true, reconstruction, model.last_weight, self.run.adversarial, rng, turn)
+
+
+def restorer_task(run: RestorerRun, folder: Path) -> RestorerTask:
+    """With a discriminator where it has a weight.
+
+    Raises:
+        TrainingError: features are to count, and no discriminator or no classifier is given.
+    """
+    if run.perceptual_weight and (run.perceptual is None or not run.adversarial.weight):
+        raise TrainingError(
+            "perceptual_weight needs perceptual, the export of a trained classifier, and adversarial.weight above 0"
+        )
+    return (AdversarialRestorerTask if run.adversarial.weight else RestorerTask)(run, folder)
+
+
+def _enlarged(worse: Worse, mode: str) -> Tensor:
+    """The input at the size of what is to be given back."""
+    corners = None if mode == "nearest" else False
+    return F.interpolate(worse.pixels, size=worse.clean.shape[-2:], mode=mode, align_corners=corners)

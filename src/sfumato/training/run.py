@@ -24,7 +24,7 @@ from sfumato.training.control import ControlRun, ControlTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.language import LanguageRun, LanguageTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
-from sfumato.training.restorer import RestorerRun, RestorerTask
+from sfumato.training.restorer import RestorerRun, restorer_task
 from sfumato.training.runs import note_begin
 from sfumato.training.text import TextRun, TextTask
 from sfumato.validation import explained
@@ -38,7 +38,7 @@ TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "control": (ControlRun, ControlTask),
     "denoiser": (DenoiserRun, DenoiserTask),
     "language": (LanguageRun, LanguageTask),
-    "restorer": (RestorerRun, RestorerTask),
+    "restorer": (RestorerRun, restorer_task),
     "text": (TextRun, TextTask),
 }
 """What `task = "..."` in a TOML may say: its configuration, and the task of it in a run's folder."""
