@@ -61,7 +61,7 @@ DenoiseMethod = Literal["auto", "ours", "diffusion", "nlm", "tv", "wavelet"]
 
 DeblurPrior = Literal["auto", "ours", "nlm", "tv"]
 
-OwnUpscaler = Literal["auto", "ours", "lanczos", "bicubic"]
+OwnUpscaler = Literal["auto", "ours", "lanczos", "bicubic", "diffusion"]
 """What enlarges pictures beside upscalers of other programs."""
 
 NoiseKind = Literal["gaussian", "poisson"]

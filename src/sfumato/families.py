@@ -25,6 +25,7 @@ from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.circular import is_circular
 from sfumato.models.clip import CLIPTextConfig
+from sfumato.models.k_unet import KUNet, KUNetConfig
 from sfumato.models.mmdit import SD35_LARGE, SD35_MEDIUM, MMDiT, MMDiTConfig
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.nn.sharing import sharing
@@ -37,12 +38,16 @@ from sfumato.published import (
     CLIP_L_AND_G,
     CLIP_L_ONLY,
     DDIM,
+    DDIM_V,
     EULER,
+    EULER_CLEAN,
     FLOW,
     FOLD,
     KL,
     KL_3,
+    KL_X4,
     KL_XL,
+    LATENT_UPSCALER,
     LCM,
     PNDM,
     SD1,
@@ -52,9 +57,13 @@ from sfumato.published import (
     SDXL_REFINER,
     TURBO,
     TURBO_XL,
+    X4_UPSCALER,
     with_channels,
     with_guidance_embedding,
 )
+
+Network = UNet | KUNet | MMDiT
+NetworkConfig = UNetConfig | KUNetConfig | MMDiTConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +72,7 @@ class Family:
 
     name: str
     title: str
-    network: UNetConfig | MMDiTConfig | None
+    network: NetworkConfig | None
     """The denoising network; None: a U-Net of any size."""
     texts: Mapping[str, CLIPTextConfig]
     """CLIP's text encoders by component; beside those of Stable Diffusion 3 stands T5, which may be left out."""
@@ -98,15 +107,15 @@ class Family:
         """Distilled adversarially into a few steps without guidance (Sauer et al. 2023, arXiv:2311.17042)."""
         return "turbo" in self.name
 
-    def fits(
-        self, network: UNetConfig | MMDiTConfig, encoders: Collection[str], autoencoder: str, *, turbo: bool
-    ) -> bool:
+    def fits(self, network: NetworkConfig, encoders: Collection[str], autoencoder: str, *, turbo: bool) -> bool:
         """Whether a model of such parts may be called so. SDXL is known by its text encoders, at any width."""
         if set(encoders) != set(self.texts) or autoencoder != self.autoencoder.class_name or (self.turbo and not turbo):
             return False
         known = self.network
         if isinstance(network, MMDiTConfig) or isinstance(known, MMDiTConfig):
             return isinstance(network, MMDiTConfig) and isinstance(known, MMDiTConfig) and _like(network, known)
+        if isinstance(network, KUNetConfig) or isinstance(known, KUNetConfig):
+            return isinstance(network, KUNetConfig) and isinstance(known, KUNetConfig)
         if known is None:
             return True
         widths = {network.cross_attention_dim, known.cross_attention_dim}
@@ -125,14 +134,21 @@ def _like(network: MMDiTConfig, published: MMDiTConfig) -> bool:
     )
 
 
-def extra_channels(network: UNetConfig | MMDiTConfig) -> int:
+def latent_channels(network: NetworkConfig) -> int:
+    """Channels of the latents that the network paints; that of k-diffusion's kind gives their variance as well."""
+    return network.out_channels - isinstance(network, KUNetConfig)
+
+
+def extra_channels(network: NetworkConfig) -> int:
     """Channels that the network takes beside the latents."""
-    return network.in_channels - network.out_channels
+    return network.in_channels - latent_channels(network)
 
 
-DEPTH, EDITING, INPAINTING = "painting by depth", "editing by instruction", "inpainting"
-TASKS: Mapping[int, str] = {1: DEPTH, 4: EDITING, 5: INPAINTING}
-"""What a network with so many extra channels is for: a depth map, a picture, or a mask and a picture."""
+DEPTH, EDITING, INPAINTING, ENLARGING = "painting by depth", "editing by instruction", "inpainting", "enlarging"
+TASKS: Mapping[int, str] = {1: DEPTH, 3: ENLARGING, 4: EDITING, 5: INPAINTING}
+"""What a U-Net with so many extra channels is for: a depth map, pixels of a small picture, a picture's latents, or a
+mask and these.
+"""
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -244,6 +260,30 @@ FAMILIES: tuple[Family, ...] = (
         architecture="v2-depth",
         steps=25,
         guidance=7.5,
+    ),
+    Family(
+        name="x4-upscaler",
+        title="SD x4 upscaler",
+        network=X4_UPSCALER,
+        texts=CLIP_H_ONLY,
+        autoencoder=KL_X4,
+        scheduler=DDIM_V,
+        pipeline="StableDiffusionUpscale",
+        architecture="v2-x4-upscaler",
+        steps=50,
+        guidance=9.0,
+    ),
+    Family(
+        name="latent-upscaler",
+        title="SD x2 latent upscaler",
+        network=LATENT_UPSCALER,
+        texts=CLIP_L_ONLY,
+        autoencoder=KL,
+        scheduler=EULER_CLEAN,
+        pipeline="StableDiffusionLatentUpscale",
+        architecture="x2-latent-upscaler",
+        steps=20,
+        guidance=9.0,
     ),
     Family(
         name="sdxl-turbo",
@@ -382,7 +422,7 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def family_of(
-    network: UNetConfig | MMDiTConfig,
+    network: NetworkConfig,
     encoders: Collection[str],
     scheduler: Mapping[str, Any],
     autoencoder: str = AutoencoderKLConfig.class_name,
@@ -502,7 +542,7 @@ class Model:
     family: Family
     texts: Mapping[str, TextPart | T5Part]
     """By component, in the order in which their tokens stand side by side; T5's come last and below."""
-    network: UNet | MMDiT
+    network: Network
     autoencoder: Autoencoder
     sampling: Sampling
     size: tuple[int, int]
@@ -518,6 +558,8 @@ class Model:
     """SHA-256 of the autoencoder's file, where it is not the model's own."""
     engine: str = "plain"
     """``packed`` where the networks compute from weights laid out for this machine."""
+    small_schedule: Schedule | None = None
+    """Of an upscaler, how much noise its classes put into the small picture that it sees."""
 
     def sharing(self, *names: str) -> "Model":
         """The same model with components of its own, whose tensors are shared: what is put into the place of one there
@@ -528,7 +570,7 @@ class Model:
         """
         parts: dict[str, Any] = {**self.components, "vae": self.autoencoder}
         copies: dict[str, Any] = {name: sharing(parts[name]) for name in names}
-        network = next((copy for copy in copies.values() if isinstance(copy, UNet | MMDiT)), self.network)
+        network = next((copy for copy in copies.values() if isinstance(copy, Network)), self.network)
         texts: dict[str, TextPart | T5Part] = {}
         for name, part in self.texts.items():
             encoder: Any = copies.get(name, part.encoder)
@@ -538,7 +580,7 @@ class Model:
     @property
     def components(self) -> dict[str, nn.Module]:
         """The networks that adapters may change, by the folders they come from."""
-        name = "unet" if isinstance(self.network, UNet) else "transformer"
+        name = "transformer" if isinstance(self.network, MMDiT) else "unet"
         return {name: self.network, **{name: part.encoder for name, part in self.texts.items()}}
 
     @property
@@ -560,6 +602,8 @@ class Model:
     @property
     def task(self) -> str | None:
         """What the network's extra channels are for; None: it takes the latents alone."""
+        if isinstance(self.network, KUNet):
+            return ENLARGING
         extra = extra_channels(self.network.config)
         return TASKS.get(extra, f"something with {extra} more channels") if extra else None
 
@@ -567,7 +611,7 @@ class Model:
     def micro_conditioning(self) -> int:
         """How many numbers the network takes beside the text: sizes and crop make 6, with a score 5; others 0."""
         config = self.network.config
-        if isinstance(config, MMDiTConfig):
+        if not isinstance(config, UNetConfig):
             return 0
         if config.addition_time_embed_dim is None or config.projection_class_embeddings_input_dim is None:
             return 0
@@ -583,9 +627,9 @@ class Model:
     @property
     def join(self) -> Join:
         """How what the text encoders say becomes one condition."""
-        if isinstance(self.network, UNet):
-            return joined
-        return partial(stacked, width=self.network.config.joint_attention_dim)
+        if isinstance(self.network, MMDiT):
+            return partial(stacked, width=self.network.config.joint_attention_dim)
+        return joined
 
     def encode_text(self, texts: Sequence[str], *, clip_skip: int = 1) -> Conditioning:
         """One row of tokens a text."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
+from sfumato.models.k_unet import KUNetConfig
 from sfumato.models.unet import UNetConfig
 
 CLIP_L = CLIPTextConfig()
@@ -66,6 +67,20 @@ SDXL_REFINER = replace(
 SDXL_512 = replace(SDXL, sample_size=64)
 
 
+X4_UPSCALER = replace(
+    SD2,
+    sample_size=128,
+    in_channels=7,
+    block_out_channels=(256, 512, 512, 1024),
+    down_block_types=("DownBlock2D",) + ("CrossAttnDownBlock2D",) * 3,
+    up_block_types=("CrossAttnUpBlock2D",) * 3 + ("UpBlock2D",),
+    attention_head_dim=8,
+    only_cross_attention=(True, True, True, False),
+    num_class_embeds=1000,
+)
+LATENT_UPSCALER = KUNetConfig()
+
+
 def with_channels(channels: int, unet: UNetConfig) -> UNetConfig:
     """The network with so many input channels."""
     return replace(unet, in_channels=channels)
@@ -79,6 +94,14 @@ def with_guidance_embedding(unet: UNetConfig) -> UNetConfig:
 FOLD = AutoencoderFoldConfig()
 KL = AutoencoderKLConfig()
 KL_XL = replace(KL, scaling_factor=0.13025, sample_size=1024, force_upcast=True)
+KL_X4 = replace(
+    KL,
+    block_out_channels=(128, 256, 512),
+    down_block_types=("DownEncoderBlock2D",) * 3,
+    up_block_types=("UpDecoderBlock2D",) * 3,
+    scaling_factor=0.08333,
+    sample_size=256,
+)
 KL_3 = replace(
     KL_XL,
     latent_channels=16,
@@ -94,6 +117,8 @@ LEADING = {**COMMON, "timestep_spacing": "leading"}
 PNDM = {"_class_name": "PNDMScheduler", **LEADING, "skip_prk_steps": True}
 DDIM = {"_class_name": "DDIMScheduler", **LEADING}
 EULER = {"_class_name": "EulerDiscreteScheduler", **LEADING, "interpolation_type": "linear", "use_karras_sigmas": False}
+DDIM_V = {**DDIM, "prediction_type": "v_prediction", "beta_start": 0.0001, "beta_end": 0.02}
+EULER_CLEAN = {**EULER, "prediction_type": "sample", "timestep_spacing": "linspace"}
 TURBO = {**EULER, "timestep_spacing": "trailing"}
 TURBO_XL = {**TURBO, "_class_name": "EulerAncestralDiscreteScheduler"}
 LCM = {

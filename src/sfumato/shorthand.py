@@ -204,6 +204,9 @@ class UpscaleOptions(ProcessingOptions, total=False):
     refine: str | None
     strength: float
     tile: int | None
+    steps: int | None
+    guidance: float | None
+    noise_level: int
 
 
 class DetailOptions(EditOptions, total=False):

@@ -126,7 +126,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "another pipeline": (change_json("model_index.json", _class_name="FluxPipeline"), "holds a FluxPipeline"),
     "an upscaler": (
         change_json("model_index.json", _class_name="StableDiffusionUpscalePipeline"),
-        "the x4 upscaler, which is not loaded here",
+        "names no low_res_scheduler; copy the whole model folder",
     ),
     "another autoencoder": (change_json("vae/config.json", _class_name="VQModel"), "is a VQModel"),
     "values of no kind": (

@@ -72,7 +72,11 @@ SD2_NAMES = {
 }
 
 
-PUBLISHED = {family.name: family for family in FAMILIES if isinstance(family.network, UNetConfig)}
+PUBLISHED = {
+    family.name: family
+    for family in FAMILIES
+    if isinstance(family.network, UNetConfig) and family.network.num_class_embeds is None  # the upscaler has no table
+}
 
 
 def configs_of(family: Family) -> dict[str, ModelConfig]:

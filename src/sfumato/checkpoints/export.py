@@ -24,6 +24,7 @@ from sfumato.choices import Prediction
 from sfumato.errors import CheckpointError, OutputError
 from sfumato.files import cannot_write, whole_folder
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.k_unet import KUNetConfig
 from sfumato.models.unet import UNetConfig
 
 StoredPrecision = Literal["keep", "fp32", "fp16", "bf16"]
@@ -106,6 +107,8 @@ def _write_file(parts: Parts, target: Path, dtype: torch.dtype | None, *, title:
 
 
 def _table(parts: Parts, vae: AutoencoderKLConfig) -> tuple[Rule, ...]:
+    if isinstance(parts.network, KUNetConfig) or parts.small_scheduler is not None:
+        raise CheckpointError(f"{parts.source} enlarges, and has no single-file layout here; keep the folder")
     if isinstance(parts.network, UNetConfig):
         return checkpoint.table(parts.network, vae, parts.texts)
     projections = {name: parts.state[f"{name}.text_projection.weight"] for name in parts.texts}
@@ -158,4 +161,5 @@ def _write_folder(parts: Parts, folder: Path, dtype: torch.dtype | None) -> None
         parts.scheduler,
         f"{parts.family.pipeline}Pipeline",
         zero_empty=parts.zero_empty if second(parts.texts) and isinstance(parts.network, UNetConfig) else None,
+        small=parts.small_scheduler,
     )

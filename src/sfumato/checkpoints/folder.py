@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,11 +27,13 @@ from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTinyConfig
 from sfumato.models.clip import CLIPTextConfig, ProjectedCLIPTextConfig
 from sfumato.models.config import ModelConfig
+from sfumato.models.k_unet import KUNetConfig
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.t5 import T5Config
 from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNetConfig
+from sfumato.published import KL_X4
 from sfumato.runtime.digests import remembered_sha256
 
 log = logging.getLogger(__name__)
@@ -53,23 +55,24 @@ RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 KINDS: dict[str, tuple[type[ModelConfig], ...]] = {
-    "unet": (UNetConfig,),
+    "unet": (KUNetConfig, UNetConfig),
     "transformer": (MMDiTConfig,),
     "vae": (AutoencoderKLConfig, AutoencoderFoldConfig, AutoencoderTinyConfig),
     **dict.fromkeys(TEXT_ENCODERS, (CLIPTextConfig, ProjectedCLIPTextConfig)),
     T5: (T5Config,),
 }
-"""What a part may be; the first is meant where its configuration does not say."""
+"""What a part may be: the first that describes it; the first's name is meant where its configuration has none."""
 
-UPSCALERS = {
-    "StableDiffusionUpscalePipeline": "the x4 upscaler",
-    "StableDiffusionLatentUpscalePipeline": "the latent upscaler",
-}
-"""Pipelines whose networks take other things than those that are loaded."""
 PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 """How the names of diffusers' pipelines begin whose parts may be ours. The rest of a name (PAG, ControlNet ...) says
 what is done with the parts, which is the request's to say here; what is stored in another form says so itself."""
-BESIDE = frozenset({"safety_checker", "feature_extractor", "image_encoder", "scheduler", "unet", "transformer", "vae"})
+X4 = "StableDiffusionUpscalePipeline"
+"""Whose published autoencoder does not state its scaling factor."""
+SMALL = "low_res_scheduler"
+BESIDE = frozenset(
+    {"safety_checker", "feature_extractor", "image_encoder", "watermarker", "scheduler", SMALL}
+    | {"unet", "transformer", "vae"}
+)
 """Parts that are known, or are never used."""
 
 
@@ -142,13 +145,10 @@ def read_folder(
         raise CheckpointError(f"{folder / 'model_index.json'} names no pipeline; copy the whole model folder")
     if not str(pipeline).startswith(PIPELINES):
         raise CheckpointError(f"{folder} holds a {pipeline}; supported: {'..., '.join(PIPELINES)}...")
-    if pipeline in UPSCALERS:
-        raise CheckpointError(
-            f"{folder} holds a {pipeline}, {UPSCALERS[pipeline]}, which is not loaded here; upscale --method takes "
-            "upscalers such as ESRGAN's, and upscale --refine paints details by any model"
-        )
-    parts_of_ours = {*BESIDE, *TEXT_ENCODERS, T5}
     named = named_parts(index)
+    if pipeline == X4 and SMALL not in named:
+        raise CheckpointError(f"{folder / 'model_index.json'} names no {SMALL}; copy the whole model folder")
+    parts_of_ours = {*BESIDE, *TEXT_ENCODERS, T5}
     for name in named:
         if name not in parts_of_ours and not name.startswith("tokenizer"):
             log.warning("%s: its %s is left out; it is not loaded from here", folder, name[:60])
@@ -163,6 +163,9 @@ def read_folder(
         name: given[name].config if name in given else configuration(folder, name)
         for name in (network, "vae", *texts, *([T5] if with_t5 else []))
     }
+    vae = configs["vae"]
+    if pipeline == X4 and isinstance(vae, AutoencoderKLConfig) and "vae" not in given:
+        configs["vae"] = replace(vae, scaling_factor=KL_X4.scaling_factor)
     tokenizers = {
         name: _tokenizer(folder / name.replace("text_encoder", "tokenizer"), given.get(name)) for name in texts
     }
@@ -170,7 +173,8 @@ def read_folder(
     xl = network == "unet" and second(texts) and "text_encoder" in texts
     zero_empty = bool(index.get("force_zeros_for_empty_prompt", xl))
     t5_tokenizer = T5Tokenizer.from_folder(folder / "tokenizer_3") if with_t5 else None
-    parts = Parts(str(folder), configs, tokenizers, scheduler, zero_empty, {}, t5_tokenizer)
+    small = read_json(folder / SMALL / "scheduler_config.json") if SMALL in named else None
+    parts = Parts(str(folder), configs, tokenizers, scheduler, zero_empty, {}, t5_tokenizer, small)
     check(parts)
     sampling(parts)
     for name, config in configs.items():
@@ -221,9 +225,9 @@ def configuration(folder: Path, part: str, path: Path | None = None) -> ModelCon
     [default, *others] = KINDS[part]
     name = data.get("_class_name") or (data.get("architectures") or [None])[0] or default.class_name
     for kind in (default, *others):
-        if name == kind.class_name:
+        if name == kind.class_name and kind.describes(data):
             return kind.from_json(data, str(path))
-    known = ", ".join(kind.class_name for kind in KINDS[part])
+    known = ", ".join(dict.fromkeys(kind.class_name for kind in KINDS[part]))
     raise CheckpointError(f"{path.parent} is a {name}; supported: {known}")
 
 

@@ -21,11 +21,11 @@ from sfumato.checkpoints.single import clip_tokenizer, read_vae
 from sfumato.checkpoints.tables import open_clip_text
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import family_of
+from sfumato.families import NetworkConfig, family_of
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig
+from sfumato.models.k_unet import KUNetConfig
 from sfumato.models.mmdit import MMDiTConfig
-from sfumato.models.unet import UNetConfig
 
 CLIP_L = 768
 """How wide CLIP's own text encoder is, which alone has `quick_gelu`."""
@@ -76,17 +76,17 @@ def given(
     return found
 
 
-def _network(folder: Path, index: Mapping[str, Any]) -> UNetConfig | MMDiTConfig:
+def _network(folder: Path, index: Mapping[str, Any]) -> NetworkConfig:
     config = configuration(folder, "transformer" if "transformer" in named_parts(index) else "unet")
-    assert isinstance(config, UNetConfig | MMDiTConfig)
+    assert isinstance(config, NetworkConfig)
     return config
 
 
-def _text_encoders(network: UNetConfig | MMDiTConfig) -> tuple[str, ...]:
+def _text_encoders(network: NetworkConfig) -> tuple[str, ...]:
     """What a network reads, where no index says it."""
     if isinstance(network, MMDiTConfig):
         return TEXT_ENCODERS
-    if network.addition_embed_type is None:
+    if isinstance(network, KUNetConfig) or network.addition_embed_type is None:
         return TEXT_ENCODERS[:1]
     return TEXT_ENCODERS[1:] if network.cross_attention_dim == 1280 else TEXT_ENCODERS  # SDXL's refiner reads one
 

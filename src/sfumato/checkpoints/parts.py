@@ -19,8 +19,10 @@ from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.save import T5
 from sfumato.checkpoints.scheduler import PIPELINE_OFFSET, read_scheduler
 from sfumato.checkpoints.skeleton import on_meta
+from sfumato.diffusion.scalings import edm
+from sfumato.diffusion.schedules import DiscreteSchedule, LogLabelled, Schedule
 from sfumato.errors import CheckpointError
-from sfumato.families import Family, Model, Sampling, family_of
+from sfumato.families import Family, Model, Network, NetworkConfig, Sampling, family_of, latent_channels
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
@@ -29,6 +31,7 @@ from sfumato.models.clip_vision import CLIPVisionConfig, CLIPVisionEncoder
 from sfumato.models.config import ModelConfig
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.ip_adapter import IPAdapter, IPAdapterConfig
+from sfumato.models.k_unet import KUNet, KUNetConfig
 from sfumato.models.mmdit import MMDiT, MMDiTConfig
 from sfumato.models.sd3_controlnet import SD3ControlNet, SD3ControlNetConfig
 from sfumato.models.t2i_adapter import T2IAdapter, T2IAdapterConfig
@@ -45,6 +48,7 @@ TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 
 NETWORKS: Mapping[type[ModelConfig], Callable[[Any], nn.Module]] = {
     UNetConfig: UNet,
+    KUNetConfig: KUNet,
     ControlNetConfig: ControlNet,
     SD3ControlNetConfig: SD3ControlNet,
     T2IAdapterConfig: T2IAdapter,
@@ -73,6 +77,8 @@ class Parts:
     """An empty prompt is a condition of zeros, see `Family`."""
     state: dict[str, Tensor]
     t5_tokenizer: T5Tokenizer | None = None
+    small_scheduler: Mapping[str, Any] | None = None
+    """Of the noise in the small picture that an upscaler sees."""
 
     @property
     def denoiser(self) -> str:
@@ -80,9 +86,9 @@ class Parts:
         return "unet" if "unet" in self.configs else "transformer"
 
     @property
-    def network(self) -> UNetConfig | MMDiTConfig:
+    def network(self) -> NetworkConfig:
         """Of the denoising network."""
-        return cast("UNetConfig | MMDiTConfig", self.configs[self.denoiser])
+        return cast("NetworkConfig", self.configs[self.denoiser])
 
     @property
     def vae(self) -> AutoencoderKLConfig | AutoencoderFoldConfig | AutoencoderTinyConfig:
@@ -171,9 +177,14 @@ def check(parts: Parts) -> None:
         )
     if isinstance(network, UNetConfig) and network.addition_embed_type is not None:
         _check_label(parts, network)
-    if parts.vae.latent_channels != network.out_channels:
+    if isinstance(network, UNetConfig) and (network.num_class_embeds is None) != (parts.small_scheduler is None):
         raise CheckpointError(
-            f"{source}: the network paints {network.out_channels} channels but the autoencoder has "
+            f"{source}: a U-Net with classes, which say how much noise a small picture has, goes with a "
+            "low_res_scheduler, and none without; copy the whole folder"
+        )
+    if parts.vae.latent_channels != latent_channels(network):
+        raise CheckpointError(
+            f"{source}: the network paints {latent_channels(network)} channels but the autoencoder has "
             f"{parts.vae.latent_channels}; the parts are of different models"
         )
 
@@ -232,7 +243,12 @@ def assemble(
         networks[name] = built(config, parts.part(name), f"{parts.source}: {name}", dtype=dtype, device=device)
     autoencoder = cast("AutoencoderKL | AutoencoderFold | AutoencoderTiny", networks["vae"])
     texts: dict[str, TextPart | T5Part] = {
-        name: TextPart(parts.tokenizers[name], cast("CLIPTextEncoder", networks[name]), second(parts.texts))
+        name: TextPart(
+            parts.tokenizers[name],
+            cast("CLIPTextEncoder", networks[name]),
+            second(parts.texts),
+            normed=not isinstance(parts.network, KUNetConfig),
+        )
         for name in parts.texts
     }
     if parts.t5_tokenizer is not None:
@@ -241,7 +257,7 @@ def assemble(
         name=path.stem if path.is_file() else path.name,
         family=family,
         texts=texts,
-        network=cast("UNet | MMDiT", networks[parts.denoiser]),
+        network=cast("Network", networks[parts.denoiser]),
         autoencoder=autoencoder,
         sampling=sampling(parts),
         size=native_size(parts.network, autoencoder.factor),
@@ -250,13 +266,27 @@ def assemble(
         hash=digest(),
         path=path,
         zero_empty=parts.zero_empty,
+        small_schedule=small_schedule(parts),
     )
+
+
+def small_schedule(parts: Parts) -> Schedule | None:
+    """How much noise an upscaler's classes are. Raises as `read_scheduler`."""
+    if parts.small_scheduler is None:
+        return None
+    return read_scheduler(parts.small_scheduler, f"{parts.source}: low_res_scheduler", offset=None).schedule
 
 
 def sampling(parts: Parts) -> Sampling:
     """How the parts' scheduler samples. Raises as `read_scheduler`."""
-    offset = None if second(parts.texts) else PIPELINE_OFFSET
+    enlarges = isinstance(parts.network, KUNetConfig) or parts.small_scheduler is not None
+    offset = None if enlarges or second(parts.texts) else PIPELINE_OFFSET
     found = read_scheduler(parts.scheduler, f"{parts.source}: scheduler", offset=offset)
+    if isinstance(parts.network, KUNetConfig):  # preconditioned outside of the scheduler, which is handed clean latents
+        if found.parameterisation.name != "sample" or not isinstance(found.schedule, DiscreteSchedule):
+            raise CheckpointError(f"{parts.source}: scheduler: a latent upscaler's predicts the sample, by a table")
+        schedule = LogLabelled(found.schedule.sigmas, found.schedule.log_interpolation)
+        found = replace(found, parameterisation=edm(1.0), schedule=schedule)
     return replace(found, aligned=parts.family.aligned)
 
 
@@ -265,7 +295,7 @@ def second(texts: Collection[str]) -> bool:
     return "text_encoder_2" in texts
 
 
-def native_size(config: UNetConfig | MMDiTConfig, factor: int) -> tuple[int, int]:
+def native_size(config: NetworkConfig, factor: int) -> tuple[int, int]:
     """Width and height in pixels that the network was trained at, `factor` pixels a latent position."""
     size = 64 if config.sample_size is None else config.sample_size
     height, width = (size, size) if isinstance(size, int) else size

@@ -62,10 +62,12 @@ def save_index(
     pipeline: str = "StableDiffusionPipeline",
     *,
     zero_empty: bool | None = None,
+    small: Mapping[str, Any] | None = None,
 ) -> None:
     """`model_index.json` and `scheduler/scheduler_config.json`; the tokenizers are saved by their own `save`.
 
     Args:
+        small: the scheduler of the noise in the small picture that an upscaler sees.
         zero_empty: of SDXL's form, whether an empty prompt is a condition of zeros; None: it is not of that form.
     """
     (folder / "scheduler").mkdir(parents=True, exist_ok=True)
@@ -86,6 +88,10 @@ def save_index(
         options = {"image_encoder": [None, None], "force_zeros_for_empty_prompt": zero_empty, "add_watermarker": False}
         if refines:
             options |= {"text_encoder": [None, None], "tokenizer": [None, None], "requires_aesthetics_score": True}
+    if small is not None:
+        (folder / "low_res_scheduler").mkdir(exist_ok=True)
+        write_json(folder / "low_res_scheduler" / "scheduler_config.json", small)
+        options["low_res_scheduler"] = ["diffusers", small["_class_name"]]
     index = {
         "_class_name": pipeline,
         **classes,

@@ -21,7 +21,7 @@ class Conditioning:
     pixels, and the refiner a score. ``guidance`` is the scale which networks with distilled guidance take in.
     ``channels`` are concatenated to the network's input, as inpainting networks want. ``uncond`` is True in the rows
     that guidance moves away from, where somebody wants to know. ``seen`` are tokens of a picture, for a
-    network that reads them behind those of the text.
+    network that reads them behind those of the text. ``kind`` is the class of which a network has an embedding.
     """
 
     tokens: Float[Tensor, "b n d"]
@@ -32,6 +32,7 @@ class Conditioning:
     guidance: Float[Tensor, " b"] | None = None
     uncond: Bool[Tensor, " b"] | None = None
     seen: Float[Tensor, "b m d"] | None = None
+    kind: Int[Tensor, " b"] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -54,7 +54,7 @@ class ImageNoise:
 
     def __call__(self) -> Float[Tensor, "b *shape"]:
         """The next unit normal draw, float32."""
-        draws = [torch.randn(self.shape, generator=generator) for generator in self._generators]
+        draws = self._drawn(self.shape)
         if self._variations:
             others = [torch.randn(self.shape, generator=torch.Generator().manual_seed(v)) for v in self._variations]
             draws = [slerp(draw, other, self._share) for draw, other in zip(draws, others, strict=True)]
@@ -63,6 +63,13 @@ class ImageNoise:
             self._generators = [torch.Generator().manual_seed((seed + self._later) % 2**64) for seed in self.seeds]
             self._later = 0
         return torch.stack(draws).to(self.device)
+
+    def draw(self, shape: Sequence[int]) -> Float[Tensor, "b *shape"]:
+        """The next draw in another shape, of the same generators: what a task needs before the initial noise."""
+        return torch.stack(self._drawn(shape)).to(self.device)
+
+    def _drawn(self, shape: Sequence[int]) -> list[Tensor]:
+        return [torch.randn(tuple(shape), generator=generator) for generator in self._generators]
 
 
 def slerp(noise: Float[Tensor, "c h w"], other: Float[Tensor, "c h w"], share: float) -> Float[Tensor, "c h w"]:

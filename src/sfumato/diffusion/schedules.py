@@ -155,6 +155,15 @@ class DiscreteSchedule:
         return sigma.log() if self.log_interpolation else sigma
 
 
+@dataclass(frozen=True, eq=False)
+class LogLabelled(DiscreteSchedule):
+    """The same levels, labelled ``log(sigma) / 4`` as EDM's: k-diffusion's networks of latents."""
+
+    def label(self, sigma: Tensor) -> Tensor:
+        """Not that of the table; any shape."""
+        return sigma.log() / 4
+
+
 def _below(signal: float, last: float) -> float:
     """An abar below the last one, or half of that."""
     return signal if signal < last else last / 2

@@ -82,6 +82,11 @@ class ModelConfig:
     """Ignore keys that we do not know: transformers files carry dozens of generation settings of every version."""
 
     @classmethod
+    def describes(cls, data: Mapping[str, Any]) -> bool:
+        """Whether a `config.json` that names `class_name` is of this kind, where several are called so."""
+        return True
+
+    @classmethod
     def from_json(cls, data: Mapping[str, Any], source: str = "config.json") -> Self:
         """Build from a parsed `config.json`. A list of equal values is taken for the value where one is wanted. Keys
         that no network reads are named in a warning, as diffusers does.

@@ -4,7 +4,8 @@ State-dict layout: diffusers `UNet2DConditionModel`. The network predicts epsilo
 
 Its conditioning besides the text, where configured: SDXL adds a pooled text vector and numbers (sizes, crop, score) to
 the time embedding (Podell et al. 2023, arXiv:2307.01952, section 2.2); a latent consistency model adds the guidance
-scale, which it was distilled with (Luo et al. 2023, arXiv:2310.04378).
+scale, which it was distilled with (Luo et al. 2023, arXiv:2310.04378); the x4 upscaler a class, which says
+how much noise there is in the picture that it sees beside the latents.
 """
 
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ class UNetConfig(ModelConfig):
     """Width of the pooled vector and of all numbers, side by side."""
     time_cond_proj_dim: int | None = None
     """Width of the embedding of the guidance scale."""
+    only_cross_attention: bool | tuple[bool, ...] = False
+    """Whether transformers have attention to the text in the place of self-attention, for all levels or by level."""
+    num_class_embeds: int | None = None
+    """How many classes have an embedding that is added to the time's."""
 
     fixed: ClassVar[dict[str, tuple[Any, ...]]] = {
         "act_fn": ("silu", "swish"),
@@ -70,7 +75,6 @@ class UNetConfig(ModelConfig):
         "conv_out_kernel": (3,),
         "resnet_time_scale_shift": ("default",),
         "time_embedding_type": ("positional",),
-        "only_cross_attention": (False,),
         "dual_cross_attention": (False,),
         "class_embeddings_concat": (False,),
         "dropout": (0.0, 0),
@@ -81,7 +85,6 @@ class UNetConfig(ModelConfig):
     } | dict.fromkeys(
         (
             "class_embed_type",
-            "num_class_embeds",
             "addition_embed_type_num_heads",
             "encoder_hid_dim",
             "encoder_hid_dim_type",
@@ -118,6 +121,11 @@ class UNetConfig(ModelConfig):
             return _each(self.reverse_transformer_layers_per_block, position, self.layers(level) + 1)
         return _each(self.transformer_layers_per_block, level, self.layers(level) + 1)
 
+    def only_cross(self, level: int | None) -> bool:
+        """Whether transformers at `level`, or in the middle for None, attend to the text alone."""
+        value = self.only_cross_attention
+        return value if isinstance(value, bool) else level is not None and value[level]
+
     @property
     def mid_cross(self) -> bool:
         """Whether the coarsest level attends to the text."""
@@ -148,7 +156,10 @@ def _each(value: int | tuple[int | tuple[int, ...], ...], level: int, count: int
     return own
 
 
-DOWN = ("down_block_types", "layers_per_block", "transformer_layers_per_block", "attention_head_dim")
+DOWN = (
+    *("down_block_types", "layers_per_block", "transformer_layers_per_block", "attention_head_dim"),
+    "only_cross_attention",
+)
 UP = ("up_block_types", "reverse_transformer_layers_per_block")
 """What a configuration gives by level, for the way down and for the way up."""
 
@@ -184,7 +195,8 @@ class Level(nn.Module):
             ResnetBlock(c, width, time_channels=time, groups=config.norm_num_groups, eps=config.norm_eps)
             for c in widths_in
         )
-        self.attentions = nn.ModuleList(_transformer(config, level, depth) for depth in depths)
+        only = config.only_cross(level)
+        self.attentions = nn.ModuleList(_transformer(config, level, depth, only) for depth in depths)
         self.downsamplers = nn.ModuleList()
         self.upsamplers = nn.ModuleList()
 
@@ -194,7 +206,7 @@ class Level(nn.Module):
         return self.attentions[i](x, context) if self.attentions else x
 
 
-def _transformer(config: UNetConfig, level: int, depth: int) -> SpatialTransformer:
+def _transformer(config: UNetConfig, level: int, depth: int, only_cross: bool) -> SpatialTransformer:
     return SpatialTransformer(
         config.block_out_channels[level],
         config.heads(level),
@@ -202,6 +214,7 @@ def _transformer(config: UNetConfig, level: int, depth: int) -> SpatialTransform
         config.cross_attention_dim,
         linear=config.use_linear_projection,
         groups=config.norm_num_groups,
+        only_cross=only_cross,
     )
 
 
@@ -216,8 +229,8 @@ class MidBlock(nn.Module):
             ResnetBlock(width, width, time_channels=time, groups=config.norm_num_groups, eps=config.norm_eps)
             for _ in range(2 if cross else 1)
         )
-        level = len(config.block_out_channels) - 1
-        self.attentions = nn.ModuleList([_transformer(config, level, config.mid_depth)] if cross else [])
+        level, only = len(config.block_out_channels) - 1, config.only_cross(None)
+        self.attentions = nn.ModuleList([_transformer(config, level, config.mid_depth, only)] if cross else [])
 
     def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
         x = self.resnets[0](x, time)
@@ -239,6 +252,8 @@ class WayDown(nn.Module):
         self.time_embedding = TimestepEmbedding(widths[0], time, config.time_cond_proj_dim)
         label_width = config.projection_class_embeddings_input_dim if config.addition_embed_type is not None else None
         self.add_embedding = None if label_width is None else TimestepEmbedding(label_width, time)
+        classes = config.num_class_embeds
+        self.class_embedding = None if classes is None else nn.Embedding(classes, time)
 
         self.down_blocks = nn.ModuleList()
         self.skips = [widths[0]]
@@ -297,6 +312,9 @@ class WayDown(nn.Module):
             weight = GUIDANCE_UNIT * (cond.guidance - 1)
             scale = sinusoidal(weight, config.time_cond_proj_dim, cos_first=False, shift=1.0).to(dtype)
         time: Tensor = self.time_embedding(embedded(label, config.block_out_channels[0]), scale)
+        if self.class_embedding is not None:
+            assert cond.kind is not None
+            time = time + self.class_embedding(cond.kind).to(dtype)
         if self.add_embedding is None:
             return time
         assert cond.pooled is not None

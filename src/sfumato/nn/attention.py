@@ -85,19 +85,23 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, cross-attention to the text, feed-forward; each normalised first, each residual."""
+    """Self-attention, cross-attention to the text, feed-forward; each normalised first, each residual.
 
-    def __init__(self, dim: int, heads: int, context_dim: int) -> None:
+    With `only_cross` the first attends to the text as well.
+    """
+
+    def __init__(self, dim: int, heads: int, context_dim: int, *, only_cross: bool = False) -> None:
         super().__init__()
+        self.only_cross = only_cross
         self.norm1 = nn.LayerNorm(dim)
-        self.attn1 = Attention(dim, heads)
+        self.attn1 = Attention(dim, heads, context_dim=context_dim if only_cross else None)
         self.norm2 = nn.LayerNorm(dim)
         self.attn2 = Attention(dim, heads, context_dim=context_dim)
         self.norm3 = nn.LayerNorm(dim)
         self.ff = FeedForward(dim)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        x = self.attn1(self.norm1(x)).add_(x)
+        x = self.attn1(self.norm1(x), context if self.only_cross else None).add_(x)
         x = self.attn2(self.norm2(x), context).add_(x)
         return self.ff(self.norm3(x)).add_(x)
 
@@ -105,12 +109,24 @@ class TransformerBlock(nn.Module):
 class SpatialTransformer(nn.Module):
     """A picture's positions as a sequence through transformer blocks (Rombach et al. 2022, section 3.3)."""
 
-    def __init__(self, channels: int, heads: int, depth: int, context_dim: int, *, linear: bool, groups: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        depth: int,
+        context_dim: int,
+        *,
+        linear: bool,
+        groups: int,
+        only_cross: bool = False,
+    ) -> None:
         super().__init__()
         self.linear = linear
         self.norm = GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
-        self.transformer_blocks = nn.ModuleList(TransformerBlock(channels, heads, context_dim) for _ in range(depth))
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(channels, heads, context_dim, only_cross=only_cross) for _ in range(depth)
+        )
         self.proj_out = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"], context: Float[Tensor, "b m d"]) -> Float[Tensor, "b c h w"]:

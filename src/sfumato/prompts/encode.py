@@ -47,6 +47,8 @@ class TextPart:
     encoder: CLIPTextEncoder
     penultimate: bool = False
     """Reads the last layer but one, without the final norm, as SDXL does; a clip skip counts from there."""
+    normed: bool = True
+    """Reads the last layer with the final norm; the latent upscaler reads it without."""
 
     @property
     def depth(self) -> int:
@@ -67,7 +69,7 @@ class TextPart:
         encoding: TextEncoding = self.encoder(
             ids.to(device),
             clip_skip=clip_skip + self.penultimate,
-            norm=not self.penultimate,
+            norm=self.normed and not self.penultimate,
             mask=None if mask is None else mask.to(device),
         )
         return encoding

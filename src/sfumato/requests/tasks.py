@@ -431,14 +431,15 @@ class Upscale(Processing):
     )
     method: Annotated[Name, Shown("M|NAME|PATH", "Method", always=True)] = Field(
         "auto",
-        description="by what: ours, lanczos, bicubic, or an upscaler of another program (SFUMATO_UPSCALERS); auto is "
-        "our network where it is there, and else lanczos",
+        description="by what: ours, lanczos, bicubic, an upscaler of another program (SFUMATO_UPSCALERS), or diffusion "
+        "by a model made for it; auto is such a model where one is given, our network where it is there, and else "
+        "lanczos",
     )
     clean: Annotated[Picture | None, Shown("FILE", "Reference hash")] = Field(
         None, description="the same picture at the larger size, to measure against"
     )
     refine: Annotated[Prompt | None, Shown("PROMPT", "Refine prompt")] = Field(
-        None, description="paint the details of what this says over it, by img2img in tiles"
+        None, description="paint the details of what this says over it, by img2img in tiles; the prompt of diffusion"
     )
     strength: Annotated[Share, Shown("S", "Denoising strength")] = Field(
         0.3, description="of that: how much of the noise to begin from"
@@ -446,11 +447,20 @@ class Upscale(Processing):
     tile: Annotated[Annotated[int, Field(ge=64, le=8192, multiple_of=8)] | None, Shown("PX", "Tile")] = Field(
         None, description="of that: sample in tiles of so many pixels a side"
     )
+    steps: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Shown("N", "Steps")] = Field(
+        None, description="of diffusion: how many; the model's own when left out"
+    )
+    guidance: Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "CFG scale")] = (
+        Field(None, description="of diffusion: how closely --refine is followed; the model's own when left out")
+    )
+    noise_level: Annotated[Annotated[int, Field(ge=0, le=350)], Shown("N", "Noise level")] = Field(
+        20, description="of diffusion by 4: how much noise hides what the picture shows; more lets more be invented"
+    )
 
     @property
     def generative(self) -> bool:
-        """Where details are painted over it."""
-        return self.refine is not None
+        """Where details are painted."""
+        return self.refine is not None or self.method == "diffusion"
 
 
 REQUESTS: Mapping[str, type[Request]] = MappingProxyType(

@@ -22,6 +22,8 @@ Pixels = Float[np.ndarray, "h w *c"]
 Size = tuple[int, int]
 RESAMPLINGS = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}
 OWN = get_args(OwnUpscaler)
+RESAMPLED = 2
+"""By how much, where nobody says it."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ def find(name: str, scale: int | None, device: torch.device) -> Enlarger:
     """
     if name not in OWN:
         return _foreign(name, scale, device)
-    scale = 2 if scale is None else scale
+    scale = RESAMPLED if scale is None else scale
     folder = network.folder_of("upscale2" if scale == 2 else "upscale4") if scale in (2, 4) else None
     if name in ("auto", "ours") and folder is not None:
         model = network.load(folder, str(device))
         return Enlarger("ours", scale, lambda x, size: network.applied(model, x, Noise(0.0)), network.digest(folder))
+    if name == "diffusion":
+        raise RequestError("--method diffusion is of upscale, and takes a x4 or a latent upscaler by --model")
     if name == "ours":
         raise RequestError(f"there is no network of ours for --scale {scale} in this installation; take lanczos")
     name = "lanczos" if name == "auto" else name

@@ -25,7 +25,7 @@ from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.diffusion.schedules import ContinuousSchedule
 from sfumato.diffusion.tiles import borders, tiled
 from sfumato.errors import RequestError
-from sfumato.families import DEPTH, EDITING, INPAINTING, Model
+from sfumato.families import DEPTH, EDITING, ENLARGING, INPAINTING, Model
 from sfumato.metadata.provenance import Provenance
 from sfumato.models.deep_cache import sharing_deep
 from sfumato.models.unet import UNet
@@ -199,7 +199,7 @@ def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> D
     return replace(denoiser, network=sharing_deep(model.network, request.deep_cache, labels))
 
 
-MADE_FOR = {INPAINTING: "inpaint", EDITING: "edit", DEPTH: "depth2img"}
+MADE_FOR = {INPAINTING: "inpaint", EDITING: "edit", DEPTH: "depth2img", ENLARGING: "upscale"}
 """The task of what a network's extra channels are for."""
 
 

@@ -1,5 +1,5 @@
-"""Enlarging: by resampling, our network or an upscaler of another program, measured; and where asked for painted over
-by img2img.
+"""Enlarging: by resampling, our network, an upscaler of another program or a diffusion model made for it, measured; and
+where asked for painted over by img2img.
 """
 
 import time
@@ -12,15 +12,17 @@ from jaxtyping import Float
 from PIL import Image
 
 from sfumato.errors import RequestError
+from sfumato.families import Model
 from sfumato.metadata.provenance import Provenance
 from sfumato.pictures import Painted
 from sfumato.requests import Img2Img, Upscale
 from sfumato.restoration.measures import compared, psnr
 from sfumato.results import Progress, Report, Result
-from sfumato.tasks.enlarging import RESAMPLINGS, find, resized
+from sfumato.tasks.enlarging import RESAMPLED, RESAMPLINGS, Enlarger, find, resized
 from sfumato.tasks.raster import Raster, eight_bit, read
 from sfumato.tasks.sources import MAX_SIDE
 from sfumato.tasks.table import Studio
+from sfumato.tasks.upscaler import enlarged, scale_of
 
 Pixels = Float[np.ndarray, "h w *c"]
 
@@ -34,7 +36,8 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     begun = time.perf_counter()
     exact = request.changed(image=request.image.known(), clean=request.clean and request.clean.known())
     raster = read(exact.image)
-    enlarger = find(exact.method, exact.scale, studio.device)
+    model = _upscaler(studio, exact)
+    enlarger = find(exact.method, exact.scale, studio.device) if model is None else _by(model, exact)
     exact = exact.changed(method=enlarger.name, scale=enlarger.scale)
     size = raster.size[0] * enlarger.scale, raster.size[1] * enlarger.scale
     if max(size) > MAX_SIDE:
@@ -42,23 +45,25 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     clean = _reference(exact, size)
     loaded = time.perf_counter()
     made = {name: resized(raster.pixels, size, how) for name, how in RESAMPLINGS.items()}
-    if enlarger.title not in made:
+    if enlarger.title not in made and model is None:
         made[enlarger.title] = enlarger.run(raster.pixels, size)
-    pixels = made[enlarger.title]
+    pixels = made["lanczos" if model is not None else enlarger.title]
     torch_version = torch.__version__.partition("+")[0]
     provenance = Provenance(enlarger.digest, "fp32", studio.device.type, torch_version)
     yield Progress(0, 1, 0, 1, 0.0, partial(_preview, pixels))
-    if exact.refine is not None:
-        refined = None
-        for event in studio.events(_painting(exact, pixels, size)):
-            if isinstance(event, Progress):
-                yield event
-            else:
-                refined = event
-        assert refined is not None
-        painted = np.asarray(refined.images[0].convert("RGB"), np.float32) / 255
-        pixels = made["refined"] = painted.mean(2) if pixels.ndim == 2 else painted
-        provenance = refined.provenance
+    painting: Iterator[Progress | Result] = iter(())
+    if model is not None:
+        painting = enlarged(model, exact, eight_bit(raster.pixels).convert("RGB"))
+    elif exact.refine is not None:
+        painting = studio.events(_painting(exact, pixels, size))
+    for event in painting:
+        if isinstance(event, Progress):
+            yield event
+            continue
+        painted = np.asarray(event.images[0].convert("RGB"), np.float32) / 255
+        pixels = resized(painted.mean(2) if pixels.ndim == 2 else painted, size, Image.Resampling.LANCZOS)
+        made["refined" if model is None else "diffusion"] = pixels
+        provenance = event.provenance
     rows: list[Mapping[str, str | int | float | None]] = []
     for name, one in made.items():
         against = {} if clean is None else compared(clean, one)
@@ -71,6 +76,31 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     timings = {"load": loaded - begun, "enlarge": time.perf_counter() - loaded}
     report = Report(answer, rows, ["consistency: PSNR in dB of the result, made small again, to what was given"], views)
     yield Result([picture], exact, [exact.seed], timings, provenance, report=report)
+
+
+def _upscaler(studio: Studio, request: Upscale) -> Model | None:
+    """The diffusion model that is to enlarge: where that is asked for, or "auto" is given a model that is one.
+
+    Raises:
+        RequestError: the model is none.
+    """
+    given = request.model != Upscale.model_fields["model"].default
+    if request.method != "diffusion" and not (request.method == "auto" and given):
+        return None
+    model = studio.load(request.model)
+    if scale_of(model) is not None:
+        return model
+    if request.method == "diffusion":
+        raise RequestError(
+            f"{model.name} does not enlarge; give --model a x4 upscaler or a latent upscaler, as a folder"
+        )
+    return None
+
+
+def _by(model: Model, request: Upscale) -> Enlarger:
+    """The model by its name as a method; what it paints takes a while, and is not run by the enlarger."""
+    scale = scale_of(model) if request.scale is None else request.scale
+    return Enlarger("diffusion", scale or RESAMPLED, lambda pixels, size: pixels, model.hash)
 
 
 def consistency(raster: Raster, enlarged: Pixels) -> float:
