@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from sfumato.service.app import Settings
 from sfumato.service.serve import serve
+from sfumato.service.settings import Settings
 from tests.service.conftest import FAKE
 
 

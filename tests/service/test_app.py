@@ -17,10 +17,11 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from sfumato.requests import REQUESTS, Control, Lora, Source
-from sfumato.service.app import Settings, application, create
+from sfumato.service.app import application, create
 from sfumato.service.asked import PATHS
 from sfumato.service.door import Door, is_open
 from sfumato.service.refusals import Refusal
+from sfumato.service.settings import Settings
 from tests.service.conftest import FAKE
 
 FOX = {"task": "txt2img", "prompt": "a fox", "steps": 4, "seed": 3}

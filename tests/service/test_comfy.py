@@ -21,11 +21,12 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from sfumato.requests import Img2Img, Inpaint, Txt2Img
-from sfumato.service.app import Settings, create
+from sfumato.service.app import create
 from sfumato.service.database import Database
 from sfumato.service.dialects import nodes
 from sfumato.service.dialects.graph import translated
 from sfumato.service.gallery.store import Gallery
+from sfumato.service.settings import Settings
 from tests.service.conftest import FAKE
 from tests.service.services import running_fake
 

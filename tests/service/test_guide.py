@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sfumato.service.app import Settings, application
+from sfumato.service.app import application
+from sfumato.service.settings import Settings
 from tests.test_guides import commands, unknown
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from sfumato.service.app import Settings, application, create
-from sfumato.service.door import Door
-from sfumato.service.page import COOKIE, assets, passed
+from sfumato.service.app import application, create
+from sfumato.service.door import COOKIE, Door, passed
+from sfumato.service.page import assets
+from sfumato.service.settings import Settings
 from tests.service.conftest import FAKE
 from tests.service.test_app import HOME, picture
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sfumato.cli.options import Device, Json, Numbers, Quiet, real, taking, whole
+from sfumato.cli.options import Device, Json, Numbers, Quiet, check_precision, real, taking, whole
 
 animation = typer.Typer(rich_markup_mode=None)
 
@@ -34,7 +34,7 @@ def _run(
     pingpong: bool = False,
 ) -> None:
     from sfumato.cli import animation as command
-    from sfumato.cli.painting import Machine, check_precision
+    from sfumato.cli.painting import Machine
 
     command.animate(
         keys,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.cli.painting import check_precision, require_model
+from sfumato.cli.options import check_precision
+from sfumato.cli.painting import require_model
 from sfumato.cli.terminal import console, narrating
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.files import write_atomic

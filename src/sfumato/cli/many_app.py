@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.cli.options import Device, Numbers, Quiet, real, whole
+from sfumato.cli.options import Device, Numbers, Quiet, check_precision, real, whole
 
 many = typer.Typer(rich_markup_mode=None)
 
@@ -42,7 +42,7 @@ def batch(
 ) -> None:
     """Paint the requests of a file, one JSON line each; run again, it goes on with what is not done."""
     from sfumato.cli import many as command
-    from sfumato.cli.painting import Machine, check_precision
+    from sfumato.cli.painting import Machine
 
     machine = Machine(device, check_precision(precision))
     code = command.batch(file, output, task, common or [], machine, quiet=quiet)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from sfumato.choices import Format
-from sfumato.cli.painting import Machine, OutputMode, check_engine, check_precision, paint, require_model
+from sfumato.cli.options import check_engine, check_precision
+from sfumato.cli.painting import Machine, OutputMode, paint, require_model
 from sfumato.cli.remarks import IDLE, negative_is_idle
 from sfumato.cli.reports import columns
 from sfumato.cli.terminal import note

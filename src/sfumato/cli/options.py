@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import typer
 
 from sfumato.choices import Engine, Precision
+from sfumato.errors import UnknownNameError
 
 Number = TypeVar("Number", int, float)
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -69,3 +70,23 @@ def taking(table: Mapping[str, Any]) -> Callable[[Command], Command]:
         return command
 
     return declared
+
+
+def check_precision(name: str) -> Precision:
+    """A name as a precision.
+
+    Raises:
+        UnknownNameError: for another name.
+    """
+    for precision in get_args(Precision):
+        if name == precision:
+            return precision
+    raise UnknownNameError("precision", name[:64], get_args(Precision))
+
+
+def check_engine(name: str) -> Engine:
+    """A name as an engine. Raises UnknownNameError for another name."""
+    for engine in get_args(Engine):
+        if name == engine:
+            return engine
+    raise UnknownNameError("engine", name[:64], get_args(Engine))

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 
 from sfumato.choices import Engine, Format, Precision
 from sfumato.cli import interrupts, remarks
+from sfumato.cli.options import check_engine, check_precision
 from sfumato.cli.tasks import read_fields
 from sfumato.cli.terminal import console, narrating, note, picture, watching
 from sfumato.errors import RequestError, UnknownNameError
@@ -208,26 +209,6 @@ def build(kind: type[Request], given: Mapping[str, Any]) -> Painting:
     request = kind.build(**names.understood(fields))
     assert isinstance(request, Painting)
     return request
-
-
-def check_precision(name: str) -> Precision:
-    """A name as a precision.
-
-    Raises:
-        UnknownNameError: for another name.
-    """
-    for precision in get_args(Precision):
-        if name == precision:
-            return precision
-    raise UnknownNameError("precision", name[:64], get_args(Precision))
-
-
-def check_engine(name: str) -> Engine:
-    """A name as an engine. Raises UnknownNameError for another name."""
-    for engine in get_args(Engine):
-        if name == engine:
-            return engine
-    raise UnknownNameError("engine", name[:64], get_args(Engine))
 
 
 def require_model(name: str) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from sfumato.choices import Language
-from sfumato.cli.painting import check_precision, require_model
+from sfumato.cli.options import check_precision
+from sfumato.cli.painting import require_model
 from sfumato.cli.terminal import narrating, note
 from sfumato.decoding import RejectedPicture, decoded
 from sfumato.errors import RequestError, UnknownNameError

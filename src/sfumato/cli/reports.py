@@ -78,7 +78,8 @@ def bench_txt2img(
 ) -> None:
     """Cold start, a step, pictures a second, peak memory."""
     from sfumato.cli import bench
-    from sfumato.cli.painting import build, check_precision, require_model
+    from sfumato.cli.options import check_precision
+    from sfumato.cli.painting import build, require_model
     from sfumato.errors import RequestError
     from sfumato.requests import Txt2Img
     from sfumato.runtime.devices import choose_device
@@ -126,7 +127,7 @@ def bench_load(*, model: str | None, repeat: int, device: str, precision: str, a
     """Seconds until a model can paint, and peak memory."""
     from sfumato.checkpoints.catalogue import find
     from sfumato.cli import bench
-    from sfumato.cli.painting import check_precision
+    from sfumato.cli.options import check_precision
     from sfumato.errors import OutputError, RequestError
     from sfumato.runtime.devices import choose_device
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sfumato.cli.painting import check_precision
+from sfumato.cli.options import check_precision
 from sfumato.errors import RequestError, SfumatoError, installed_by
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -46,13 +46,24 @@ def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], devic
         if not folder.is_dir():
             raise RequestError(f"--models {folder} is no folder")
     try:
-        from sfumato.service.app import Settings
-        from sfumato.service.dispatch import COMMAND
-        from sfumato.service.door import is_loopback
-        from sfumato.service.serve import default_folder, new_token
-        from sfumato.service.serve import serve as listen
+        _listen(how, idle, retain, models, hosts, (device, precision))
     except ImportError as error:
         raise SfumatoError(f"the service needs {error.name}: {installed_by('serve')}") from None
+
+
+def _listen(
+    how: Listening,
+    idle: float,
+    retain: float | None,
+    models: Sequence[Path],
+    hosts: Sequence[str],
+    machine: tuple[str, str],
+) -> None:
+    from sfumato.service.door import is_loopback
+    from sfumato.service.process import WORKER
+    from sfumato.service.serve import default_folder, new_token, serve
+    from sfumato.service.settings import Settings
+
     if models:
         there = os.environ.get("SFUMATO_MODELS", "")
         os.environ["SFUMATO_MODELS"] = os.pathsep.join(
@@ -65,9 +76,10 @@ def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], devic
     if token is not None and len(token) < 16:
         raise RequestError(f"--token has {len(token)} characters; take 16 or more")
     folder = default_folder() if how.data is None else how.data
-    worker = (*COMMAND, device, precision)
-    settings = Settings(folder, how.host, token, idle, how.queue, hosts, worker, how.database, retain)
-    listen(settings, how.port)
+    serve(
+        Settings(folder, how.host, token, idle, how.queue, hosts, (*WORKER, *machine), how.database, retain),
+        how.port,
+    )
 
 
 def seconds(option: str, text: str) -> float:

@@ -5,10 +5,8 @@ import contextlib
 import html
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from importlib.metadata import version
-from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, Path, Query, Request
@@ -22,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from sfumato.choices import Browsable
-from sfumato.errors import SfumatoError
+from sfumato.errors import OutputError, SfumatoError, UnknownNameError
 from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
 from sfumato.service import about, page, uploads, writing
@@ -31,42 +29,16 @@ from sfumato.service.bus import Bus, Event
 from sfumato.service.database import Database
 from sfumato.service.desk import Desk, client_of
 from sfumato.service.dialects import a1111, comfy, openai
-from sfumato.service.dispatch import COMMAND, Dispatcher
-from sfumato.service.door import Door, is_loopback, names_of
+from sfumato.service.dispatch import Dispatcher
+from sfumato.service.door import HEALTH, guarded
 from sfumato.service.gallery import routes
 from sfumato.service.gallery.collector import Collector
 from sfumato.service.gallery.store import Gallery
-from sfumato.service.jobs import MAX_PRIORITY, Job, Jobs, State
-from sfumato.service.refusals import Refusal, body_of, refusal_of
+from sfumato.service.jobs import MAX_PRIORITY, Job, Jobs, QueueFullError, State, StateError, UsedKeyError
+from sfumato.service.refusals import Refusal, body_of
+from sfumato.service.settings import Settings
 
 Priority = Annotated[int, Query(ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="higher ones are painted first")]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Of a service.
-
-    Attributes:
-        folder: for its data.
-        host: where it listens.
-        token: who comes must show; None only on loopback.
-        idle: seconds after which models are dropped.
-        queue: how many jobs may wait.
-        hosts: more names by which it is called.
-        worker: starts a worker.
-        database: another than SQLite in `folder`, by its URL.
-        retain: seconds after which pictures and jobs are erased; None: never.
-    """
-
-    folder: FilePath
-    host: str = "127.0.0.1"
-    token: str | None = None
-    idle: float = 600.0
-    queue: int = 32
-    hosts: Sequence[str] = ()
-    worker: Sequence[str] = COMMAND
-    database: str | None = None
-    retain: float | None = None
 
 
 class PictureShown(BaseModel):
@@ -120,16 +92,8 @@ class Preference(BaseModel):
 
 
 def create(settings: Settings) -> ASGIApp:
-    """The application of a service, with its door.
-
-    Raises:
-        Refusal: it would listen to other machines and has no token.
-    """
-    if settings.token is None and not is_loopback(settings.host):
-        raise Refusal(401, f"a service on {settings.host} needs a token")
-    app = application(settings)
-    any_address = settings.host in ("0.0.0.0", "::")
-    return Door(app, names_of(settings.host, settings.hosts), any_address, settings.token)
+    """The application of a service, with its door. Raises as `guarded`."""
+    return guarded(application(settings), settings)
 
 
 def application(settings: Settings) -> FastAPI:
@@ -178,6 +142,26 @@ def application(settings: Settings) -> FastAPI:
         app.add_exception_handler(kind, refused)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """An error as an answer."""
+    match error:
+        case Refusal():
+            return error
+        case QueueFullError():
+            return Refusal(429, str(error), headers={"Retry-After": str(error.retry_after)})
+        case UsedKeyError() | StateError():
+            return Refusal(409, str(error))
+        case UnknownNameError() if str(error).startswith(("unknown job", "unknown picture")):
+            return Refusal(404, str(error))
+        case OutputError():
+            return Refusal(507, str(error))
+        case SfumatoError():
+            return Refusal(422, str(error))
+        case DBAPIError() | OSError():
+            return Refusal(507, "the service cannot write to its data folder; free some space and ask again")
+    return Refusal(500, f"a defect of sfumato: {type(error).__name__}")
 
 
 def stream(lines: AsyncIterator[str]) -> StreamingResponse:
@@ -325,7 +309,7 @@ def _native(app: FastAPI, desk: Desk) -> None:
             raise Refusal(404, f"there is no upload {sha256[:16]}...; upload the picture before")
         return FileResponse(file)
 
-    @app.get("/api/v1/health", tags=["service"])
+    @app.get(HEALTH, tags=["service"])
     async def health() -> dict[str, Any]:
         """Whether it is there."""
         return {"status": "ok", "version": app.version, "painting": desk.dispatcher.live is not None}

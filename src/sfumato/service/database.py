@@ -36,7 +36,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from sfumato.errors import SfumatoError, installed_by
@@ -202,7 +202,7 @@ class Database:
             ) from None
         except ImportError as error:
             raise SfumatoError(f"{error.name} is not installed: {installed_by('postgres')}") from None
-        except OperationalError as error:
+        except DBAPIError as error:
             raise SfumatoError(f"the database cannot be opened: {str(error.orig).splitlines()[0]}") from None
 
     @property

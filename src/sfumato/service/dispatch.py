@@ -17,9 +17,8 @@ from sfumato.requests import parse_request
 from sfumato.service import wire
 from sfumato.service.bus import Bus, Event
 from sfumato.service.jobs import Job, Jobs, Picture
-from sfumato.service.process import Process
+from sfumato.service.process import WORKER, Process
 
-COMMAND = (sys.executable, "-m", "sfumato.service.worker")
 _PAUSE = 2.0  # seconds until a database that refused is tried again
 
 
@@ -78,7 +77,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, jobs: Jobs, folder: Path, bus: Bus, *, idle: float = 600.0, command: Sequence[str] = COMMAND
+        self, jobs: Jobs, folder: Path, bus: Bus, *, idle: float = 600.0, command: Sequence[str] = WORKER
     ) -> None:
         self.jobs, self.folder, self.bus, self.idle, self.command = jobs, folder, bus, idle, command
         self.live: Live | None = None

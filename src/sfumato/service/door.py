@@ -12,6 +12,7 @@ length and time  of the body, counted while it comes
 import asyncio
 import base64
 import binascii
+import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Iterator
@@ -21,10 +22,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sfumato.service.page import ASSETS, COOKIE, passed
 from sfumato.service.refusals import Refusal, body_of
+from sfumato.service.settings import Settings
 
-OPEN = frozenset({"/", "/api/v1/health"})
+COOKIE = "sfumato"
+ASSETS = "/assets/"
+HEALTH = "/api/v1/health"
+OPEN = frozenset({"/", HEALTH})
 """Served without the token, as the page's files are: it asks for the token itself."""
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -170,6 +174,11 @@ class Door:
         return hmac.compare_digest(shown.strip().encode(), self.token.encode())
 
 
+def passed(token: str) -> str:
+    """What the cookie of a browser holds that has shown the token: not the token itself, which programs use."""
+    return hmac.new(token.encode(), b"a browser that has shown the token", hashlib.sha256).hexdigest()
+
+
 def is_open(path: str) -> bool:
     """Whether it is served without the token."""
     return path in OPEN or path.startswith(ASSETS)
@@ -227,3 +236,15 @@ def names_of(host: str, more: Iterable[str] = ()) -> frozenset[str]:
     """By what a service that binds to `host` may be called."""
     own = LOOPBACK if is_loopback(host) or host in ("0.0.0.0", "::") else frozenset()
     return own | {host.lower()} | {each.lower() for each in more}
+
+
+def guarded(app: ASGIApp, settings: Settings) -> Door:
+    """An application behind its door.
+
+    Raises:
+        Refusal: it would listen to other machines and has no token.
+    """
+    if settings.token is None and not is_loopback(settings.host):
+        raise Refusal(401, f"a service on {settings.host} needs a token")
+    any_address = settings.host in ("0.0.0.0", "::")
+    return Door(app, names_of(settings.host, settings.hosts), any_address, settings.token)

@@ -5,7 +5,6 @@ Its files hold nothing secret and are served without the token; what they show c
 
 import gzip
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -13,6 +12,7 @@ from types import MappingProxyType
 
 from fastapi import APIRouter, Request, Response
 
+from sfumato.service.door import ASSETS, COOKIE, passed
 from sfumato.service.refusals import Refusal
 
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -26,13 +26,6 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 _DENSE = ("webp",)
-COOKIE = "sfumato"
-ASSETS = "/assets/"
-
-
-def passed(token: str) -> str:
-    """What the cookie of a browser holds that has shown the token: not the token itself, which programs use."""
-    return hmac.new(token.encode(), b"a browser that has shown the token", hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)

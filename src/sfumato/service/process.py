@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Sequence
 from typing import Self
 
 from sfumato.service import wire
 
+WORKER = (sys.executable, "-m", "sfumato.service.worker")
+"""Starts the process that paints."""
 _PATIENCE = 5.0  # seconds that a child has to end
 
 

@@ -2,11 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy.exc import DBAPIError
-
-from sfumato.errors import OutputError, SfumatoError, UnknownNameError
-from sfumato.service.jobs import QueueFullError, StateError, UsedKeyError
-
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error
     """No, with an HTTP status, a sentence that says what was given and what is allowed, and perhaps headers."""
@@ -14,26 +9,6 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an error
     def __init__(self, status: int, message: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status, self.headers = status, dict(headers or {})
-
-
-def refusal_of(error: Exception) -> Refusal:
-    """An error as an answer."""
-    match error:
-        case Refusal():
-            return error
-        case QueueFullError():
-            return Refusal(429, str(error), headers={"Retry-After": str(error.retry_after)})
-        case UsedKeyError() | StateError():
-            return Refusal(409, str(error))
-        case UnknownNameError() if str(error).startswith(("unknown job", "unknown picture")):
-            return Refusal(404, str(error))
-        case OutputError():
-            return Refusal(507, str(error))
-        case SfumatoError():
-            return Refusal(422, str(error))
-        case DBAPIError() | OSError():
-            return Refusal(507, "the service cannot write to its data folder; free some space and ask again")
-    return Refusal(500, f"a defect of sfumato: {type(error).__name__}")
 
 
 def _native(refusal: Refusal) -> dict[str, object]:

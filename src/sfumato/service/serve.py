@@ -1,14 +1,22 @@
 """Runs a service until it is told to end."""
 
+import contextlib
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sfumato.errors import SfumatoError
-from sfumato.service.app import Settings, create
+from sfumato.service.door import guarded
+from sfumato.service.opening import Opening
+from sfumato.service.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def default_folder() -> Path:
@@ -36,27 +44,59 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def serve(settings: Settings, port: int) -> None:
-    """Listen, and say where; a token that had to be made is printed once.
+    """Listen, and say where; what answers is loaded then, see `opening`.
 
     Raises:
-        SfumatoError: another service uses the folder.
+        SfumatoError: another service uses the folder, nothing can listen there, or the database cannot be used.
     """
     import uvicorn
 
-    with alone(settings.folder):
-        app = create(settings)
+    from sfumato.service.connections import Connection
+
+    def load() -> "FastAPI":
+        from sfumato.service.app import application
+
+        return application(settings)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    opening = Opening(load, stop)
+    config = uvicorn.Config(
+        guarded(opening, settings),
+        http=Connection,
+        log_level="warning",  # no access log: addresses hold nothing secret, and still are nobody's business
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        limit_concurrency=512,
+        ws_max_size=2**16,  # nothing is read that clients say there
+    )
+    server = uvicorn.Server(config)
+    with alone(settings.folder), contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(each) for each in listening(settings.host, port)]
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host
         print(f"sfumato listens at http://{shown}:{port}", file=sys.stderr, flush=True)
-        uvicorn.run(
-            app,
-            host=settings.host,
-            port=port,
-            log_level="warning",  # no access log: addresses hold nothing secret, and still are nobody's business
-            server_header=False,
-            timeout_graceful_shutdown=5,
-            limit_concurrency=512,
-            ws_max_size=2**16,  # nothing is read that clients say there
-        )
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets)
+    if opening.error is not None:
+        raise opening.error
+
+
+def listening(host: str, port: int) -> list[socket.socket]:
+    """Sockets at each address of a host.
+
+    Raises:
+        SfumatoError: it has none of this machine, or somebody listens there.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = {(family, address[:2]) for family, _, _, _, address in found}
+        return [socket.create_server(address, family=family, backlog=2048) for family, address in sorted(addresses)]
+    except OSError as error:
+        raise SfumatoError(
+            f"nothing can listen at {host} port {port}: {(error.strerror or str(error)).lower()}; give another --port "
+            "or --host"
+        ) from None
 
 
 def new_token() -> str:

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from sfumato.metadata import carriers
-from sfumato.service.app import Settings, create
+from sfumato.service.app import create
+from sfumato.service.settings import Settings
 from tests.service.conftest import FAKE
 from tests.service.test_app import FOX, HOME, ended
 
