@@ -232,6 +232,12 @@ def test_a_sketch_is_drawn_and_edited(fake: str, opened: Opened) -> None:
     page.keyboard.press("Control+z")
     assert use.is_disabled()
     page.keyboard.press("Control+Shift+z")
+    ink = page.locator(".inks input")
+    drawn = ink.input_value()
+    for x, y, colour in ((5, 5, "#ffffff"), (40, 40, drawn)):
+        page.keyboard.press("i")
+        page.mouse.click(box["x"] + x, box["y"] + y)
+        assert ink.input_value() == colour, "the colour under the pointer"
     use.click()
     page.locator("canvas.board").wait_for()
     page.select_option("#task", "outpaint")
@@ -239,6 +245,26 @@ def test_a_sketch_is_drawn_and_edited(fake: str, opened: Opened) -> None:
     assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == "64"
     page.get_by_role("button", name="Undo").click()
     assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == ""
+
+
+def test_frames_follow_each_other_and_are_played(fake: str, opened: Opened) -> None:
+    ask(fake, {"prompt": "a tortoise", "width": 32, "height": 32})
+    page = opened(fake)
+    page.locator('.picture[alt*="a tortoise"]').wait_for()
+    page.locator(".finished").get_by_label("Send to").select_option("follow")
+    page.locator("canvas.board").wait_for()
+    page.locator(".row:has(label:text-is('Frames')) input[type=number]").fill("3")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    save = page.get_by_role("link", name="Save the animation")
+    page.get_by_role("button", name="Back to the picture before").wait_for()
+    assert page.locator(".player .above").inner_text().startswith("Frame "), "it is played"
+    jobs = json.load(urllib.request.urlopen(f"{fake}/api/v1/jobs?limit=3"))
+    assert [job["task"] for job in jobs] == ["follow"] * 3
+    seeds = [int(job["pictures"][0]["seed"]) for job in reversed(jobs)]
+    assert seeds == [seeds[0], seeds[0] + 1, seeds[0] + 2]
+    with page.expect_download() as saved:
+        save.click()
+    assert saved.value.suggested_filename == "sfumato.webp"
 
 
 def test_a_failure_says_why(fake: str, opened: Opened) -> None:

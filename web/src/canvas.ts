@@ -104,6 +104,11 @@ export function radius(size: number, pressure: number, kind: string): number {
   return (size / 2) * (kind === "pen" ? 0.25 + 0.75 * pressure : 1);
 }
 
+/** A pixel's red, green and blue as pages write them. */
+export function hex(pixel: ArrayLike<number>): string {
+  return `#${[0, 1, 2].map((i) => pixel[i]!.toString(16).padStart(2, "0")).join("")}`;
+}
+
 /** Which rows of tiles are in sight, with some to spare. */
 export function rowsInSight(top: number, height: number, row: number, rows: number, spare = 3): [number, number] {
   const first = Math.max(0, Math.floor(top / row) - spare);

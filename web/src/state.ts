@@ -246,8 +246,8 @@ function tell(job: Job): void {
   }
 }
 
-/** Ask for pictures. True when it was accepted. */
-export async function submit(task: Task, values: Values): Promise<boolean> {
+/** Ask for pictures: the job, or null where it was not accepted. */
+export async function submit(task: Task, values: Values): Promise<Job | null> {
   try {
     const job = await api.submit(toJson(task, values));
     mine.add(job.id);
@@ -255,10 +255,10 @@ export async function submit(task: Task, values: Values): Promise<boolean> {
     keep(job);
     shown.value = null;
     heard.value = t("live.asked");
-    return true;
+    return job;
   } catch (error) {
     explain(error);
-    return false;
+    return null;
   }
 }
 

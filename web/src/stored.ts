@@ -2,11 +2,12 @@
 
 import { effect, signal, type Signal } from "@preact/signals";
 
-export function stored<T>(name: string, initial: T): Signal<T> {
+/** Kept for good, or as long as its tab where `place` is the session's. */
+export function stored<T>(name: string, initial: T, place: () => Storage = () => localStorage): Signal<T> {
   const key = `sfumato.${name}`;
   const found = signal(initial);
   try {
-    const text = localStorage.getItem(key);
+    const text = place().getItem(key);
     if (text !== null) found.value = JSON.parse(text) as T;
   } catch {
     /* nothing was kept, or nothing can be: the page works without */
@@ -19,7 +20,7 @@ export function stored<T>(name: string, initial: T): Signal<T> {
       return;
     }
     try {
-      localStorage.setItem(key, text);
+      place().setItem(key, text);
     } catch {
       /* private windows may refuse */
     }

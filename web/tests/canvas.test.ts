@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { edgeAt, fitted, framed, History, NO_FRAME, radius, rowsInSight, toPicture, zoomed } from "../src/canvas";
+import { edgeAt, fitted, framed, hex, History, NO_FRAME, radius, rowsInSight, toPicture, zoomed } from "../src/canvas";
 
 const picture = { width: 256, height: 128 };
 
@@ -52,4 +52,8 @@ it("draws no more tiles than are in sight, of however many", () => {
   expect(rowsInSight(0, 600, 200, 25_000, 2)).toEqual([0, 5]);
   expect(rowsInSight(2_000_000, 600, 200, 25_000, 2)).toEqual([9998, 10_005]);
   expect(rowsInSight(9e9, 600, 200, 10)).toEqual([10, 10]);
+});
+
+it("writes colours as pages do", () => {
+  expect(hex([255, 10, 0, 255])).toBe("#ff0a00");
 });

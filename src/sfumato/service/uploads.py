@@ -2,7 +2,7 @@
 
 As a program it reads a picture on stdin: ``pixels`` writes that PNG, ``mask`` a mask that is white where the picture is
 transparent, ``red`` and the like one of its channels, ``masked`` a picture as transparent as another, see `pair`,
-``texts`` what it says of itself as JSON. A decoder that is
+``texts`` what it says of itself as JSON; ``moving`` makes an animation of files that it is told. A decoder that is
 tricked harms nobody but this process.
 """
 
@@ -27,7 +27,7 @@ MAX_BYTES = 2**26
 MAX_PIXELS = 8192 * 8192
 _MAX_MEMORY = 2**31
 _MAX_SECONDS = 30
-Doing = Literal["pixels", "mask", "texts", "red", "green", "blue", "masked"]
+Doing = Literal["pixels", "mask", "texts", "red", "green", "blue", "masked", "moving"]
 
 
 async def handled(data: bytes, doing: Doing) -> bytes:
@@ -125,6 +125,30 @@ def masked(data: bytes) -> bytes:
     return _png(image)
 
 
+def moving(data: bytes) -> bytes:
+    """A file that moves. `data` is JSON: the ``files`` of its frames, how many a second (``fps``), and its ``format``.
+
+    Raises:
+        RequestError: the frames have several sizes, or what writes the format is not installed.
+    """
+    import tempfile
+
+    from PIL import Image
+
+    from sfumato.animation import check_name, save
+
+    asked = json.loads(data)
+    frames = [Image.open(file) for file in asked["files"]]
+    sizes = sorted({f"{each.width}x{each.height}" for each in frames})
+    if len(sizes) > 1:
+        raise RequestError(f"the pictures are {' and '.join(sizes)}; frames have one size")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"moving.{asked['format']}"
+        check_name(file)
+        save(frames, file, asked["fps"])
+        return file.read_bytes()
+
+
 def _texts(data: bytes) -> bytes:
     from sfumato.metadata import carriers
 
@@ -163,6 +187,7 @@ _DOERS: dict[str, Callable[[bytes], bytes]] = {
     "mask": mask,
     "masked": masked,
     "texts": _texts,
+    "moving": moving,
     **{name: partial(channel, index=index) for index, name in enumerate(("red", "green", "blue"))},
 }
 

@@ -273,6 +273,25 @@ def test_export_has_everything(http: TestClient) -> None:
     assert http.get("/api/v1/gallery/export", params={"q": "zyzzyva"}).status_code == 404
 
 
+def test_pictures_become_one_that_moves(http: TestClient) -> None:
+    ids = [brought(http, drawn(seed))["id"] for seed in (71, 72, 73)]
+    asked = {"ids": ids, "fps": 5}
+    answer = http.get("/api/v1/gallery/animation", params=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp"), answer.text
+    moving = Image.open(io.BytesIO(answer.content))
+    assert (getattr(moving, "n_frames", 1), moving.size, moving.info.get("loop")) == (3, (96, 96), 0)
+    larger = brought(http, drawn(74, size=128))["id"]
+    for params, status, said in (
+        ({"ids": [ids[0], larger]}, 422, "the pictures are 128x128 and 96x96; frames have one size"),
+        ({"ids": [ids[0], "ab-0"]}, 404, "unknown picture 'ab-0'"),
+        ({"ids": ids[:1]}, 422, "ids: "),
+        ({"ids": ids, "fps": 0}, 422, "fps: "),
+    ):
+        answer = http.get("/api/v1/gallery/animation", params=params)
+        assert answer.status_code == status
+        assert said in answer.json()["error"]["message"]
+
+
 def test_the_trash_gives_back(http: TestClient) -> None:
     id = brought(http, drawn(700, texts=a1111("quokka")))["id"]
     many = {"ids": [id]}

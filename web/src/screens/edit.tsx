@@ -4,8 +4,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import { NO_FRAME, type Edge, type Frame } from "../canvas";
 import { Easel } from "../easel";
+import { begin, film, FRAME, MOST_FRAMES, reel } from "../film";
 import { Form, Row, take } from "../form";
 import * as mask from "../mask";
+import { Player } from "../player";
 import { Queue } from "../queue";
 import type { Field, Task, Values } from "../schema";
 import { Split } from "../split";
@@ -54,7 +56,12 @@ export async function press(): Promise<void> {
         return;
       }
     }
-    if (await submit(task, values)) compared.value = lastMine.value;
+    const image = imageOf(task, values) as Upload;
+    if (task.name === FRAME && reel.value.frames > 1) begin(values, image, reel.value.frames);
+    else if (await submit(task, values)) {
+      film.value = null;
+      compared.value = lastMine.value;
+    }
   } catch (error) {
     explain(error);
   } finally {
@@ -64,8 +71,9 @@ export async function press(): Promise<void> {
 
 /** One step back; whether there was one. */
 export function back(): boolean {
-  const was = compared.value !== null;
+  const was = compared.value !== null || film.value !== null;
   compared.value = null;
+  film.value = null;
   return was;
 }
 
@@ -81,10 +89,12 @@ export function Edit() {
   const hidden = new Set(["mask", "box", "prompt", ...(field?.kind === "picture" ? [field.name] : [])]);
   const put = (next: Upload) => {
     compared.value = null;
+    film.value = null;
     if (task && field) set({ ...values, [field.name]: field.kind === "pictures" ? [next] : next, image: next });
   };
   const form = task && (
     <>
+      {task.name === FRAME && <Row field={FRAMES} values={reel.value} set={(value) => (reel.value = { ...reel.value, frames: Number(value ?? 1) })} />}
       <Form task={task} values={values} change={set} without={hidden} />
       {Object.keys(values).some((name) => !KEPT.has(name)) && <Button kind="quiet" icon={RotateCcw} onClick={() => set(Object.fromEntries(Object.entries(values).filter(([name]) => KEPT.has(name))))}>{t("paint.reset.all")}</Button>}
     </>
@@ -115,6 +125,7 @@ export function Edit() {
       <section class="stage" aria-label={t("stage")}>
         {!task ? <div class="easel"><Skeleton rows={1} tall /></div>
           : !url ? <NoPicture put={put} />
+          : film.value && task.name === FRAME ? <Player />
           : job && going ? <div class="easel"><Coming job={job} /></div>
           : job && result ? (
             <div class="easel">
@@ -156,6 +167,9 @@ export function Edit() {
     </div>
   );
 }
+
+/** Beside the fields of a frame: how many of them, each from the one before. */
+const FRAMES: Field = { name: "frames", kind: "slider", title: "Frames", help: "", required: false, nullable: false, default: 1, min: 1, max: MOST_FRAMES, step: 1 };
 
 const KEPT = new Set(["prompt", "image", "mask"]);
 

@@ -62,11 +62,13 @@ export const fieldsEn: Words = {
   palette_file: ["Palette"],
   outline_colour: ["Colour of the outline"],
   language: ["Language"],
+  frames: ["Frames", "How many are painted, each from the one before; 1 paints the next one alone"],
   zoom: ["Zoom"],
   angle: ["Turn"],
 };
 
 export const fieldsZh: Words = {
+  frames: ["帧数", "画多少帧，每一帧从前一帧画起；1 只画下一帧"],
   prompt: ["提示词", "要画什么；留空则由模型自由发挥"],
   negative: ["不要出现", "要避开的内容；引导强度大于 1 时才起作用"],
   model: ["模型", "模型的名称"],
@@ -195,7 +197,7 @@ export const tasksEn: Words = {
   match: ["Take the colours of another"],
   classify: ["Say which label fits"],
   recognise: ["Say what it shows"],
-  follow: ["The next frame"],
+  follow: ["Animate"],
   detail: ["Paint details anew"],
   enhance: ["Mend and enhance"],
 };
@@ -218,7 +220,7 @@ export const tasksZh: Words = {
   match: ["借用另一张图的颜色", "把另一张图的颜色给这张图"],
   classify: ["判断属于哪个标签", "用扩散模型判断图像属于哪个标签"],
   recognise: ["说出图中是什么", "说出 nano 的图中有什么，每项附有把握程度，并给出对应的提示词"],
-  follow: ["下一帧", "画出接下来的一帧：移动的镜头所看到的上一帧，再重画"],
+  follow: ["动画", "画出接下来的一帧：移动的镜头所看到的上一帧，再重画"],
   detail: ["细节重画", "找到脸等小处，放大后重画细节"],
   enhance: ["修复与增强", "去模糊、去压缩痕迹、调整光线与颜色"],
 };

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from sfumato.service import uploads
 from sfumato.service.gallery.collector import Collector
 from sfumato.service.gallery.export import zipped
 from sfumato.service.gallery.marks import NEAR
@@ -18,6 +19,8 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_LABEL, pattern=r"^\S(.*
 Names = Annotated[list[Name], Field(max_length=64)]
 Ids = Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=MAX_IDS)]
 Rating = Annotated[int, Field(ge=0, le=5)]
+Moving = Literal["webp", "gif", "png", "mp4"]
+MAX_FRAMES = 240
 _FOR_GOOD = {"Cache-Control": "private, max-age=31536000, immutable"}  # files and thumbnails never change
 
 
@@ -148,6 +151,19 @@ def router(gallery: Gallery, collector: Collector) -> APIRouter:
         headers = {"Content-Disposition": 'attachment; filename="sfumato.zip"'}
         pieces = zipped(gallery, gallery.all(asked))
         return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+    @api.get("/animation", response_class=Response)
+    async def animation(
+        ids: Annotated[list[Annotated[str, Field(max_length=40)]], Query(min_length=2, max_length=MAX_FRAMES)],
+        fps: Annotated[float, Query(ge=0.1, le=60, allow_inf_nan=False, description="frames a second")] = 8.0,
+        format: Annotated[Moving, Query(description="png is an APNG")] = "webp",
+    ) -> Response:
+        """Pictures of one size, in the order of their ids, as a file that moves."""
+        files = await asyncio.to_thread(lambda: [str(gallery.file(gallery.get(id))) for id in ids])
+        asked = json.dumps({"files": files, "fps": fps, "format": format})
+        headers = {"Content-Disposition": f'attachment; filename="sfumato.{format}"'}
+        kind = "video/mp4" if format == "mp4" else f"image/{format}"
+        return Response(await uploads.handled(asked.encode(), "moving"), media_type=kind, headers=headers)
 
     @api.post("/import", status_code=201, response_model=Shown, openapi_extra=_PICTURE)
     async def bring(
