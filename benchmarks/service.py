@@ -3,9 +3,9 @@
     python -m benchmarks.service --repeat 5
 
 Everything is on this machine: `sfumato serve` on loopback, and a studio of this process, which paint the same requests
-in turn. "ready" is from the start of the process to its first answer; "overhead" the service's median over the
-studio's, from asking to the picture's bytes; "preview" from asking to the first preview, beside the studio's time to
-the same step. Exit code 1 where a goal is missed.
+in turn. "ready" is from the start of the process to its first answer, "accepts" to its first job; "overhead" the
+service's median over the studio's, from asking to the picture's bytes; "preview" from asking to the first preview,
+beside the studio's time to the same step. Exit code 1 where a goal is missed.
 """
 
 import argparse
@@ -31,8 +31,8 @@ GOALS = {"ready_seconds": 1.0, "health_p99_ms": 50.0, "overhead": 1.05, "preview
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[tuple[Client, float]]:
-    """A service, and the seconds until it answered."""
+def served(folder: Path) -> Iterator[tuple[Client, float, float]]:
+    """A service, and the seconds until it answered, and until it had taken a job."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,7 +48,9 @@ def served(folder: Path) -> Iterator[tuple[Client, float]]:
             if process.poll() is not None:
                 raise SystemExit("the service ended")
             time.sleep(0.005)
-        yield client, time.perf_counter() - begun
+        ready = time.perf_counter() - begun
+        client.cancel(client.submit(Txt2Img.build(prompt="a red apple", seed=1))["id"])
+        yield client, ready, time.perf_counter() - begun
     finally:
         process.terminate()
         process.wait(30)
@@ -94,13 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="keep the figures as JSON")
     options = parser.parse_args(arguments)
     request = Txt2Img.build(prompt="a red apple", steps=options.steps, seed=1)
-    studio, ready = Studio(), list[float]()
+    studio, ready, accepts = Studio(), list[float](), list[float]()
     ours, theirs, previews, taken, over = list[float](), list[float](), list[float](), list[float](), threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(options.repeat):
-            with served(Path(folder) / str(turn)) as (_, seconds):
-                ready.append(seconds)
-        with served(Path(folder) / "painting") as (client, _):
+            with served(Path(folder) / str(turn)) as (_, first, second):
+                ready.append(first)
+                accepts.append(second)
+        with served(Path(folder) / "painting") as (client, _, _):
             studio.run(request)
             client.run(request)  # now both have the model
             for turn in range(options.repeat):
@@ -120,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asking.join()
     figures = {
         "ready_seconds": statistics.median(ready),
+        "accepts_seconds": statistics.median(accepts),
         "health_p99_ms": 1000 * statistics.quantiles(taken, n=100, method="inclusive")[98],
         "overhead": statistics.median(theirs) / statistics.median(ours),
         "preview": statistics.median(previews),

@@ -32,6 +32,7 @@ from PIL import Image
 from sfumato import Client
 from sfumato.errors import SfumatoError
 from sfumato.requests import Txt2Img
+from sfumato.service.connections import HEAD_SECONDS
 from tests.service.services import ROOT, free_port, real, running, running_fake
 
 ASKED = Txt2Img.build(prompt="slow", steps=4, seed=3, count=2)
@@ -157,7 +158,8 @@ def terminations(folder: Path, times: int) -> str:
     port, ids, longest = free_port(), list[str](), 0.0
     for _ in range(times):
         with running_fake(folder, port=port) as (process, client):
-            ids += [client.submit(ASKED.changed(seed=len(ids) + more))["id"] for more in range(2)]
+            while client.call("GET", "/api/v1/queue")["jobs"].get("queued", 0) < 3:
+                ids.append(client.submit(ASKED.changed(seed=len(ids)))["id"])
             while client.call("GET", "/api/v1/queue")["jobs"].get("running") is None:
                 time.sleep(0.02)
             begun = time.monotonic()
@@ -309,7 +311,9 @@ def rude_clients(folder: Path, times: int) -> str:
                         connection.sendall(line.encode())
         client.cancel(id)
         assert ended(client, id)["state"] == "cancelled"
-        for connection in slow:
+        for connection in slow:  # they are let go
+            connection.settimeout(2 * HEAD_SECONDS)
+            assert connection.recv(1) == b""
             connection.close()
         until = time.monotonic() + 30
         while _connections(process.pid) > before:
@@ -317,8 +321,8 @@ def rude_clients(folder: Path, times: int) -> str:
             time.sleep(0.1)
         assert client.call("GET", "/api/v1/health")["status"] == "ok"
     return (
-        f"{times} that hold half a request open, {3 * times} that go away; /health p99 "
-        f"{percentile(taken, 99) * 1000:.0f} ms meanwhile; 0 connections left open"
+        f"{times} that hold half a request open, let go after {HEAD_SECONDS:.0f} s, {3 * times} that go away; "
+        f"/health p99 {percentile(taken, 99) * 1000:.0f} ms meanwhile; 0 connections left open"
     )
 
 

@@ -35,16 +35,9 @@ def look(image: "Image") -> bytes:
 
 def differing(marks: "Words", one: "Words") -> "Shares":
     """The share of bits in which each of N marks, [words, N], differs from one, [words]: 0 to 1."""
-    return _ones(marks ^ one[:, None]).sum(0) / (64 * len(one))
-
-
-def _ones(words: "Words") -> "Words":
-    """How many bits are set in each word of 64: sums of 2, 4 and 8 neighbours, then all by one product."""
     import numpy as np
 
-    for bits, mask in ((1, 0x5555555555555555), (2, 0x3333333333333333), (4, 0x0F0F0F0F0F0F0F0F)):
-        words = (words & np.uint64(mask)) + ((words >> np.uint64(bits)) & np.uint64(mask))
-    return (words * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return np.bitwise_count(marks ^ one[:, None]).sum(0) / (64 * len(one))
 
 
 def turned(marks: "Words", one: "Words") -> "Shares":
