@@ -452,7 +452,8 @@ class Gallery:
 
     def _indexed(self, connection: Connection, sort: str) -> tuple[marks.Index, list[int]]:
         """All marks of a sort, and the numbers of what is in the trash."""
-        gone = connection.execute(select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))).scalars()
+        trash = select(_gallery.c.number).where(_gallery.c.trashed > 0)  # a range of its index, unlike "not null"
+        gone = connection.execute(trash).scalars()
         index = self._indices.setdefault(sort, marks.Index(sort))
         new = select(_marks.c.picture, _marks.c.value).where(_marks.c.sort == sort, _marks.c.picture > index.last)
         index.add([(row[0], row[1]) for row in connection.execute(new.order_by(_marks.c.picture)).all()])
