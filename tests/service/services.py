@@ -18,7 +18,7 @@ from sfumato.errors import SfumatoError
 
 ROOT = Path(__file__).parents[2]
 _forking = multiprocessing.get_context("forkserver")
-_forking.set_forkserver_preload(["uvicorn.protocols.http.h11_impl", "sfumato.cli", "tests.service.fake_service"])
+_forking.set_forkserver_preload(["uvicorn", "sfumato.cli", "sfumato.service.app", "tests.service.fake_service"])
 
 
 def free_port() -> int:
