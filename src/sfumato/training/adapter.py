@@ -20,6 +20,7 @@ from sfumato.models.clip import Layer as TextLayer
 from sfumato.models.mmdit import JointBlock
 from sfumato.nn.attention import SpatialTransformer
 from sfumato.nn.blocks import ResnetBlock
+from sfumato.training.adversarial import AdversarialConfig
 from sfumato.training.finetune import FineTuneRun, FineTuneTask, load_base, require_trainable
 
 BLOCKS = (ResnetBlock, SpatialTransformer, JointBlock, TextLayer)
@@ -57,6 +58,18 @@ class WordConfig(BaseModel):
     """Words whose vectors it begins as."""
 
 
+class DistillConfig(BaseModel):
+    """How the student is to paint; the `[distill]` table of an adapter's TOML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(4, ge=1, le=16)
+    guidance: float | None = Field(None, ge=1)
+    """Of the teacher, by default as its family is painted."""
+    grid: int = Field(50, ge=2, le=1000)
+    """Steps of the teacher's trajectory, of which the student must agree about neighbours."""
+
+
 class AdapterRun(FineTuneRun):
     """A training TOML with `task = "adapter"`."""
 
@@ -64,6 +77,10 @@ class AdapterRun(FineTuneRun):
     adapter: AdapterConfig | None = AdapterConfig()
     """False in a TOML: a word alone."""
     word: WordConfig | None = None
+    distill: DistillConfig | None = None
+    """Learn to paint in few steps what the model paints in many, see `distill`."""
+    adversarial: AdversarialConfig = AdversarialConfig()
+    """Against a discriminator as well, where the weight is above 0."""
 
     @model_validator(mode="before")
     @classmethod
@@ -79,6 +96,10 @@ class AdapterRun(FineTuneRun):
             raise ValueError("adapter = false needs a [word]: else there is nothing to learn")
         if self.word is not None and (self.word.word in self.word.initial.split()):
             raise ValueError(f"word {self.word.word!r} cannot begin as itself; name other words in initial")
+        if self.distill is not None and self.word is not None:
+            raise ValueError("[distill] learns no word; leave one of them out")
+        if self.distill is None and self.adversarial.weight:
+            raise ValueError("[adversarial] is for a student; add a [distill] table, or leave it out")
         return self
 
     @property

@@ -48,7 +48,7 @@ def hinge_opponent(real: Tensor, fake: Tensor) -> Float[Tensor, ""]:
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
-def slope_penalty(discriminator: nn.Module, real: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+def slope_penalty(discriminator: Callable[[Tensor], Tensor], real: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
     """R1 without its weight (Mescheder et al. 2018): half the squared gradient at real pictures, float32.
 
     Of the sum of a picture's logits, over their number: about one logit's, whatever the size of the picture.
@@ -72,11 +72,11 @@ def with_gradient(value: Tensor, x: Tensor, gradient: Tensor) -> Tensor:
 
 
 def contest(
-    discriminator: nn.Module,
-    painted: Float[Tensor, "b 3 h w"],
-    real: Float[Tensor, "b 3 h w"],
+    discriminator: Callable[[Tensor], Tensor],
+    painted: Float[Tensor, "b c h w"],
+    real: Float[Tensor, "b c h w"],
     reconstruction: Callable[[Tensor], dict[str, Tensor]],
-    last: nn.Parameter,
+    last: nn.Parameter | None,
     config: AdversarialConfig,
     rng: torch.Generator,
     turn: int,
@@ -85,7 +85,7 @@ def contest(
 
     Args:
         reconstruction: `painted` -> named scalars, of which "loss" is weighed against the adversarial loss.
-        last: the weight of the model's last layer, at which the gradients are compared.
+        last: the weight of the model's last layer, at which the gradients are compared; None: they are not.
         turn: optimiser steps since the discriminator joined.
     """
     seen = painted.detach().requires_grad_()
@@ -94,10 +94,12 @@ def contest(
     adversarial = hinge_model(fake)
     (pull,) = torch.autograd.grad(losses["loss"], seen)
     (push,) = torch.autograd.grad(adversarial, seen, retain_graph=True)
-    pull_last, push_last = (
-        torch.autograd.grad(painted, last, gradient, retain_graph=True)[0] for gradient in (pull, push)
-    )
-    adaptive = adaptive_weight(pull_last, push_last, config.limit)
+    adaptive = torch.ones(())
+    if last is not None:
+        pull_last, push_last = (
+            torch.autograd.grad(painted, last, gradient, retain_graph=True)[0] for gradient in (pull, push)
+        )
+        adaptive = adaptive_weight(pull_last, push_last, config.limit)
     weight = config.weight * adaptive if turn >= config.lead else 0.0
     opponent = hinge_opponent(true, fake)
     if config.r1 and float(torch.rand((), generator=rng)) < R1_SHARE:

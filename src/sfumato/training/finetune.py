@@ -159,12 +159,9 @@ class FineTuneTask:
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class; pictures of the class apart as "prior"."""
-        run, words = self.run, random.Random(int(torch.randint(2**62, (), generator=rng)))
-        chosen = [self.examples.all[i] for i in indices.tolist()]
-        texts = [said(e, run.sources[e.source], words) for e in chosen]
-        views = torch.randint(2**31, (len(chosen),), generator=rng).tolist()
-        latents = torch.stack([e.latents[view % len(e.latents)] for e, view in zip(chosen, views, strict=True)])
-        sigma = uniform(self._sampling(chosen).schedule)(len(chosen), rng)
+        run = self.run
+        chosen, texts, latents = self.drawn(indices, rng)
+        sigma = uniform(self.sampling(chosen).schedule)(len(chosen), rng)
         with self.acting(model, rng if model.training else None):
             errors = self._error(model, chosen, latents, texts, sigma, rng)
         weights = loss_weight(self.own.sampling.parameterisation, sigma, run.loss.weighting, run.loss.gamma)
@@ -173,7 +170,19 @@ class FineTuneTask:
         total = (errors * torch.where(prior, run.loss.prior, 1.0)).mean()
         return {"loss": total, "prior": errors[prior].mean()} if bool(prior.all()) else {"loss": total}
 
-    def _sampling(self, chosen: Sequence[Example]) -> Sampling:
+    def drawn(
+        self, indices: Int[Tensor, " b"], rng: torch.Generator
+    ) -> tuple[list[Example], list[str], Float[Tensor, "b c h w"]]:
+        """Those pictures, what is said of each this time, and a view of each as latents."""
+        words = random.Random(int(torch.randint(2**62, (), generator=rng)))
+        chosen = [self.examples.all[i] for i in indices.tolist()]
+        texts = [said(e, self.run.sources[e.source], words) for e in chosen]
+        views = torch.randint(2**31, (len(chosen),), generator=rng).tolist()
+        latents = [e.latents[view % len(e.latents)] for e, view in zip(chosen, views, strict=True)]
+        return chosen, texts, torch.stack(latents)
+
+    def sampling(self, chosen: Sequence[Example]) -> Sampling:
+        """How pictures of their shape, which is one, are sampled."""
         return self.own.sampling_of(*chosen[0].shape.size)
 
     def _error(
@@ -192,15 +201,16 @@ class FineTuneTask:
         parameterisation = self.own.sampling.parameterisation
         x = parameterisation.path.mix(latents, noise, sigma)
         seen = network_input(parameterisation, x, sigma).to(self.own.dtype, memory_format=torch.channels_last)
-        label = self._sampling(chosen).schedule.label(sigma).float()
-        output = self.predict(model, seen, label, self._cond(chosen, texts), chosen).float()
+        label = self.sampling(chosen).schedule.label(sigma).float()
+        output = self.predict(model, seen, label, self.cond(chosen, texts), chosen).float()
         masks = None
         if any(e.mask is not None for e in chosen):
             whole = torch.ones(1, *latents.shape[-2:])
             masks = torch.stack([whole if e.mask is None else e.mask for e in chosen])
         return denoising_error(output, parameterisation, latents, x, sigma, masks)
 
-    def _cond(self, chosen: Sequence[Example], texts: Sequence[str]) -> Conditioning:
+    def cond(self, chosen: Sequence[Example], texts: Sequence[str]) -> Conditioning:
+        """A row for each picture, of its text."""
         if self.learns_text:
             rows = self._read(texts)
         else:
@@ -239,7 +249,7 @@ class FineTuneTask:
             for i in self.examples.validation:
                 e = self.examples.all[i]
                 count, rng = self.run.draws, generator_for(0, 7, int(e.digest[:12], 16))
-                sigma = uniform(self._sampling([e]).schedule)(count, rng)
+                sigma = uniform(self.sampling([e]).schedule)(count, rng)
                 text = said(e, self.run.sources[e.source], None)
                 for one in sigma.split(1):
                     with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):

@@ -16,12 +16,13 @@ from sfumato.errors import TrainingError, UnknownNameError
 from sfumato.files import FULL, cannot_write, held, read_regular
 from sfumato.runtime.memory import keep_freed_memory
 from sfumato.runtime.precision import choose
-from sfumato.training.adapter import AdapterRun, AdapterTask
+from sfumato.training.adapter import AdapterRun
 from sfumato.training.autoencoder import AutoencoderRun, autoencoder_task
 from sfumato.training.checkpoint import latest_facts
 from sfumato.training.classifier import ClassifierRun, ClassifierTask
 from sfumato.training.control import ControlRun, ControlTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
+from sfumato.training.distill import adapter_task
 from sfumato.training.language import LanguageRun, LanguageTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
 from sfumato.training.restorer import RestorerRun, restorer_task
@@ -32,7 +33,7 @@ from sfumato.validation import explained
 Run = AdapterRun | AutoencoderRun | ClassifierRun | ControlRun | DenoiserRun | LanguageRun | RestorerRun | TextRun
 
 TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
-    "adapter": (AdapterRun, AdapterTask),
+    "adapter": (AdapterRun, adapter_task),
     "autoencoder": (AutoencoderRun, autoencoder_task),
     "classifier": (ClassifierRun, ClassifierTask),
     "control": (ControlRun, ControlTask),
