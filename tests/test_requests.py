@@ -225,3 +225,10 @@ def test_requests_are_cheap_to_import() -> None:
     code = "import sys, sfumato.requests, sfumato.results, sfumato.output; print([m for m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not any(f"'{name}'" in loaded for name in ("torch", "numpy", "PIL", "rich"))
+
+
+def test_what_is_settled_is_of_exact_requests_alone() -> None:
+    exact = Txt2Img(prompt="", seed=3, batch=1, steps=4, guidance=2.0, width=64, height=32)
+    assert exact.settled == (3, 3, 1, 4, 2.0, (64, 32))
+    with pytest.raises(RequestError, match="leaves steps, height open"):
+        _ = exact.changed(steps=None, height=None).settled

@@ -115,7 +115,7 @@ class Attempt:
     label: str
     number: int
     file: str | None
-    reason: Literal["", "disagrees", "near duplicate", "unreadable", "outside nano's world"] = ""
+    reason: Literal["", "disagrees", "near duplicate", "unreadable", "outside nano's domain"] = ""
     origin: str = "source"
     source: str = ""
     seed: int | None = None
@@ -262,7 +262,7 @@ def augment(studio: "Studio", classes: Classes, out: Path, plan: Plan) -> Iterat
     if strength is None and plan.method in ("img2img", "mix") and _short(images, plan):
         strength = _chosen(studio, images, labels, agreement, plan)
         log.set_strength(strength)
-    painter = _Painter(studio, plan, 1.0 if strength is None else strength)
+    painter = _Augmenter(studio, plan, 1.0 if strength is None else strength)
     for place, label in enumerate(labels):
         mine = [each for each in log.attempts if each.label == label]
         kept = sum(each.file is not None for each in mine)
@@ -340,7 +340,7 @@ def _agreement(studio: "Studio", images: Mapping[str, Sequence[tuple[Path, Image
 
 
 @dataclass(frozen=True)
-class _Painter:
+class _Augmenter:
     studio: "Studio"
     plan: Plan
     strength: float
@@ -363,7 +363,7 @@ class _Painter:
         elif method == "variations":
             [shown] = judge.bundled().recognise([image])
             if not shown.known:
-                return replace(attempt, reason="outside nano's world"), None
+                return replace(attempt, reason="outside nano's domain"), None
             request = Txt2Img.build(**{**options, "prompt": shown.caption()})
         else:
             request = Txt2Img.build(**{**options, "prompt": said})
@@ -382,7 +382,7 @@ def _chosen(
         return plan.strength
     places = [k % len(labels) for k in range(max(PROBES, 2))][:PROBES]
     for strength in STRENGTHS:
-        painter = _Painter(studio, replace(plan, method="img2img", seed=plan.seed + 1_000_000), strength)
+        painter = _Augmenter(studio, replace(plan, method="img2img", seed=plan.seed + 1_000_000), strength)
         right = 0
         for number, place in enumerate(places):
             _, painted = painter.attempt(labels[place], number, images[labels[place]])

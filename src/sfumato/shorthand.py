@@ -371,5 +371,5 @@ class Shorthand(Asking):
         return self._ask("classify", images=images, **options)
 
     def recognise(self, images: Sequence[Pictured], **options: Unpack[RecogniseOptions]) -> Result:
-        """Say what pictures of nano's world show, each attribute with its confidence, and the prompt that says it."""
+        """Say what pictures of nano's domain show, each attribute with its confidence, and the prompt that says it."""
         return self._ask("recognise", images=images, **options)

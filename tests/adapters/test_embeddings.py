@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato import Studio
 from sfumato.adapters.applied import WORDS
-from sfumato.adapters.embeddings import read_embedding, unfit
+from sfumato.adapters.embeddings import misfit, read_embedding
 from sfumato.cli import main
 from sfumato.errors import CheckpointError, RequestError
 from sfumato.metadata.describe import describe
@@ -104,10 +104,10 @@ def test_a_token_of_diffusers_is_a_name_too(studio: Studio, tmp_path: Path) -> N
 def test_a_pair_is_for_two_text_encoders(write: Write) -> None:
     embedding = read_embedding(write({"clip_l": numbers(2, 768), "clip_g": numbers(2, 1280)}, "pair"))
     assert (embedding.format, embedding.family) == ("SDXL pair", "sdxl")
-    assert unfit(embedding, {"text_encoder": 768, "text_encoder_2": 1280}) == ""
-    assert "wide, the model's text 768; it was made for sdxl" in unfit(embedding, {"text_encoder": 768})
+    assert misfit(embedding, {"text_encoder": 768, "text_encoder_2": 1280}) == ""
+    assert "wide, the model's text 768; it was made for sdxl" in misfit(embedding, {"text_encoder": 768})
     single = read_embedding(write({"emb_params": numbers(2, 768)}, "single"))
-    assert unfit(single, {"text_encoder": 768, "text_encoder_2": 1280})
+    assert misfit(single, {"text_encoder": 768, "text_encoder_2": 1280})
 
 
 def test_what_a_lora_brings_along(studio: Studio, write: Write) -> None:
@@ -144,16 +144,16 @@ def test_pivotal_tuning_has_its_parts_by_number(write: Write) -> None:
     assert torch.equal(embedding.vectors["text_encoder"], one)
     assert torch.equal(embedding.vectors["text_encoder_2"], two)
     alone = read_embedding(write({"text_encoders_0": one}, "alone"))
-    assert (alone.family, unfit(alone, {"text_encoder": 768})) == ("sd1", "")
+    assert (alone.family, misfit(alone, {"text_encoder": 768})) == ("sd1", "")
     comfy = read_embedding(write({"clip_l": one}, "clip"))
-    assert (comfy.names, unfit(comfy, {"text_encoder": 768})) == (("clip",), "")
+    assert (comfy.names, misfit(comfy, {"text_encoder": 768})) == (("clip",), "")
 
 
 def test_vectors_for_t5_are_refused_by_name(write: Write) -> None:
     state = {"clip_l": numbers(2, 768), "clip_g": numbers(2, 1280), "t5xxl": numbers(2, 4096)}
     embedding = read_embedding(write(state, "three"))
     assert embedding.family == "sd3"
-    assert unfit(embedding, {"text_encoder": 768, "text_encoder_2": 1280}).startswith("it has vectors for T5")
+    assert misfit(embedding, {"text_encoder": 768, "text_encoder_2": 1280}).startswith("it has vectors for T5")
 
 
 def test_several_words_in_a_file(studio: Studio, write: Write) -> None:

@@ -13,7 +13,7 @@ from sfumato.checkpoints.folder import load_folder
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.prompts import Emphasis, Piece, Reading, Segment, Syntax, Wording, parse, timeline
+from sfumato.prompts import Emphasis, FlatPrompt, Piece, Reading, Segment, Syntax, parse, timeline
 from sfumato.prompts.chunks import pack, padded
 from sfumato.prompts.encode import encode
 
@@ -21,9 +21,9 @@ CLIP = ClipTokenizer.clip()
 ROOM = CLIP.length - 2
 
 
-def words(*segments: str | tuple[tuple[str, float], ...]) -> Wording:
+def words(*segments: str | tuple[tuple[str, float], ...]) -> FlatPrompt:
     pieces = [((segment, 1.0),) if isinstance(segment, str) else segment for segment in segments]
-    return Wording(tuple(Segment(tuple(Piece(*piece) for piece in row)) for row in pieces))
+    return FlatPrompt(tuple(Segment(tuple(Piece(*piece) for piece in row)) for row in pieces))
 
 
 def reading(text: str, syntax: Syntax = "a1111") -> Reading:
@@ -80,8 +80,8 @@ NUMBER = "1234567890"  # 10 tokens, one a digit
 )
 def test_windows_end_where_the_syntaxes_own_program_ends_them(syntax: Syntax, text: str, windows: list[int]) -> None:
     """The windows of `comfy` are those of ComfyUI's `SDTokenizer.tokenize_with_weights`."""
-    [wording] = reading(text, syntax).wordings
-    assert [len(row) for row in inner(pack(wording, CLIP).ids)] == windows
+    [prompt] = reading(text, syntax).prompts
+    assert [len(row) for row in inner(pack(prompt, CLIP).ids)] == windows
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_windows_end_where_the_syntaxes_own_program_ends_them(syntax: Syntax, te
     ],
 )
 def test_comfys_embeddings_are_called_by_their_prefix(text: str, expected: list[int]) -> None:
-    [wording] = reading(text, "comfy").wordings
+    [prompt] = reading(text, "comfy").prompts
     vectors = {"easyneg": [60000, 60001], "EasyPos": [60002]}
-    assert inner(pack(wording, CLIP, embeddings=vectors).ids) == [expected]
+    assert inner(pack(prompt, CLIP, embeddings=vectors).ids) == [expected]
 
 
 def test_comfys_unknown_embeddings_are_named(model: Model, caplog: pytest.LogCaptureFixture) -> None:
@@ -262,7 +262,7 @@ def test_compel_lightens_words_of_each_prompt_over_its_windows(model: Model) -> 
     fox = "a red fox, a green house, a red house a green fox a a fox"
     long = encoded(model, reading(f"({fox})0.4 red", "compel"), "compel")
     part = model.texts["text_encoder"]
-    chunks = part.pack(reading(f"{fox} red", "compel").wordings[0])
+    chunks = part.pack(reading(f"{fox} red", "compel").prompts[0])
     mask = chunks.segments < 0
     mask[1, -1] = True
     red = chunks.ids == part.tokenizer.words("red")[0]

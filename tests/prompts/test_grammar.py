@@ -16,8 +16,8 @@ Said = list[list[tuple[str, float]]]
 
 def segments(reading: Reading) -> Said:
     """Segments of (text, rounded weight) of a reading that is not blended."""
-    [wording] = reading.wordings
-    return [[(piece.text, round(piece.weight, 4)) for piece in segment.pieces] for segment in wording.segments]
+    [prompt] = reading.prompts
+    return [[(piece.text, round(piece.weight, 4)) for piece in segment.pieces] for segment in prompt.segments]
 
 
 def read(text: str, syntax: Syntax = "a1111", *, negative: bool = False) -> Said:
@@ -236,15 +236,15 @@ def test_compel(text: str, expected: list[tuple[str, float]]) -> None:
 def test_compel_blends_and_joins() -> None:
     prompt = parse(r'("spider+ man", "robot \"mech\"").blend(1, 0.6)', "compel")
     [track] = timeline(prompt, 3)
-    first, second = track.readings[0].wordings
+    first, second = track.readings[0].prompts
     assert (first.share, second.share) == pytest.approx((0.625, 0.375))
     assert [piece.text for piece in second.segments[0].pieces] == ['robot "mech"']
-    wordings = timeline(parse('("a", "b").blend(1, -.5, no_normalize)', "compel"), 1)[0].readings[0].wordings
-    assert [wording.share for wording in wordings] == [1.0, -0.5]
-    [wording] = timeline(parse('("a", "b").and(1, 0.5)', "compel"), 1)[0].readings[0].wordings
-    assert [segment.weight for segment in wording.segments] == [1.0, 0.5]
-    [wording] = timeline(parse('("a","b").and()', "compel"), 1)[0].readings[0].wordings
-    assert [segment.weight for segment in wording.segments] == [1.0, 1.0]
+    prompts = timeline(parse('("a", "b").blend(1, -.5, no_normalize)', "compel"), 1)[0].readings[0].prompts
+    assert [prompt.share for prompt in prompts] == [1.0, -0.5]
+    [prompt] = timeline(parse('("a", "b").and(1, 0.5)', "compel"), 1)[0].readings[0].prompts
+    assert [segment.weight for segment in prompt.segments] == [1.0, 0.5]
+    [prompt] = timeline(parse('("a","b").and()', "compel"), 1)[0].readings[0].prompts
+    assert [segment.weight for segment in prompt.segments] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(

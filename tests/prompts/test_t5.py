@@ -33,7 +33,7 @@ def reading(prompt: str) -> Reading:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "plain", "weights"),
+    ("text", "plain", "weights"),
     [
         ("a fox b", "a fox b", [1, 1, 1, 1, 1]),
         ("a (fox:1.5) b", "a fox b", [1, 1, 1.5, 1, 1]),
@@ -45,18 +45,18 @@ def reading(prompt: str) -> Reading:
     ],
 )
 def test_ids_are_the_plain_texts_and_weights_follow_the_pieces(
-    prompt: str, plain: str, weights: list[float], part: T5Part
+    text: str, plain: str, weights: list[float], part: T5Part
 ) -> None:
-    [wording] = reading(prompt).wordings
-    chunks = part.pack(wording)
+    [prompt] = reading(text).prompts
+    chunks = part.pack(prompt)
     assert torch.equal(chunks.ids, part.tokenizer([plain]))
     assert chunks.weights.tolist() == [[*weights, *[1.0] * (16 - len(weights))]]
     assert part.padded(chunks, 3) is chunks
 
 
 def test_parts_of_an_and_keep_their_weights(part: T5Part) -> None:
-    [wording] = timeline(parse('("a (b)0.5", "c").and(1, 3)', "compel"), 1)[0].readings[0].wordings
-    chunks = part.pack(wording)
+    [prompt] = timeline(parse('("a (b)0.5", "c").and(1, 3)', "compel"), 1)[0].readings[0].prompts
+    chunks = part.pack(prompt)
     assert torch.equal(chunks.ids, part.tokenizer(["a b c"]))
     assert chunks.weights[0, :7].tolist() == [1, 1, 0.5, 0.5, 1, 1, 1]
     assert chunks.scales[0, :7].tolist() == [1, 1, 1, 1, 3, 3, 1]
@@ -64,8 +64,8 @@ def test_parts_of_an_and_keep_their_weights(part: T5Part) -> None:
 
 
 def test_embeddings_are_none_of_t5s(part: T5Part) -> None:
-    [wording] = timeline(parse("a embedding:fox, b", "comfy"), 1)[0].readings[0].wordings
-    assert torch.equal(part.pack(wording).ids, part.tokenizer(["a , b"]))
+    [prompt] = timeline(parse("a embedding:fox, b", "comfy"), 1)[0].readings[0].prompts
+    assert torch.equal(part.pack(prompt).ids, part.tokenizer(["a , b"]))
 
 
 @torch.no_grad()

@@ -106,7 +106,7 @@ def test_the_command_says_the_prompt_and_the_confidences(
     assert main(["recognise", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--language", "zh", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)["report"]
     assert "a.png: 扁平卡通头像，" in report["answer"]
-    assert "b.png: nothing of nano's world" in report["answer"]
+    assert "b.png: nothing of nano's domain" in report["answer"]
     assert "b.png is none of the pictures" in report["remarks"][0]
     rows = {row["attribute"]: row for row in report["rows"] if row["picture"] == "a.png"}
     assert rows["style"]["word"] == attributes["style"]

@@ -8,7 +8,7 @@ import torch
 
 import sfumato
 from sfumato.errors import TrainingError
-from sfumato.models.restorer import OPPONENT, Restorer, RestorerConfig, told
+from sfumato.models.restorer import OPPONENT, Restorer, RestorerConfig, noise_level_map
 from sfumato.restoration.network import applied, in_tiles, load
 from sfumato.restoration.noise import Noise
 from sfumato.training.loop import AdversarialTask
@@ -52,15 +52,15 @@ def test_grey_noise_is_all_luminance() -> None:
     one = torch.ones(1, 1, 1, 1)
     noise = 0.1 * torch.randn(1, 1, 256, 256, generator=torch.Generator().manual_seed(0)).expand(1, 3, 256, 256)
     turned = torch.einsum("oc,bchw->bohw", OPPONENT, noise)
-    deviation = told(grey, 0.1 * one, one, 0 * one)
+    deviation = noise_level_map(grey, 0.1 * one, one, 0 * one)
     assert float(deviation[0, 0, 0, 0]) == pytest.approx(float(turned[0, 0].std()), rel=0.02)
     assert float(deviation[0, 1].max()) == 0
     assert float(turned[0, 1:].abs().max()) < 1e-6
 
 
-def test_poisson_noise_is_told_by_the_light() -> None:
+def test_the_level_of_poisson_noise_follows_the_light() -> None:
     one = torch.ones(1, 1, 1, 1)
-    deviation = told(torch.full((1, 3, 8, 8), 0.25), 0.2 * one, 0 * one, one)
+    deviation = noise_level_map(torch.full((1, 3, 8, 8), 0.25), 0.2 * one, 0 * one, one)
     assert torch.allclose(deviation, torch.tensor(0.1))
 
 

@@ -23,7 +23,7 @@ UNIT = torch.ones(1, 4, 8, 8)
 PAGE = Path(__file__).parents[2] / "docs" / "numerics.md"
 
 
-EXACT = {"prompt": "", "seed": 0, "batch": 1, "guidance": 1.0}
+EXACT = {"prompt": "", "seed": 0, "batch": 1, "guidance": 1.0, "width": 64, "height": 64}
 
 
 def made(

@@ -74,7 +74,7 @@ def test_each_query_shares_out_its_look(squares: Path, tmp_path: Path) -> None:
     task = TextTask(config, tmp_path)
     tokens = task.model.text_encoder(task.tokenizer(["a red square", ""])).tokens
     looks = task.model.looks(tokens)
-    assert looks.shape == (2, len(task.questions.heads), tokens.shape[1])
+    assert looks.shape == (2, len(task.attributes.heads), tokens.shape[1])
     torch.testing.assert_close(looks.sum(-1), torch.ones(looks.shape[:2]))
 
 

@@ -1,4 +1,4 @@
-"""Words that WordNet knows for the things of nano's world, written to `hyponyms.json`.
+"""Words that WordNet knows for the things of nano's domain, written to `hyponyms.json`.
 
     python -m recipes.nano.language.hyponyms
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.adapters.apply import Base, Weighted, changed, fit
-from sfumato.adapters.embeddings import Embedding, embedding_of, read_embedding, unfit
+from sfumato.adapters.embeddings import Embedding, embedding_of, misfit, read_embedding
 from sfumato.adapters.formats import read_adapter
 from sfumato.adapters.requested import NOTHING, File, Requested
 from sfumato.diffusion.saved import UNSAVED, Saved
@@ -83,7 +83,7 @@ def apply(model: Model, requested: Requested) -> Applied:
     embeddings = _fitting(requested.embeddings, base)
     bundled = [embedding_of(name, state, one.file) for one in adapters for name, state in one.bundled.items()]
     for embedding in bundled:
-        if why := unfit(embedding, widths(base)):
+        if why := misfit(embedding, widths(base)):
             raise CheckpointError(f"{embedding.path}: the embedding {embedding.names[0]!r} does not fit: {why}")
     words, tables = _tables([*embeddings, *bundled], {**base.tensors, **made})
     return Applied(
@@ -102,7 +102,7 @@ def _fitting(asked: Sequence[tuple[File, bool]], base: Base) -> list[Embedding]:
     for file, named in asked:
         try:
             embedding = read_embedding(file.path)
-            if why := unfit(embedding, widths(base)):
+            if why := misfit(embedding, widths(base)):
                 raise CheckpointError(f"{file.path} does not fit {base.name}: {why}")
         except CheckpointError as error:
             if named:

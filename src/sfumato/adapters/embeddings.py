@@ -145,7 +145,7 @@ def _family(vectors: Mapping[str, Tensor]) -> str:
     return WIDTHS.get(next(iter(vectors.values())).shape[-1], "")
 
 
-def unfit(embedding: Embedding, widths: Mapping[str, int]) -> str:
+def misfit(embedding: Embedding, widths: Mapping[str, int]) -> str:
     """Why an embedding is not for text encoders of these widths; empty when it is."""
     given = {part: int(vectors.shape[-1]) for part, vectors in embedding.vectors.items()}
     if given == dict(widths):

@@ -11,7 +11,7 @@ import torch
 
 from sfumato.adapters.applied import base_of, widths
 from sfumato.adapters.apply import complaint, fit, measure
-from sfumato.adapters.embeddings import embedding_of, is_embedding, read_vectors, unfit
+from sfumato.adapters.embeddings import embedding_of, is_embedding, misfit, read_vectors
 from sfumato.adapters.formats import READ, assemble, is_adapter
 from sfumato.adapters.pictures import open_small
 from sfumato.checkpoints.folder import load_folder
@@ -127,7 +127,7 @@ def _embedding(file: TensorFile, model: Model | None) -> AdapterReport:
     state = read_vectors(file)
     bad = non_finite(state)
     embedding = embedding_of(file.path.stem, state, file)
-    fault = "" if model is None else unfit(embedding, widths(base_of(model)))
+    fault = "" if model is None else misfit(embedding, widths(base_of(model)))
     if bad:
         fault = f"{len(bad)} tensors hold NaN or infinity, first {bad[0]!r}"
     matched = None if model is None else 0 if fault else len(state)

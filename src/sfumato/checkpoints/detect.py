@@ -309,8 +309,8 @@ def _checkpoint(
     table = checkpoint.table(unet, vae, texts, linear_vae=linear_vae(shapes, VAE))
     family = family_of(unet, texts, scheduler).name
     warning = ""
-    told = prediction is not None or _tells_prediction(shapes, metadata, stated)
-    if family == "sd2" and not told:
+    known = prediction is not None or _tells_prediction(shapes, metadata, stated)
+    if family == "sd2" and not known:
         warning = (
             f"{source} does not say whether it predicts noise or v; noise is assumed. If its pictures are brown noise, "
             "convert it with --prediction v"
@@ -354,8 +354,8 @@ def _sd3(shapes: ShapesByName, metadata: Mapping[str, str]) -> Detected:
             own = replace(own, hidden_act="gelu", pad_token_id=0)
         texts[part] = _with(own, stated, part, source)
     transformer = _with(read_mmdit(shapes, UNET), stated, "transformer", source)
-    told = (metadata.get("modelspec.title", ""), metadata.get("modelspec.architecture", ""), Path(source).stem)
-    row = family_of(transformer, texts, {}, named=" ".join(told))
+    titles = (metadata.get("modelspec.title", ""), metadata.get("modelspec.architecture", ""), Path(source).stem)
+    row = family_of(transformer, texts, {}, named=" ".join(titles))
     vae = _with(_like(row, read_vae(shapes, VAE)), stated, "vae", source)
     for config in texts.values():
         if config.hidden_size % config.num_attention_heads:

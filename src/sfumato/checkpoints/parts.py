@@ -190,7 +190,7 @@ def check(parts: Parts) -> None:
 
 
 NUMBERS = (5, 6)
-"""Numbers that a U-Net of SDXL's form is told beside the pooled vector: sizes and crop, or sizes and a score."""
+"""Numbers of SDXL's micro-conditioning, beside the pooled vector: a size, crop and score, or two sizes and a crop."""
 
 
 def _check_label(parts: Parts, network: UNetConfig) -> None:

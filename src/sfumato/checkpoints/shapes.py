@@ -234,8 +234,8 @@ def _controlnet(
 
     Args:
         middle: the depth of the transformer in the middle, 0 for none.
-        first, told, hints: names of the first convolution, of the first layer for what SDXL is told, and of the
-            convolutions that see the picture, one a width.
+        first, label, hints: names of the first convolution, of the first layer of SDXL's micro-conditioning, and of
+            the convolutions that see the picture, one a width.
     """
     depths = [_depth(shapes, level) for level in down]
     layers = [len(level) for level in down]

@@ -17,7 +17,7 @@ from sfumato.output import check_writable
 from sfumato.requests import Txt2Img
 
 if TYPE_CHECKING:
-    from sfumato.evaluation.evaluate import Told
+    from sfumato.evaluation.evaluate import OnStage
 
 LANGUAGES = ("en", "zh")
 
@@ -92,7 +92,7 @@ def evaluate(
 
 
 @contextmanager
-def _bar(quiet: bool) -> "Iterator[Told]":
+def _bar(quiet: bool) -> "Iterator[OnStage]":
     """Draws how far each stage is, where someone looks."""
     screen = None if quiet or sys.stderr is None else console()
     if screen is None or not screen.is_terminal:

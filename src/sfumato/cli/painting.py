@@ -340,11 +340,11 @@ def _summarise(results: "Sequence[Result]", seconds: float) -> None:
     seeds = [seed for result in results for seed in result.seeds]
     speed = results[0].timings.get("steps_per_second")
     steps = "" if speed is None else f", {speed:.1f} steps/s"
-    told = f"seed {seeds[0]}" + (f" to {seeds[-1]}" if len(seeds) > 1 else "")
+    facts = f"seed {seeds[0]}" + (f" to {seeds[-1]}" if len(seeds) > 1 else "")
     for name in results[0].measures:
         values = [value for result in results for value in result.measures[name]]
-        told += f", {name} {' '.join(f'{value:.2f}' for value in values[:8])}{' ...' if len(values) > 8 else ''}"
-    note(f"painted {len(seeds)} picture{'s' if len(seeds) > 1 else ''} in {seconds:.1f} s{steps}, {told}")
+        facts += f", {name} {' '.join(f'{value:.2f}' for value in values[:8])}{' ...' if len(values) > 8 else ''}"
+    note(f"painted {len(seeds)} picture{'s' if len(seeds) > 1 else ''} in {seconds:.1f} s{steps}, {facts}")
 
 
 def as_json(result: "Result", files: Sequence[Path]) -> str:

@@ -90,7 +90,7 @@ def caption(folder: Path, language: str, *, overwrite: bool) -> None:
     for file, found in zip(kept, bundled().recognise(images), strict=True):
         if not found.known:
             foreign += 1
-            note(f"{file} shows nothing of nano's world; it gets no caption")
+            note(f"{file} shows nothing of nano's domain; it gets no caption")
             continue
         target = file.with_suffix(".txt")
         rewrite(target, f"{found.caption('zh' if language == 'zh' else 'en')}\n".encode())

@@ -39,7 +39,7 @@ def caption(
     language: Annotated[str, typer.Option("--language", metavar="L", help="en, zh")] = "en",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace captions that are there")] = False,
 ) -> None:
-    """Write a .txt beside each picture of nano's world that says what it shows, as trainers read it."""
+    """Write a .txt beside each picture of nano's domain that says what it shows, as trainers read it."""
     from sfumato.cli import recognition as command
 
     command.caption(folder, language, overwrite=overwrite)

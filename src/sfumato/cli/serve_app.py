@@ -76,7 +76,7 @@ def shown(job: Id, url: Url = HOME, token: Token = None) -> None:
     """Print all about a job, as JSON."""
     from sfumato.cli import service
 
-    service.told(url, token, job, "job")
+    service.act(url, token, job, "job")
 
 
 @jobs.command("cancel")
@@ -84,7 +84,7 @@ def cancel(job: Id, url: Url = HOME, token: Token = None) -> None:
     """Cancel a job; what has ended stays as it is."""
     from sfumato.cli import service
 
-    service.told(url, token, job, "cancel")
+    service.act(url, token, job, "cancel")
 
 
 @jobs.command("retry")
@@ -92,4 +92,4 @@ def retry(job: Id, url: Url = HOME, token: Token = None) -> None:
     """Put a job that failed or was cancelled into the queue again."""
     from sfumato.cli import service
 
-    service.told(url, token, job, "retry")
+    service.act(url, token, job, "retry")

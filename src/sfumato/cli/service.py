@@ -111,7 +111,7 @@ def listed(url: str, token: str | None, *, limit: int, as_json: bool) -> None:
         print(f"{job['id']}  {state:12}{left}  {job['task']}  {prompt[:60]}")
 
 
-def told(url: str, token: str | None, id: str, what: Literal["job", "cancel", "retry"]) -> None:
+def act(url: str, token: str | None, id: str, what: Literal["job", "cancel", "retry"]) -> None:
     """Print a job, after doing something with it."""
     from sfumato.service.client import Client
 

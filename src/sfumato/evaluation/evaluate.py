@@ -59,8 +59,8 @@ class Plan:
         return Txt2Img.build(**{**given, "model": model, "prompt": prompt, "count": count, "batch": count})
 
 
-Told = Callable[[str, int, int], None]
-"""Told of a stage, how much of it is done, and of how much."""
+OnStage = Callable[[str, int, int], None]
+"""Called with a stage, how much of it is done, and of how much."""
 
 
 def evaluate(
@@ -70,7 +70,7 @@ def evaluate(
     caption: Caption,
     work: Path,
     plan: Plan,
-    tell: Told = lambda stage, done, total: None,
+    tell: OnStage = lambda stage, done, total: None,
 ) -> Report:
     """Paint and measure.
 
@@ -161,7 +161,7 @@ def digest(classifier: PictureClassifier) -> str:
 
 
 @torch.inference_mode()
-def training_features(pictures: Pictures, classifier: PictureClassifier, work: Path, tell: Told) -> np.ndarray:
+def training_features(pictures: Pictures, classifier: PictureClassifier, work: Path, tell: OnStage) -> np.ndarray:
     """Features of every picture of the training split, float16, made once for each data and classifier."""
     file = work / f"features-{pictures.digest[:12]}-{digest(classifier)}.npy"
     if not file.is_file():

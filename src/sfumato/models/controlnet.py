@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.residuals import Residuals
-from sfumato.models.unet import UNetConfig, WayDown
+from sfumato.models.unet import UNetConfig, UNetEncoder
 
 FAINTEST = 0.1
 """In guess mode: the weight of the finest skip, from which weights grow geometrically to 1 in the middle."""
@@ -60,7 +60,7 @@ class PictureEmbedding(nn.Module):
         return self.conv_out(x)
 
 
-class ControlNet(WayDown):
+class ControlNet(UNetEncoder):
     """C(x, label, cond, picture): what to add to the skips and the middle of a U-Net."""
 
     config: ControlNetConfig

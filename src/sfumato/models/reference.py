@@ -22,7 +22,7 @@ from sfumato.nn.attention import Attention, TransformerBlock, attention
 
 @dataclass
 class Sight:
-    """What all self-attentions of one network are told before it is called.
+    """What all self-attentions of one network read before it is called.
 
     Attributes:
         weight: how much each place of the reference counts beside one of the picture's own.
@@ -102,14 +102,14 @@ class Reference:
     clean: Tensor
     noise: Tensor
 
-    def shown_to(self, plain: Denoiser, steered: Denoiser) -> "Looking":
+    def shown_to(self, plain: Denoiser, controlled: Denoiser) -> "Looking":
         """A denoiser that is shown it first at each level.
 
         Args:
-            plain: the denoiser without anything that holds the picture to more.
-            steered: the one with it.
+            plain: the denoiser without controls.
+            controlled: the one with them.
         """
-        return Looking(**vars(steered), plain=plain, reference=self)
+        return Looking(**vars(controlled), plain=plain, reference=self)
 
 
 @dataclass(frozen=True)

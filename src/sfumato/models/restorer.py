@@ -1,4 +1,4 @@
-"""Our network for restoring pictures: a small residual U-Net that is told how much noise there is, made for CPUs.
+"""Our network for restoring pictures: a small residual U-Net that takes in a noise level map, made for CPUs.
 
 Pixels are folded into channels first (pixel-unshuffle, as FFDNet, Zhang et al. 2018), and three levels of residual
 blocks follow (as DRUNet, Zhang et al. 2021). Nothing has a bias and ReLU is homogeneous, so that f(a x, a sigma) =
@@ -23,13 +23,13 @@ OPPONENT = _OPPONENT / _OPPONENT.norm(dim=1, keepdim=True)
 """Rows are luminance and two opponents of red, green and blue; orthonormal, so even noise stays even."""
 
 
-def told(
+def noise_level_map(
     noisy: Float[Tensor, "b 3 h w"],
     sigma: Float[Tensor, "b 1 1 1"],
     grey: Float[Tensor, "b 1 1 1"],
     poisson: Float[Tensor, "b 1 1 1"],
 ) -> Float[Tensor, "b 2 h w"]:
-    """What a `Restorer` is told of the noise in its input: its deviation in the luminance and in the opponents.
+    """A noise level map (FFDNet): the deviation of the noise in the luminance and in the opponents.
 
     Args:
         sigma: in each colour, in the units of the pixels; that at white where `poisson` is 1, since it follows the

@@ -239,8 +239,8 @@ class MidBlock(nn.Module):
         return x
 
 
-class WayDown(nn.Module):
-    """The first half of a U-Net: what is told in numbers, the way down, the middle."""
+class UNetEncoder(nn.Module):
+    """The first half of a U-Net: the embedding of time and micro-conditioning, the down blocks, the middle."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -301,7 +301,7 @@ class WayDown(nn.Module):
         return x, skips
 
     def time(self, label: Tensor, cond: Conditioning, dtype: torch.dtype) -> Float[Tensor, "b t"]:
-        """The time embedding, and in it what else is told in vectors and numbers."""
+        """The time embedding, and added to it those of the pooled vector and of the micro-conditioning."""
         config = self.config
 
         def embedded(values: Tensor, dim: int) -> Tensor:
@@ -324,7 +324,7 @@ class WayDown(nn.Module):
         return time + self.add_embedding(torch.cat([cond.pooled.to(dtype), numbers], dim=-1))
 
 
-class UNet(WayDown):
+class UNet(UNetEncoder):
     """F(x, label, cond): noisy latents, time label and text to the raw prediction."""
 
     def __init__(self, config: UNetConfig) -> None:

@@ -3,8 +3,8 @@
     expand(text, seed)           templates.py   {a|b}, __wildcard__                         -> text
     parse(text, "a1111")         grammar.py     networks, AND, schedules                    -> Prompt
     timeline(prompt, steps)      timeline.py    what is said at which step                  -> Track, one an AND part
-    windows(wording, tokenizer)  windows.py     windows of tokens with weights              -> list[Window]
-    pack(wording, tokenizer)     chunks.py      the same as tensors                         -> Chunks
+    windows(prompt, tokenizer)  windows.py     windows of tokens with weights              -> list[Window]
+    pack(prompt, tokenizer)     chunks.py      the same as tensors                         -> Chunks
     encode(reading, ...)         encode.py      windows through the text encoder            -> Conditioning
 
 Only `chunks` and `encode` know torch, and only `templates` knows dynamicprompts; import those three by name.
@@ -38,11 +38,12 @@ Where those programs do otherwise than they document, or crash, the module conce
 
 from sfumato.choices import Syntax
 from sfumato.prompts.grammar import Network, Part, Prompt, parse
-from sfumato.prompts.reading import Emphasis, Packing, Piece, Reading, Segment, Wording
+from sfumato.prompts.reading import Emphasis, FlatPrompt, Packing, Piece, Reading, Segment
 from sfumato.prompts.timeline import Track, timeline
 
 __all__ = [
     "Emphasis",
+    "FlatPrompt",
     "Network",
     "Packing",
     "Part",
@@ -52,7 +53,6 @@ __all__ = [
     "Segment",
     "Syntax",
     "Track",
-    "Wording",
     "parse",
     "timeline",
 ]

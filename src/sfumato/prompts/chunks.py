@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.prompts.reading import Wording
+from sfumato.prompts.reading import FlatPrompt
 from sfumato.prompts.windows import Window, windows
 
 
@@ -20,7 +20,7 @@ class Chunks:
     weights: Float[Tensor, "k n"]
     """Of the token's piece; of begin, end and padding 1."""
     segments: Int[Tensor, "k n"]
-    """The place of the token's segment in the wording; of begin, end and padding -1."""
+    """The place of the token's segment in the prompt; of begin, end and padding -1."""
     scales: Float[Tensor, "k 1"] | Float[Tensor, "k n"]
     """The weight of the segment, which counts for the whole window; in T5's, where it has none, for its words."""
 
@@ -29,10 +29,10 @@ class Chunks:
 
 
 def pack(
-    wording: Wording, tokenizer: ClipTokenizer, *, embeddings: Mapping[str, Sequence[int]] | None = None
+    prompt: FlatPrompt, tokenizer: ClipTokenizer, *, embeddings: Mapping[str, Sequence[int]] | None = None
 ) -> Chunks:
-    """The windows of a wording as tensors. Takes and raises what `windows` does."""
-    return _chunks(windows(wording, tokenizer, embeddings=embeddings), tokenizer)
+    """The windows of a prompt as tensors. Takes and raises what `windows` does."""
+    return _chunks(windows(prompt, tokenizer, embeddings=embeddings), tokenizer)
 
 
 def padded(chunks: Chunks, count: int, tokenizer: ClipTokenizer) -> Chunks:

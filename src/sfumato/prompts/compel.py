@@ -8,7 +8,7 @@ text's business, and is refused. Brackets and quotes without a partner are text.
 import re
 
 from sfumato.errors import RequestError
-from sfumato.prompts.reading import Piece, Reading, Segment, Wording, brief, check_weight, merged
+from sfumato.prompts.reading import FlatPrompt, Piece, Reading, Segment, brief, check_weight, merged
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _FUNCTION = re.compile(
@@ -31,7 +31,7 @@ def read(text: str) -> Reading:
     if found is None:
         call = _CALL.search(text)
         if call is None:
-            return Reading((Wording((Segment(_pieces(text)),), packing="full"),))
+            return Reading((FlatPrompt((Segment(_pieces(text)),), packing="full"),))
         if call[1] == "swap":
             raise RequestError("compel's .swap() is not supported; write the prompt with the new word instead")
         raise RequestError(
@@ -41,10 +41,10 @@ def read(text: str) -> Reading:
     segments = [Segment(_pieces(part)) for part in texts]
     if found[2] == "blend":
         shares = _arguments(found[3], len(texts), flag="no_normalize")
-        return Reading(tuple(Wording((one,), share, "full") for one, share in zip(segments, shares, strict=True)))
+        return Reading(tuple(FlatPrompt((one,), share, "full") for one, share in zip(segments, shares, strict=True)))
     weights = _arguments(found[3], len(texts))
     parts = (Segment(segment.pieces, weight) for segment, weight in zip(segments, weights, strict=True))
-    return Reading((Wording(tuple(parts), packing="full"),))
+    return Reading((FlatPrompt(tuple(parts), packing="full"),))
 
 
 def _arguments(text: str, count: int, *, flag: str | None = None) -> list[float]:

@@ -14,7 +14,7 @@ times 1.5. Open ones reach to the end; `::` also closes the brackets that opened
 import re
 from dataclasses import dataclass
 
-from sfumato.prompts.reading import Piece, Reading, Segment, Wording, merged
+from sfumato.prompts.reading import FlatPrompt, Piece, Reading, Segment, merged
 
 _TOKEN = re.compile(r"\\[()\[\]\\]|\\|[(\[]|:\s*([+-]?[.\d]+)\s*\)|[)\]]|[^\\()\[\]:]+|:")
 _BREAK = re.compile(r"\bBREAK\b")
@@ -85,7 +85,7 @@ def _broken(words: list[str], weights: list[float]) -> Reading:
             segments.append([])
         else:
             segments[-1].append(Piece(word, weight))
-    return Reading((Wording(tuple(Segment(merged(pieces)) for pieces in segments)),))
+    return Reading((FlatPrompt(tuple(Segment(merged(pieces)) for pieces in segments)),))
 
 
 # ------------------------------------------------------------------------------------------------------- ComfyUI
@@ -133,7 +133,7 @@ def comfy(text: str) -> Reading:
             weights.pop()
             place = start + 1
     say(len(text))
-    return Reading((Wording((Segment(merged(pieces)),), packing="words"),))
+    return Reading((FlatPrompt((Segment(merged(pieces)),), packing="words"),))
 
 
 def _groups(text: str) -> dict[int, _Group]:
@@ -191,7 +191,7 @@ def novelai(text: str) -> Reading:
             since, _ = numbers.pop()
             opened = {kind: [at for at in places if at < since] for kind, places in opened.items()}
     pieces.append(Piece(text[place:], _novelai_weight(opened, numbers)))
-    return Reading((Wording((Segment(merged(pieces)),)),))
+    return Reading((FlatPrompt((Segment(merged(pieces)),)),))
 
 
 def _novelai_weight(opened: dict[str, list[int]], numbers: list[tuple[int, float]]) -> float:

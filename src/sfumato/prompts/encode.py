@@ -1,4 +1,4 @@
-"""Readings through text encoders into conditions: one pass for all windows of a wording, weights on what comes out.
+"""Readings through text encoders into conditions: one pass for all windows of a prompt, weights on what comes out.
 
 Where a model has several text encoders, each reads the same windows, and their tokens stand side by side; the pooled
 vector is that of the last one. Stable Diffusion 3 joins them otherwise, see `t5.py`.
@@ -29,11 +29,11 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.clip import CLIPTextEncoder, TextEncoding
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.prompts.chunks import Chunks, pack, padded
-from sfumato.prompts.reading import Emphasis, Reading, Wording
+from sfumato.prompts.reading import Emphasis, FlatPrompt, Reading
 from sfumato.prompts.t5 import T5Part
 from sfumato.prompts.windows import unknown
 
-_NOTHING = Wording(())  # the empty prompt
+_NOTHING = FlatPrompt(())  # the empty prompt
 _LEAST = 1e-5  # compel's least weight of words that it lightens: at 0 the share of the prompt without them is infinite
 
 log = logging.getLogger(__name__)
@@ -55,9 +55,9 @@ class TextPart:
         """The largest clip skip."""
         return self.encoder.config.num_hidden_layers - self.penultimate
 
-    def pack(self, wording: Wording, *, embeddings: Mapping[str, Sequence[int]] | None = None) -> Chunks:
+    def pack(self, prompt: FlatPrompt, *, embeddings: Mapping[str, Sequence[int]] | None = None) -> Chunks:
         """Windows of its tokenizer, see `chunks.pack`."""
-        return pack(wording, self.tokenizer, embeddings=embeddings)
+        return pack(prompt, self.tokenizer, embeddings=embeddings)
 
     def padded(self, chunks: Chunks, count: int) -> Chunks:
         """As many windows as `count`."""
@@ -105,13 +105,13 @@ def encode(
         ValueError: a clip skip beyond the encoder's layers.
         RequestError: an embedding that fits no window.
     """
-    wordings = [wording for reading in readings for wording in reading.wordings]
-    for name in dict.fromkeys(name for wording in wordings for name in unknown(wording, embeddings or {})):
+    prompts = [prompt for reading in readings for prompt in reading.prompts]
+    for name in dict.fromkeys(name for prompt in prompts for name in unknown(prompt, embeddings or {})):
         log.warning("there is no embedding %r that fits; embedding:%s is left out", name[:64], name[:64])
-    shares = [[wording.share for wording in reading.wordings] for reading in readings]
+    shares = [[prompt.share for prompt in reading.prompts] for reading in readings]
     by_encoder = []
     for part in texts:
-        packed = [[part.pack(wording, embeddings=embeddings) for wording in reading.wordings] for reading in readings]
+        packed = [[part.pack(prompt, embeddings=embeddings) for prompt in reading.prompts] for reading in readings]
         count = max([windows, *(len(chunks) for row in packed for chunks in row)])
         reader = _Reader(part, clip_skip, emphasis)
         by_encoder.append(

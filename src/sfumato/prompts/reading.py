@@ -1,9 +1,9 @@
 """What a text encoder is to read, once schedules and brackets are resolved: plain data, equal when it reads alike.
 
-Reading   mean of wordings by their shares (one, unless blended)
-Wording   segments, one after the other
-Segment   pieces that may share a window of tokens; the next segment starts a window of its own
-Piece     text of one weight
+Reading     mean of prompts by their shares (one, unless blended)
+FlatPrompt  segments, one after the other
+Segment     pieces that may share a window of tokens; the next segment starts a window of its own
+Piece       text of one weight
 """
 
 import math
@@ -40,7 +40,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Wording:
+class FlatPrompt:
     """Segments in order, the share of their encoding in the `Reading`, and how they are packed into windows."""
 
     segments: tuple[Segment, ...]
@@ -52,21 +52,20 @@ class Wording:
 class Reading:
     """All that one condition is encoded from."""
 
-    wordings: tuple[Wording, ...]
+    prompts: tuple[FlatPrompt, ...]
 
     @property
     def plain(self) -> str | None:
         """The text, where it is one of usual weight; None where it has weights, breaks or is blended."""
-        pieces = [piece for wording in self.wordings for segment in wording.segments for piece in segment.pieces]
+        pieces = [piece for prompt in self.prompts for segment in prompt.segments for piece in segment.pieces]
         text = "".join(piece.text for piece in pieces)
-        return (
-            text if self == Reading((Wording((Segment((Piece(text),)),), packing=self.wordings[0].packing),)) else None
-        )
+        usual = FlatPrompt((Segment((Piece(text),)),), packing=self.prompts[0].packing)
+        return text if self == Reading((usual,)) else None
 
 
 def literal(text: str) -> Reading:
     """The reading of a text in which no character has a meaning."""
-    return Reading((Wording((Segment(merged([Piece(text)])),)),))
+    return Reading((FlatPrompt((Segment(merged([Piece(text)])),)),))
 
 
 def merged(pieces: Iterable[Piece]) -> tuple[Piece, ...]:

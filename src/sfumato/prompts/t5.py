@@ -1,6 +1,6 @@
 """Wordings through T5, and the condition of Stable Diffusion 3 (Esser et al. 2024, arXiv:2403.03206, section 4).
 
-T5 reads a wording at once, up to its own length, where CLIP reads windows; a break is a space to it.
+T5 reads a prompt at once, up to its own length, where CLIP reads windows; a break is a space to it.
 """
 
 import sys
@@ -18,7 +18,7 @@ from sfumato.models.clip import TextEncoding
 from sfumato.models.t5 import T5Encoder
 from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.prompts.chunks import Chunks
-from sfumato.prompts.reading import Wording
+from sfumato.prompts.reading import FlatPrompt
 from sfumato.prompts.windows import CALLED
 
 LENGTH = 256
@@ -34,12 +34,12 @@ class T5Part:
     depth: ClassVar[int] = sys.maxsize
     """A clip skip is none of T5's."""
 
-    def pack(self, wording: Wording, *, embeddings: Mapping[str, Sequence[int]] | None = None) -> Chunks:
+    def pack(self, prompt: FlatPrompt, *, embeddings: Mapping[str, Sequence[int]] | None = None) -> Chunks:
         """One row of ids and the weight of each: that of the piece in which its last character stands."""
         text, weights, scales = "", [1.0], [1.0]
-        for segment in wording.segments:
+        for segment in prompt.segments:
             for piece in segment.pieces:
-                said = CALLED.sub("", piece.text) if wording.packing == "words" else piece.text
+                said = CALLED.sub("", piece.text) if prompt.packing == "words" else piece.text
                 text += said
                 weights += [piece.weight] * len(said)
             text, weights = text + " ", [*weights, 1.0]

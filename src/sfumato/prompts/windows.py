@@ -1,7 +1,7 @@
 """Words into windows of tokens, however many there are.
 
 A window has the tokenizer's length: a begin, room for its words, an end. A new segment starts a new window. Spare room
-takes the tokenizer's padding, after an end which closes the words. Where words run over, a wording's packing says
+takes the tokenizer's padding, after an end which closes the words. Where words run over, a prompt's packing says
 where the window ends:
 
     commas   behind a comma among the last `BACKTRACK` tokens, else where it is full (A1111 wiki, "Infinite prompt
@@ -19,7 +19,7 @@ from functools import partial
 
 from sfumato.errors import RequestError
 from sfumato.models.tokenizer import ClipTokenizer
-from sfumato.prompts.reading import Packing, Piece, Wording, brief
+from sfumato.prompts.reading import FlatPrompt, Packing, Piece, brief
 
 BACKTRACK = 20
 WORD = 8
@@ -47,12 +47,12 @@ class Window:
 
 
 def windows(
-    wording: Wording,
+    prompt: FlatPrompt,
     tokenizer: ClipTokenizer,
     *,
     embeddings: Mapping[str, Sequence[int]] | None = None,
 ) -> list[Window]:
-    """The windows of a wording: at least one, and none for a break at the very end.
+    """The windows of a prompt: at least one, and none for a break at the very end.
 
     Args:
         embeddings: names that stand for learned vectors, as ids of these (rows added to the encoder's table). The
@@ -64,11 +64,11 @@ def windows(
     """
     room = tokenizer.length - 2
     comma = tokenizer.vocabulary.get(",</w>", -1)
-    backtrack = BACKTRACK if wording.packing == "commas" else 0
-    groups = _grouping(tokenizer, embeddings or {}, wording.packing)
+    backtrack = BACKTRACK if prompt.packing == "commas" else 0
+    groups = _grouping(tokenizer, embeddings or {}, prompt.packing)
     found: list[Window] = []
     window = Window()
-    for place, segment in enumerate(wording.segments):
+    for place, segment in enumerate(prompt.segments):
         if place:
             found.append(window)
         window = Window(place, segment.weight)
@@ -88,10 +88,10 @@ def windows(
     return found
 
 
-def unknown(wording: Wording, embeddings: Mapping[str, Sequence[int]]) -> Iterator[str]:
-    """Names that a wording calls as ComfyUI does, and that stand for nothing."""
-    if wording.packing == "words":
-        for segment in wording.segments:
+def unknown(prompt: FlatPrompt, embeddings: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """Names that a prompt calls as ComfyUI does, and that stand for nothing."""
+    if prompt.packing == "words":
+        for segment in prompt.segments:
             for piece in segment.pieces:
                 yield from (name for name in CALLED.findall(piece.text) if _named(embeddings, name) is None)
 

@@ -1,1 +1,1 @@
-"""What pictures show: classes by a diffusion model, the attributes of nano's world, embeddings. Paints nothing."""
+"""What pictures show: classes by a diffusion model, the attributes of nano's domain, embeddings. Paints nothing."""

@@ -1,4 +1,4 @@
-"""Captions of what a picture of nano's world shows, as nano has read them: each thing by its plain word, a colour in
+"""Captions of what a picture of nano's domain shows, as nano has read them: each thing by its plain word, a colour in
 front, the style first and the background last. The words are tables in ``data/judge/words.json``."""
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Pictures and texts as vectors of one space: what is near in it shows, or says, the same of nano's world.
+"""Pictures and texts as vectors of one space: what is near in it shows, or says, the same of nano's domain.
 
 The judge's features and the tokens of nano's text encoder, each through a small head; the heads were trained together
 so that a picture is nearest to its caption (Radford et al. 2021, arXiv:2103.00020), by ``recipes/nano/recognition``.

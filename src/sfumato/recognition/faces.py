@@ -1,7 +1,7 @@
 """Where faces are in a picture.
 
 In photographs by the cascade of Haar features (Viola and Jones 2001) that comes with OpenCV 4; the confidence is by how
-many of its windows agree. In drawings of nano's world by the bundled judge, which is shown windows of the picture:
+many of its windows agree. In drawings of nano's domain by the bundled judge, which is shown windows of the picture:
 where it is sure of a portrait, the face is where portraits have theirs.
 """
 

@@ -1,4 +1,4 @@
-"""The bundled judge: what pictures of nano's world show, each attribute with its confidence.
+"""The bundled judge: what pictures of nano's domain show, each attribute with its confidence.
 
 It is a classifier trained on renders alone (`sfumato.models.picture_classifier`). Any picture gets answers from it; how
 certain they are together says whether they mean anything.
@@ -28,7 +28,7 @@ SIZE = 256
 """Pixels a side of the renders that it learned from."""
 BATCH = 16
 KNOWN = 0.78
-"""Certainty from which on a picture counts as of nano's world: 98 % of 112 fresh renders have it, and 1 of 28
+"""Certainty from which on a picture counts as of nano's domain: 98 % of 112 fresh renders have it, and 1 of 28
 photographs and scientific pictures that come with scikit-image and scikit-learn."""
 SURE = 0.5
 """Confidence from which on an attribute is said in a caption."""
@@ -60,7 +60,7 @@ class Recognised:
 
     @property
     def known(self) -> bool:
-        """Whether the picture is of nano's world; answers about others mean nothing."""
+        """Whether the picture is of nano's domain; answers about others mean nothing."""
         return self.certainty >= KNOWN
 
     @property

@@ -39,8 +39,8 @@ TEMPLATE = "a photo of a {}"
 
 log = logging.getLogger(__name__)
 
-Told = Callable[[int, int], None]
-"""Told how many evaluations are done, and how many there can be at most."""
+OnEvaluation = Callable[[int, int], None]
+"""Called with how many evaluations are done, and how many there can be at most."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def classify(
     pictures: Sequence[Image.Image],
     labels: Sequence[str],
     settings: Settings = Settings(),
-    tell: Told = lambda done, most: None,
+    tell: OnEvaluation = lambda done, most: None,
 ) -> list[Classification]:
     """Classify pictures, each among the same labels.
 
@@ -108,7 +108,9 @@ def classify(
 
 
 @torch.inference_mode()
-def raced(model: Model, pictures: Sequence[Image.Image], labels: Sequence[str], settings: Settings, tell: Told) -> Race:
+def raced(
+    model: Model, pictures: Sequence[Image.Image], labels: Sequence[str], settings: Settings, tell: OnEvaluation
+) -> Race:
     """The race of labels over pictures. Raises as `classify`."""
     if model.task is not None:
         raise RequestError(f"{model.name} is made for {model.task}; classify needs a model that takes a prompt alone")
@@ -171,7 +173,7 @@ class _Errors:
         pictures: Sequence[Image.Image],
         conds: _Conditions,
         settings: Settings,
-        tell: Told,
+        tell: OnEvaluation,
         labels: int,
     ) -> None:
         self._model, self._conds, self._tell = model, conds, tell

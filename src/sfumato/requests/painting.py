@@ -4,7 +4,7 @@ The order of the fields is that of JSON stored in pictures, of ``--help`` and of
 """
 
 import secrets
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,18 @@ FAST = (
     "fewer steps and --deep-cache 2 where these are left open; with nano 2.4 times as fast, and 0.19 of "
     "the distance between two seeds away from the exact picture"
 )
+
+
+class Settled(NamedTuple):
+    """What an exact request leaves open no more, see `Painting.settled`."""
+
+    seed: int
+    first_seed: int
+    batch: int
+    steps: int
+    guidance: float
+    size: tuple[int, int]
+    """Width and height in pixels."""
 
 
 class Painting(Request):
@@ -222,11 +234,17 @@ class Painting(Request):
         return self.prompt
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of an exact request, in pixels."""
-        assert self.width is not None
-        assert self.height is not None
-        return self.width, self.height
+    def settled(self) -> Settled:
+        """What resolving fills in, of an exact request.
+
+        Raises:
+            RequestError: the request leaves some of it open.
+        """
+        match self.seed, self.first_seed, self.batch, self.steps, self.guidance, self.width, self.height:
+            case int(seed), int(first), int(batch), int(steps), float() | int() as guidance, int(width), int(height):
+                return Settled(seed, first, batch, steps, guidance, (width, height))
+        names = ("seed", "batch", "steps", "guidance", "width", "height")
+        raise RequestError(f"the request leaves {', '.join(n for n in names if getattr(self, n) is None)} open")
 
     def seeded(self) -> Self:
         """The same with a seed."""
@@ -249,13 +267,13 @@ class Painting(Request):
         Raises:
             RequestError: while the seed is still to be drawn, or for no picture of this request.
         """
-        if self.seed is None:
+        first = self.first_seed
+        if self.seed is None or first is None:
             raise RequestError("a request without a seed does not say which picture; give it a seed")
         if not 0 <= index < self.count:
             raise RequestError(f"picture {index} must be 0 to {self.count - 1}; the request has {self.count}")
         counted = "subseed" if self.subseed_strength else "seed"
-        assert self.first_seed is not None
-        return self.model_copy(update={counted: self.first_seed + index, "count": 1, "batch": 1})
+        return self.model_copy(update={counted: first + index, "count": 1, "batch": 1})
 
 
 class Edit(Painting):

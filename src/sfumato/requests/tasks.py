@@ -416,7 +416,7 @@ class Classify(Recognising):
 
 
 class Recognise(Recognising):
-    """Say what pictures of nano's world show, each attribute with its confidence, and the prompt that says it."""
+    """Say what pictures of nano's domain show, each attribute with its confidence, and the prompt that says it."""
 
     task: Literal["recognise"] = "recognise"
     language: Annotated[Language, Shown("L")] = Field("en", description="of the caption")

@@ -17,7 +17,7 @@ from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
-from sfumato.models.restorer import Restorer, RestorerConfig, told
+from sfumato.models.restorer import Restorer, RestorerConfig, noise_level_map
 from sfumato.restoration import tiles
 from sfumato.restoration.noise import LEVELS, Noise
 from sfumato.runtime.digests import remembered_sha256
@@ -75,7 +75,8 @@ def applied(
     def number(value: float) -> Tensor:
         return torch.full((1, 1, 1, 1), value)
 
-    deviation = told(x, number(noise.sigma / LEVELS), number(float(grey)), number(float(noise.kind == "poisson")))
+    poisson = number(float(noise.kind == "poisson"))
+    deviation = noise_level_map(x, number(noise.sigma / LEVELS), number(float(grey)), poisson)
     found = in_tiles(model, x, deviation, tile)[0].permute(1, 2, 0).numpy()
     return np.ascontiguousarray(found.mean(2) if grey else found)
 

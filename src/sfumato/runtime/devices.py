@@ -33,6 +33,11 @@ def choose_device(name: str = "auto") -> "torch.device":
     return torch.device(kind, index) if number and kind == "cuda" else torch.device(kind)
 
 
+def device_of(network: "torch.nn.Module") -> "torch.device":
+    """Where a network computes: the device of its first parameter."""
+    return next(network.parameters()).device
+
+
 def rounding(device: "torch.device") -> str:
     """What the last bits of results depend on, beside the program: kernels and how work is split."""
     import torch

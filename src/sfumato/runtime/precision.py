@@ -91,6 +91,13 @@ def _decided(measured: Measured) -> Choice:
     return Choice(torch.float32, f"{times}, which is not clearly faster", measured)
 
 
+def autocast(device: "torch.device", precision: Precision) -> "torch.autocast":
+    """What runs networks of float32 weights in bfloat16 where that is safe, for ``bf16``; else it changes nothing."""
+    import torch
+
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
 # ----------------------------------------------------------------------------------------------------------- race
 
 

@@ -153,7 +153,7 @@ def _read(asked: PromptAsked) -> PromptRead:
     path = _info(asked.model).path
     tokenizer = _tokenizer(path)
     reading = timeline(parse(asked.text, asked.syntax), 1)[0].readings[0]
-    found = [len(window.ids) for wording in reading.wordings for window in windows(wording, tokenizer)]
+    found = [len(window.ids) for prompt in reading.prompts for window in windows(prompt, tokenizer)]
     lexicon, vocabulary = _lexicon(path), _vocabulary(path)
     caption = None if lexicon is None or reading.plain is None else lexicon.caption(reading.plain)
     unknown = [] if vocabulary is None or caption is not None else vocabulary.unknown(asked.text)

@@ -25,16 +25,15 @@ def between(applied: Applied, request: Between, load: float = 0.0) -> Iterator[P
         if getattr(request, name):
             raise RequestError(f"between takes no {name}; leave it out")
     exact = resolve(applied.model, request)
-    exact = exact.changed(
-        to_seed=exact.seed if exact.to_seed is None else exact.to_seed,
-        to_guidance=exact.guidance if exact.to_guidance is None else exact.to_guidance,
-    )
-    assert exact.guidance is not None
-    assert exact.to_guidance is not None
-    size = exact.size
-    here = exact.changed(guidance=exact.guidance + exact.share * (exact.to_guidance - exact.guidance))
+    settled = exact.settled
+    to_seed = settled.seed if exact.to_seed is None else exact.to_seed
+    to_guidance = settled.guidance if exact.to_guidance is None else exact.to_guidance
+    exact = exact.changed(to_seed=to_seed, to_guidance=to_guidance)
+    here = exact.changed(guidance=settled.guidance + exact.share * (to_guidance - settled.guidance))
+    size = settled.size
     session = prepare(applied, here, size, load=load, said=on_the_way(applied, here, exact.to, exact.share))
-    yield from paint(replace(session, request=exact, plan=seeded(session.plan, exact)), Canvas(size))
+    plan = seeded(session.plan, to_seed - settled.seed, exact.share)
+    yield from paint(replace(session, request=exact, plan=plan), Canvas(size))
 
 
 def on_the_way(applied: Applied, request: Painting, to: str, share: float) -> Callable[[Plan], Prompts]:
@@ -48,16 +47,13 @@ def on_the_way(applied: Applied, request: Painting, to: str, share: float) -> Ca
     return said
 
 
-def seeded(plan: Plan, request: Between) -> Plan:
-    """The plan, whose noise lies between that of the two seeds."""
-    assert request.seed is not None
-    assert request.to_seed is not None
-    away = request.to_seed - request.seed
+def seeded(plan: Plan, away: int, share: float) -> Plan:
+    """The plan, whose noise lies at a share of the way from that of each seed to that of one so far away."""
 
     def noise(seeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu") -> ImageNoise:
         first = plan.noise(seeds, shape, device=device)
         last = plan.noise([seed + away for seed in seeds], shape, device=device)
-        return blended(first, last, request.share)
+        return blended(first, last, share)
 
     return replace(plan, noise=noise)
 

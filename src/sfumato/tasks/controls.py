@@ -98,7 +98,7 @@ def seen(
 
     In a second pass over an enlarged picture it is stretched to that.
     """
-    grain, asked = applied.model.grain, request.size
+    grain, asked = applied.model.grain, request.settled.size
     inner = asked if all(-(-side // grain) * grain == whole for side, whole in zip(asked, size, strict=True)) else size
     how = control.preprocess or request.preprocess
     image = read(control.image).image
@@ -146,7 +146,7 @@ def controlled(denoiser: Denoiser, network: nn.Module, units: Sequence[Unit]) ->
     if not units:
         return denoiser
 
-    def steered(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
+    def controlled_network(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
         now = float(label[0])
         active = [unit for unit in units if unit.end < now <= unit.begin]
         if not active:
@@ -156,4 +156,4 @@ def controlled(denoiser: Denoiser, network: nn.Module, units: Sequence[Unit]) ->
         prediction: Tensor = network(x, label, cond, residuals)
         return prediction
 
-    return replace(denoiser, network=steered)
+    return replace(denoiser, network=controlled_network)

@@ -33,11 +33,11 @@ def depth2img(applied: Applied, request: Depth2Img, load: float = 0.0) -> Iterat
         )
     if request.depth is None:
         raise RequestError("depth2img paints in the shapes of a depth map; give --depth FILE, white the nearest")
-    exact, picture = open_picture(model, request.changed(depth=request.depth.known()))
-    assert exact.depth is not None
-    near = read(exact.depth).image.convert("L")
+    depth = request.depth.known()
+    exact, picture = open_picture(model, request.changed(depth=depth))
+    near = read(depth).image.convert("L")
     if near.getextrema()[0] == near.getextrema()[1]:
-        raise RequestError(f"{exact.depth.name} is of one depth; give a map, white the nearest and black the farthest")
+        raise RequestError(f"{depth.name} is of one depth; give a map, white the nearest and black the farthest")
     if near.size != picture.image.size:
         near = near.resize(picture.image.size, Image.Resampling.BICUBIC)
     session = prepare(

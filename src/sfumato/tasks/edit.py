@@ -62,22 +62,18 @@ def _instructed(applied: Applied, request: TextEdit, load: float) -> Iterator[Pr
         raise RequestError(
             f"{model.name} follows instructions, and needs no description; leave --from, --everywhere out"
         )
-    request = request.changed(
-        strength=1.0 if request.strength is None else request.strength,
-        image_guidance=1.5 if request.image_guidance is None else request.image_guidance,
-    )
-    exact, picture = open_picture(model, request)
-    assert exact.strength is not None
-    assert exact.image_guidance is not None
+    strength = 1.0 if request.strength is None else request.strength
+    image_guidance = 1.5 if request.image_guidance is None else request.image_guidance
+    exact, picture = open_picture(model, request.changed(strength=strength, image_guidance=image_guidance))
     clean = model.encode_pixels(to_tensor(picture.padded))
     session = prepare(
         applied,
         exact,
         picture.padded.size,
         load=load,
-        strength=exact.strength,
+        strength=strength,
         channels=clean if isinstance(model.sampling.schedule, ContinuousSchedule) else clean / scaling_factor(model),
-        picture_guidance=exact.image_guidance,
+        picture_guidance=image_guidance,
     )
     yield from paint(session, Canvas(picture.padded.size, clean, finish=picture.cropped))
 
@@ -94,11 +90,11 @@ def scaling_factor(model: Model) -> float:
 
 def _described(applied: Applied, request: TextEdit, load: float) -> Iterator[Progress | Result]:
     model = applied.model
-    exact, picture = open_picture(model, _exact(model, request))
-    assert exact.strength is not None
+    strength = 0.9 if request.strength is None else request.strength
+    exact, picture = open_picture(model, _exact(model, request).changed(strength=strength))
     size = picture.padded.size
     clean = model.encode_pixels(to_tensor(picture.padded))
-    session = prepare(applied, exact, size, load=load, strength=exact.strength)
+    session = prepare(applied, exact, size, load=load, strength=strength)
     plan = session.plan
     described = exact.changed(prompt=exact.before, guidance=1.0)
     before = guided_denoiser(
@@ -155,11 +151,7 @@ def _exact(model: Model, request: TextEdit) -> TextEdit:
             "shows now, and what both have in common stays",
             model.name,
         )
-    return request.changed(
-        sampler=sampler.name,
-        strength=0.9 if request.strength is None else request.strength,
-        before=request.before.strip(),
-    )
+    return request.changed(sampler=sampler.name, before=request.before.strip())
 
 
 def _where(applied: Applied, request: TextEdit, session: Session, clean: Tensor, size: tuple[int, int]) -> Image.Image:

@@ -96,10 +96,9 @@ def _steps(studio: Studio, request: Enhance, raster: Raster) -> dict[str, Callab
     found: dict[str, Callable[[Pixels], Pixels]] = {}
     if request.jpeg:
         found["jpeg mended"] = partial(jpeg.unblocked, data=request.image.read(), name=request.image.name)
-    if request.deblur and isinstance(request.deblur, float):
+    if isinstance(request.deblur, float) and request.deblur and request.sigma is not None:
         prior = _prior(studio, request.prior)
         name = f"deblurred by {request.deblur:g} px with {request.prior}"
-        assert request.sigma is not None
         found[name] = partial(blur.deblurred, width=request.deblur, noise=request.sigma / LEVELS, prior=prior)
     if request.white_balance:
         if raster.pixels.ndim == 2:

@@ -239,8 +239,7 @@ def filled(
         case "zeros":
             return clean * (1 - where)
         case "noise":
-            assert request.seed is not None
-            noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(request.seed))
+            noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(request.settled.seed))
             return torch.lerp(clean, noise.to(clean), where)
 
 

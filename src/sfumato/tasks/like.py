@@ -9,42 +9,41 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.noise import ImageNoise
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.images import to_tensor
-from sfumato.models.clip_vision import DEVIATION, MEAN
-from sfumato.models.ip_adapter import attach
+from sfumato.models.clip_vision import DEVIATION, MEAN, CLIPVisionEncoder
+from sfumato.models.ip_adapter import IPAdapter, attach
 from sfumato.models.reference import Reference, look
 from sfumato.models.unet import UNet
-from sfumato.requests import Painting
+from sfumato.requests import Source
 from sfumato.tasks.sources import padded_to, read
 
 
-def reading(model: Model, applied: Applied, request: Painting) -> Model:
+def reading(model: Model, adapter: IPAdapter, strength: float) -> Model:
     """A model like this one, whose U-Net reads a picture behind the text: its conditions must be `shown`."""
-    assert applied.like is not None
     own = model.sharing("unet")
     assert isinstance(own.network, UNet)
-    attach(own.network, applied.like[0], request.like_strength)
+    attach(own.network, adapter, strength)
     return own
 
 
 @torch.inference_mode()
 def shown(
-    applied: Applied, request: Painting, conditions: Sequence[Sequence[Conditioning]]
+    model: Model,
+    adapter: IPAdapter,
+    encoder: CLIPVisionEncoder,
+    picture: Source,
+    conditions: Sequence[Sequence[Conditioning]],
 ) -> list[list[Conditioning]]:
     """Conditions by track, the last the negative's, with the picture; the negative's with none.
 
     Raises:
         RequestError: the picture cannot be read.
     """
-    assert applied.like is not None
-    assert request.like is not None
-    adapter, encoder = applied.like
-    pixels = prepared(read(request.like).image, encoder.config.image_size).to(applied.model.device, applied.model.dtype)
+    pixels = prepared(read(picture).image, encoder.config.image_size).to(model.device, model.dtype)
     seen = encoder(pixels)
     # As each was trained: the plain ones with a vector of zeros for no picture, the plus ones with a grey picture.
     if adapter.config.resampler is None:
@@ -70,8 +69,8 @@ def prepared(image: Image.Image, side: int) -> Tensor:
     return (pixels - mean) / deviation
 
 
-def looking(model: Model, request: Painting, size: tuple[int, int]) -> tuple[Model, Reference]:
-    """A model like this one, whose self-attention looks at the request's picture.
+def looking(model: Model, picture: Source, strength: float, size: tuple[int, int]) -> tuple[Model, Reference]:
+    """A model like this one, whose self-attention looks at a picture, as much as `strength` says.
 
     Args:
         size: of what is painted at once, in pixels; the picture is shown in its own shape, on as many.
@@ -79,14 +78,13 @@ def looking(model: Model, request: Painting, size: tuple[int, int]) -> tuple[Mod
     Raises:
         RequestError: the model has no U-Net, or a task of its own; or the picture cannot be read.
     """
-    assert request.like is not None
     if not isinstance(model.network, UNet) or model.task is not None:
         why = "has no U-Net" if model.task is None else f"is made for {model.task}"
         raise RequestError(
             f"like is given without like_model, and {model.name} {why}: without an IP-Adapter a picture is seen by "
             "the self-attention of a U-Net that takes a prompt alone; leave like out"
         )
-    image = read(request.like).image
+    image = read(picture).image
     scale = (size[0] * size[1] / (image.width * image.height)) ** 0.5
     width, height = (max(1, round(side * scale)) for side in image.size)
     small = image.resize((width, height), Image.Resampling.LANCZOS)
@@ -95,4 +93,4 @@ def looking(model: Model, request: Painting, size: tuple[int, int]) -> tuple[Mod
     with torch.inference_mode():
         clean = model.encode_pixels(to_tensor(padded_to(small, model.grain)))
     noise = ImageNoise([0], clean.shape[1:], device=clean.device)()  # whatever the seed: the same alone and in a batch
-    return own, Reference(look(own.network, request.like_strength), clean, noise)
+    return own, Reference(look(own.network, strength), clean, noise)

@@ -5,6 +5,7 @@ on that, the network need not paint it.
 """
 
 from dataclasses import replace
+from typing import NamedTuple, Self
 
 import torch
 
@@ -21,20 +22,36 @@ FIELDS = {
 """Fields of a request, by how many numbers the network wants: none, the refiner's, and SDXL's."""
 
 
+class Micro(NamedTuple):
+    """Micro-conditioning of a request: what is left open is as of a whole picture of this size and of good looks."""
+
+    original_size: tuple[int, int]
+    target_size: tuple[int, int]
+    crop: tuple[int, int]
+    aesthetic: float
+    negative_aesthetic: float
+
+    @classmethod
+    def of(cls, request: Painting) -> Self:
+        """That of an exact request."""
+        given = {name: value for name in cls._fields if (value := getattr(request, name)) is not None}
+        size = request.settled.size
+        return cls(size, size, (0, 0), 6.0, 2.5)._replace(**given)
+
+
 def filled(model: Model, request: Painting) -> dict[str, object]:
-    """Those of `FIELDS` that the model wants; left open, as of a whole picture of this size and of good looks.
+    """Those of `FIELDS` that the model wants.
 
     Raises:
         RequestError: one is given that the model does not want.
     """
-    size = (request.width, request.height)
-    usual = {"original_size": size, "target_size": size, "crop": (0, 0), "aesthetic": 6.0, "negative_aesthetic": 2.5}
-    given = {name: value for name in usual if (value := getattr(request, name)) is not None}
+    given = {name for name in Micro._fields if getattr(request, name) is not None}
     wanted = FIELDS[model.micro_conditioning]
     theirs = () if request.refiner is None else ("aesthetic", "negative_aesthetic")  # which its refiner may want
-    if foreign := sorted(given.keys() - {*wanted, *theirs}):
+    if foreign := sorted(given - {*wanted, *theirs}):
         raise RequestError(f"{model.name} has no {foreign[0]} conditioning; leave it out")
-    return {name: given.get(name, usual[name]) for name in wanted}
+    micro = Micro.of(request)
+    return {name: getattr(micro, name) for name in wanted}
 
 
 def refined(model: Model, request: Painting) -> dict[str, object]:
@@ -50,21 +67,16 @@ def micro_conditioned(model: Model, request: Painting, cond: Conditioning, *, ne
         assert cond.pooled is not None
         cond = replace(cond, tokens=torch.zeros_like(cond.tokens), pooled=torch.zeros_like(cond.pooled))
     if model.micro_conditioning:
-        numbers = torch.tensor([_numbers(request, model.micro_conditioning, negative=negative)], dtype=torch.float32)
-        cond = replace(cond, numbers=numbers.to(model.device))
+        numbers = _numbers(Micro.of(request), model.micro_conditioning, negative=negative)
+        cond = replace(cond, numbers=torch.tensor([numbers], dtype=torch.float32, device=model.device))
     if model.guidance_embedding:
         cond = replace(cond, guidance=torch.tensor([request.guidance], dtype=torch.float32, device=model.device))
     return cond
 
 
-def _numbers(request: Painting, count: int, *, negative: bool) -> list[float]:
+def _numbers(micro: Micro, count: int, *, negative: bool) -> list[float]:
     """Sizes height first, and the crop's corner top first, as the network learned them."""
-    assert request.original_size is not None
-    assert request.crop is not None
-    numbers: list[float] = [*request.original_size[::-1], *request.crop[::-1]]
+    numbers: list[float] = [*micro.original_size[::-1], *micro.crop[::-1]]
     if count == 6:
-        assert request.target_size is not None
-        return [*numbers, *request.target_size[::-1]]
-    score = request.negative_aesthetic if negative else request.aesthetic
-    assert score is not None
-    return [*numbers, score]
+        return [*numbers, *micro.target_size[::-1]]
+    return [*numbers, micro.negative_aesthetic if negative else micro.aesthetic]

@@ -109,10 +109,7 @@ def plan(sampling: Sampling, request: Painting) -> Plan:
         RequestError: steps or a schedule that the model cannot take, an eta for a sampler without one, or the web
             UI's numerics for a flow model.
     """
-    assert request.steps is not None
-    assert request.first_seed is not None
-    assert request.batch is not None
-    assert request.guidance is not None
+    settled = request.settled
     sampler = next(row for row in SAMPLERS if row.name == request.sampler)
     if request.eta is not None and sampler.eta is None:
         able = ", ".join(row.name for row in SAMPLERS if row.eta is not None)
@@ -126,15 +123,15 @@ def plan(sampling: Sampling, request: Painting) -> Plan:
         sampling.start,
         sampling.finish,
         _noise(ImageNoise, request),
-        tuple(range(request.first_seed, request.first_seed + request.count)),
-        request.batch,
-        request.steps,
-        request.guidance,
+        tuple(range(settled.first_seed, settled.first_seed + request.count)),
+        settled.batch,
+        settled.steps,
+        settled.guidance,
     )
     try:
         if request.numerics == "a1111":
             return _a1111(own, sampling, request)
-        sigmas = sampling.sigmas(request.steps, request.schedule)
+        sigmas = sampling.sigmas(settled.steps, request.schedule)
         return replace(own, sampler=sampling.solver(sampler), sigmas=sigmas)
     except ValueError as error:
         raise RequestError(str(error)) from error
@@ -144,8 +141,7 @@ def _noise(kind: type[ImageNoise], request: Painting) -> Callable[..., ImageNois
     """``(seeds, shape, device=...)`` of that kind; variations share the request's seed, and differ in the subseed."""
     if not request.subseed_strength:
         return partial(kind, later=request.ensd)
-    assert request.seed is not None
-    seed, share = request.seed, request.subseed_strength
+    seed, share = request.settled.seed, request.subseed_strength
 
     def varied(subseeds: Sequence[int], shape: Sequence[int], *, device: torch.device | str = "cpu") -> ImageNoise:
         seeds = [seed] * len(subseeds)
@@ -177,8 +173,7 @@ def _a1111(own: Plan, sampling: Sampling, request: Painting) -> Plan:
 
 
 def _levels(sampling: Sampling, schedule: DiscreteSchedule, request: Painting, sampler: Sampler) -> Tensor:
-    steps, name = request.steps, request.schedule or automatic(request.sampler) or "normal"
-    assert steps is not None
+    steps, name = request.settled.steps, request.schedule or automatic(request.sampler) or "normal"
     if sampler.name in TO_LOWEST:
         return exponential(schedule, steps + 1)[:-1]
     if sampler.name in TIMED and steps > 1:

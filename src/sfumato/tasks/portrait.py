@@ -21,7 +21,7 @@ def portrait(applied: Applied, request: Portrait, load: float = 0.0) -> Iterator
     """
     takes_latents_alone(applied.model, "portrait")
     exact = resolve(applied.model, built(request, applied.model.name, Vocabulary.read(applied.base.path)))
-    size = exact.size
+    size = exact.settled.size
     yield from paint(prepare(applied, exact, size, load=load), Canvas(size))
 
 

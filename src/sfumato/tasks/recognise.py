@@ -1,4 +1,4 @@
-"""What pictures of nano's world show, by the bundled judge; see `sfumato.recognition.judge`."""
+"""What pictures of nano's domain show, by the bundled judge; see `sfumato.recognition.judge`."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from sfumato.tasks.classify import shown_name
 from sfumato.tasks.sources import read
 from sfumato.tasks.table import Studio
 
-FOREIGN = "nothing of nano's world"
+FOREIGN = "nothing of nano's domain"
 
 
 def recognise(studio: Studio, request: Recognise) -> Iterator[Progress | Result]:

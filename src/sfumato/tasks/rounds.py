@@ -22,6 +22,6 @@ def as_one(rounds: Sequence[Result], request: Painting, index: int, picture: Ima
     trace = Trace.joined([each.traces[0] for each in rounds])
     timings = {name: sum(each.timings[name] for each in rounds) for name in rounds[0].timings}
     timings["steps_per_second"] /= len(rounds)
-    assert single.first_seed is not None
     painted = Painted.of(picture, single, provenance, trace)
-    return Result([painted], request, [single.first_seed], timings, provenance, [trace], {"seam": seam} if seam else {})
+    seeds, measures = [single.settled.first_seed], {"seam": seam} if seam else {}
+    return Result([painted], request, seeds, timings, provenance, [trace], measures)

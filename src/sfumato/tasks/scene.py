@@ -29,14 +29,14 @@ def scene(applied: Applied, request: Scene, load: float = 0.0) -> Iterator[Progr
 
 
 def _one(applied: Applied, request: Scene, first: Scene, index: int, load: float) -> Iterator[Progress | Result]:
-    size = first.size
+    size = first.settled.size
     results: list[Result] = []
     for event in paint(prepare(applied, first, size, load=load), Canvas(size)):
         if isinstance(event, Result):
             results.append(event)
         else:
             yield replace(event, image=index)
-    across, down = (whole - side for whole, side in zip(request.size, size, strict=True))
+    across, down = (whole - side for whole, side in zip(request.settled.size, size, strict=True))
     if across or down:
         shared = {
             name: getattr(first, name) for name in Painting.model_fields if name not in ("task", "width", "height")

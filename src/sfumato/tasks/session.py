@@ -83,7 +83,7 @@ class Prompts:
     """Conditions over the steps: of each part of the prompt, and last of the negative.
 
     Attributes:
-        tracks: which of a part's conditions is told at which step.
+        tracks: which of a part's conditions holds at which step.
         conditions: of each track, a row each.
         captions: what was encoded in the place of what is written, by the model's lexicon.
     """
@@ -143,8 +143,7 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
         values["subseed"] = draw_seed()
     exact = request.changed(**values)
     exact = exact.changed(**filled(model, exact))
-    for name, pixels in (("width", exact.width), ("height", exact.height)):
-        assert pixels is not None
+    for name, pixels in zip(("width", "height"), exact.settled.size, strict=True):
         grain = model.grain
         if size is None and pixels % grain:
             near = max(grain, round(pixels / grain) * grain)
@@ -249,12 +248,12 @@ def prepare(
     how = plan(model.sampling_of(*at_once), request).part(strength)
     how = replace(how, picture_guidance=picture_guidance)
     prompts = encode_prompts(model, request, how, applied.words) if said is None else said(how)
-    if applied.like is not None:
-        model = reading(model, applied, request)
-        prompts = replace(prompts, conditions=shown(applied, request, prompts.conditions))
     reference = None
-    if applied.like is None and request.like is not None and request.like_strength:
-        model, reference = looking(model, request, at_once)
+    if request.like is not None and applied.like is not None:
+        model = reading(model, applied.like[0], request.like_strength)
+        prompts = replace(prompts, conditions=shown(model, *applied.like, request.like, prompts.conditions))
+    elif request.like is not None and request.like_strength:
+        model, reference = looking(model, request.like, request.like_strength, at_once)
         prompts = replace(prompts, conditions=marked(prompts.conditions))
     if channels is not None:
         prompts = replace(
@@ -266,8 +265,8 @@ def prepare(
         prompts = replace(prompts, conditions=marked(prompts.conditions))
 
     def held(plain: Denoiser) -> Denoiser:
-        steered = controlled(plain, model.network, units)
-        return wrap(steered if reference is None else reference.shown_to(plain, steered))
+        with_controls = controlled(plain, model.network, units)
+        return wrap(with_controls if reference is None else reference.shown_to(plain, with_controls))
 
     denoise = guided_denoiser(model, request, how, prompts, held)
     crossed: tuple[Sequence[int], Sequence[int]] = ((), ())
@@ -335,7 +334,7 @@ def refined(model: Model, request: Painting, first: Plan, size: tuple[int, int],
 def encode_prompts(
     model: Model, request: Painting, plan: Plan, words: Mapping[str, Sequence[int]] | None = None
 ) -> Prompts:
-    """The conditions of a request's prompts, each wording encoded once.
+    """The conditions of a request's prompts, each text encoded once.
 
     Args:
         words: names of embeddings, as the text encoder's rows.

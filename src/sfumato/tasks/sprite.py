@@ -30,7 +30,7 @@ def sprite(applied: Applied, request: Sprite, load: float = 0.0) -> Iterator[Pro
     source = None if request.palette_file is None else request.palette_file.known()
     palette = None if source is None else read_palette(source.read(), source.name)
     exact = resolve(applied.model, request.changed(palette_file=source))
-    size = exact.size
+    size = exact.settled.size
     session = prepare(applied, exact.changed(prompt=worded(exact)), size, load=load)
     for event in paint(replace(session, request=exact), Canvas(size)):
         if isinstance(event, Result):

@@ -5,6 +5,7 @@ The finished picture may be enlarged too.
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from sfumato.adapters.applied import Applied
+from sfumato.choices import Numerics, Upscaler
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.images import to_tensor
@@ -28,28 +30,50 @@ from sfumato.tasks.session import Session, prepare, resolve, takes_latents_alone
 from sfumato.tasks.sources import MAX_SIDE
 
 
+class Hires(NamedTuple):
+    """How the second pass of an exact request is painted."""
+
+    strength: float
+    steps: int
+    upscaler: Upscaler
+
+    @classmethod
+    def of(cls, request: Txt2Img) -> Self:
+        """As the request has it; what it leaves open is usual."""
+        return cls(
+            0.7 if request.hires_strength is None else request.hires_strength,
+            request.settled.steps if request.hires_steps is None else request.hires_steps,
+            "latent" if request.hires_upscaler is None else request.hires_upscaler,
+        )
+
+    def steps_in_all(self, numerics: Numerics) -> int:
+        """The steps of a whole descent of which the strength leaves as many as the second pass has."""
+        if not self.strength:
+            return self.steps
+        if numerics == "a1111":
+            return min(int(self.steps / min(self.strength, 0.999)), 1000)
+        return min(math.ceil(self.steps / self.strength), 1000)
+
+
 def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[Progress | Result]:
     """Paint a request. Raises as `resolve` and `prepare`."""
     takes_latents_alone(applied.model, "txt2img")
     exact = resolve(applied.model, request)
+    hires = Hires.of(exact)
     if exact.hires > 1:
-        exact = exact.changed(
-            hires_strength=0.7 if exact.hires_strength is None else exact.hires_strength,
-            hires_steps=exact.steps if exact.hires_steps is None else exact.hires_steps,
-            hires_upscaler="latent" if exact.hires_upscaler is None else exact.hires_upscaler,
-        )
+        exact = exact.changed(hires_strength=hires.strength, hires_steps=hires.steps, hires_upscaler=hires.upscaler)
     enlarger = None
     if exact.upscale > 1:
         enlarger = find(exact.upscaler or "auto", exact.upscale, applied.model.device)
         exact = exact.changed(upscaler=enlarger.name)
-    size, times = exact.size, exact.hires * exact.upscale
+    size, times = exact.settled.size, exact.hires * exact.upscale
     if exact.upscale > 1 and max(size) * times > MAX_SIDE:
         raise RequestError(f"{size[0]}x{size[1]} enlarged {times:g} times is over {MAX_SIDE} a side; enlarge it less")
     width, height = (min(side, exact.tile or side) for side in size)
     remark_size(applied.model, (width, height))
     session = prepare(applied, exact, size, load=load)
     foretell(session, size)
-    events = _in_two_passes(applied, session, exact, size) if exact.hires > 1 else paint(session, Canvas(size))
+    events = _in_two_passes(applied, session, exact, hires) if exact.hires > 1 else paint(session, Canvas(size))
     yield from events if enlarger is None else _upscaled(events, enlarger)
 
 
@@ -70,16 +94,13 @@ def _upscaled(events: Iterator[Progress | Result], enlarger: Enlarger) -> Iterat
         yield replace(event, images=images, provenance=provenance)
 
 
-def _in_two_passes(
-    applied: Applied, session: Session, request: Txt2Img, size: tuple[int, int]
-) -> Iterator[Progress | Result]:
+def _in_two_passes(applied: Applied, session: Session, request: Txt2Img, hires: Hires) -> Iterator[Progress | Result]:
     """Batch by batch: paint, enlarge, add noise of the same seeds, and paint again."""
     model, kept = applied.model, list[Tensor]()
-    grain = model.grain
+    grain, size = model.grain, request.settled.size
     width, height = (max(grain, round(side * request.hires / grain) * grain) for side in size)
-    assert request.hires_strength is not None
-    steps = _steps_in_all(request)
-    second = prepare(applied, request.changed(steps=steps), (width, height), strength=request.hires_strength)
+    whole = request.changed(steps=hires.steps_in_all(request.numerics))
+    second = prepare(applied, whole, (width, height), strength=hires.strength)
     second = replace(second, request=request)
     more = max(len(second.plan.sigmas) - 1, 0)
 
@@ -101,17 +122,6 @@ def _in_two_passes(
             else:
                 yield _joined(event, later)
         done += len(event)
-
-
-def _steps_in_all(request: Txt2Img) -> int:
-    """The steps of a whole descent of which the strength leaves as many as the second pass has."""
-    assert request.hires_strength is not None
-    assert request.hires_steps is not None
-    if not request.hires_strength:
-        return request.hires_steps
-    if request.numerics == "a1111":
-        return min(int(request.hires_steps / min(request.hires_strength, 0.999)), 1000)
-    return min(math.ceil(request.hires_steps / request.hires_strength), 1000)
 
 
 def _enlarged(

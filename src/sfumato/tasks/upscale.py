@@ -55,7 +55,7 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     if model is not None:
         painting = enlarged(model, exact, eight_bit(raster.pixels).convert("RGB"))
     elif exact.refine is not None:
-        painting = studio.events(_painting(exact, pixels, size))
+        painting = studio.events(_painting(exact, exact.refine, pixels, size))
     for event in painting:
         if isinstance(event, Progress):
             yield event
@@ -121,10 +121,9 @@ def _reference(request: Upscale, size: tuple[int, int]) -> Pixels | None:
     return clean.pixels
 
 
-def _painting(request: Upscale, pixels: Pixels, size: tuple[int, int]) -> Img2Img:
-    assert request.refine is not None
+def _painting(request: Upscale, prompt: str, pixels: Pixels, size: tuple[int, int]) -> Img2Img:
     return Img2Img.build(
-        prompt=request.refine, image=eight_bit(pixels).convert("RGB"), width=size[0], height=size[1],
+        prompt=prompt, image=eight_bit(pixels).convert("RGB"), width=size[0], height=size[1],
         model=request.model, seed=request.seed, strength=request.strength, tile=request.tile,
     )  # fmt: skip
 

@@ -45,7 +45,7 @@ def located(applied: Applied, request: Painting, image: Image.Image, words: str,
     """A mask of the picture: 255 where the words are, 0 elsewhere.
 
     Args:
-        request: what else is told: its syntax, clip skip ...
+        request: what else conditions depend on: its syntax, clip skip ...
         prompt: what the picture shows; `words` are added where it does not have them.
 
     Raises:
@@ -162,7 +162,7 @@ def difference(denoiser: Denoiser, how: Plan, clean: Tensor, conds: Sequence[Con
 
 
 def condition(applied: Applied, request: Painting, how: Plan, text: str) -> Conditioning:
-    """Of the first wording of a text."""
+    """Of the first reading of a text."""
     prompts = encode_prompts(
         applied.model, request.changed(prompt=text, negative="", as_written=True), how, applied.words
     )

@@ -53,7 +53,7 @@ def slope_penalty(discriminator: Callable[[Tensor], Tensor], real: Float[Tensor,
 
     Of the sum of a picture's logits, over their number: about one logit's, whatever the size of the picture.
     """
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(real.device.type, enabled=False):
         real = real.detach().requires_grad_()
         logits = discriminator(real)
         (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
@@ -117,12 +117,12 @@ def contest(
 
 
 class Alarms:
-    """Watches `contest`'s scalars from log to log; each trouble is told once when it sets in."""
+    """Watches `contest`'s scalars from log to log; each trouble is reported once when it sets in."""
 
     def __init__(self, config: AdversarialConfig) -> None:
         self.limit = config.limit
         self.logs: deque[Mapping[str, float]] = deque(maxlen=config.patience)
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def __call__(self, losses: Mapping[str, float]) -> list[str]:
         """The troubles that are new with these means; steps before the contest do not count."""
@@ -130,8 +130,8 @@ class Alarms:
             return []
         self.logs.append(losses)
         troubles = self._troubles() if len(self.logs) == self.logs.maxlen else set()
-        new = troubles - self.told
-        self.told = troubles
+        new = troubles - self.reported
+        self.reported = troubles
         return [f"{trouble} (for {len(self.logs)} logs)" for trouble in sorted(new)]
 
     def _troubles(self) -> set[str]:

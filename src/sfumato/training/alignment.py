@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from sfumato.checkpoints.classifiers import classifier_digest, load_classifier
+from sfumato.runtime.devices import device_of
 from sfumato.training.data import Pictures, cached, taken
 
 
@@ -54,7 +55,7 @@ class Teacher:
             return F.adaptive_avg_pool2d(classifier.features(pixels)[-1], side)
 
         path = pictures.folder / f"features-{self.digest[:12]}-{side}.npy"
-        self.maps = cached(path, len(pictures), features, "reading features")
+        self.maps = cached(path, len(pictures), features, device_of(classifier), "reading features")
         some = np.asarray(self.maps[:: max(1, len(self.maps) // 4096)], np.float32)
         self.mean = torch.from_numpy(some.mean((0, 2, 3)))
         self.scale = torch.from_numpy(some.std((0, 2, 3))).clamp_(min=1e-3)

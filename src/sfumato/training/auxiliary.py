@@ -39,13 +39,13 @@ class Auxiliary:
         self.digest = classifier_digest(config.classifier)
         form = self.classifier.config
         rows = [pictures.attributes[i] for i in pictures.train.tolist()]
-        self.questions = AttributeTargets(rows, {key for row in rows for key in row} - set(form.classes))
-        if self.questions.heads != form.heads:
+        self.attributes = AttributeTargets(rows, {key for row in rows for key in row} - set(form.classes))
+        if self.attributes.heads != form.heads:
             raise TrainingError(f"{config.classifier} has other words than {pictures.folder}; train it on this data")
 
     def error(
         self, estimates: Float[Tensor, "b c h w"], indices: Int[Tensor, " b"], trust: Float[Tensor, " b"]
     ) -> Float[Tensor, ""]:
-        """The cross entropy of all questions about those pictures, each weighed by how far its estimate is trusted."""
+        """The cross entropy of all attributes of those pictures, each weighed by how far its estimate is trusted."""
         rows = [self.pictures.attributes[i] for i in indices.tolist()]
-        return error(self.classifier(estimates), self.questions.targets(rows), trust)
+        return error(self.classifier(estimates), self.attributes.targets(rows), trust)

@@ -17,6 +17,7 @@ from sfumato.checkpoints.save import save_part
 from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.runtime.devices import device_of
 from sfumato.training.augment import Augment
 from sfumato.training.checkpoint import take_over
 from sfumato.training.data import Order, Pictures, generator_for, shares_of, taken
@@ -99,8 +100,8 @@ class ClassifierTask:
         self.run = run
         self.pictures = Pictures.for_training(run.data)
         train = [self.pictures.attributes[i] for i in self.pictures.train.tolist()]
-        self.questions = AttributeTargets(train, run.ignored)
-        heads = self.questions.heads
+        self.attributes = AttributeTargets(train, run.ignored)
+        heads = self.attributes.heads
         if not heads:
             raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be learned from it")
         self.latents: np.memmap | None = None
@@ -140,11 +141,11 @@ class ClassifierTask:
         return self.model.shrunk(taken(self.latents, indices))
 
     def _targets(self, indices: Int[Tensor, " b"]) -> dict[str, Int[Tensor, " b"]]:
-        return self.questions.targets([self.pictures.attributes[i] for i in indices.tolist()])
+        return self.attributes.targets([self.pictures.attributes[i] for i in indices.tolist()])
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class."""
-        with torch.autocast("cpu", enabled=False):  # places on a grid need float32
+        with torch.autocast(device_of(model).type, enabled=False):  # places on a grid need float32
             seen = (distort if self.latents is None else noised)(self._seen(indices), self.run.distortion, rng)
         answers: dict[str, Tensor] = model(seen.to(memory_format=torch.channels_last))
         return {"loss": error(answers, self._targets(indices))}

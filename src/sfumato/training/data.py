@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from sfumato.choices import Precision
 from sfumato.errors import TrainingError
 from sfumato.files import whole_file
-from sfumato.runtime.precision import choose
+from sfumato.runtime.precision import autocast, choose
 
 Attributes = Mapping[str, Any]
 Caption = Callable[[Attributes, random.Random], str]
@@ -205,16 +206,18 @@ class Order:
         return self._epoch[1][place]
 
 
-def cached(path: Path, count: int, make: Callable[[Int[Tensor, " b"]], Tensor], description: str) -> np.memmap:
+def cached(
+    path: Path, count: int, make: Callable[[Int[Tensor, " b"]], Tensor], device: torch.device, description: str
+) -> np.memmap:
     """What `make` gives for pictures 0 to `count`, in bfloat16 where that is quicker, as a float16 memory map; computed
-    when `path` is not there."""
+    when `path` is not there. `device` is that of `make`'s network."""
     if not path.is_file():
-        quicker = choose("cpu").dtype is torch.bfloat16
+        precision: Precision = "bf16" if choose(device).dtype is torch.bfloat16 else "fp32"
         with whole_file(path) as file:  # not a map, which a full disk ends with a signal
             screen = Console(stderr=True)
             for part in track(torch.arange(count).split(32), description=description, console=screen):
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=quicker):
-                    made = make(part).half().contiguous().numpy()
+                with torch.no_grad(), autocast(device, precision):
+                    made = make(part).half().contiguous().cpu().numpy()
                 if file.tell() == 0:
                     form = {"descr": made.dtype.str, "fortran_order": False, "shape": (count, *made.shape[1:])}
                     np.lib.format.write_array_header_1_0(file, form)

@@ -32,6 +32,8 @@ from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.vocabulary import Vocabulary
+from sfumato.runtime.devices import device_of
+from sfumato.runtime.precision import autocast
 from sfumato.training.alignment import AlignmentConfig, Projector, Teacher, captured_output
 from sfumato.training.augment import Augment
 from sfumato.training.auxiliary import Auxiliary, AuxiliaryConfig
@@ -305,7 +307,7 @@ class DenoiserTask:
         for part in chosen.split(64):
             texts = [self.caption(self.pictures.attributes[i], words) for i in part.tolist()]
             sigma, seed = self.draw(len(part), rng), int(torch.randint(2**62, (), generator=rng))
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):
+            with autocast(device_of(model), self.run.loop.precision):
                 both = [
                     self._denoised(model, self._batch(part), captions, sigma, generator_for(seed))[0]
                     for captions in (texts, [""] * len(part))

@@ -31,6 +31,7 @@ from sfumato.prompts.encode import encode
 from sfumato.prompts.reading import literal
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
+from sfumato.runtime.precision import autocast
 from sfumato.tasks.table import runner
 from sfumato.training.data import generator_for
 from sfumato.training.examples import BucketConfig, BucketOrder, Example, Examples, SourceConfig, said, worded
@@ -154,8 +155,8 @@ class FineTuneTask:
         return [worded(caption, self.run.sources[e.source]) for e in self.examples.all for caption in e.captions]
 
     def _windows(self, text: str) -> int:
-        wording = literal(text).wordings[0]
-        return max(len(part.pack(wording, embeddings=self.words)) for part in self.own.texts.values())
+        prompt = literal(text).prompts[0]
+        return max(len(part.pack(prompt, embeddings=self.words)) for part in self.own.texts.values())
 
     def loss(self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator) -> dict[str, Tensor]:
         """See the class; pictures of the class apart as "prior"."""
@@ -252,7 +253,7 @@ class FineTuneTask:
                 sigma = uniform(self.sampling([e]).schedule)(count, rng)
                 text = said(e, self.run.sources[e.source], None)
                 for one in sigma.split(1):
-                    with torch.autocast("cpu", torch.bfloat16, enabled=self.run.loop.precision == "bf16"):
+                    with autocast(self.own.device, self.run.loop.precision):
                         losses.append(self._error(model, [e], e.latents[0][None], [text], one, rng))
         return {"loss": float(torch.cat(losses).mean())}
 

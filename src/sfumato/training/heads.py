@@ -59,8 +59,8 @@ def error(
     targets: Mapping[str, Int[Tensor, " b"]],
     weights: Float[Tensor, " b"] | None = None,
 ) -> Float[Tensor, ""]:
-    """The mean cross entropy of all questions asked, each counted once: a head is as heavy as the pictures that have
-    its attribute are many. `weights` scale what a picture's questions add, and are 1 without them."""
+    """The mean cross entropy of all attributes, each counted once: a head is as heavy as the pictures that have
+    its attribute are many. `weights` scale what a picture adds, and are 1 without them."""
     losses = torch.stack(
         [
             F.cross_entropy(answers[name].float(), target, ignore_index=IGNORE_INDEX, reduction="none")

@@ -14,6 +14,7 @@ from sfumato.checkpoints.skeleton import on_meta
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.files import sha256
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
+from sfumato.runtime.devices import device_of
 from sfumato.training.augment import Augment, view
 from sfumato.training.data import Pictures, cached
 
@@ -58,4 +59,4 @@ def cached_latents(
         pixels = torch.stack([view(x, options, seed, index, number) for x, index in seen])
         return autoencoder.encode(pixels.to(memory_format=torch.channels_last))
 
-    return cached(pictures.folder / f"latents-{key}.npy", len(pictures), latents, "encoding")
+    return cached(pictures.folder / f"latents-{key}.npy", len(pictures), latents, device_of(autoencoder), "encoding")

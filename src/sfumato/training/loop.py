@@ -26,6 +26,8 @@ from torch import Tensor, nn
 
 from sfumato.errors import DivergedError
 from sfumato.files import whole_folder
+from sfumato.runtime.devices import device_of
+from sfumato.runtime.precision import autocast
 from sfumato.training.checkpoint import (
     Best,
     Snapshot,
@@ -407,7 +409,7 @@ def gradients(
     total: dict[str, float] = {}
     for micro in range(rank, config.accumulate, config.processes):
         k = step * config.accumulate + micro
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(device_of(networks["model"]), config.precision):
             losses = play(networks["model"], task.order(k), generator_for(config.seed, 2, k))
         minimised = losses["loss"] + losses["opponent"] if "opponent" in losses else losses["loss"]
         (minimised / config.accumulate).backward()

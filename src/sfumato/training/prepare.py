@@ -159,9 +159,9 @@ def _usable(
             seen[verdict.identity] = candidate.name
             if options.near_duplicates and (other := near.find_or_add(verdict, candidate.name)) is not None:
                 raise RejectedPicture("near duplicate", f"of {other}")
-        except RejectedPicture as unfit:
-            report.reasons[unfit.reason] += 1
-            report.left_out.append({"name": candidate.name, "reason": unfit.reason, "detail": unfit.detail})
+        except RejectedPicture as rejected:
+            report.reasons[rejected.reason] += 1
+            report.left_out.append({"name": candidate.name, "reason": rejected.reason, "detail": rejected.detail})
             continue
         report.kept += 1
         report.captions += len(captions)
@@ -242,8 +242,8 @@ def _square(data: Path | bytes | RejectedPicture, options: PrepareConfig) -> _Sq
     shortest = options.shortest if options.shortest is not None else options.size // 2
     try:
         image, changes = upright(data, shortest=shortest, max_pixels=options.max_pixels)
-    except RejectedPicture as unfit:
-        return unfit
+    except RejectedPicture as rejected:
+        return rejected
     if min(image.size) < options.size:
         changes.append("enlarged")
     return _Square(

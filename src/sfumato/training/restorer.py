@@ -20,7 +20,7 @@ from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from sfumato.models.picture_classifier import PictureClassifier
-from sfumato.models.restorer import Restorer, RestorerConfig, told
+from sfumato.models.restorer import Restorer, RestorerConfig, noise_level_map
 from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
 from sfumato.training.autoencoder import perceptual_distance
 from sfumato.training.data import Order, Pictures, generator_for
@@ -67,7 +67,7 @@ class Worse:
 
     Attributes:
         pixels: (b, 3, h, w), 0 to 1 and beyond.
-        deviation: (b, 2, h, w), of their noise, as the network is told it.
+        deviation: (b, 2, h, w), of their noise, as the network takes it in.
         clean: what is to be given back.
     """
 
@@ -85,13 +85,13 @@ def noised(
 ) -> Worse:
     """Noise of deviation `sigma`, in the units of the pixels; of those marked `poisson` it is that at white.
 
-    The network is told the deviation that the noisy picture itself shows, since no other will be known.
+    The network is given the deviation that the noisy picture itself shows, since no other will be known.
     """
     noise = torch.randn(clean.shape, generator=rng)
     noise = torch.where(grey > 0, noise[:, :1], noise)
     light = torch.where(poisson > 0, clean.clamp_min(0).sqrt(), 1.0)
     noisy = clean + sigma * light * noise
-    return Worse(noisy, told(noisy, sigma, grey, poisson), clean)
+    return Worse(noisy, noise_level_map(noisy, sigma, grey, poisson), clean)
 
 
 def shrunk(clean: Float[Tensor, "b 3 h w"], scale: int, *, area: bool = False) -> Float[Tensor, "b 3 h/s w/s"]:

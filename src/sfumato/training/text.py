@@ -127,14 +127,14 @@ class TextTask:
         self.run = run
         self.pictures = Pictures.for_training(run.data)
         self.caption = captions_of(self.pictures, run.captions)
-        self.questions = AttributeTargets(
+        self.attributes = AttributeTargets(
             [self.pictures.attributes[i] for i in self.pictures.train.tolist()], run.ignored
         )
-        if not self.questions.heads:
+        if not self.attributes.heads:
             raise TrainingError(f"{run.data} has no attribute of two words or more; nothing can be read from captions")
         self.tokenizer = kept_tokenizer(folder / "tokenizer", run.start, run.text, self._corpus)
         torch.manual_seed(run.loop.seed)
-        self.model = CaptionReader(CLIPTextEncoder(run.text.form(self.tokenizer)), self.questions.heads)
+        self.model = CaptionReader(CLIPTextEncoder(run.text.form(self.tokenizer)), self.attributes.heads)
         if run.start is not None:
             take_over(self.model.text_encoder, run.start / "text_encoder")
         shares = shares_of(self.pictures, self.pictures.train, run.shares)
@@ -149,7 +149,7 @@ class TextTask:
         """See the class."""
         words = random.Random(int(torch.randint(2**62, (), generator=rng)))
         rows = [self.pictures.attributes[i] for i in indices.tolist()]
-        return {"loss": error(model(self._ids(rows, words)), self.questions.targets(rows))}
+        return {"loss": error(model(self._ids(rows, words)), self.attributes.targets(rows))}
 
     def _ids(self, rows: Sequence[Attributes], words: random.Random) -> Int[Tensor, "b n"]:
         """Captions without the padding that all of them have: nothing may be read from there."""
@@ -167,7 +167,7 @@ class TextTask:
         ids = self._ids(rows, words)
         parts = [model(part) for part in ids.split(128)]
         answers = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        targets = self.questions.targets(rows)
+        targets = self.attributes.targets(rows)
         return {"loss": float(error(answers, targets)), **accuracy(answers, targets)}
 
     @torch.no_grad()
