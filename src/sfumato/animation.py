@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 10_000
 FORMATS = {".gif": "GIF", ".png": "PNG", ".apng": "PNG", ".webp": "WEBP", ".mp4": "MP4"}
-"""By the ending of the name; a PNG that moves is an APNG."""
+"""Formats by the ending of the name; a PNG that moves is an APNG."""
 SAVED: dict[str, dict[str, Any]] = {"GIF": {"optimize": True}, "WEBP": {"quality": 90}, "PNG": {}}
 """How Pillow writes them."""
 
@@ -116,7 +116,7 @@ def _filled(keys: Sequence[Key], first: Key, counting: int = 0) -> list[Key]:
 
 
 def _stretches(keys: Sequence[Key]) -> Iterator[tuple[Key, Key, float]]:
-    """Of each frame the keys that it lies between, and its share of the way."""
+    """For each frame the keys that it lies between, and its share of the way."""
     for one, other in itertools.pairwise(keys):
         length = other.frame - one.frame
         yield from ((one, other, step / length) for step in range(length))

@@ -122,7 +122,7 @@ class Attempt:
     agreement: float | None = None
 
     def facts(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The attempt as JSON."""
         return asdict(self)
 
 

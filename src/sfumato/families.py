@@ -127,7 +127,7 @@ class Family:
 
 
 def _like(network: MMDiTConfig, published: MMDiTConfig) -> bool:
-    """Of the same release, whatever the size: 3.5 has norms on its queries, and Medium attends twice."""
+    """Whether both are of one release, whatever the size: 3.5 has norms on its queries, and Medium attends twice."""
     return (network.qk_norm, bool(network.dual_attention_layers)) == (
         published.qk_norm,
         bool(published.dual_attention_layers),
@@ -541,7 +541,7 @@ class Model:
     name: str
     family: Family
     texts: Mapping[str, TextPart | T5Part]
-    """By component, in the order in which their tokens stand side by side; T5's come last and below."""
+    """Text encoders by component, in the order in which their tokens stand side by side; T5's come last and below."""
     network: Network
     autoencoder: Autoencoder
     sampling: Sampling

@@ -39,7 +39,7 @@ def captioned(images: Sequence[Image.Image], texts: Sequence[str]) -> list[Image
 
 
 def font_size(width: int) -> int:
-    """Of a label beside a picture so wide, in pixels."""
+    """The font's size of a label beside a picture so wide, in pixels."""
     return max(11, min(28, width // 16))
 
 

@@ -401,7 +401,7 @@ def _last_number(folder: Path) -> int:
 
 
 def _check_name(path: Path) -> None:
-    """As far as it exists, the folder can be written to; the name is free, or a plain file's."""
+    """What exists of the folder can be written to; the name is free, or a plain file's."""
     for part in path.parts:
         if len(os.fsencode(part)) > _MAX_NAME:
             raise OSError(f"a name in it is over {_MAX_NAME} bytes")

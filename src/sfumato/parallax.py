@@ -113,7 +113,7 @@ def _averaged(values: np.ndarray, radius: int) -> np.ndarray:
 
 
 def speeds(count: int) -> list[float]:
-    """Of layers, the farthest first: shares of the camera's way, the nearest goes with it."""
+    """Speeds of layers, the farthest first: shares of the camera's way, the nearest goes with it."""
     return [round((layer + 1) / count, 3) for layer in range(count)]
 
 

@@ -69,7 +69,7 @@ class Report:
         return cls(facts["answer"], facts["rows"], facts["remarks"])
 
     def facts(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The report as JSON."""
         return {"answer": self.answer, "rows": [dict(row) for row in self.rows], "remarks": list(self.remarks)}
 
     def __str__(self) -> str:

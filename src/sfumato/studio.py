@@ -55,7 +55,7 @@ class _Asked:
     text_encoders: tuple[Path, ...] = ()
     prediction: Prediction | None = None
     vae: Path | None = None
-    """Of a checkpoint that has none of its own."""
+    """The autoencoder of a checkpoint that has none of its own."""
 
 
 class Studio(Running, Shorthand):

@@ -60,8 +60,9 @@ def test_the_threshold_parts_two_heaps() -> None:
 
 
 @pytest.fixture
-def shown(studio: Studio, hatted: Image.Image, monkeypatch: pytest.MonkeyPatch) -> Applied:
-    """A model whose D is the picture where the prompt has a hat, and 0 in its place otherwise; it knows no crown."""
+def shown(studio: Studio, photo: Image.Image, hatted: Image.Image, monkeypatch: pytest.MonkeyPatch) -> Applied:
+    """A model whose D is the picture where the prompt has a hat, and 0 in its place otherwise, which is decoded as the
+    picture without; it knows no crown."""
     model = studio.load()
     with torch.inference_mode():
         clean = model.encode_pixels(where.to_tensor(hatted))
@@ -82,8 +83,13 @@ def shown(studio: Studio, hatted: Image.Image, monkeypatch: pytest.MonkeyPatch) 
     def denoiser(self: Model) -> Denoiser:
         return Shows(lambda x, label, cond: x, self.sampling.parameterisation, self.sampling.schedule)
 
+    def decode(self: Model, latents: Tensor) -> Tensor:
+        pixels = [hatted if torch.allclose(each, clean[0], atol=1e-4) else photo for each in latents]
+        return torch.cat([where.to_tensor(each.resize((64, 64))) for each in pixels])
+
     monkeypatch.setattr(where, "condition", condition)
     monkeypatch.setattr(Model, "denoiser", denoiser)
+    monkeypatch.setattr(Model, "decode", decode)
     return Applied(model, model)
 
 
@@ -100,11 +106,19 @@ def test_what_the_words_change_is_the_mask_along_what_is_drawn(shown: Applied, h
 def test_a_mask_is_refined_by_colours(hatted: Image.Image) -> None:
     coarse = Image.new("L", (64, 64))
     coarse.paste(255, (16, 0, 48, 12))  # half of the hat
-    found = np.asarray(where.refined(coarse, hatted)) > 0
+    gain = np.zeros((64, 64))
+    gain[0:21, 19:45] = 0.5
+    found = np.asarray(where.refined(coarse, hatted, gain)) > 0
     assert found[0:21, 19:45].all()
     assert found.mean() < 0.2
+    eyed = hatted.copy()
+    eyed.paste((0, 255, 0), (24, 4, 30, 8))  # which the words do not explain
+    gain[4:8, 24:30] = 0.01
+    seen = np.asarray(where.refined(coarse, eyed, gain)) > 0
+    assert not seen[4:8, 24:30].any()
+    assert (seen | (gain == 0.01))[0:21, 19:45].all()
     flat = Image.new("RGB", (64, 64), "white")
-    assert where.refined(coarse, flat).tobytes() == coarse.tobytes()  # no colour is the part's own
+    assert where.refined(coarse, flat, gain).tobytes() == coarse.tobytes()  # no colour is the part's own
 
 
 def test_what_is_not_there_is_said_with_what_is(shown: Applied, hatted: Image.Image) -> None:

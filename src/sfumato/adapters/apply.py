@@ -62,7 +62,7 @@ class Base:
     name: str
     family: str
     tensors: Mapping[str, Tensor]
-    """By `component.name`, as `unet.conv_in.weight`."""
+    """Tensors by `component.name`, as `unet.conv_in.weight`."""
     modules: Mapping[str, str]
     """How files may call a module, to `component.module`."""
     arranged: Mapping[str, Arranged]
@@ -219,7 +219,7 @@ class Weighted:
 
     @classmethod
     def of(cls, fitting: Fitting, asked: WeightedFile) -> Self:
-        """As a request asks for it."""
+        """The adapter as a request asks for it."""
         return cls(fitting, asked.weight, asked.text_weight, asked.blocks)
 
     def within(self, module: str, base: Base) -> float:

@@ -110,14 +110,14 @@ class Piece:
     """An adapter's share of one module."""
 
     module: str
-    """As the file spells it."""
+    """The module as the file spells it."""
     parts: Parts
     kind: Kind | None
     """None: it changes a bias alone."""
     scale: float
     """alpha / rank."""
     names: tuple[str, ...]
-    """Of its tensors in the file."""
+    """Names of its tensors in the file."""
 
     @property
     def label(self) -> str:
@@ -131,7 +131,7 @@ class Piece:
 
     @property
     def rank(self) -> int | None:
-        """Of its matrices; None where there is none."""
+        """Rank of its matrices; None where there is none."""
         return None if self.kind is None else self.kind.rank(self.parts)
 
 
@@ -343,7 +343,7 @@ _CONTEXTS = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 
 
 def _family(metadata: Mapping[str, str], pieces: list[Piece]) -> str:
-    """By what the metadata say, by names that only one family has, or by the width of the text tokens."""
+    """The family by what the metadata say, by names that only one family has, or by the width of the text tokens."""
     for key in ("modelspec.architecture", "ss_base_model_version"):
         for start, family in _ARCHITECTURES:
             if metadata.get(key, "").lower().startswith(start):

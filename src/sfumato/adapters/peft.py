@@ -77,7 +77,7 @@ class PeftConfig:
     """PEFT's configuration of an adapter; without one, everything is as the tensors say."""
 
     parts: Mapping[str, Mapping[str, Any]]
-    """By component of the model; "" for any."""
+    """Configurations by component of the model; "" for any."""
     _matches: _Matcher = field(default_factory=_Matcher)
 
     @classmethod

@@ -98,5 +98,5 @@ def _is_word(name: str, text: str) -> bool:
 
 
 def _is_called(name: str, text: str) -> bool:
-    """As ComfyUI does, see `prompts.windows`."""
+    """Matches as ComfyUI does, see `prompts.windows`."""
     return re.search(rf"embedding:([^\s,]*[/\\])?{re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None

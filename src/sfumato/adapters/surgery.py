@@ -44,7 +44,7 @@ class Kept:
 
     @property
     def share(self) -> float:
-        """Of the square of all changes."""
+        """The share of the square of all changes."""
         return self.kept / self.whole if self.whole else 1.0
 
 

@@ -137,7 +137,7 @@ METHODS: Mapping[MethodName, Method] = {
     "full": Method(_differences, LAYERS, ("cross-attention",)),
 }
 TEXT_TARGETS: Mapping[MethodName, tuple[str, ...]] = {"ia3": ("k_proj", "v_proj", "fc2"), "full": ("attention",)}
-"""Of the text encoders, where it is not the attention and the feed-forward."""
+"""Targets in the text encoders, where these are not the attention and the feed-forward."""
 
 
 @dataclass
@@ -216,9 +216,9 @@ class Attached:
 
     model: Model
     layers: Mapping[str, Layer]
-    """By `component.module`."""
+    """Layers by `component.module`."""
     tables: Mapping[str, "Words"]
-    """Of the text encoders that learn words."""
+    """Tables of the text encoders that learn words."""
     scales: Mapping[str, float]
     """alpha / rank, by layer."""
     words: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

@@ -36,7 +36,7 @@ class Trained:
     """The share of one layer: its parts, and alpha / rank."""
 
     module: str
-    """As `component.module`."""
+    """Its name as `component.module`."""
     parts: Mapping[str, Tensor]
     scale: float
 

@@ -85,7 +85,7 @@ def read_control(opened: TensorFile) -> tuple[ControlConfig, dict[str, Tensor]]:
 
 
 def _sd3(opened: TensorFile, shapes: ShapesByName) -> tuple[SD3ControlNetConfig, dict[str, Tensor]]:
-    """Of Stable Diffusion 3. Which of Stability's is for edges, their files say, and the name of a folder."""
+    """A ControlNet of SD 3. Which of Stability's is for edges, their files say, and the name of a folder."""
     fused = "transformer_blocks.0.attn.qkv.weight" in shapes
     config = _configured(opened, SD3ControlNetConfig) or read_sd3_controlnet(shapes, fused=fused)
     state = opened.read()

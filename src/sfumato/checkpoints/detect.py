@@ -180,7 +180,7 @@ class Layout:
     """How a loadable checkpoint is made up."""
 
     configs: Mapping[str, ModelConfig]
-    """By part."""
+    """Configurations by part."""
     scheduler: Mapping[str, Any]
     padding: Mapping[str, str]
     """The token that fills up a prompt, by text encoder."""
@@ -198,7 +198,7 @@ class Detected:
     """A name of `FAMILIES`, or of a family that is not loaded, or empty."""
     format: str
     layout: Layout | None = None
-    """Of a checkpoint that can be loaded."""
+    """Layout of a checkpoint that can be loaded."""
     vae: AutoencoderKLConfig | None = None
     table: tuple[Rule, ...] = ()
     warning: str = ""

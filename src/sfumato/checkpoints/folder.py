@@ -114,7 +114,7 @@ def load_folder(
 
 
 def _digest(files: tuple[Path, ...]) -> str:
-    """Of one file its SHA-256, of shards that of theirs."""
+    """SHA-256 of one file; of shards that of theirs."""
     digests = [remembered_sha256(file) for file in files]
     return digests[0] if len(files) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -210,7 +210,7 @@ OPTIONS = {"vae": "--vae", **dict.fromkeys((*TEXT_ENCODERS, T5), "--text-encoder
 
 
 def configuration(folder: Path, part: str, path: Path | None = None) -> ModelConfig:
-    """Of a part of a folder.
+    """The configuration of a part of a folder.
 
     Args:
         path: the file; None for that in the part's own folder.

@@ -62,7 +62,7 @@ class Address:
         return cls(found["repo"], found["revision"] or "main", file)
 
     def __str__(self) -> str:
-        """As it is written."""
+        """The address as it is written."""
         revision = "" if self.revision == "main" else f"@{self.revision}"
         return f"{self.repo}{revision}" + ("" if self.file is None else f"/{self.file}")
 
@@ -152,7 +152,7 @@ def pull(address: Address, *, variant: Variant | None = None, quiet: bool = Fals
 
 
 def wanted(names: Iterable[str], variant: Variant | None, source: str) -> list[str]:
-    """Of a model's files those that painting reads: configurations, tokenizers, and weights of one variant.
+    """Those of a model's files that painting reads: configurations, tokenizers, and weights of one variant.
 
     Args:
         variant: taken where a part has it; where it has not, the plain weights are.

@@ -71,7 +71,7 @@ class Parts:
     source: str
     configs: Mapping[str, ModelConfig]
     tokenizers: Mapping[str, ClipTokenizer]
-    """By text encoder of CLIP."""
+    """Tokenizers by text encoder of CLIP."""
     scheduler: Mapping[str, Any]
     zero_empty: bool
     """An empty prompt is a condition of zeros, see `Family`."""
@@ -87,17 +87,17 @@ class Parts:
 
     @property
     def network(self) -> NetworkConfig:
-        """Of the denoising network."""
+        """The configuration of the denoising network."""
         return cast("NetworkConfig", self.configs[self.denoiser])
 
     @property
     def vae(self) -> AutoencoderKLConfig | AutoencoderFoldConfig | AutoencoderTinyConfig:
-        """Of the autoencoder."""
+        """The configuration of the autoencoder."""
         return cast("AutoencoderKLConfig | AutoencoderFoldConfig | AutoencoderTinyConfig", self.configs["vae"])
 
     @property
     def texts(self) -> dict[str, CLIPTextConfig]:
-        """Of the text encoders, T5 aside."""
+        """The configurations of the text encoders, T5 aside."""
         return {name: cast("CLIPTextConfig", self.configs[name]) for name in TEXT_ENCODERS if name in self.configs}
 
     @cached_property

@@ -18,11 +18,11 @@ from sfumato.errors import CheckpointError
 ONE_BYTE: Final = ("I8", "F8_E4M3", "F8_E5M2")
 SCALES: Final = ("weight_scale", "scale_weight")
 FURTHER: Final = ("weight_scale_2", "pre_quant_scale", "weight_zero_point")
-"""Of forms that one scale does not undo."""
+"""Entries of forms that one scale does not undo."""
 BLOCKWISE: Final = ("absmax", "quant_map", "qweight", "qzeros")
-"""Of bitsandbytes and GPTQ, which have a scale for each block."""
+"""Entries of bitsandbytes and GPTQ, which have a scale for each block."""
 UNUSED: Final = ("input_scale", "scale_input")
-"""Of activations, for arithmetic in one byte."""
+"""Scales of activations, for arithmetic in one byte."""
 FORM: Final = "comfy_quant"
 """A layer's form as JSON in bytes."""
 MARKER: Final = "scaled_fp8"
@@ -30,7 +30,7 @@ METADATA: Final = "_quantization_metadata"
 """All layers' forms, in the metadata of a file."""
 
 Entries = Mapping[str, Mapping[str, Any]]
-"""As in a safetensors header: {"dtype", "shape"} by name."""
+"""Entries of a safetensors header: {"dtype", "shape"} by name."""
 
 
 def find_scales(entries: Entries, source: str) -> dict[str, str]:

@@ -263,7 +263,7 @@ NEAR = {
     "FlowMapEulerDiscreteScheduler": "FlowMatchEulerDiscreteScheduler",
     "SCMScheduler": "FlowMatchLCMScheduler",
 }
-"""Of diffusers' other classes: what samples the same models, by other steps."""
+"""diffusers' other classes: what samples the same models, by other steps."""
 
 KNOWN = frozenset[str]().union(*(kind.keys for kind in CLASSES.values()))
 

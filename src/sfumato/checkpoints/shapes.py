@@ -161,7 +161,7 @@ def _middle(shapes: ShapesByName, prefix: str, *, attends: bool) -> str | None:
 
 
 def read_ldm_controlnet(shapes: ShapesByName, prefix: str) -> ControlNetConfig:
-    """Of a ControlNet as its authors name it; of the convolutions that see the picture every second widens."""
+    """A ControlNet's configuration as its authors name it; every second convolution that sees the picture widens."""
     widths, down = _way_down(shapes, prefix)
     hints = shapes.every(prefix + "input_hint_block.{}.weight", 4)
     return _controlnet(
@@ -176,7 +176,7 @@ def read_ldm_controlnet(shapes: ShapesByName, prefix: str) -> ControlNetConfig:
 
 
 def read_controlnet(shapes: ShapesByName) -> ControlNetConfig:
-    """Of a ControlNet as diffusers names it."""
+    """The configuration of a ControlNet as diffusers names it."""
     start = "down_blocks.{}."
     levels = range(shapes.count(start + "resnets.0.conv1.weight"))
     widths = [shapes.axis(start.format(level) + "resnets.0.conv1.weight", 0) for level in levels]
@@ -203,7 +203,7 @@ def read_controlnet(shapes: ShapesByName) -> ControlNetConfig:
 
 
 def read_t2i_adapter(shapes: ShapesByName) -> T2IAdapterConfig:
-    """Of a T2I-Adapter as diffusers names it. One for SDXL folds 16 pixels a side into channels, others 8."""
+    """A T2I-Adapter's configuration as diffusers names it. SDXL's folds 16 pixels a side into channels, others 8."""
     stages = shapes.count("adapter.body.{}.resnets.0.block1.weight")
     light = "adapter.body.0.out_conv.weight" in shapes
     ends = ["out_conv" if light else "resnets.0.block1"] * stages
@@ -263,7 +263,7 @@ def _controlnet(
 
 
 def read_vae(shapes: ShapesByName, prefix: str) -> AutoencoderKLConfig:
-    """Of the KL autoencoder, as latent-diffusion code names it."""
+    """The configuration of the KL autoencoder, as latent-diffusion code names it."""
     levels = shapes.count(prefix + "encoder.down.{}.block.0.conv1.weight")
     return AutoencoderKLConfig(
         in_channels=shapes.axis(f"{prefix}encoder.conv_in.weight", 1),
@@ -288,7 +288,7 @@ def linear_vae(shapes: ShapesByName, prefix: str) -> bool:
 
 
 def read_clip(shapes: ShapesByName, start: str) -> CLIPTextConfig:
-    """Of a text encoder as transformers names it."""
+    """The configuration of a text encoder as transformers names it."""
     inner = start + "text_model." if start + "text_model.final_layer_norm.weight" in shapes else start
     return _text(
         shapes,
@@ -300,7 +300,7 @@ def read_clip(shapes: ShapesByName, start: str) -> CLIPTextConfig:
 
 
 def read_open_clip(shapes: ShapesByName, start: str, *, projected: bool) -> CLIPTextConfig:
-    """Of a text encoder as OpenCLIP names it."""
+    """The configuration of a text encoder as OpenCLIP names it."""
     layers = shapes.count(start + "transformer.resblocks.{}.ln_1.weight")
     config = _text(
         shapes,
@@ -331,7 +331,7 @@ def _text(shapes: ShapesByName, *, words: str, places: str, layers: int, inner: 
 
 
 def read_projected(shapes: ShapesByName, start: str) -> ProjectedCLIPTextConfig:
-    """Of a text encoder as transformers names it, with its projection; where that is missing it is the identity."""
+    """A text encoder's configuration as transformers names it, with its projection; a missing one is the identity."""
     config = read_clip(shapes, start)
     projection = f"{start}text_projection.weight"
     width = shapes.axis(projection, 0) if projection in shapes else config.hidden_size
@@ -339,7 +339,7 @@ def read_projected(shapes: ShapesByName, start: str) -> ProjectedCLIPTextConfig:
 
 
 def read_mmdit(shapes: ShapesByName, prefix: str) -> MMDiTConfig:
-    """Of Stable Diffusion 3's transformer; heads are 64 wide unless their norms say otherwise."""
+    """Configuration of Stable Diffusion 3's transformer; heads are 64 wide unless their norms say otherwise."""
     layers = shapes.count(prefix + "joint_blocks.{}.x_block.attn.qkv.weight")
     if not layers:
         raise shapes.fail("it has no first block")
@@ -366,8 +366,10 @@ def read_mmdit(shapes: ShapesByName, prefix: str) -> MMDiTConfig:
 
 
 def read_sd3_controlnet(shapes: ShapesByName, *, fused: bool) -> SD3ControlNetConfig:
-    """Of a ControlNet of Stable Diffusion 3. One that sees the text is taken for one of InstantX's, trained without the
-    pooled text; one that does not for one of Stability's.
+    """The configuration of a ControlNet of Stable Diffusion 3.
+
+    One that sees the text is taken for one of InstantX's, trained without the pooled text; one that
+    does not for one of Stability's.
 
     Args:
         fused: as Stability names it.
@@ -400,7 +402,7 @@ def read_sd3_controlnet(shapes: ShapesByName, *, fused: bool) -> SD3ControlNetCo
 
 
 def read_t5(shapes: ShapesByName, start: str) -> T5Config:
-    """Of T5's encoder."""
+    """The configuration of T5's encoder."""
     first = f"{start}encoder.block.0.layer."
     bias = f"{first}0.SelfAttention.relative_attention_bias.weight"
     heads = shapes.axis(bias, 1)

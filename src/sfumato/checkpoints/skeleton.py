@@ -9,7 +9,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 MAX_TENSORS = 100_000
-"""As in a file of weights: a network of more is none, and would fill the memory with nothing but its modules."""
+"""The bound of files of weights: a network of more is none, and would fill the memory with nothing but its modules."""
 
 
 class _Undrawn(TorchFunctionMode):

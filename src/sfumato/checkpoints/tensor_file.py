@@ -27,7 +27,7 @@ class TensorFile:
     """"safetensors" or "pickle"."""
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, str]
-    """As safetensors calls them: F32, F16, BF16 ..."""
+    """Types as safetensors calls them: F32, F16, BF16 ..."""
     metadata: Mapping[str, str]
     read: Callable[[], dict[str, Tensor]]
     """Maps the tensors."""

@@ -54,7 +54,7 @@ class _Tasks(TyperGroup):
 
 
 _ELSEWHERE = dict.fromkeys(("paint", "draw", "generate", "text2img", "text2image", "txt2image"), "txt2img") | {
-    **dict.fromkeys(("image2image", "img2image", "edit"), "img2img"),
+    **dict.fromkeys(("image2image", "img2image"), "img2img"),
     **dict.fromkeys(("download", "fetch"), "pull"),
     **dict.fromkeys(("list", "ls"), "models"),
     **dict.fromkeys(("info", "check"), "inspect"),

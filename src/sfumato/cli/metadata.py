@@ -219,7 +219,7 @@ def compare(old: "Image", new: "Image") -> Comparison:
 
 
 def _as_stored(image: "Image", format: str, quality: int | None) -> "Image":
-    """As it looks after the same lossy compression."""
+    """The picture as it looks after the same lossy compression."""
     known: Format | None = next((known for known in get_args(Format) if known == format), None)
     if known is None or known in ("png", "tiff"):
         from sfumato.decoding import in_eight_bits

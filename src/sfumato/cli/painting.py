@@ -132,7 +132,7 @@ class Stdout(Destination):
             raise RequestError("stdout is a terminal, which shows no files; send the bytes on: -o - > picture.png")
 
     def check(self, request: Request) -> None:
-        """As `Destination.check`, without a file."""
+        """Checks like `Destination.check`, without a file."""
         self.check_format(request)
 
     def save(

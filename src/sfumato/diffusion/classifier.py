@@ -87,7 +87,7 @@ class Race:
         return (self.errors - self.errors[rows, self.best][:, None]).nanmean(2)
 
     def probabilities(self, temperature: float) -> Float[Tensor, "pictures labels"]:
-        """Of the labels given that one of them is right; `temperature` is an excess of error."""
+        """Probabilities of the labels, given that one of them is right; `temperature` is an excess of error."""
         return (-self.excess / temperature).softmax(1)
 
 

@@ -96,4 +96,4 @@ def edm(data: float = 0.5, sign: float = 1.0) -> Parameterisation:
 EDM = edm()
 
 PARAMETERISATIONS: dict[str, Parameterisation] = {row.name: row for row in (EPSILON, V, FLOW, CLEAN, EDM)}
-"""By the name which a diffusers scheduler config has as its ``prediction_type``; "flow" and "edm" are ours."""
+"""Named as a diffusers scheduler config has it as its ``prediction_type``; "flow" and "edm" are ours."""

@@ -56,7 +56,7 @@ class Neighbours:
 
 
 def neighbours(embedded: Float[Tensor, "n c"], training: Float[Tensor, "m c"], k: int = 5) -> Neighbours:
-    """By the cosine of features; at most as many as there are."""
+    """The nearest by the cosine of features; at most as many as there are."""
     wanted = F.normalize(training.float(), dim=1)
     parts = [(F.normalize(part.float(), dim=1) @ wanted.T).topk(min(k, len(training))) for part in embedded.split(256)]
     return Neighbours(torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts]))

@@ -159,7 +159,7 @@ def model_name(model: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    """As JSON where the plain value would be taken apart, or read otherwise."""
+    """The value, as JSON where the plain value would be taken apart, or read otherwise."""
     plain = not re.search(r'[,:\n\r]|^\s|\s$|^"', value)
     return value if plain else json.dumps(value, ensure_ascii=False)
 

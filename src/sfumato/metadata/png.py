@@ -119,7 +119,7 @@ def strip(data: bytes) -> bytes:
 
 
 def _encoded(keyword: str, text: str) -> bytes:
-    """As ``tEXt`` where Latin-1 suffices and cannot be taken for UTF-8, else ``iTXt``."""
+    """A chunk ``tEXt`` where Latin-1 suffices and cannot be taken for UTF-8, else ``iTXt``."""
     plain = text.encode("latin-1", "replace")
     if decoded(plain) == text:
         kind, content = b"tEXt", keyword.encode("latin-1") + b"\0" + plain

@@ -53,7 +53,7 @@ class Provenance:
         return cls(model_hash, precision, device, torch, loras, embeddings, vae, controls, refiner, engine, caption)
 
     def fields(self) -> dict[str, str]:
-        """As an infotext has it, under A1111's keys where it has one."""
+        """Fields of an infotext, under A1111's keys where it has one."""
         values = {
             "Model hash": self.model_hash[:HASH_DIGITS],
             "VAE hash": self.vae_hash[:HASH_DIGITS],

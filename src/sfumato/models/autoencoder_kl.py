@@ -40,9 +40,9 @@ class AutoencoderKLConfig(ModelConfig):
     use_post_quant_conv: bool = True
     mid_block_add_attention: bool = True
     latents_mean: tuple[float, ...] | None = None
-    """By channel, subtracted from latents of the autoencoder; with `latents_std` in Playground v2.5."""
+    """Means by channel, subtracted from latents of the autoencoder; with `latents_std` in Playground v2.5."""
     latents_std: tuple[float, ...] | None = None
-    """By channel, what latents are divided by before they are scaled."""
+    """Deviations by channel, by which latents are divided by before they are scaled."""
     force_upcast: bool = False
     """Its activations do not fit float16; it computes in float32 instead."""
 

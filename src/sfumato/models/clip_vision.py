@@ -15,7 +15,7 @@ from sfumato.models.clip import Layers
 from sfumato.models.config import ModelConfig
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of red, green and blue in CLIP's pictures, from 0 to 1."""
+"""Mean and deviation of red, green and blue in CLIP's pictures, from 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ class IPAdapterConfig(ModelConfig):
     cross_attention_dim: int = 768
     tokens: int = 4
     widths: tuple[int, ...] = (320,)
-    """Of the cross-attentions."""
+    """Widths of the cross-attentions."""
     resampler: tuple[int, int, int] | None = None
-    """Of the plus kind: width, heads and layers of what reads the picture's tokens."""
+    """The plus kind's: width, heads and layers of what reads the picture's tokens."""
 
 
 class Projection(nn.Module):
@@ -102,7 +102,7 @@ def _feed_forward(width: int) -> nn.Sequential:
 
 
 class KeysAndValues(nn.Module):
-    """Of one cross-attention."""
+    """Projections of one cross-attention."""
 
     def __init__(self, width: int, context: int) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def cross_attentions(unet: UNet) -> Iterator[TransformerBlock]:
 
 
 def widths_of(unet: UNet) -> tuple[int, ...]:
-    """Of its cross-attentions, in that order."""
+    """Widths of its cross-attentions, in that order."""
     return tuple(block.attn2.to_q.out_features for block in cross_attentions(unet))
 
 

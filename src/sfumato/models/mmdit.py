@@ -20,7 +20,7 @@ from sfumato.nn.attention import attention
 from sfumato.nn.embeddings import TimestepEmbedding, sinusoidal
 
 EPS = 1e-6
-"""Of every norm."""
+"""The epsilon of every norm."""
 TIME_CHANNELS = 256
 """Sines and cosines of the time label."""
 

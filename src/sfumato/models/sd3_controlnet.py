@@ -33,7 +33,7 @@ class SD3ControlNetConfig(MMDiTConfig):
     caption_projection_dim: int = 1152
     pos_embed_max_size: int | None = 96  # type: ignore[assignment]
     extra_conditioning_channels: int = 0
-    """Of the picture beside its latents: 1 for a mask."""
+    """Channels of the picture beside its latents: 1 for a mask."""
     use_pos_embed: bool = True
     """False: latents become tokens as in the transformer that it steers."""
     pos_embed_type: str | None = SINCOS

@@ -25,7 +25,7 @@ class T2IAdapterConfig(ModelConfig):
     class_name: ClassVar[str] = "T2IAdapter"
 
     in_channels: int = 3
-    """Of the picture: 3, or 1 for its brightness."""
+    """Channels of the picture: 3, or 1 for its brightness."""
     channels: tuple[int, ...] = (320, 640, 1280, 1280)
     num_res_blocks: int = 2
     downscale_factor: int = 8
@@ -36,7 +36,7 @@ class T2IAdapterConfig(ModelConfig):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of the features; a light adapter's last comes twice."""
+        """Widths of the features; a light adapter's last comes twice."""
         return (*self.channels, self.channels[-1]) if self.adapter_type == LIGHT else self.channels
 
     @property

@@ -22,7 +22,7 @@ from sfumato.nn.sharing import sharing
 MARGIN = 24
 """Latents around a tile: the autoencoders here look less far."""
 AGREED = 1e-3
-"""Of a deviation: how far estimated means and deviations may be from those that they lead to."""
+"""In deviations: how far estimated means and deviations may be from those that they lead to."""
 MAX_ROUNDS = 12
 """Each costs as much as the whole at once would: time is paid for memory."""
 
@@ -34,7 +34,7 @@ class _Place:
     rows: tuple[int, int] = (0, 0)
     columns: tuple[int, int] = (0, 0)
     size: tuple[int, int] = (1, 1)
-    """Of the tile with its margin, in the same positions."""
+    """Size of the tile with its margin, in the same positions."""
 
     def own(self, x: Tensor) -> Tensor:
         """The part of a map of the tile, at whatever scale."""

@@ -29,7 +29,7 @@ SMALL = 500_000_000
 LARGE = 100_000_000
 """Weights below which a model is left plain unless asked: nano's products are too small to win by packing."""
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
-"""By how much a way may differ from the plain one, relative to its norm, in the trial."""
+"""How far a kernel's result may differ from the plain one, relative to its norm, in the trial."""
 
 Pair = tuple[int, int]
 
@@ -106,7 +106,7 @@ class PackedConv2d(_Packable, nn.Conv2d):
         self.adopt(module)
         self.filtered = filtered
         self._filters: tuple[Tensor, winograd.Bands, Tensor] | None = None
-        """Of which weight, in which bands, and what they are."""
+        """The weight, its bands, and its filters in them."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PackedConv2d":
         twin = PackedConv2d(self, filtered=self.filtered)

@@ -35,7 +35,7 @@ TABLES = {
         ((1, 1, 1, 0), (0, 1, -1, -1)),
     ),
 }
-"""By m: what tiles, filters and results are multiplied with from the left, B^T, G and A^T."""
+"""Matrices by m: what tiles, filters and results are multiplied with from the left, B^T, G and A^T."""
 
 BAND = 256
 """Tiles of a band at most: fewer read the filters too often, more leave the cache."""

@@ -41,7 +41,7 @@ PRESETS: dict[str, tuple[float, ...]] = {
 }
 
 BlockWeights = tuple[tuple[str, float], ...]
-"""Of each block of `LISTS[26]`; none: all count alike."""
+"""Weights of each block of `LISTS[26]`; none: all count alike."""
 
 
 def is_blocks(text: str) -> bool:

@@ -18,7 +18,7 @@ class Chunks:
 
     ids: Int[Tensor, "k n"]
     weights: Float[Tensor, "k n"]
-    """Of the token's piece; of begin, end and padding 1."""
+    """The weight of the token's piece; of begin, end and padding 1."""
     segments: Int[Tensor, "k n"]
     """The place of the token's segment in the prompt; of begin, end and padding -1."""
     scales: Float[Tensor, "k 1"] | Float[Tensor, "k n"]
@@ -36,7 +36,7 @@ def pack(
 
 
 def padded(chunks: Chunks, count: int, tokenizer: ClipTokenizer) -> Chunks:
-    """As many windows as `count`, empty ones added at the end, so that prompts of unequal length share a batch."""
+    """The windows, filled up to `count` with empty ones at the end, so that prompts of unequal length share a batch."""
     missing = count - len(chunks)
     if missing <= 0:
         return chunks

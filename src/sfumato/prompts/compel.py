@@ -111,7 +111,7 @@ def _pieces(text: str) -> tuple[Piece, ...]:
 
 
 def _factor(suffix: str) -> float:
-    """Of `++`, `--` or a number; signs beyond any sensible weight are not counted out, lest the power overflow."""
+    """The factor of `++`, `--` or a number; signs beyond any sensible weight do not count, lest the power overflow."""
     match suffix[0]:
         case "+":
             return float(1.1 ** min(len(suffix), 1000))

@@ -60,7 +60,7 @@ class TextPart:
         return pack(prompt, self.tokenizer, embeddings=embeddings)
 
     def padded(self, chunks: Chunks, count: int) -> Chunks:
-        """As many windows as `count`."""
+        """The windows, filled up to `count`."""
         return padded(chunks, count, self.tokenizer)
 
     def run(self, ids: Int[Tensor, "k n"], clip_skip: int = 1, mask: Bool[Tensor, "k n"] | None = None) -> TextEncoding:

@@ -186,7 +186,7 @@ class Lexicon:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Of the model in a folder; None when it has none.
+        """The lexicon of the model in a folder; None when it has none.
 
         Raises:
             CheckpointError: it has one that cannot be read.
@@ -252,7 +252,7 @@ class Lexicon:
         return [span for span in found if _whole(span, found, spelled)]
 
     def _meanings(self, said: Sequence[str]) -> tuple[Sequence[Meaning] | None, str]:
-        """Of a phrase, which may have a colour inside: curly blonde hair."""
+        """Meanings of a phrase, which may have a colour inside: curly blonde hair."""
         if (found := self.words.get(tuple(said))) is not None:
             return found, ""
         for first in range(1, len(said) - 1):

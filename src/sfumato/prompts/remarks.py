@@ -8,7 +8,7 @@ from sfumato.prompts.grammar import parse, uncommented
 from sfumato.prompts.reading import brief
 
 MANY_PARTS = 8
-"""Of a prompt with AND, from which on its work is said beforehand."""
+"""Parts of a prompt with AND, from which on its work is said beforehand."""
 
 _TAG = re.compile(r"<\w+:[^>]+>")
 _TEMPLATE = re.compile(r"\{[^{}]*(?:\||\$\$)[^{}]*\}|(?<!\w)__[\w*/-]+__(?!\w)")

@@ -168,7 +168,7 @@ class _TextFile(WildcardTextFile):
 
 
 def _text_files(root: Path) -> dict[str, WildcardCollection | list[str]]:
-    """By what a template calls them, with the rules of the library: links are followed, hidden folders are not."""
+    """Files by what templates call them, with the rules of the library: links are followed, hidden folders are not."""
     found: dict[str, WildcardCollection | list[str]] = {}
     for folder, folders, files in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -15,7 +15,7 @@ class Track:
     """All distinct, each to be encoded once."""
     order: tuple[int, ...]
     weight: float = 1.0
-    """Of the part among those joined by AND."""
+    """Weight of the part among those joined by AND."""
 
 
 def timeline(prompt: Prompt, steps: int, *, late: bool = False) -> tuple[Track, ...]:

@@ -90,7 +90,7 @@ class Vocabulary:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Of the model in a folder; None when it has none or it cannot be read."""
+        """The vocabulary of the model in a folder; None when it has none or it cannot be read."""
         try:
             data = json.loads(read_regular(folder / FILE))
             about = {kind: {key: tuple(v) for key, v in keys.items()} for kind, keys in data["about"].items()}
@@ -99,7 +99,7 @@ class Vocabulary:
             return None
 
     def write(self, folder: Path) -> None:
-        """As `world.json` in the folder."""
+        """Write it as `world.json` into the folder."""
         (folder / FILE).write_text(json.dumps(asdict(self), ensure_ascii=False) + "\n", encoding="utf-8")
 
     @cached_property

@@ -139,7 +139,7 @@ _Names = dict[int, list[tuple[_Group, _Group]]]
 
 
 def _names(tokenizer: ClipTokenizer, embeddings: Mapping[str, Sequence[int]]) -> _Names:
-    """By the first token of a name: its tokens and those that stand for it, longer names first."""
+    """Names by their first token: its tokens and those that stand for it, longer names first."""
     names: _Names = {}
     for name, vectors in embeddings.items():
         words = tokenizer.words(name)

@@ -40,7 +40,7 @@ class Words:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
-        """Of the JSON object."""
+        """Read from the JSON object."""
         return cls(**data)
 
     def caption(self, attributes: Attributes, language: Language = "en") -> str:

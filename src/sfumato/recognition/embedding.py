@@ -29,7 +29,7 @@ HEADS = "embedding.safetensors"
 DIGEST = "text_encoder"
 """A tensor beside the weights: the digest of the text encoder that the head belongs to, in 32 bytes."""
 WIDTH = 128
-"""Of the vectors."""
+"""Width of the vectors."""
 
 
 class Heads(nn.Module):
@@ -41,11 +41,11 @@ class Heads(nn.Module):
         self.text = nn.Sequential(nn.Linear(text, hidden), nn.GELU(), nn.Linear(hidden, WIDTH))
 
     def of_pictures(self, features: Float[Tensor, "n c"]) -> Float[Tensor, "n w"]:
-        """Of the judge's features."""
+        """Embeddings of the judge's features."""
         return F.normalize(self.picture(features), dim=1)
 
     def of_texts(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n w"]:
-        """Of `text_features`."""
+        """Embeddings of `text_features`."""
         return F.normalize(self.text(features), dim=1)
 
 

@@ -20,7 +20,7 @@ from sfumato.requests.fields import checked_labels
 from sfumato.validation import brief
 
 DRAWS = 16
-"""Of level and noise for each label that stays in the race."""
+"""Draws of level and noise for each label that stays in the race."""
 BATCH = 16
 """Evaluations in one call of the network: on a CPU more are no faster."""
 LONG = 20.0
@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Classification:
-    """Of one picture.
+    """What was found of one picture.
 
     Attributes:
         ranked: labels with their probabilities, the most likely first.

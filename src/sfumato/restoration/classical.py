@@ -50,7 +50,7 @@ def wavelet(noisy: Pixels, sigma: float) -> Pixels:
 CLASSICAL: Mapping[Classical, Callable[[Pixels, float], Pixels]] = MappingProxyType(
     {"nlm": nlm, "tv": tv, "wavelet": wavelet}
 )
-"""By name; levels of noise are in units of the pixels."""
+"""Denoisers by name; levels of noise are in units of the pixels."""
 
 
 def available() -> bool:

@@ -32,7 +32,7 @@ from sfumato.service.asked import served
 from sfumato.service.desk import Desk
 
 _LICENCES = {"nano": "Apache-2.0"}
-"""Of bundled models; others' stands in their own cards."""
+"""Licences of bundled models; others' stand in their own cards."""
 
 
 class PromptAsked(BaseModel):

@@ -54,7 +54,7 @@ class Live:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the time that was needed until now; None before the second step."""
+        """Seconds left, from the time that was needed until now; None before the second step."""
         share, begun = self.share, self.index > 1 or self.image > 0
         if not begun or share <= self.found:
             return None

@@ -233,7 +233,7 @@ async def _body(path: str, headers: Headers, receive: Receive) -> bytes:
 
 
 def names_of(host: str, more: Iterable[str] = ()) -> frozenset[str]:
-    """By what a service that binds to `host` may be called."""
+    """Names by which a service that binds to `host` may be called."""
     own = LOOPBACK if is_loopback(host) or host in ("0.0.0.0", "::") else frozenset()
     return own | {host.lower()} | {each.lower() for each in more}
 

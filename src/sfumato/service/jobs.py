@@ -37,7 +37,7 @@ _jobs, _pictures, _speeds, _settings = database.jobs, database.pictures, databas
 
 
 class QueueFullError(SfumatoError):
-    """As many jobs wait as may; `retry_after` seconds from now there may be room."""
+    """No more jobs may wait; `retry_after` seconds from now there may be room."""
 
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(f"the queue is full: {limit} jobs wait; come back in {retry_after} seconds")
@@ -489,5 +489,5 @@ class Jobs:
 
 
 def _digest(request: Request, format: str, quality: int | None) -> str:
-    """Of what was asked, before its seed is drawn."""
+    """Digest of what was asked, before its seed is drawn."""
     return hashlib.sha256(f"{request.to_json()} {format} {quality}".encode()).hexdigest()

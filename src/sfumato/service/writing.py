@@ -25,7 +25,7 @@ from sfumato.service.refusals import Refusal
 MAX_HEAD = 2**24  # bytes of a file's head that are read for its words
 MAX_TRIGGERS = 12
 MAX_VALUES = 200
-"""Of a wildcard, that are shown."""
+"""Values of a wildcard that are shown."""
 SORTS = {f"{sort.lower().replace('-', '_')}s": sort for sort in folders.VARIABLES}
 """Sorts of adapters as addresses call them."""
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}

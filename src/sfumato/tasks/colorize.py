@@ -71,6 +71,6 @@ def lit(pixels: Float[Tensor, "b 3 h w"], light: Float[Tensor, "1 1 h w"]) -> Fl
 
 
 def off(painted: Image.Image, picture: Image.Image) -> float:
-    """By how much of 255 two pictures differ in luminance, on average."""
+    """How much of 255 two pictures differ in luminance, on average."""
     ours, theirs = (np.asarray(each.convert("L"), np.int16) for each in (painted, picture))
     return float(np.abs(ours - theirs).mean())

@@ -79,8 +79,9 @@ def _instructed(applied: Applied, request: TextEdit, load: float) -> Iterator[Pr
 
 
 def scaling_factor(model: Model) -> float:
-    """By which latents were multiplied to be the denoiser's; these networks see the picture without it, but for
-    CosXL-edit, which is the one of continuous levels.
+    """The factor of the denoiser's latents, without which these networks see the picture.
+
+    CosXL-edit, which is the one of continuous levels, sees it with it.
     """
     own = model.autoencoder
     config = own.config if isinstance(own, AutoencoderKL) else model.family.autoencoder
@@ -157,8 +158,8 @@ def _exact(model: Model, request: TextEdit) -> TextEdit:
 def _where(applied: Applied, request: TextEdit, session: Session, clean: Tensor, size: tuple[int, int]) -> Image.Image:
     """A mask of where the two descriptions differ in the picture."""
     conds = [condition(applied, request, session.plan, text) for text in (request.prompt, request.before)]
-    change, _ = difference(session.plan.labelled(applied.model.denoiser()), session.plan, clean, conds)
-    return marked(change, applied.model.autoencoder.factor, size)
+    found = difference(session.plan.labelled(applied.model.denoiser()), session.plan, clean, conds)
+    return marked(found.change, applied.model.autoencoder.factor, size)
 
 
 def _measured(result: Result, before: Image.Image, mask: Image.Image) -> Result:

@@ -47,7 +47,7 @@ class Plan:
 
     sampler: Sampler
     sigmas: Tensor
-    """Of the whole descent, (steps + 1,)."""
+    """Levels of the whole descent, (steps + 1,)."""
     schedule: Schedule
     eta: float | None
     path: Path
@@ -60,7 +60,7 @@ class Plan:
     seeds: tuple[int, ...]
     batch: int
     steps: int
-    """As the request has it; prompts whose text changes count these."""
+    """Steps of the request; prompts whose text changes count these."""
     guidance: float
     whole: bool = True
     """It begins where nothing of a clean picture is left."""

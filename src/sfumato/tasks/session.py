@@ -162,7 +162,7 @@ def resolve(model: Model, request: Asked, size: tuple[int, int] | None = None) -
 FEW = 8
 """Steps up to which a model is fast by itself."""
 SPARED = 2 / 3
-"""Of a model's own steps, those that `fast` leaves."""
+"""The share of a model's own steps that `fast` leaves."""
 
 
 def _faster(model: Model, request: Painting) -> dict[str, object]:

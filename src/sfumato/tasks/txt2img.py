@@ -39,7 +39,7 @@ class Hires(NamedTuple):
 
     @classmethod
     def of(cls, request: Txt2Img) -> Self:
-        """As the request has it; what it leaves open is usual."""
+        """The request's own values, and the usual ones of what it leaves open."""
         return cls(
             0.7 if request.hires_strength is None else request.hires_strength,
             request.settled.steps if request.hires_steps is None else request.hires_steps,

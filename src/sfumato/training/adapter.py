@@ -37,7 +37,7 @@ class AdapterConfig(BaseModel):
     alpha: float | None = Field(None, gt=0)
     """Changes are multiplied by alpha / rank; by default the rank."""
     rank_stabilised: bool = False
-    """By alpha / sqrt(rank) instead (Kalajdzievski 2023)."""
+    """Scaled by alpha / sqrt(rank) instead (Kalajdzievski 2023)."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the rows of every change that a step leaves out."""
     targets: tuple[str, ...] | None = None
@@ -52,7 +52,7 @@ class WordConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     word: str = Field(min_length=1, pattern=r"^\S+$")
-    """As captions and prompts have it."""
+    """The word as captions and prompts have it."""
     vectors: int = Field(4, ge=1, le=75)
     initial: str = Field(min_length=1)
     """Words whose vectors it begins as."""

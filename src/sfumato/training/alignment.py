@@ -31,7 +31,7 @@ class AlignmentConfig(BaseModel):
     teacher: Path
     """A classifier's export."""
     weight: float = Field(0.1, gt=0)
-    """Of the error on features of mean 0 and variance 1, beside the denoising error."""
+    """Weight of the error on features of mean 0 and variance 1, beside the denoising error."""
 
 
 class Projector(nn.Sequential):
@@ -62,7 +62,7 @@ class Teacher:
 
     @property
     def channels(self) -> int:
-        """Of its map."""
+        """Channels of its map."""
         return int(self.maps.shape[1])
 
     def error(self, read: Float[Tensor, "b c h w"], indices: Int[Tensor, " b"]) -> Float[Tensor, ""]:

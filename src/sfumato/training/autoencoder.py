@@ -55,8 +55,8 @@ class AutoencoderRun(BaseModel):
     `decoder_channels` or `decoder_blocks` ask for another decoder, and with more `latent_channels` where they are
     asked for, of which its decoder knows nothing yet."""
     added_deviation: float = Field(1.0, gt=0)
-    """Of the exported latents in channels that `start` did not have; those it had have 1. Channels that were added tell
-    fine detail. Quieter ones come out of the noise last, and are a smaller part of a denoiser's loss."""
+    """Deviation of the exported latents in channels that `start` did not have; those it had have 1. Channels that were
+    added tell fine detail. Quieter ones come out of the noise last, and are a smaller part of a denoiser's loss."""
     freeze_encoder: bool = False
     """Train the decoder alone: the latents, and a denoiser trained on them, stay as they are."""
     loop: LoopConfig

@@ -27,7 +27,7 @@ class AuxiliaryConfig(BaseModel):
     classifier: Path
     """The export of a `classifier` run on latents of the same autoencoder and words of the same data."""
     weight: float = Field(0.1, gt=0)
-    """Of the cross entropy in nats, beside the denoising error."""
+    """Weight of the cross entropy in nats, beside the denoising error."""
 
 
 class Auxiliary:

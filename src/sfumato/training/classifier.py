@@ -44,7 +44,7 @@ class ClassifierRun(BaseModel):
     size: int | None = Field(None, gt=0)
     """Pixels a side to classify at; None: the data's own."""
     distortion: float = Field(1.0, ge=0)
-    """Of the pictures in training: 0 is none, see `distort` and `noised`."""
+    """How strongly pictures are distorted in training: 0 is none, see `distort` and `noised`."""
     shares: dict[str, float] = {}
     """How often each kind of picture is drawn; as the data has them without it."""
     validation: int = Field(512, gt=0)

@@ -96,8 +96,8 @@ class DenoiserRun(BaseModel):
     captions: str | None = None
     prediction: Literal["flow", "v_prediction"] = "flow"
     shift: float = Field(1.0, gt=0)
-    """Of a flow's levels towards noise, in training and in sampling; see `FlowSchedule`. Where latents are smooth, the
-    caption decides nothing below the highest levels, so that a model without a shift hardly learns to read."""
+    """The shift of a flow's levels towards noise, in training and in sampling; see `FlowSchedule`. Where latents are
+    smooth, the caption decides nothing below the highest levels, and without a shift a model hardly learns to read."""
     caption_dropout: float = Field(0.1, ge=0, le=1)
     shares: dict[str, float] = {}
     validation: int = Field(256, gt=0)
@@ -273,7 +273,7 @@ class DenoiserTask:
         return self._cond(model, [""])
 
     def _grid(self, steps: int) -> Float[Tensor, " steps+1"]:
-        """As the finished model is sampled."""
+        """The levels at which the finished model is sampled."""
         return GRIDS["shifted" if self.run.prediction == "flow" else "trailing"](self.schedule, steps)
 
     def _batch(self, indices: Int[Tensor, " b"], rng: torch.Generator | None = None) -> Float[Tensor, "b c h w"]:

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 MASK = "-masklabel"
 """After a picture's name, before the ending: its mask, white where it counts."""
 FEWEST_TO_HOLD_OUT = 5
-"""Of fewer pictures none is held out; then the loss is judged on those that are learned."""
+"""With fewer pictures none is held out; then the loss is judged on those that are learned."""
 
 
 class SourceConfig(BaseModel):
@@ -53,9 +53,9 @@ class SourceConfig(BaseModel):
     repeats: int = Field(1, ge=1, le=1000)
     """How often an epoch shows each picture, besides its own repeats."""
     caption: str = ""
-    """Of pictures without one; empty: they have none."""
+    """The caption of pictures without one; empty: they have none."""
     recognised: bool = False
-    """Of nano's own world: pictures without a caption get what `recognise` says of those that it knows."""
+    """The source is of nano's domain: pictures without a caption get what `recognise` says of those that it knows."""
     trigger: str = ""
     """Put before captions, and a comma after it, where they do not have it."""
     prefix: str = ""
@@ -143,10 +143,10 @@ class Example:
     shape: Shape
     digest: str
     latents: tuple[Float[Tensor, "c h w"], ...]
-    """Of itself, and of its mirror image where that is shown."""
+    """Latents of the picture, and of its mirror image where that is shown."""
     mask: Float[Tensor, "1 h w"] | None
     pixels: Image.Image | None = None
-    """As it was encoded, where that is kept."""
+    """The picture as it was encoded, where that is kept."""
     held_out: bool = False
 
 

@@ -67,7 +67,7 @@ class LossConfig(BaseModel):
     weighting: Weighting = "plain"
     """"min_snr" or "debiased": by the signal-to-noise ratio of the level, see `objectives.loss_weight`."""
     gamma: float = Field(5.0, gt=0)
-    """Of min_snr."""
+    """The gamma of min_snr."""
     noise_offset: float = Field(0.0, ge=0, le=1)
     """Noise that is the same all over a channel, for brighter and darker pictures."""
     prior: float = Field(1.0, ge=0)
@@ -82,7 +82,7 @@ class FineTuneRun(BaseModel):
     model: str = "nano"
     """A name, a folder or a file, as `--model` has it."""
     name: str = Field(min_length=1, max_length=100, pattern=r"^[^/\\]+$")
-    """Of the file that comes of it."""
+    """Name of the file that comes of it."""
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     buckets: BucketConfig = BucketConfig()
     validation: float = Field(0.1, ge=0, lt=1)
@@ -91,7 +91,7 @@ class FineTuneRun(BaseModel):
     """Levels of noise at which each held-out picture is judged."""
     loss: LossConfig = LossConfig()
     prompts: tuple[str, ...] = ()
-    """Of the sheets, as kohya writes them: `text --n negative --w 512 --h 512 --d seed --l guidance --s steps`."""
+    """For the sheets, as kohya writes them: `text --n negative --w 512 --h 512 --d seed --l guidance --s steps`."""
     checkpointing: bool = False
     """Compute blocks again on the way back instead of keeping what they made: less memory, a third more time."""
     clip_skip: int = Field(1, ge=1)
@@ -141,7 +141,7 @@ class FineTuneTask:
 
     @abstractmethod
     def acting(self, model: nn.Module, rng: torch.Generator | None = None) -> AbstractContextManager[object]:
-        """As long as it lasts, `own` computes with what `model` has learned; dropout is drawn of `rng`."""
+        """While it lasts, `own` computes with what `model` has learned; dropout is drawn of `rng`."""
 
     def predict(
         self, model: nn.Module, x: Tensor, label: Tensor, cond: Conditioning, chosen: Sequence[Example]

@@ -161,7 +161,7 @@ def _dataset_value(key: str, value: Any, path: Path) -> Any:
 
 
 def _side(value: Any, path: Path) -> int:
-    """Of `512`, `[512, 512]` or "512,512": buckets have the area of a square."""
+    """The side of `512`, `[512, 512]` or "512,512": buckets have the area of a square."""
     sides = [int(each) for each in value.split(",")] if isinstance(value, str) else value
     sides = sides if isinstance(sides, list) else [sides]
     if len({*sides}) != 1 or not isinstance(sides[0], int):

@@ -44,7 +44,7 @@ Pair = tuple[str, str]
 """A wording, and a caption of the same meaning."""
 
 KEPT_QUERIES = 4096
-"""Of each cross-attention."""
+"""Queries of each cross-attention."""
 PART = "text_encoder"
 
 
@@ -59,11 +59,11 @@ class LanguageRun(BaseModel):
     pairs: str
     """"module:function", imported from the working folder: makes a pair of a `random.Random`."""
     queries: int = Field(24, gt=0)
-    """Of each cross-attention so many, drawn anew, are answered for each pair."""
+    """Queries of each cross-attention, drawn anew, that are answered for each pair."""
     paintings: int = Field(24, gt=0)
-    """Of captions of pairs, from which the queries are."""
+    """Paintings of captions of pairs, from which the queries are."""
     steps: int = Field(8, gt=1)
-    """Of those paintings."""
+    """Sampling steps of those paintings."""
     guidance: float = 4.0
     validation: int = Field(256, gt=0)
     prompts: tuple[str, ...] = Field(min_length=1)

@@ -34,7 +34,7 @@ def load_autoencoder(folder: Path) -> AutoencoderFold:
 
 
 def autoencoder_form(folder: Path) -> AutoencoderFoldConfig:
-    """Of the autoencoder in a `vae` folder."""
+    """The configuration of the autoencoder in a `vae` folder."""
     return AutoencoderFoldConfig.from_json(read_json(folder / "config.json"), str(folder / "config.json"))
 
 

@@ -87,7 +87,7 @@ class Muon(_Closureless):
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.spread: Spread = map
-        """By whom the matrices are orthogonalised, all of a group at once."""
+        """Who orthogonalises the matrices, all of a group at once."""
 
     def update(self) -> None:
         """See the class."""

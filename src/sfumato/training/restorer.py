@@ -28,7 +28,7 @@ from sfumato.training.loop import LoopConfig
 
 PART = "restorer"
 LEVELS = (15, 25, 50)
-"""Of noise, of 255, at which held-out pictures are measured."""
+"""Levels of noise, of 255, at which held-out pictures are measured."""
 
 
 class RestorerRun(BaseModel):

@@ -33,9 +33,9 @@ class RewardConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weight: float = Field(0.03, gt=0)
-    """Of the cross entropy in nats, beside the denoising error."""
+    """Weight of the cross entropy in nats, beside the denoising error."""
     captions: str | None = None
-    """As the denoiser's own, which are used without it, but of captions that leave nothing out: what was not said
+    """Captions like the denoiser's own, which are used without it, but that leave nothing out: what was not said
     cannot be missing."""
     pictures: int = Field(8, gt=0)
     """Painted for each micro-batch."""

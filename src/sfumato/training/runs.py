@@ -125,7 +125,7 @@ def read_run(folder: Path, name: str | None = None) -> Run:
 
 
 def _seconds(log: Sequence[Mapping[str, Any]]) -> float:
-    """Of all sittings: a clock that goes back began anew."""
+    """Seconds of all sittings: a clock that goes back began anew."""
     total = last = 0.0
     for record in log:
         now = float(record.get("elapsed", 0.0))

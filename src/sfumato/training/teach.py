@@ -45,7 +45,7 @@ OTHERS = ("a portrait of an old man", "a red apple on a table")
 
 
 def seconds_of(text: str) -> float:
-    """Of "90s", "20m", "1.5h"; a bare number is minutes.
+    """Seconds of "90s", "20m", "1.5h"; a bare number is minutes.
 
     Raises:
         RequestError: it is none of these, or not above 0.

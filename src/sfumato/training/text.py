@@ -48,7 +48,7 @@ class TextConfig(BaseModel):
         return self
 
     def form(self, words: ClipTokenizer) -> CLIPTextConfig:
-        """Of the text transformer for such a tokenizer."""
+        """The configuration of the text transformer for such a tokenizer."""
         return CLIPTextConfig(
             vocab_size=len(words.vocabulary),
             hidden_size=self.width,

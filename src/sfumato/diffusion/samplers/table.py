@@ -21,7 +21,7 @@ from .multistep import deis, deis_2m, lms, plms
 from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 
 SamplerFunction = Callable[..., Iterator[Step]]
-"""Of a `Descent`, and by keyword of what its row says it takes."""
+"""Takes a `Descent`, and by keyword what its row says."""
 
 
 @dataclass(frozen=True)

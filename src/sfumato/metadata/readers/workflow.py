@@ -59,7 +59,7 @@ _Link = tuple[str, int]
 
 
 def _links(given: object) -> Iterator[tuple[object, _Link]]:
-    """By their names: lists ``[link, node, output, ...]``, or objects."""
+    """Links by their names: lists ``[link, node, output, ...]``, or objects."""
     for link in given if isinstance(given, list) else ():
         if isinstance(link, dict):
             link = [link.get("id"), link.get("origin_id"), link.get("origin_slot")]

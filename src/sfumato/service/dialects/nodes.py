@@ -181,7 +181,7 @@ class Input:
 
     @property
     def described(self) -> list[Any]:
-        """As ``/object_info`` has it."""
+        """The input as ``/object_info`` has it."""
         if self.type == "COMBO":
             assert self.choices is not None
             return [list(self.choices())]

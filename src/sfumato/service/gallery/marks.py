@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CELLS = 4  # a side
 LEVELS = (104, 120, 136, 152)
-"""Of a cell's chroma, 0 to 255, that a bit each says whether they are passed."""
+"""Levels of a cell's chroma, 0 to 255, that a bit each says whether they are passed."""
 BITS = 64 + 2 * CELLS * CELLS * len(LEVELS)
 NEAR = 0.08
 """Below it two pictures are copies in another size, format or quality."""

@@ -349,7 +349,7 @@ class Gallery:
         return found
 
     def _all_counted(self, connection: Connection) -> Counter[tuple[str, str]]:
-        """As `_counted`, of all rows."""
+        """What `_counted` gives, of all rows."""
         found: Counter[tuple[str, str]] = Counter()
         for name in ("model", "tool", "task"):
             each = _gallery.c[name]
@@ -671,7 +671,7 @@ def _beyond(sort: Sort, number: ColumnElement[int], after: str) -> ColumnElement
 
 
 def _digests(value: object) -> Iterator[str]:
-    """Of pictures that a request, as JSON, begins from."""
+    """Digests of pictures that a request, as JSON, begins from."""
     if isinstance(value, dict):
         if value.keys() == {"path", "sha256"} and value["sha256"]:
             yield str(value["sha256"])

@@ -59,7 +59,7 @@ LANGUAGES = {
         "'", ":*", " & ", " | ", "({}) & !({})",
     ),
 }  # fmt: skip
-"""By the database's kind."""
+"""Statements by the database's kind."""
 
 
 @dataclass(frozen=True)
