@@ -156,7 +156,7 @@ def _exact(model: Model, request: TextEdit) -> TextEdit:
 
 
 def _where(applied: Applied, request: TextEdit, session: Session, clean: Tensor, size: tuple[int, int]) -> Image.Image:
-    """A mask of where the two descriptions differ in the picture."""
+    """A mask of where the two descriptions differ in the picture, as coarse as the latents: a new shape needs room."""
     conds = [condition(applied, request, session.plan, text) for text in (request.prompt, request.before)]
     found = difference(session.plan.labelled(applied.model.denoiser()), session.plan, clean, conds)
     return marked(found.change, applied.model.autoencoder.factor, size)
