@@ -243,7 +243,15 @@ class Painting(Request):
         match self.seed, self.first_seed, self.batch, self.steps, self.guidance, self.width, self.height:
             case int(seed), int(first), int(batch), int(steps), float() | int() as guidance, int(width), int(height):
                 return Settled(seed, first, batch, steps, guidance, (width, height))
-        names = ("seed", "batch", "steps", "guidance", "width", "height")
+        names = (
+            "seed",
+            *(("subseed",) if self.subseed_strength else ()),
+            "batch",
+            "steps",
+            "guidance",
+            "width",
+            "height",
+        )
         raise RequestError(f"the request leaves {', '.join(n for n in names if getattr(self, n) is None)} open")
 
     def seeded(self) -> Self:
