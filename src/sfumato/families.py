@@ -559,7 +559,7 @@ class Model:
     engine: str = "plain"
     """``packed`` where the networks compute from weights laid out for this machine."""
     small_schedule: Schedule | None = None
-    """Of an upscaler, how much noise its classes put into the small picture that it sees."""
+    """For an upscaler, how much noise its classes put into the small picture that it sees."""
 
     def sharing(self, *names: str) -> "Model":
         """The same model with components of its own, whose tensors are shared: what is put into the place of one there

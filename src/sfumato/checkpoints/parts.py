@@ -78,7 +78,7 @@ class Parts:
     state: dict[str, Tensor]
     t5_tokenizer: T5Tokenizer | None = None
     small_scheduler: Mapping[str, Any] | None = None
-    """Of the noise in the small picture that an upscaler sees."""
+    """Schedule of the noise in the small picture that an upscaler sees."""
 
     @property
     def denoiser(self) -> str:

@@ -75,7 +75,7 @@ class KUNetConfig(ModelConfig):
 
     @classmethod
     def describes(cls, data: Mapping[str, Any]) -> bool:
-        """By its blocks."""
+        """Whether these settings are such a U-Net's, by its blocks."""
         blocks = data.get("down_block_types")
         return isinstance(blocks, list | tuple) and any(str(block).startswith("K") for block in blocks)
 
@@ -86,12 +86,12 @@ class KUNetConfig(ModelConfig):
 
     @property
     def time_width(self) -> int:
-        """Of what is told."""
+        """Width of the conditioning's embedding."""
         return 2 * self.block_out_channels[0]
 
 
 class AdaGroupNorm(nn.Module):
-    """Group normalisation, then (1 + scale) x + shift, both linear in what is told."""
+    """Group normalisation, then (1 + scale) x + shift, both linear in the conditioning's embedding."""
 
     def __init__(self, time: int, width: int, eps: float = 1e-5) -> None:
         super().__init__()

@@ -106,7 +106,7 @@ class Restorer(nn.Module):
 
     @property
     def last_weight(self) -> nn.Parameter:
-        """Of the last layer, at which an adversarial loss is weighed."""
+        """Weights of the last layer, at which an adversarial loss is weighed."""
         weight = self.conv_out.weight
         assert isinstance(weight, nn.Parameter)
         return weight

@@ -9,7 +9,7 @@ from sfumato.service.process import WORKER
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a service.
+    """Settings of a service.
 
     Attributes:
         folder: for its data.

@@ -23,7 +23,7 @@ Size = tuple[int, int]
 RESAMPLINGS = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}
 OWN = get_args(OwnUpscaler)
 RESAMPLED = 2
-"""By how much, where nobody says it."""
+"""How much is enlarged where nobody says it."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Seen:
 
 
 def scale_of(model: Model) -> int | None:
-    """By how much a model enlarges; None where it is made for something else."""
+    """How much a model enlarges; None where it is made for something else."""
     if model.task != ENLARGING:
         return None
     return LATENTS_SCALE if isinstance(model.network, KUNet) else PIXELS_SCALE

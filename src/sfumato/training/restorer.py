@@ -53,7 +53,7 @@ class RestorerRun(BaseModel):
     """Share of pictures whose noise follows the light."""
     adversarial: AdversarialConfig = AdversarialConfig()
     perceptual_weight: float = Field(0.0, ge=0)
-    """Of the distance in a classifier's features, once the discriminator takes part."""
+    """Weight of the distance in a classifier's features, once the discriminator takes part."""
     perceptual: Path | None = None
     """The export of that classifier."""
     validation: int = Field(24, gt=0)
