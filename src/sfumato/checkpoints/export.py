@@ -88,7 +88,7 @@ def _with_vae(parts: Parts, path: Path) -> Parts:
         raise CheckpointError(f"{path} has {config.latent_channels} latent channels for {parts.vae.latent_channels}")
     rest = {name: value for name, value in parts.state.items() if not name.startswith("vae.")}
     state = {**rest, **{f"vae.{name}": value for name, value in state.items()}}
-    return replace(parts, configs={**parts.configs, "vae": config}, state=state)
+    return replace(parts, configs={**parts.configs, "vae": config}, state=state, skeletons={})
 
 
 def _write_file(parts: Parts, target: Path, dtype: torch.dtype | None, *, title: str) -> None:

@@ -179,7 +179,8 @@ def read_folder(
     sampling(parts)
     for name, config in configs.items():
         if name in given:
-            check_same(skeleton(config, str(folder / name)), given[name].state, f"{folder}: the {name} that is given")
+            parts.skeletons[name] = skeleton(config, str(folder / name))
+            check_same(parts.skeletons[name], given[name].state, f"{folder}: the {name} that is given")
             parts.state.update({f"{name}.{key}": value for key, value in given[name].state.items()})
             continue
         tensors: dict[str, Tensor] = {}
@@ -189,7 +190,8 @@ def read_folder(
             if twice := sorted(tensors.keys() & read.keys()):
                 raise CheckpointError(f"{file} holds {twice[0]!r} and so does another shard; get a sound copy")
             tensors |= read
-        check_same(skeleton(config, str(folder / name / "config.json")), tensors, str(folder / name))
+        parts.skeletons[name] = skeleton(config, str(folder / name / "config.json"))
+        check_same(parts.skeletons[name], tensors, str(folder / name))
         parts.state.update({f"{name}.{key}": value for key, value in tensors.items()})
     return parts
 

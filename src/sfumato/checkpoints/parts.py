@@ -7,7 +7,7 @@ Tensors carry the model's own names below these.
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -79,6 +79,8 @@ class Parts:
     t5_tokenizer: T5Tokenizer | None = None
     small_scheduler: Mapping[str, Any] | None = None
     """Schedule of the noise in the small picture that an upscaler sees."""
+    skeletons: dict[str, nn.Module] = field(default_factory=dict, compare=False, repr=False)
+    """Networks without memory by which the tensors were checked; `assemble` takes them."""
 
     @property
     def denoiser(self) -> str:
@@ -125,15 +127,24 @@ def skeleton(config: ModelConfig, source: str) -> nn.Module:
 
 
 def built(
-    config: ModelConfig, state: dict[str, Tensor], source: str, *, dtype: torch.dtype, device: torch.device
+    config: ModelConfig,
+    state: dict[str, Tensor],
+    source: str,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    module: nn.Module | None = None,
 ) -> nn.Module:
     """The network of a configuration with these tensors, cast once to `dtype` (float32 where halves would overflow),
     frozen.
 
+    Args:
+        module: its `skeleton`, where that is made already.
+
     Raises:
         CheckpointError: the two do not fit, or the configuration is of no possible network.
     """
-    module = skeleton(config, source)
+    module = skeleton(config, source) if module is None else module
     wide = dtype == torch.float16 and getattr(config, "force_upcast", False)
     fit(module, state, source, torch.float32 if wide else dtype)
     module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -240,7 +251,14 @@ def assemble(
     family = parts.family
     networks = {}
     for name, config in parts.configs.items():
-        networks[name] = built(config, parts.part(name), f"{parts.source}: {name}", dtype=dtype, device=device)
+        networks[name] = built(
+            config,
+            parts.part(name),
+            f"{parts.source}: {name}",
+            dtype=dtype,
+            device=device,
+            module=parts.skeletons.pop(name, None),
+        )
     autoencoder = cast("AutoencoderKL | AutoencoderFold | AutoencoderTiny", networks["vae"])
     texts: dict[str, TextPart | T5Part] = {
         name: TextPart(

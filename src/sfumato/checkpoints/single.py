@@ -2,14 +2,14 @@
 text encoders beside it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.checkpoints.companions import complete, folders
 from sfumato.checkpoints.detect import (
@@ -102,9 +102,10 @@ def read_file(
         assert layout is not None
     if found.warning:
         log.warning("%s", found.warning)
-    if not (verdict := check_file(file, found)):
-        raise CheckpointError(f"{path} does not fit: {verdict.report}")
     parts = Parts(str(path), layout.configs, {}, layout.scheduler, layout.zero_empty, {})
+    parts.skeletons.update((name, skeleton(config, str(path))) for name, config in layout.configs.items())
+    if not (verdict := _met(file, parts.skeletons, found)):
+        raise CheckpointError(f"{path} does not fit: {verdict.report}")
     sampling(parts)
     clip = clip_tokenizer()
     for name, config in parts.texts.items():
@@ -183,11 +184,11 @@ def check_file(file: TensorFile, found: Detected) -> Fit:
     if found.layout is None:
         assert found.vae is not None
         return compare(file.shapes, skeleton(found.vae, source).state_dict(), found.table)
-    state = {
-        f"{part}.{name}": tensor
-        for part, config in found.layout.configs.items()
-        for name, tensor in skeleton(config, source).state_dict().items()
-    }
+    return _met(file, {part: skeleton(config, source) for part, config in found.layout.configs.items()}, found)
+
+
+def _met(file: TensorFile, skeletons: Mapping[str, nn.Module], found: Detected) -> Fit:
+    state = {f"{part}.{name}": x for part, made in skeletons.items() for name, x in made.state_dict().items()}
     return compare(file.shapes, state, found.table)
 
 

@@ -12,9 +12,12 @@ MAX_TENSORS = 100_000
 """The bound of files of weights: a network of more is none, and would fill the memory with nothing but its modules."""
 
 
+_DRAWN = frozenset({nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_, nn.init.xavier_uniform_})
+
+
 class _Undrawn(TorchFunctionMode):
-    """Leaves out `init.normal_`: there is nothing to fill, yet torch imports its compiler for it, which takes 2 s.
-    Counts what is made."""
+    """Leaves out the drawing of first weights: there is nothing to fill, yet torch imports its compiler for
+    `init.normal_`, which takes 2 s. Counts what is made."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +27,7 @@ class _Undrawn(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is nn.init.normal_:
+        if func in _DRAWN:
             return args[0] if args else kwargs["tensor"]
         if func is torch.empty:
             self.made += 1

@@ -9,7 +9,7 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from itertools import takewhile
 from pathlib import Path
@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # whoever only counts tokens needs no torch
     from torch import Tensor
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
+WORDLIST, MERGES, FAST = "vocab.json", "merges.txt", "tokenizer.json"
+FILES = (WORDLIST, MERGES, FAST, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 """CLIP's word pattern. The names of special tokens are plain text when a prompt contains them."""
 
@@ -83,51 +85,24 @@ class ClipTokenizer:
             CheckpointError: a file is missing or not what it should be, or two of them contradict each other.
         """
         try:
-            fast = _json_or_empty(folder / "tokenizer.json")
-            if (folder / "vocab.json").is_file() or not fast:
-                vocabulary = dict(json.loads(read_regular(folder / "vocab.json")))
-                lines = read_regular(folder / "merges.txt").decode("utf-8").replace("\r\n", "\n").split("\n")
-                pairs = [line.split() for line in lines if line and not line.startswith("#version")]
-            else:
-                vocabulary = dict(fast["model"]["vocab"])
-                pairs = [pair.split() if isinstance(pair, str) else pair for pair in fast["model"]["merges"]]
-            merges = tuple((first, second) for first, second in pairs)
-            config = _json_or_empty(folder / "tokenizer_config.json")
-            special = _json_or_empty(folder / "special_tokens_map.json")
-            padding = config.get("pad_token", special.get("pad_token", END))
-            padding = padding["content"] if isinstance(padding, dict) else padding
-            added = _added_tokens(fast, config, _json_or_empty(folder / "added_tokens.json"))
-            own = [token for token in added if not (token.special and token.content in vocabulary)]
-            own = [token for token in own if token.content not in (BEGIN, END)]
-            ids = {token.content: added[token] for token in own}
-            moved = [name for name, number in ids.items() if vocabulary.get(name, number) != number]
-            vocabulary |= ids
-            if not all(type(number) is int and number >= 0 for number in vocabulary.values()):
-                raise ValueError("an id is no whole number")
-            missing = [token for token in (BEGIN, END, padding) if token not in vocabulary]
-            twice = moved or len(set(vocabulary.values())) < len(vocabulary)
+            needed = () if (folder / FAST).is_file() and not (folder / WORDLIST).is_file() else (WORDLIST, MERGES)
+            there = [name for name in FILES if name in needed or (folder / name).is_file()]
+            return _of_files(tuple((name, read_regular(folder / name)) for name in there))
         except FileNotFoundError as error:
             raise CheckpointError(f"tokenizer file {error.filename} is missing; copy the whole model folder") from error
+        except _UnfitError as error:
+            raise CheckpointError(f"{folder} {error}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder} does not hold a CLIP tokenizer: {error!r}") from error
-        if missing:
-            raise CheckpointError(f"{folder} lacks the token {missing[0]!r}; is it a CLIP vocabulary?")
-        if twice:
-            raise CheckpointError(
-                f"{folder} gives two ids to a token, or one to two; copy the whole model folder again"
-            )
-        length = config.get("model_max_length", 77)
-        length = length if isinstance(length, int) and length < 10_000 else 77
-        return cls(vocabulary, merges, length, padding, tuple(own))
 
     def save(self, folder: Path) -> None:
         """Write the files that `from_folder` (and transformers' `CLIPTokenizer`) reads."""
         folder.mkdir(parents=True, exist_ok=True)
         added = {self.vocabulary[token.content]: token for token in self.added}
         vocabulary = {piece: number for piece, number in self.vocabulary.items() if number not in added}
-        (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+        (folder / WORDLIST).write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
         lines = ["#version: 0.2", *(" ".join(pair) for pair in self.merges)]
-        (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / MERGES).write_text("\n".join(lines) + "\n", encoding="utf-8")
         config = {
             "tokenizer_class": "CLIPTokenizer",
             "model_max_length": self.length,
@@ -185,8 +160,44 @@ class ClipTokenizer:
         return torch.tensor(rows, dtype=torch.long)
 
 
-def _json_or_empty(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+class _UnfitError(ValueError):
+    """What is wrong with the tokenizer of a folder."""
+
+
+@lru_cache(maxsize=4)
+def _of_files(files: tuple[tuple[str, bytes], ...]) -> ClipTokenizer:
+    """The tokenizer in files of these names. The same files are read once: encoders of a model mostly share them."""
+    texts = {name: data.decode("utf-8") for name, data in files}
+
+    def read(name: str) -> dict[str, Any]:
+        return dict(json.loads(texts.get(name, "{}")))
+
+    fast, config, special = read(FAST), read("tokenizer_config.json"), read("special_tokens_map.json")
+    if WORDLIST in texts:
+        vocabulary = read(WORDLIST)
+        lines = texts[MERGES].replace("\r\n", "\n").split("\n")
+        pairs = [line.split() for line in lines if line and not line.startswith("#version")]
+    else:
+        vocabulary = dict(fast["model"]["vocab"])
+        pairs = [pair.split() if isinstance(pair, str) else pair for pair in fast["model"]["merges"]]
+    merges = tuple((first, second) for first, second in pairs)
+    padding = config.get("pad_token", special.get("pad_token", END))
+    padding = padding["content"] if isinstance(padding, dict) else padding
+    added = _added_tokens(fast, config, read("added_tokens.json"))
+    own = [token for token in added if not (token.special and token.content in vocabulary)]
+    own = [token for token in own if token.content not in (BEGIN, END)]
+    ids = {token.content: added[token] for token in own}
+    moved = [name for name, number in ids.items() if vocabulary.get(name, number) != number]
+    vocabulary |= ids
+    if not all(type(number) is int and number >= 0 for number in vocabulary.values()):
+        raise ValueError("an id is no whole number")
+    if missing := [token for token in (BEGIN, END, padding) if token not in vocabulary]:
+        raise _UnfitError(f"lacks the token {missing[0]!r}; is it a CLIP vocabulary?")
+    if moved or len(set(vocabulary.values())) < len(vocabulary):
+        raise _UnfitError("gives two ids to a token, or one to two; copy the whole model folder again")
+    length = config.get("model_max_length", 77)
+    length = length if isinstance(length, int) and length < 10_000 else 77
+    return ClipTokenizer(vocabulary, merges, length, padding, tuple(own))
 
 
 def _added_tokens(
