@@ -127,7 +127,10 @@ def measure(name: str, pictures: int, work: Path, model: str) -> None:
 
 def replayed(tables: torch.Tensor, risk: float) -> Race:
     """The race of errors that are known."""
-    return race(lambda cells: torch.stack([tables[c.picture, c.label, c.draw] for c in cells]), *tables.shape, risk)
+    pictures, labels, draws = tables.shape
+    return race(
+        lambda cells: torch.stack([tables[c.picture, c.label, c.draw] for c in cells]), pictures, labels, draws, risk
+    )
 
 
 def interval(right: int, n: int) -> str:

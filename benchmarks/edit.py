@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from recipes.nano.data import captions, portraits
 from recipes.nano.data.render import Renderer
-from recipes.nano.data.words import COLOURS, HEADWEAR, VARIANTS
+from recipes.nano.data.words import BACKGROUNDS, COLOURS, HEADWEAR, VARIANTS
 
 from sfumato import Studio
 from sfumato.checkpoints.classifiers import load_classifier
@@ -98,7 +98,7 @@ def changed(portrait: portraits.Portrait, attribute: str, rng: Random) -> portra
     other = deepcopy(portrait)
     taken = {portrait.attributes.get(name) for name in (*PAINTED, *SHOWN)}
     if attribute in PAINTED:
-        colours = portraits.BACKGROUNDS if attribute == "background" else None
+        colours = BACKGROUNDS if attribute == "background" else None
         known = PAINTED[attribute] if colours else COLOURS[portrait.style]
         key = next((key for key in PAINTED[attribute] if key in known), None)
         if key is None:

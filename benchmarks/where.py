@@ -78,7 +78,7 @@ def main() -> None:
     for portrait, kind, words, picture, there in cases(options.seed, options.each):
         count += 1
         prompt = captions.full_caption(portrait.attributes)
-        request = Inpaint(prompt=prompt, image=picture)
+        request = Inpaint.build(prompt=prompt, image=picture)
         try:
             mask = located(Applied(model, model), request, picture, words, prompt)
             inside = np.asarray(mask) > 0

@@ -24,10 +24,9 @@ from recipes.nano.lighten import lighten
 from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, SfumatoError
-from sfumato.files import sha256
+from sfumato.files import sha256, whole_folder
 from sfumato.prompts.vocabulary import FILE, Vocabulary
 from sfumato.studio import Studio
-from sfumato.training.checkpoint import whole_folder
 from sfumato.training.latents import load_autoencoder
 
 RECIPE = Path(__file__).parent

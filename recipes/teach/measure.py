@@ -17,9 +17,9 @@ from recipes.nano.data.captions import full_caption
 from recipes.nano.data.portraits import draw as draw_portrait
 from recipes.teach.pictures import draw
 from sfumato import Studio
+from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.evaluation.distances import frechet
 from sfumato.evaluation.judge import tensor_of
-from sfumato.training.classifier import load_classifier
 
 STYLES = ("avataaars", "personas", "micah", "adventurer")
 STEPS = 12

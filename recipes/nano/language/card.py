@@ -176,7 +176,8 @@ def main() -> None:
     studio, classifier = Studio(arguments.model), load_classifier(JUDGE)
     arguments.work.mkdir(parents=True, exist_ok=True)
     options = {} if arguments.steps is None else {"steps": arguments.steps}
-    plan, scores, shown, told = Plan(seeds=arguments.seeds, options=options), [], [], []
+    plan = Plan(seeds=arguments.seeds, options=options)
+    scores, shown, told = list[Score](), list[Image.Image](), list[str]()
     recipe = arguments.part == "recipe"
     asked = captions(classifier.config.classes) if recipe else prompts(arguments.part)
     for number, prompt in enumerate(asked):

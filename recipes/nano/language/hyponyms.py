@@ -56,7 +56,7 @@ class WordNet:
             yield lemma.replace("_", " "), rest[-int(count) :]
 
     @staticmethod
-    def _data(lines: Iterator[list[str]]) -> Iterator[tuple[str, tuple[list[str], list[str]]]]:
+    def _data(lines: Iterator[list[str]]) -> Iterator[tuple[str, tuple[int, list[str], list[str]]]]:
         """Offset -> file, words, offsets of kinds. https://wordnet.princeton.edu/documentation/wndb5wn"""
         for offset, file, _, count, *rest in lines:
             words = int(count, 16)

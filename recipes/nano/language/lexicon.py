@@ -272,9 +272,9 @@ class Builder:
                 if not key.endswith("_color") and key not in ("style", "background", "terrain", "time_of_day", "sun"):
                     shown.setdefault(key, set()).update(values)
         orders = {key: values for kind in KINDS for key, values in self.about[kind].items()}
-        for key, values in shown.items():
-            frequent = [value for value in orders[key] if value in values]
-            for value in [*frequent, *sorted(values - set(frequent))]:
+        for key, all_shown in shown.items():
+            frequent = [value for value in orders[key] if value in all_shown]
+            for value in [*frequent, *sorted(all_shown - set(frequent))]:
                 meaning: Meaning = {"shows": {key: value}}
                 if any(f"{key}_color" in self.about[kind] for kind in KINDS):
                     meaning["paints"] = key
@@ -348,8 +348,8 @@ class Builder:
             )
             for words in names:
                 self.add(_split(words), kind="portrait", noun=True, weight=NOUN, style=style)
-        for style, words in (("adventurer", ("comic", "漫画")), ("micah", ("hand-drawn", "手绘"))):
-            self.add(words, kind="portrait", noun=True, weight=NOUN, style=style)
+        for style, said in (("adventurer", ("comic", "漫画")), ("micah", ("hand-drawn", "手绘"))):
+            self.add(said, kind="portrait", noun=True, weight=NOUN, style=style)
         for style, names in people.LOOKS.items():
             self.add([STYLES[style], *TABLE[STYLES[style]]], kind="emoji", shows={"style": style}, plain=True)
             for words in names:

@@ -377,7 +377,7 @@ def _parts(said: Attributes, language: int, rng: Random) -> _Said:
                 found.has.append(plain)
         elif key in ("body", "planet") and thing is None and colour is not None:
             found.before.append(_colour(colour, language, rng))
-        elif thing in FACES and rng.random() < 0.8:
+        elif thing is not None and thing in FACES and rng.random() < 0.8:
             found.does.append(_likely(_or(FACES, thing, language), rng))
         elif key == "hair" and thing == "bald head" and rng.random() < 0.5:
             found.before.append("bald" if language == 0 else "光头")

@@ -20,7 +20,7 @@ from recipes.nano.data import emoji
 from recipes.nano.data.captions import LANGUAGES
 from recipes.nano.data.chinese_captions import ALONE as ALONE_ZH
 from recipes.nano.data.english_captions import ALONE as ALONE_EN
-from recipes.nano.data.english_captions import _with_article as with_article
+from recipes.nano.data.english_captions import with_article
 from recipes.nano.data.phrasing import plainest
 from recipes.nano.data.things import ALONE, APART, FIRST
 from recipes.nano.recognition.features import JUDGE, STYLES, Features
@@ -58,7 +58,7 @@ def temperatures(judge: PictureClassifier, features: Features, kinds: Mapping[st
             found[name] = 1.0
             continue
         truth = torch.tensor([words.index(features.attributes[k].get(name, "")) for k in rows])
-        grid = torch.logspace(-0.5, 1, 61).tolist()
+        grid: list[float] = torch.logspace(-0.5, 1, 61).tolist()
         found[name] = round(min(grid, key=lambda t: float(F.cross_entropy(answers[name][rows] / t, truth))), 3)
     return found
 

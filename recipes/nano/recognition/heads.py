@@ -100,7 +100,7 @@ def main() -> None:
     held_out = torch.arange(len(texts)) % HELD_OUT == 0
     heads = train(features.embedded[~held_out], texts[~held_out])
     pictures = heads.of_pictures(features.embedded[held_out])
-    figures = {"held_out": len(pictures), "train": int((~held_out).sum())}
+    figures: dict[str, object] = {"held_out": len(pictures), "train": int((~held_out).sum())}
     for place, language in enumerate(LANGUAGES, CAPTIONS):
         said = heads.of_texts(texts[held_out, place])
         figures[language] = {
