@@ -34,14 +34,16 @@ demo: .venv/.run ## paint PROMPT with the bundled model
 # Each process has one thread, since two of them are at work at a time.
 test train-smoke: export OMP_NUM_THREADS = 1
 
-test: lint types contracts ## lint, types, import contracts, the fast tests and train-smoke: what CI runs
+SMOKES := smoke-nano smoke-teach smoke-restore
+
+test: lint ## lint, types, import contracts, train-smoke and the fast tests: what CI runs
+	@$(MAKE) --no-print-directory -j2 types $(SMOKES) contracts
 	$(BIN)/python -m pytest -n 2 -q
-	@$(MAKE) --no-print-directory train-smoke
 
-train-smoke: .venv/.train ## every recipe with tiny sizes: nano from drawing pictures to painting, fine-tuning, restoring
-	@$(MAKE) --no-print-directory -j2 smoke-nano smoke-teach smoke-restore
+train-smoke: ## every recipe with tiny sizes: nano from drawing pictures to painting, fine-tuning, restoring
+	@$(MAKE) --no-print-directory -j2 $(SMOKES)
 
-smoke-%:
+smoke-%: .venv/.train
 	rm -rf runs/$@
 	$(BIN)/python -m recipes.$*.smoke --out runs/$@
 

@@ -27,7 +27,7 @@ WORD = {"word": "inkling", "vectors": 2, "initial": "portrait"}
 
 def runs() -> Mapping[str, dict[str, Any]]:
     """What differs in each."""
-    adapters = {method: {"adapter": {"method": method, "rank": 2}} for method in METHODS}
+    adapters: dict[str, dict[str, Any]] = {method: {"adapter": {"method": method, "rank": 2}} for method in METHODS}
     return {**adapters, "word": {"adapter": False, "word": WORD}, "pivotal": {"adapter": {"rank": 2}, "word": WORD}}
 
 
