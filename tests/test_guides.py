@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,16 @@ def unknown(words: list[str]) -> str | None:
             return f"command {words[0]}"
 
 
+@cache
+def whole_command() -> Any:
+    """Of ``sfumato``, with all its commands below it."""
+    return get_command(app)
+
+
 def unknown_to_sfumato(words: list[str]) -> str | None:
     """Parsed by the command line itself; nothing is run."""
     usage_error: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException of typer's own click, as in the cli
-    command: Any = get_command(app)
+    command = whole_command()
     context = None
     try:
         while hasattr(command, "resolve_command"):
@@ -118,7 +125,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
     "page", [page for page in DOCUMENTS if blocks(text_of(page), "sh")], ids=lambda page: page.name
 )
 def test_each_command_is_known(page: Path) -> None:
-    assert {" ".join(words): unknown(words) for words in commands(text_of(page)) if unknown(words)} == {}
+    assert {" ".join(words): found for words in commands(text_of(page)) if (found := unknown(words))} == {}
 
 
 @pytest.mark.parametrize("chinese", sorted((ROOT / "docs").rglob("*.zh.md")), ids=lambda page: page.name)

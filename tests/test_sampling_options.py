@@ -1,6 +1,7 @@
 """Options of sampling and guidance, from the request to the picture of the tiny model."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,11 @@ def studio(tiny: Path) -> Studio:
 
 
 def painted(studio: Studio, **options: object) -> list[bytes]:
-    values: dict[str, object] = {"steps": 3, "seed": 5, "sampler": "euler", "guidance": 5.0, **options}
+    values: dict[str, Any] = {"steps": 3, "seed": 5, "sampler": "euler", "guidance": 5.0, **options}
     return [image.tobytes() for image in studio.txt2img("a red fox", **values)]
 
 
-OPTIONS: tuple[dict[str, object], ...] = (
+OPTIONS: tuple[dict[str, Any], ...] = (
     {"guidance_method": "apg"},
     {"guidance_method": "cfgpp", "guidance": 0.6},
     {"guidance_low": 2.0},
@@ -42,7 +43,7 @@ EVERY = pytest.mark.parametrize("options", OPTIONS, ids=lambda row: " ".join(f"{
 
 
 @EVERY
-def test_an_option_changes_the_picture_and_no_other_after_it(studio: Studio, options: dict[str, object]) -> None:
+def test_an_option_changes_the_picture_and_no_other_after_it(studio: Studio, options: dict[str, Any]) -> None:
     plain = painted(studio)
     assert painted(studio, **options) != plain
     assert painted(studio, **options) == painted(studio, **options)
@@ -50,7 +51,7 @@ def test_an_option_changes_the_picture_and_no_other_after_it(studio: Studio, opt
 
 
 @EVERY
-def test_an_option_is_read_again_from_the_infotext(options: dict[str, object]) -> None:
+def test_an_option_is_read_again_from_the_infotext(options: dict[str, Any]) -> None:
     request = Txt2Img.build(**{"prompt": "a", "steps": 3, "seed": 5, "sampler": "euler", **options})
     found = restore(Carried("png", {"parameters": str(describe(request))}))
     assert found.request == request
@@ -75,7 +76,7 @@ def test_an_adaptive_sampler_paints_an_image_alone_as_in_a_batch(studio: Studio)
         ("a", {"numerics": "a1111", "schedule": "shifted"}, "flow schedules"),
     ],
 )
-def test_refusals(studio: Studio, prompt: str, options: dict[str, object], words: str) -> None:
-    values: dict[str, object] = {"steps": 2, "seed": 1, "sampler": "euler", "guidance": 5.0, **options}
+def test_refusals(studio: Studio, prompt: str, options: dict[str, Any], words: str) -> None:
+    values: dict[str, Any] = {"steps": 2, "seed": 1, "sampler": "euler", "guidance": 5.0, **options}
     with pytest.raises(RequestError, match=words):
         studio.txt2img(prompt, **values)

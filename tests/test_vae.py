@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def taesd(tmp_path: Path) -> Path:
     return tmp_path / "taesd" / "diffusion_pytorch_model.safetensors"
 
 
-def bytes_of(studio: Studio, **options: object) -> bytes:
+def bytes_of(studio: Studio, **options: Any) -> bytes:
     return bytes(studio.txt2img("a red fox", steps=2, seed=1, **options)[0].tobytes())
 
 

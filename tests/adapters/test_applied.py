@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from sfumato.metadata.provenance import Provenance
 from sfumato.requests import Lora, Txt2Img
 from tests.adapters.conftest import KINDS, Write, lora, numbers, of
 
-OPTIONS: dict[str, object] = {"steps": 2, "seed": 1, "guidance": 3.0}
+OPTIONS: dict[str, Any] = {"steps": 2, "seed": 1, "guidance": 3.0}
 Kept = dict[str, tuple[int, tuple[int, ...], Tensor]]
 
 

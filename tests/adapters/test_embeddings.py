@@ -17,7 +17,7 @@ from sfumato.metadata.describe import describe
 from tests.adapters.conftest import Write, lora, numbers
 from tests.adapters.test_applied import is_as_kept, kept
 
-OPTIONS: dict[str, object] = {"steps": 2, "seed": 1, "guidance": 3.0}
+OPTIONS: dict[str, Any] = {"steps": 2, "seed": 1, "guidance": 3.0}
 
 
 def a1111(vectors: Tensor) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from sfumato.cli import main
 from sfumato.errors import CheckpointError
 from tests.adapters.conftest import Write, numbers
 
-OPTIONS: dict[str, object] = {"steps": 2, "seed": 1, "guidance": 3.0}
+OPTIONS: dict[str, Any] = {"steps": 2, "seed": 1, "guidance": 3.0}
 VECTORS = numbers(2, 16)
 Pixels = NDArray[np.uint8]
 

@@ -1,6 +1,7 @@
 """What is trained is what is applied: forward of a model that wears an adapter, and of one whose reader applied it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ def test_worn_as_read_back(method: MethodName, studio: Studio, tmp_path: Path) -
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     bare = output(model).detach()
     text = {"ia3": ("k_proj", "fc2"), "full": ("norms", "attention")}.get(method, BOTH["text_targets"])
-    extra = {"targets": ("norms", "all")} if method == "full" else {}
+    extra: dict[str, Any] = {"targets": ("norms", "all")} if method == "full" else {}
     attached, adapters = attach(
         model, Form(method=method, rank=2, alpha=3.0, rank_stabilised=True, text_targets=text, **extra)
     )

@@ -9,9 +9,9 @@ import torch
 pytest.importorskip("diffusers")
 
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
 
-from sfumato.models.tokenizer import ClipTokenizer
+from tests.parity.clip_words import clip_tokenizer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,9 +22,7 @@ def _one_thread() -> None:
 def make_pipeline(folder: Path, prediction: str = "epsilon", *, linear: bool = False) -> StableDiffusionPipeline:
     """A whole pipeline of SD's form at a hundredth of its size; written to `folder` in the diffusers layout."""
     torch.manual_seed(0)
-    words = folder / "words"
-    ClipTokenizer.clip().save(words)
-    tokenizer = CLIPTokenizer.from_pretrained(words)
+    tokenizer = clip_tokenizer()
     text_encoder = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=49408,
@@ -38,7 +36,7 @@ def make_pipeline(folder: Path, prediction: str = "epsilon", *, linear: bool = F
         )
     ).eval()
     unet = UNet2DConditionModel(
-        sample_size=16,
+        sample_size=8,
         block_out_channels=(32, 64, 64),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),

@@ -19,7 +19,7 @@ from transformers import (
     T5Tokenizer,
 )
 
-from sfumato.models.tokenizer import ClipTokenizer
+from tests.parity.clip_words import clip_tokenizer
 
 FORMS: dict[str, dict[str, Any]] = {
     "3": {},
@@ -44,9 +44,7 @@ def t5_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=[*unigram(), *((f"<extra_id_{i}>", 0.0) for i in reversed(range(100)))])
 
 
-def _clip(folder: Path, padding: str, **sizes: Any) -> tuple[CLIPTextModelWithProjection, CLIPTokenizer]:
-    words = folder / f"words-{sizes['hidden_size']}"
-    ClipTokenizer(ClipTokenizer.clip().vocabulary, ClipTokenizer.clip().merges, padding=padding).save(words)
+def _clip(padding: str, **sizes: Any) -> tuple[CLIPTextModelWithProjection, CLIPTokenizer]:
     config = CLIPTextConfig(
         vocab_size=49408,
         num_hidden_layers=3,
@@ -55,22 +53,22 @@ def _clip(folder: Path, padding: str, **sizes: Any) -> tuple[CLIPTextModelWithPr
         eos_token_id=49407,
         **sizes,
     )
-    return CLIPTextModelWithProjection(config).eval(), CLIPTokenizer.from_pretrained(words)
+    return CLIPTextModelWithProjection(config).eval(), clip_tokenizer(padding)
 
 
 def make_sd3(folder: Path, form: str = "3", *, with_t5: bool = True) -> StableDiffusion3Pipeline:
     """A whole pipeline at a thousandth of its size; written to `folder / "model"` in the diffusers layout."""
     torch.manual_seed(0)
-    first, tokenizer = _clip(folder, "<|endoftext|>", hidden_size=32, intermediate_size=64, projection_dim=32)
+    first, tokenizer = _clip("<|endoftext|>", hidden_size=32, intermediate_size=64, projection_dim=32)
     first.text_projection.weight.data.copy_(torch.eye(32))
     second, tokenizer_2 = _clip(
-        folder, "!", hidden_size=48, intermediate_size=96, projection_dim=48, hidden_act="gelu", pad_token_id=0
+        "!", hidden_size=48, intermediate_size=96, projection_dim=48, hidden_act="gelu", pad_token_id=0
     )
     t5 = T5EncoderModel(
         T5Config(vocab_size=200, d_model=96, d_kv=8, d_ff=64, num_layers=2, num_heads=4, feed_forward_proj="gated-gelu")
     ).eval()
     transformer = SD3Transformer2DModel(
-        sample_size=16,
+        sample_size=8,
         num_layers=2,
         attention_head_dim=64,
         num_attention_heads=1,

@@ -1,6 +1,7 @@
 """ControlNets against diffusers': the network, from every layout, and whole pictures."""
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def make_control(
     return control
 
 
+@cache
 def loaded(folder: Path) -> Model:
+    """Read only."""
     return load_folder(folder, dtype=torch.float32, device=torch.device("cpu"))
 
 
@@ -66,9 +69,9 @@ def inputs(width: int = 32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, t
     return torch.randn(2, 4, 16, 24), torch.tensor([500.0, 20.0]), torch.randn(2, 77, width), torch.rand(1, 3, 128, 192)
 
 
-@pytest.mark.parametrize("guess", [False, True])
 @pytest.mark.parametrize(
-    "options", [{}, {"global_pool_conditions": True, "controlnet_conditioning_channel_order": "bgr"}]
+    ("options", "guess"),
+    [({}, False), ({"global_pool_conditions": True, "controlnet_conditioning_channel_order": "bgr"}, True)],
 )
 @torch.no_grad()
 def test_residuals_and_the_unet_with_them(sd1: Pair, tmp_path: Path, guess: bool, options: dict[str, Any]) -> None:
@@ -94,13 +97,12 @@ def test_residuals_and_the_unet_with_them(sd1: Pair, tmp_path: Path, guess: bool
     assert not torch.allclose(model.network(x, label, cond), theirs, rtol=1e-2)
 
 
-@pytest.mark.parametrize("prefix", ["control_model.", ""])
-@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize(("prefix", "linear"), [("control_model.", False), ("", True)])
 @torch.no_grad()
 def test_the_authors_layout_and_shapes_alone(prefix: str, linear: bool, sd1: Pair, sd2: Pair, tmp_path: Path) -> None:
     pipeline, folder = sd2 if linear else sd1
     unet = vars(pipeline)["unet"]
-    heads = {"attention_head_dim": (1, 1, 1) if linear else 8}
+    heads: dict[str, Any] = {"attention_head_dim": (1, 1, 1) if linear else 8}
     theirs = make_control(unet, tmp_path / "diffusers", **heads)
     model = loaded(folder)
     whole = load_control(tmp_path / "diffusers" / "diffusion_pytorch_model.safetensors", model)

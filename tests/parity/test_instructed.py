@@ -17,13 +17,13 @@ from PIL import Image
 
 from sfumato import RequestError
 from tests.parity.measure import assert_same_picture
-from tests.parity.test_edits import OURS, PROMPT, SIZE, painted, photo, scheduled, studio, widened  # noqa: F401
+from tests.parity.test_edits import OURS, PROMPT, SIZE, painted, photo, scheduled, small, studio, widened  # noqa: F401
 from tests.parity.test_sdxl import EULER, parts, saved, unet
 
 pytestmark = pytest.mark.parity
 
 
-@pytest.mark.parametrize("name", ["euler", "ddim"])
+@pytest.mark.parametrize("name", ["euler", pytest.param("ddim", marks=pytest.mark.slow)])
 def test_instruct_pix2pix(name: str, photo: Image.Image, sd1: tuple[Any, Path], tmp_path: Path) -> None:  # noqa: F811
     made, folder = scheduled(widened(sd1, 8, tmp_path / "wide"), name, tmp_path / "model")
     pipeline = StableDiffusionInstructPix2PixPipeline(**made, requires_safety_checker=False)
@@ -32,25 +32,27 @@ def test_instruct_pix2pix(name: str, photo: Image.Image, sd1: tuple[Any, Path], 
 
 
 @pytest.mark.parametrize("rescale", [pytest.param(0.0, marks=pytest.mark.slow), 0.7])
-def test_instruct_pix2pix_xl(rescale: float, photo: Image.Image, tmp_path: Path) -> None:  # noqa: F811
+def test_instruct_pix2pix_xl(rescale: float, small: Image.Image, tmp_path: Path) -> None:  # noqa: F811
     torch.manual_seed(1)
-    made = parts(tmp_path, unet(in_channels=8), EulerDiscreteScheduler(**EULER, timestep_spacing="leading"))
+    made = parts(unet(in_channels=8), EulerDiscreteScheduler(**EULER, timestep_spacing="leading"))
     pipeline, folder = saved(StableDiffusionXLInstructPix2PixPipeline(**made, add_watermarker=False), tmp_path)
-    theirs = painted(pipeline, image=photo, image_guidance_scale=1.6, width=SIZE, height=SIZE, guidance_rescale=rescale)
-    ours = studio(folder).edit(photo, PROMPT, image_guidance=1.6, guidance_rescale=rescale, **OURS)[0]
+    sides = dict(zip(("width", "height"), small.size, strict=True))
+    theirs = painted(pipeline, image=small, image_guidance_scale=1.6, guidance_rescale=rescale, **sides)
+    ours = studio(folder).edit(small, PROMPT, image_guidance=1.6, guidance_rescale=rescale, **OURS)[0]
     assert_same_picture(ours, theirs)
 
 
-def test_cosxl_edit(photo: Image.Image, tmp_path: Path) -> None:  # noqa: F811
+def test_cosxl_edit(small: Image.Image, tmp_path: Path) -> None:  # noqa: F811
     """It sees the picture's latents as the denoiser has them."""
     torch.manual_seed(1)
     levels = {"sigma_min": 0.002, "sigma_max": 120.0, "sigma_data": 1.0, "sigma_schedule": "exponential"}
     scheduler = EDMEulerScheduler(**levels, prediction_type="v_prediction")
-    made = parts(tmp_path, unet(in_channels=8), scheduler)
+    made = parts(unet(in_channels=8), scheduler)
     pipeline = StableDiffusionXLInstructPix2PixPipeline(**made, add_watermarker=False, is_cosxl_edit=True)
     pipeline, folder = saved(pipeline, tmp_path)
-    theirs = painted(pipeline, image=photo, image_guidance_scale=1.6, width=SIZE, height=SIZE)
-    assert_same_picture(studio(folder).edit(photo, PROMPT, image_guidance=1.6, **OURS)[0], theirs)
+    sides = dict(zip(("width", "height"), small.size, strict=True))
+    theirs = painted(pipeline, image=small, image_guidance_scale=1.6, **sides)
+    assert_same_picture(studio(folder).edit(small, PROMPT, image_guidance=1.6, **OURS)[0], theirs)
 
 
 def test_depth2img(

@@ -16,7 +16,6 @@ from sfumato.checkpoints.ip_adapters import load_picture_encoder
 from sfumato.errors import CheckpointError
 from sfumato.tasks.like import prepared
 from tests.parity.measure import assert_close, assert_same_picture
-from tests.parity.test_sdxl import make_base
 
 pytestmark = pytest.mark.parity
 
@@ -107,8 +106,8 @@ def tiny_file(sd1: tuple[Any, Path]) -> Path:
 
 
 @pytest.mark.parametrize(("form", "kind"), [("sd1", "plain"), ("sd1", "plus"), ("sdxl", "plain")])
-def test_same_picture(form: str, kind: str, photo: Image.Image, sd1: tuple[Any, Path], tmp_path: Path) -> None:
-    pair = sd1 if form == "sd1" else make_base(tmp_path)
+def test_same_picture(form: str, kind: str, photo: Image.Image, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    pair: tuple[Any, Path] = request.getfixturevalue(form)
     state = adapter(pair[0].unet, kind)
     save_file(state, tmp_path / "ip.safetensors")
     image_encoder = encoder(tmp_path / "image_encoder")

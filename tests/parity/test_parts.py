@@ -1,6 +1,7 @@
 """Each network against its original on the same random weights, in float32: within 1e-4 relative."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sfumato.checkpoints.shapes import ShapesByName, read_unet
 from sfumato.checkpoints.tables import ldm_unet
 from sfumato.checkpoints.tables.checkpoint import UNET
 from sfumato.diffusion.conditioning import Conditioning
+from sfumato.families import Model
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer
@@ -29,11 +31,17 @@ pytestmark = pytest.mark.parity
 Pair = tuple[StableDiffusionPipeline, Path]
 
 
+@cache
+def loaded(folder: Path) -> Model:
+    """Read only."""
+    return load_folder(folder, dtype=torch.float32, device=torch.device("cpu"))
+
+
 @pytest.mark.parametrize("form", ["sd1", "sd2"])
 @torch.no_grad()
 def test_unet(form: str, request: pytest.FixtureRequest) -> None:
     pipeline, folder = request.getfixturevalue(form)
-    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).network
+    ours = loaded(folder).network
     x, tokens = torch.randn(2, 4, 16, 24), torch.randn(2, 77, 32)
     label = torch.tensor([3.25, 981.0])
     assert_close(ours(x, label, Conditioning(tokens)), pipeline.unet(x, label, tokens).sample)
@@ -42,7 +50,7 @@ def test_unet(form: str, request: pytest.FixtureRequest) -> None:
 @torch.no_grad()
 def test_unet_paints_odd_sizes(sd1: Pair) -> None:
     pipeline, folder = sd1
-    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).network
+    ours = loaded(folder).network
     x, tokens, label = torch.randn(1, 4, 13, 18), torch.randn(1, 77, 32), torch.tensor([500.0])
     assert_close(ours(x, label, Conditioning(tokens)), pipeline.unet(x, label, tokens).sample)
 
@@ -95,7 +103,7 @@ def test_unet_forms(form: str) -> None:
 @torch.no_grad()
 def test_autoencoder(sd1: Pair) -> None:
     pipeline, folder = sd1
-    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).autoencoder
+    ours = loaded(folder).autoencoder
     assert isinstance(ours, AutoencoderKL)
     pixels = torch.rand(2, 3, 64, 48) * 2 - 1
     posterior = pipeline.vae.encode(pixels).latent_dist
@@ -135,7 +143,7 @@ def test_autoencoder_of_16_channels_without_quantisers() -> None:
 @torch.no_grad()
 def test_text_encoder(form: str, clip_skip: int, request: pytest.FixtureRequest) -> None:
     pipeline, folder = request.getfixturevalue(form)
-    ours = load_folder(folder, dtype=torch.float32, device=torch.device("cpu")).texts["text_encoder"].encoder
+    ours = loaded(folder).texts["text_encoder"].encoder
     ids = ClipTokenizer.clip()(["a cat", "an astronaut riding a horse, 4k"])
     theirs = pipeline.text_encoder(ids, output_hidden_states=True)
     encoding = ours(ids, clip_skip=clip_skip)

@@ -19,8 +19,7 @@ from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.single import read_file
 from sfumato.checkpoints.tensors import read_header
 from tests.parity.measure import assert_same_picture
-from tests.parity.sd3 import make_sd3
-from tests.parity.test_sdxl import NEGATIVE, PROMPT, SEED, make_base, parts, saved, unet
+from tests.parity.test_sdxl import NEGATIVE, PROMPT, SEED, parts, saved, unet
 
 pytestmark = pytest.mark.parity
 
@@ -38,8 +37,7 @@ def stated(file: Path, *, scheduler: bool = True) -> dict[str, str]:
 @pytest.mark.parametrize("form", ["sd1", "sd2", "sdxl"])
 def test_a_unet_with_the_parts_of_a_folder(form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Text encoders as transformers names them, into the layout of OpenCLIP where the family has that."""
-    torch.manual_seed(0)
-    _, folder = make_base(tmp_path) if form == "sdxl" else request.getfixturevalue(form)
+    _, folder = request.getfixturevalue(form)
     whole = export(folder, tmp_path / "whole.safetensors")
     bare = {name.removeprefix(UNET): value for name, value in load_file(whole).items() if name.startswith(UNET)}
     save_file(bare, tmp_path / "unet.safetensors", metadata=stated(whole))
@@ -69,7 +67,7 @@ def edm(form: str, folder: Path) -> tuple[Any, Path, dict[str, torch.Tensor]]:
     else:
         scheduler = EDMDPMSolverMultistepScheduler(sigma_min=0.002, sigma_max=80.0, sigma_data=0.5)
         marks = {"edm_mean": torch.tensor(MEAN).view(1, 4, 1, 1), "edm_std": torch.tensor(STD).view(1, 4, 1, 1)}
-    made = parts(folder, unet(), scheduler)
+    made = parts(unet(), scheduler)
     if form != "CosXL":
         made["vae"].register_to_config(scaling_factor=0.5, latents_mean=list(MEAN), latents_std=list(STD))
     pipeline, path = saved(StableDiffusionXLPipeline(**made, add_watermarker=False), folder)
@@ -83,7 +81,7 @@ def test_same_picture_of_edm_models(form: str, tmp_path: Path) -> None:
         theirs = pipeline(
             PROMPT,
             negative_prompt=NEGATIVE,
-            num_inference_steps=6,
+            num_inference_steps=4,
             guidance_scale=5.0,
             generator=torch.Generator().manual_seed(SEED),
             output_type="np",
@@ -93,19 +91,14 @@ def test_same_picture_of_edm_models(form: str, tmp_path: Path) -> None:
     save_file(load_file(whole) | marks, marked, metadata=stated(whole, scheduler=False))
     for path in (folder, whole, marked):
         studio = Studio(path, precision="fp32", device="cpu")
-        ours = studio.txt2img(PROMPT, negative=NEGATIVE, steps=6, guidance=5.0, seed=SEED)
+        ours = studio.txt2img(PROMPT, negative=NEGATIVE, steps=4, guidance=5.0, seed=SEED)
         assert_same_picture(np.asarray(ours.images[0], dtype=np.float32) / 255, theirs)
 
 
 @pytest.mark.parametrize("form", ["sd1", "sd2", "sdxl", "sd3"])
 def test_a_folder_with_parts_of_others(form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Without its autoencoder and text encoders, which come by themselves as the files of their folders."""
-    torch.manual_seed(0)
-    if form == "sd3":
-        make_sd3(tmp_path)
-        folder = tmp_path / "model"
-    else:
-        folder = make_base(tmp_path)[1] if form == "sdxl" else request.getfixturevalue(form)[1]
+    _, folder = request.getfixturevalue(form)
     gone = [path.name for path in folder.iterdir() if path.name == "vae" or path.name.startswith("text_encoder")]
     bare = shutil.copytree(folder, tmp_path / "bare", ignore=lambda place, _: gone if Path(place) == folder else [])
     texts = sorted((folder / name / "model.safetensors" for name in gone if name != "vae"), reverse=True)

@@ -34,7 +34,7 @@ from tests.parity.halves import Halves
 
 pytestmark = pytest.mark.parity
 
-PROMPT, NEGATIVE, SEED = "a photograph of an astronaut riding a horse", "blurry, low quality", 7
+PROMPT, NEGATIVE, SEED, STEPS = "a photograph of an astronaut riding a horse", "blurry, low quality", 7, 5
 
 SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "euler": (EulerDiscreteScheduler, {}),
@@ -75,14 +75,16 @@ def test_default_configurations_are_understood(name: str) -> None:
     read_scheduler({**getattr(diffusers, name)(**extra).config, "_class_name": name})
 
 
-AGAIN = ("euler", "dpmpp_2m", "unipc", "ddim-trailing-zero-snr", "dpmpp_sde")
-"""Samplers that are always tried with Stable Diffusion 2 as well; the others by `make slow`."""
+FAST = {("sd1", name) for name in ("euler-trailing-karras", "ddim", "dpmpp_2m", "pndm", "euler_a", "heun")}
+FAST |= {("sd2", "ddim-trailing-zero-snr"), ("sd2", "unipc")}
+"""One of each kind; the others by `make slow`. Each sampler is held against its original in `tests/diffusion`, each
+class's configuration in `test_scheduler_sweep`."""
 
 
 @pytest.mark.parametrize(
     ("form", "name"),
     [
-        pytest.param(f, n, marks=pytest.mark.slow if f == "sd2" and n not in AGAIN else ())
+        pytest.param(f, n, marks=() if (f, n) in FAST else pytest.mark.slow)
         for f in ("sd1", "sd2")
         for n in SCHEDULERS
         if (f, n) not in APART
@@ -118,7 +120,7 @@ def test_same_picture(
         theirs = pipeline(
             PROMPT,
             negative_prompt=NEGATIVE,
-            num_inference_steps=9,
+            num_inference_steps=STEPS,
             guidance_scale=7.5,
             generator=generator,
             output_type="np",
@@ -126,6 +128,6 @@ def test_same_picture(
         ).images[0]
 
     result = Studio(model, precision="fp32", device="cpu").txt2img(
-        PROMPT, negative=NEGATIVE, steps=9, guidance=7.5, seed=SEED
+        PROMPT, negative=NEGATIVE, steps=STEPS, guidance=7.5, seed=SEED
     )
     measure.assert_same_picture(result.images[0], theirs)

@@ -1,6 +1,7 @@
 """Our single files through diffusers' own single-file loader: the same tensors, the same pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def test_diffusers_reads_what_we_write(form: str, request: pytest.FixtureRequest
 def test_the_same_picture_from_folder_and_file(form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     pipeline, folder = request.getfixturevalue(form)
     file = export(folder, tmp_path / "model.safetensors")
-    options = {"negative": "blurry", "steps": 5, "guidance": 7.5, "seed": 7}
+    options: dict[str, Any] = {"negative": "blurry", "steps": 5, "guidance": 7.5, "seed": 7}
     pictures = [Studio(path, precision="fp32", device="cpu").txt2img(PROMPT, **options)[0] for path in (folder, file)]
     assert pictures[0].tobytes() == pictures[1].tobytes()
     with torch.no_grad():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from recipes.nano import bundle as bundling
 from recipes.nano.bundle import bundle, bundle_text, main
 from recipes.nano.lighten import steps_of
 from safetensors.torch import load_file, save_file
@@ -25,6 +26,12 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 CONFIG = AutoencoderFoldConfig(
     latent_channels=4, fold=4, channels=(8, 8), blocks=1, latents_mean=(0.0,) * 4, latents_std=(1.0,) * 4
 )
+
+
+@pytest.fixture(autouse=True)
+def _few_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which weights are rounded; each is a picture and a step."""
+    monkeypatch.setattr(bundling, "_prompts", lambda: ["a red fox", "a blue fox", "red", ""])
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ APART = {"kind", "style", "split"}
 
 
 @cache
-def drawn(style: str, count: int = 1000) -> list[portraits.Portrait]:
+def drawn(style: str, count: int = 600) -> list[portraits.Portrait]:
     draw = portraits.draw if style in PORTRAIT_STYLES else characters.draw
     return [draw(style, Random(f"test {style} {index}")) for index in range(count)]
 
@@ -72,7 +72,7 @@ def test_every_choice_is_made_here(style: str) -> None:
     definition = portraits.definition(style)
     single = {f"{name}Variant" for name, part in definition["components"].items() if len(part["variants"]) == 1}
     single |= {f"{name}Color" for name, colour in definition["colors"].items() if len(colour["values"]) == 1}
-    for portrait in drawn(style)[:40]:
+    for portrait in drawn(style)[:12]:
         resolved = Avatar(portraits.load_style(style), portrait.options).to_json()["options"]
         for key, value in resolved.items():
             if key.endswith("Variant") and (key in portrait.options or key not in single):

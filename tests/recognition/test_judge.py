@@ -25,8 +25,8 @@ Render = tuple[Image.Image, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def renders() -> list[Render]:
-    """Two of each style that nobody has learned from."""
-    drawn = [drawing for style in COUNTS for k in range(2) for drawing in drawings(Job(style, k), 0, seed=1)]
+    """One of each style that nobody has learned from."""
+    drawn = [drawing for style in COUNTS for k in range(1) for drawing in drawings(Job(style, k), 0, seed=1)]
     return [
         (Image.fromarray(np.ascontiguousarray(emoji.rasterise_rgba(each.svg, 256)[..., :3])), each.attributes)
         for each in drawn
@@ -41,7 +41,7 @@ def test_it_reads_renders_and_knows_that_it_does(renders: list[Render]) -> None:
         for key, word in attributes.items()
         if key in each.answers and key not in APART
     ]
-    assert len(right) > 100
+    assert len(right) > 50
     assert np.mean(right) > 0.85
     assert np.mean([each.known for each in found]) > 0.9
     kinds = bundled().words.kinds
@@ -89,9 +89,9 @@ def test_what_is_painted_of_a_caption_is_read_as_it(renders: list[Render]) -> No
     """Round trip: a render's caption, as the judge reads it, painted and read again; nano paints most of it."""
     studio = Studio("nano", device="cpu", precision="fp32")
     same = []
-    for image, _ in renders[::8]:
+    for image, _ in renders[::4]:
         [first] = bundled().recognise([image])
-        [again] = bundled().recognise(studio.txt2img(first.caption(), seed=1, steps=8).images)
+        [again] = bundled().recognise(studio.txt2img(first.caption(), seed=1, steps=6).images)
         same += [again.attributes.get(key) == word for key, word in first.attributes.items() if key != "kind"]
     assert len(same) > 15
     assert np.mean(same) > 0.6

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,9 +51,10 @@ def test_edit_says_what_it_did_and_does_it_again(tiny: Path, photo: Image.Image,
 def test_each_guidance_counts(guidance: float, tiny: Path, photo: Image.Image, tmp_path: Path) -> None:
     """Even with that of the words off."""
     studio = wide(8, tiny, tmp_path / "model")
-    options = {"steps": 2, "seed": 1, "guidance": guidance}
+    options: dict[str, Any] = {"steps": 2, "seed": 1, "guidance": guidance}
     pictures = [
-        np.asarray(studio.edit(photo, "make it red", image_guidance=scale, **options)[0], int) for scale in (1.0, 4.0)
+        np.asarray(studio.edit(photo, "make it red", image_guidance=scale, **options)[0], np.int64)
+        for scale in (1.0, 4.0)
     ]
     assert np.abs(pictures[0] - pictures[1]).max() > 4
 

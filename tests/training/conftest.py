@@ -11,6 +11,7 @@ import torch
 from sfumato.checkpoints.save import save_part
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.training import loop
 from sfumato.training.data import Pictures
 from sfumato.training.run import train
 
@@ -20,6 +21,17 @@ COLORS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220), "
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def plotted() -> None:
+    """Runs draw their losses, which takes longer than all else of a tiny run."""
+
+
+@pytest.fixture(autouse=True)
+def _not_plotted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "plotted" not in request.fixturenames:
+        monkeypatch.setattr(loop, "plot", lambda run, target: None)
 
 
 @pytest.fixture(scope="session")

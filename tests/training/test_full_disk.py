@@ -33,6 +33,7 @@ def left_over(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*") if ".tmp" in path.name or path.name in ("lock", ".export.old")]
 
 
+@pytest.mark.usefixtures("plotted")
 @pytest.mark.parametrize(
     ("place", "name"),
     [

@@ -214,14 +214,11 @@ def test_tokenizer_knows_its_words_and_any_other_string() -> None:
     assert len(words.vocabulary) <= 600
 
 
-def test_what_is_trained_is_painted(squares: Path, tmp_path: Path) -> None:
-    """From pictures to a picture: both trainers, then the export through the studio; and v-prediction as well."""
-    (tmp_path / "a.toml").write_text(autoencoder_toml(squares))
-    train(tmp_path / "a.toml", tmp_path / "a")
+@pytest.mark.usefixtures("plotted")
+def test_what_is_trained_is_painted(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
+    """From pictures to a picture: the trainer, then the export through the studio; and v-prediction as well."""
     for prediction in ("flow", "v_prediction"):
-        text = denoiser_toml(squares, tmp_path / "a/export/vae").replace(
-            "[text]", f'prediction = "{prediction}"\n[text]', 1
-        )
+        text = denoiser_toml(squares, autoencoder, steps=2).replace("[text]", f'prediction = "{prediction}"\n[text]', 1)
         (tmp_path / "d.toml").write_text(text)
         train(tmp_path / "d.toml", tmp_path / prediction)
         result = Studio(tmp_path / prediction / "export", precision="fp32").txt2img("a red square", steps=3, seed=0)
@@ -254,11 +251,10 @@ def test_no_validation_split(squares: Path, tmp_path: Path) -> None:
         _ = Pictures(data).validation
 
 
-def test_a_denoiser_begins_with_another_ones_networks(squares: Path, tmp_path: Path) -> None:
+def test_a_denoiser_begins_with_another_ones_networks(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
     """With its text encoder and tokenizer, or with its U-Net alone."""
-    (tmp_path / "ae.toml").write_text(autoencoder_toml(squares))
-    vae = train(tmp_path / "ae.toml", tmp_path / "ae") / "vae"
-    (tmp_path / "first.toml").write_text(denoiser_toml(squares, vae))
+    vae = autoencoder
+    (tmp_path / "first.toml").write_text(denoiser_toml(squares, vae, steps=2))
     first = train(tmp_path / "first.toml", tmp_path / "first")
     told = denoiser_toml(squares, vae).replace("validation", f'start = "{first}"\nvalidation', 1)
     whole = read_denoiser(told, tmp_path / "whole")
@@ -296,7 +292,7 @@ def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder:
     assert loud is not None
     assert quiet == pytest.approx([*loud[:4], *(4 * std for std in loud[4:])], rel=1e-3)
 
-    (tmp_path / "first.toml").write_text(denoiser_toml(squares, vae))
+    (tmp_path / "first.toml").write_text(denoiser_toml(squares, vae, steps=2))
     first = train(tmp_path / "first.toml", tmp_path / "first")
     of_four = denoiser_toml(squares, vae).replace("validation", f'start = "{first}"\nvalidation', 1)
     old = read_denoiser(of_four, tmp_path / "old").model
@@ -314,7 +310,7 @@ def test_an_autoencoder_grows_and_a_denoiser_with_it(squares: Path, autoencoder:
 
 def test_a_denoiser_gets_attention_where_it_had_none(squares: Path, autoencoder: Path, tmp_path: Path) -> None:
     """It begins as the same function. A tensor missing from attention that is there stays an error."""
-    (tmp_path / "first.toml").write_text(denoiser_toml(squares, autoencoder))
+    (tmp_path / "first.toml").write_text(denoiser_toml(squares, autoencoder, steps=2))
     first = train(tmp_path / "first.toml", tmp_path / "first")
     told = denoiser_toml(squares, autoencoder).replace("validation", f'start = "{first}"\nvalidation', 1)
     more = told.replace("[false, true]", "[true, true]")

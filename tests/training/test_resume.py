@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import traceback
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,38 +14,31 @@ from safetensors.torch import load_file
 
 from sfumato.errors import DivergedError, TrainingError, UnknownNameError
 from sfumato.files import held, sha256
+from sfumato.training import loop
+from sfumato.training import run as running
 from sfumato.training.checkpoint import load_latest
 from sfumato.training.run import train
 from sfumato.training.tracking import read_log
 from tests.training.conftest import adversarial_toml, autoencoder_toml, denoiser_toml
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from sfumato.training import loop, run
-real = loop.fit
-def fit(*args, **kwargs):
-    at = int(sys.argv[3])
-    def on_step(number):
-        if number == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return real(*args, **kwargs, on_step=on_step)
-run.fit = fit
-run.train(Path(sys.argv[1]), Path(sys.argv[2]))
-"""
-
 
 def kill_at(step: int, toml: Path, run: Path) -> None:
-    """Train in a process that dies by SIGKILL after `step` steps."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(toml), str(run), str(step)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    """Train in a process that dies by SIGKILL after `step` steps; a fork, which need not import torch again."""
+
+    def on_step(number: int) -> None:
+        if number == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            setattr(running, "fit", partial(loop.fit, on_step=on_step))  # noqa: B010
+            train(toml, run)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,8 @@ def photos(tmp_path: Path) -> Path:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "STEPS", (2, 4))
     monkeypatch.setattr(teaching, "PRIOR_PICTURES", 2)
+    monkeypatch.setattr(teaching, "TRIAL_STEPS", 2)
+    monkeypatch.setattr(teaching, "OTHER_STEPS", 2)
 
 
 @pytest.mark.usefixtures("few")

@@ -40,6 +40,8 @@ LOOKS = 200
 OVERHEAD = 0.75
 """Share of the time that steps may take; the rest goes to loading, validation, sheets and the trial."""
 PRIOR_PICTURES = 24
+TRIAL_STEPS, OTHER_STEPS = 16, 12
+"""Of sampling: of the pictures by which the file is tried, and of those of the class and the sheets."""
 OTHERS = ("a portrait of an old man", "a red apple on a table")
 """Prompts without the name, which should be painted as before."""
 
@@ -132,7 +134,7 @@ def settings(lesson: Lesson, steps: int, folder: Path, *, batch: int, every: int
     if size is not None:
         values["buckets"] = {"size": size}
     rate = {"embedding": 5e-3}.get(lesson.method, 1e-3 if nano else 2e-4)
-    values |= {"prompts": [f"{lesson.called} --s 12", f"{OTHERS[0]} --s 12"]}
+    values |= {"prompts": [f"{prompt} --s {OTHER_STEPS}" for prompt in (lesson.called, OTHERS[0])]}
     values["loop"] = {
         "steps": steps,
         "batch": batch,
@@ -238,7 +240,7 @@ def _paint_class(lesson: Lesson, folder: Path, say: Callable[[str], None]) -> No
         say(f"painting {len(missing)} pictures of {lesson.subject!r}, which the model is to keep")
     studio = Studio(lesson.model)
     for i in missing:
-        picture = studio.txt2img(lesson.subject, seed=1000 + i, steps=12).images[0]
+        picture = studio.txt2img(lesson.subject, seed=1000 + i, steps=OTHER_STEPS).images[0]
         temporary = folder / f".{i:03d}.png"
         picture.save(temporary)
         temporary.rename(folder / f"{i:03d}.png")
@@ -259,7 +261,7 @@ def _tried(lesson: Lesson, run: AdapterRun, folder: Path, file: Path, seconds: f
     options = {"embeddings": [str(file)]} if lesson.method == "embedding" else {"loras": [str(file)]}
 
     def painted(prompt: str, **more: Any) -> Image.Image:
-        return studio.run(Txt2Img(prompt=prompt, seed=7, model=lesson.model, steps=16, **more)).images[0]
+        return studio.run(Txt2Img(prompt=prompt, seed=7, model=lesson.model, steps=TRIAL_STEPS, **more)).images[0]
 
     prompts = [lesson.called, *OTHERS]
     rows = [[painted(prompt) for prompt in prompts], [painted(prompt, **options) for prompt in prompts]]
