@@ -27,7 +27,7 @@ SIGMAS = (15, 25, 50)
 
 def methods(weights: Path | None) -> dict[str, Callable[[Pixels, float], Pixels]]:
     """All that are there, by name, taking a picture and the level of its noise in units of the pixels."""
-    found: dict[str, Callable[[Pixels, float], Pixels]] = {**CLASSICAL}
+    found: dict[str, Callable[[Pixels, float], Pixels]] = {str(name): method for name, method in CLASSICAL.items()}
     if importlib.util.find_spec("bm3d") is not None:
         from bm3d import bm3d, bm3d_rgb
 

@@ -114,7 +114,7 @@ def method(kind: type[Request]) -> str:
 
 def page() -> str:
     """The whole file, formatted."""
-    kinds = [Painting, Edit, Masked, Processing, Recognising, *REQUESTS.values()]
+    kinds: list[type[Request]] = [Painting, Edit, Masked, Processing, Recognising, *REQUESTS.values()]
     shorthand = '\n\nclass Shorthand(Asking):\n    """All tasks as methods."""\n'
     body = "".join(map(options, kinds)) + shorthand + "".join(map(method, REQUESTS.values()))
     named = [

@@ -118,8 +118,8 @@ def main() -> None:
         for name, (english, _) in table.items():
             known = {word.strip(): name for word in english.replace("|", ",").split(",")} | known
     clip = ClipTokenizer.clip()
-    table = hyponyms(WordNet(emoji.fetch(emoji.PACKAGES, *WORDNET)), known, lambda word: len(clip.words(word)) == 1)
-    lines = (f"{json.dumps(name)}: {json.dumps(words)}" for name, words in sorted(table.items()))
+    found = hyponyms(WordNet(emoji.fetch(emoji.PACKAGES, *WORDNET)), known, lambda word: len(clip.words(word)) == 1)
+    lines = (f"{json.dumps(name)}: {json.dumps(words)}" for name, words in sorted(found.items()))
     write_atomic(HYPONYMS, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 

@@ -59,7 +59,8 @@ def temperatures(judge: PictureClassifier, features: Features, kinds: Mapping[st
             continue
         truth = torch.tensor([words.index(features.attributes[k].get(name, "")) for k in rows])
         grid: list[float] = torch.logspace(-0.5, 1, 61).tolist()
-        found[name] = round(min(grid, key=lambda t: float(F.cross_entropy(answers[name][rows] / t, truth))), 3)
+        losses = [float(F.cross_entropy(answers[name][rows] / t, truth)) for t in grid]
+        found[name] = round(grid[losses.index(min(losses))], 3)
     return found
 
 
