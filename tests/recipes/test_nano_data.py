@@ -42,8 +42,16 @@ def drawn(style: str, count: int) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("nano") / "data"
-    assert render.render(out, COUNTS, placements=0, size=64, seed=3) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        here(patch)
+        assert render.render(out, COUNTS, placements=0, size=64, seed=3) == 0
     return out
+
+
+def here(patch: pytest.MonkeyPatch) -> None:
+    """Draw in this process, and no slower than it is."""
+    patch.setattr(render, "ProcessPoolExecutor", lambda processes, context: Here())
+    patch.setattr("os.nice", lambda increment: increment)
 
 
 def test_a_rendered_folder_is_complete(folder: Path) -> None:
@@ -111,7 +119,7 @@ def test_failed_drawings_leave_no_gap(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         portraits, "svg", lambda portrait: "broken" if portrait.style == "planets" else draw_svg(portrait)
     )
-    monkeypatch.setattr(render, "ProcessPoolExecutor", lambda processes, context: Here())
+    here(monkeypatch)
     counts = {"avataaars": 1, "planets": 1, "toon-head": 1}
     assert render.render(tmp_path / "data", counts, placements=0, size=16, seed=0) == 1
     assert np.load(tmp_path / "data" / "pictures.npy").shape == (2, 16, 16, 3)
