@@ -38,7 +38,7 @@ APART = {"kind", "style", "split"}
 
 
 @cache
-def drawn(style: str, count: int = 600) -> list[portraits.Portrait]:
+def drawn(style: str, count: int = 1000) -> list[portraits.Portrait]:
     draw = portraits.draw if style in PORTRAIT_STYLES else characters.draw
     return [draw(style, Random(f"test {style} {index}")) for index in range(count)]
 

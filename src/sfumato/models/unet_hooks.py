@@ -36,7 +36,7 @@ class _Identity(nn.Module):
         super().__init__()
         self.attention = attention
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: None = None) -> Tensor:
         projected: Tensor = self.attention.to_out[0](self.attention.to_v(x))
         return projected
 
@@ -49,7 +49,8 @@ def identity_attention(unet: UNet, part: str = "mid_block") -> Iterator[None]:
         part: of the network, by the name of its module: ``mid_block``, which the paper takes for Stable Diffusion,
             ``down_blocks.2``, ``up_blocks`` ...
     """
-    blocks = [block for block in unet.get_submodule(part).modules() if isinstance(block, TransformerBlock)]
+    modules = unet.get_submodule(part).modules()
+    blocks = [each for each in modules if isinstance(each, TransformerBlock) and not each.only_cross]
     before = [block.attn1 for block in blocks]
     try:
         for block, attention in zip(blocks, before, strict=True):
