@@ -30,7 +30,7 @@ SIDE = 64
 COUNTS = (5, 10, 20)
 WAYS = ("none", "classical", "generative", "both")
 SEEDS = (0, 1, 2)
-STEPS, BATCH = 200, 32
+STEPS, BATCH = 120, 24
 CHOICE = 3
 """Draws the classes among all objects."""
 
@@ -208,9 +208,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("runs/augment"))
-    parser.add_argument("--classes", type=int, default=6)
-    parser.add_argument("--tests", type=int, default=40, help="pictures of each class to test with")
-    parser.add_argument("--painted", type=int, default=10, help="pictures of each class to paint")
+    parser.add_argument("--classes", type=int, default=5)
+    parser.add_argument("--tests", type=int, default=24, help="pictures of each class to test with")
+    parser.add_argument("--painted", type=int, default=8, help="pictures of each class to paint")
     parser.add_argument("--steps", type=int, default=6, help="of each painting")
     options = parser.parse_args()
     prepare(options.work, options.classes, options.tests)

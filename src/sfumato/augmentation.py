@@ -240,6 +240,9 @@ def augment(studio: "Studio", classes: Classes, out: Path, plan: Plan) -> Iterat
         RequestError: the target was made of something else, or no picture can be read.
         OutputError: it cannot be written.
     """
+    for label, files in classes.items():
+        if not any(map(_readable, files)):
+            raise RequestError(f"class {brief(label)} has no picture that can be read; give sound pictures")
     log = _Log.open(out, classes, plan)
     yield from log.attempts
     images: dict[str, list[tuple[Path, Image.Image]]] = {label: [] for label in classes}
@@ -253,9 +256,6 @@ def augment(studio: "Studio", classes: Classes, out: Path, plan: Plan) -> Iterat
                 seen[label].add(image)
             if str(file) not in known:
                 yield log.add(attempt)
-    if not all(images.values()):
-        empty = next(label for label, found in images.items() if not found)
-        raise RequestError(f"class {brief(empty)} has no picture that can be read; give sound pictures")
     labels = list(classes)
     agreement = _agreement(studio, images, plan)
     strength = log.strength
@@ -287,6 +287,14 @@ def augment(studio: "Studio", classes: Classes, out: Path, plan: Plan) -> Iterat
             number += 1
             yield log.add(attempt)
     log.finish()
+
+
+def _readable(file: Path) -> bool:
+    try:
+        decoded(file)
+    except RejectedPicture:
+        return False
+    return True
 
 
 def _original(

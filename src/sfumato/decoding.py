@@ -5,7 +5,8 @@ For data sets, and for the pictures that requests begin from. Nothing here is fa
 """
 
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -86,20 +87,28 @@ def decoded(data: Path | bytes, *, shortest: int = 1, max_pixels: int = MAX_PIXE
         RejectedPicture: unreadable, truncated, too small or too large.
     """
     try:
-        with Image.open(data if isinstance(data, Path) else BytesIO(data), formats=_formats()) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),  # what Pillow says of what it can read all the same
+            Image.open(data if isinstance(data, Path) else BytesIO(data), formats=_formats()) as image,
+        ):
             width, height = image.size
             if width * height > max_pixels:
                 raise RejectedPicture("too large", f"{width}x{height}, more than {max_pixels} pixels")
             if min(width, height) < shortest:
                 raise RejectedPicture("too small", f"{width}x{height}, a side under {shortest}")
+            deep = image.mode in ("RGB", "RGBA") and ";16" in str(image.tile)
             image.load()
-            return _converted(image)
+            found = _converted(image)
+            return replace(found, changes=[*found.changes, "16-bit"]) if deep else found
     except RejectedPicture:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise RejectedPicture("too large", "more pixels than can be decoded") from error
     except UnidentifiedImageError as error:
-        raise RejectedPicture("unreadable", "not a picture of a known format") from error
+        with data.open("rb") if isinstance(data, Path) else BytesIO(data) as file:
+            tiff = file.read(4) in (b"II*\0", b"MM\0*")
+        what = "a TIFF of colours in floats, or of another form that Pillow does not read" if tiff else ""
+        raise RejectedPicture("unreadable", what or "not a picture of a known format") from error
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         reason: Reason = "truncated" if "truncated" in str(error).lower() else "unreadable"
         raise RejectedPicture(reason, " ".join(str(error).split())[:120]) from error

@@ -79,14 +79,15 @@ def written(data: bytes, values: Float[np.ndarray, "h w *c"], said: str) -> byte
     """
     import hashlib
 
-    from pydicom.uid import generate_uid
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     found = _opened(data, "the DICOM file")
     before = np.asarray(found.pixel_array)
     bits, signed = int(found.BitsStored), bool(found.PixelRepresentation)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if found.file_meta.TransferSyntaxUID.is_compressed:
-        found.decompress(generate_instance_uid=False)
+    if found.file_meta.TransferSyntaxUID.is_compressed:  # whose pixels are replaced as a whole
+        found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        found["PixelData"].is_undefined_length = False
     little = bool(found.file_meta.TransferSyntaxUID.is_little_endian)
     stored = np.clip(np.rint(values), low, high).astype(before.dtype.newbyteorder("<" if little else ">"))
     if before.ndim == 3 and int(found.get("PlanarConfiguration", 0)) == 1:

@@ -267,7 +267,7 @@ class Destination:
 
         source = getattr(request, "image", None)
         if source is None or not isinstance(request, Denoise | Enhance) or not dicom.is_dicom(source.read()):
-            raise RequestError("DICOM is written of a picture that came from a DICOM file; take png or tiff")
+            raise RequestError("DICOM is written by denoise and enhance, of a picture from a DICOM; take png or tiff")
         dicom.require()
 
     def save(

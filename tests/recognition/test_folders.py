@@ -67,6 +67,10 @@ def test_captions_lie_beside_the_pictures(folder: Path, capsys: pytest.CaptureFi
     assert (folder / "bottts.txt").read_text().startswith("机器人")
     assert main(["caption", str(folder), "--language", "de"]) == 2
     assert main(["caption", str(folder / "none")]) == 2
+    (folder / "empty").mkdir()
+    capsys.readouterr()
+    assert main(["caption", str(folder / "empty")]) == 2
+    assert "empty has no pictures" in capsys.readouterr().err
 
 
 def test_heads_of_another_text_encoder_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from sfumato import Denoise, Studio
@@ -156,6 +157,20 @@ def test_floats_that_are_none_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), np.nan, np.float32)).save(path)
     with pytest.raises(RequestError, match="holds NaN or infinity"):
         Studio().denoise(path)
+
+
+def test_colour_of_more_than_8_bits_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    deep, floats, narrow = tmp_path / "deep.tif", tmp_path / "floats.tif", tmp_path / "narrow.png"
+    colours = np.random.default_rng(0).random((9, 12, 3))
+    tifffile.imwrite(deep, (colours * 65535).astype(np.uint16), photometric="rgb")
+    tifffile.imwrite(floats, colours.astype(np.float32), photometric="rgb")
+    Image.new("RGB", (1, 20)).save(narrow)
+    assert main(["upscale", str(deep), "-o", str(tmp_path / "out.png")]) == 0
+    assert "deep.tif has 16 bits a colour, and is read with 8" in capfd.readouterr().err
+    assert main(["upscale", str(floats), "-o", str(tmp_path / "out.png")]) == 2
+    assert "a TIFF of colours in floats" in capfd.readouterr().err
+    assert main(["denoise", str(narrow), "--method", "wavelet", "-o", str(tmp_path / "out.png")]) == 0
+    assert "Warning" not in capfd.readouterr().err  # of what is underneath
 
 
 def test_the_guide_says_the_same_in_both_languages_and_its_commands_are_known() -> None:

@@ -13,9 +13,12 @@ from sfumato.errors import RequestError
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 KEPT = ("PatientName", "WindowCenter", "RescaleSlope", "RescaleIntercept", "PhotometricInterpretation", "BitsStored",
         "BitsAllocated", "HighBit", "PixelRepresentation", "Rows", "Columns", "StudyInstanceUID")  # fmt: skip
+WHOLE = ("CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm")
+DECODED = pytest.param("J2K_pixelrep_mismatch.dcm", marks=pytest.mark.slow)
+"""Which pydicom decodes, and cannot decompress in its place."""
 
 
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm"])
+@pytest.mark.parametrize("name", [*WHOLE, DECODED])
 def test_tags_and_depth_are_kept(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.dcm"
     assert main(["denoise", str(FILES / name), "--method", "tv", "-o", str(out)]) == 0
@@ -73,5 +76,5 @@ def test_dicom_is_written_of_dicom_alone(tmp_path: Path, capsys: pytest.CaptureF
     Image.new("L", (16, 16)).save(tmp_path / "x.png")
     assert main(["denoise", str(tmp_path / "x.png"), "-o", str(tmp_path / "x.dcm")]) == 2
     assert main(["txt2img", "a fox", "-o", str(tmp_path / "y.dcm")]) == 2
-    assert capsys.readouterr().err.count("DICOM is written of a picture that came from a DICOM file") == 2
+    assert capsys.readouterr().err.count("DICOM is written by denoise and enhance, of a picture from a DICOM") == 2
     assert not (tmp_path / "x.dcm").exists()

@@ -34,7 +34,8 @@ def _opened(files: Sequence[Path]) -> "tuple[list[Path], list[Image]]":
         except (OSError, RejectedPicture) as error:
             note(f"{file} is left out: {error}")
     if not kept:
-        raise RequestError("there is no picture that can be read; give PNG, JPEG or WebP files")
+        what = files[0] if len(files) == 1 else f"none of {len(files)} pictures"
+        raise RequestError(f"{what} can{'not' if len(files) == 1 else ''} be read; give PNG, JPEG or WebP files")
     return kept, images
 
 
@@ -43,7 +44,10 @@ def _pictures(folder: Path) -> list[Path]:
 
     if not folder.is_dir():
         raise RequestError(f"there is no folder {folder}; give one with pictures")
-    return pictures_in(folder)
+    found = pictures_in(folder)
+    if not found:
+        raise RequestError(f"{folder} has no pictures; give a folder of PNG, JPEG or WebP files")
+    return found
 
 
 def similar(what: str, folder: Path, first: int) -> None:

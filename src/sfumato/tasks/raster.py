@@ -99,7 +99,7 @@ def read(source: Source) -> Raster:
     if deep is not None:
         return deep
     found = opened(source)
-    if _is_16_bit_colour(data):
+    if "16-bit" in found.changes:
         log.warning("%s has 16 bits a colour, and is read with 8", source.name)
     array = np.asarray(found.image, np.float32) / 255
     grey = bool((array[..., 0] == array[..., 1]).all() and (array[..., 1] == array[..., 2]).all())
@@ -156,7 +156,3 @@ def _deep(data: bytes, source: Source) -> Raster | None:
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     return Raster((values - low) / (high - low), "float", low, high)
-
-
-def _is_16_bit_colour(data: bytes) -> bool:
-    return data[:8] == b"\x89PNG\r\n\x1a\n" and data[24:26] in (b"\x10\x02", b"\x10\x06")
