@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from sfumato.checkpoints.detect import METADATA, T5_TOKENIZER, beyond_shapes
-from sfumato.checkpoints.folder import read_folder
+from sfumato.checkpoints.folder import X4, read_folder
 from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.parts import Parts, native_size, second
 from sfumato.checkpoints.rules import Rule, revert
@@ -159,7 +159,7 @@ def _write_folder(parts: Parts, folder: Path, dtype: torch.dtype | None) -> None
         folder,
         {name: type(config) for name, config in parts.configs.items()},
         parts.scheduler,
-        f"{parts.family.pipeline}Pipeline",
+        f"{parts.family.pipeline}Pipeline" if parts.small_scheduler is None else X4,  # of any size
         zero_empty=parts.zero_empty if second(parts.texts) and isinstance(parts.network, UNetConfig) else None,
         small=parts.small_scheduler,
     )

@@ -68,6 +68,8 @@ PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 what is done with the parts, which is the request's to say here; what is stored in another form says so itself."""
 X4 = "StableDiffusionUpscalePipeline"
 """Whose published autoencoder does not state its scaling factor."""
+UPSCALERS = (X4, "StableDiffusionLatentUpscalePipeline")
+"""Pipelines whose networks enlarge."""
 SMALL = "low_res_scheduler"
 BESIDE = frozenset(
     {"safety_checker", "feature_extractor", "image_encoder", "watermarker", "scheduler", SMALL}
@@ -194,6 +196,11 @@ def read_folder(
         check_same(parts.skeletons[name], tensors, str(folder / name))
         parts.state.update({f"{name}.{key}": value for key, value in tensors.items()})
     return parts
+
+
+def enlarges(path: Path) -> bool:
+    """Whether a model enlarges pictures, as its folder says. Raises as `read_json`."""
+    return path.is_dir() and read_json(path / "model_index.json").get("_class_name") in UPSCALERS
 
 
 def named_parts(index: Mapping[str, Any]) -> tuple[str, ...]:

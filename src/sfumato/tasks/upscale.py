@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 
+from sfumato.checkpoints import catalogue
+from sfumato.checkpoints.folder import enlarges
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.metadata.provenance import Provenance
@@ -85,16 +87,15 @@ def _upscaler(studio: Studio, request: Upscale) -> Model | None:
         RequestError: the model is none.
     """
     given = request.model != Upscale.model_fields["model"].default
-    if request.method != "diffusion" and not (request.method == "auto" and given):
+    automatic = request.method == "auto" and given and enlarges(catalogue.find(request.model))
+    if request.method != "diffusion" and not automatic:
         return None
     model = studio.load(request.model)
-    if scale_of(model) is not None:
-        return model
-    if request.method == "diffusion":
+    if scale_of(model) is None:
         raise RequestError(
             f"{model.name} does not enlarge; give --model a x4 upscaler or a latent upscaler, as a folder"
         )
-    return None
+    return model
 
 
 def _by(model: Model, request: Upscale) -> Enlarger:
