@@ -23,7 +23,7 @@ def test_every_task_has_a_command(task: str, own: bool, monkeypatch: pytest.Monk
     assert command.startswith(f"sfumato {task} ")
     assert request.task == task
     paths = {value.path for name in type(request).model_fields if isinstance(value := getattr(request, name), Source)}
-    assert paths <= {*page.FILES, "grey.png"}
+    assert paths <= {*page.FILES, *page.MADE}
     assert set(page.EXAMPLES) <= set(REQUESTS)
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from sfumato.cli import main
+from sfumato.cli.remarks import require_words
+from sfumato.errors import RequestError
 from sfumato.output import read_request
-from sfumato.requests import Txt2Img
+from sfumato.requests import Control, Portrait, Txt2Img
 from tests.cli.fake_studio import Studio
 
 Capture = pytest.CaptureFixture[str]
@@ -592,3 +594,13 @@ def test_what_cannot_be_painted_has_a_remedy(arguments: list[str], remedy: str, 
 def test_a_prompt_may_begin_with_a_dash(capsys: Capture) -> None:
     assert main(["txt2img", "--steps", "1", "--json", "--", "-red rocket"]) == 0
     assert json.loads(capsys.readouterr().out)["request"]["prompt"] == "-red rocket"
+
+
+def test_what_to_paint_is_said_by_more_than_a_prompt() -> None:
+    control = Control(model="edges", image="a.png")
+    for request in (Portrait(character="anna"), Portrait(traits=("hair=mohawk",)), Txt2Img(prompt="", like="a.png")):
+        require_words(request)
+    require_words(Txt2Img(prompt="", guess=True, controls=[control]))
+    for silent in (Portrait(), Txt2Img(prompt=" "), Txt2Img(prompt="", controls=[control])):
+        with pytest.raises(RequestError, match="the prompt is empty; say what to paint"):
+            require_words(silent)

@@ -16,9 +16,10 @@ def require_words(request: Painting) -> None:
     Raises:
         RequestError: it is empty, or all a comment.
     """
-    if not request.prompt.strip():
+    if not request.says_what:
         raise RequestError('the prompt is empty; say what to paint (in Python, prompt="" paints without a prompt)')
-    if request.prompt_syntax == "a1111" and not uncommented(request.prompt).strip():
+    written = request.prompt.strip()
+    if written and request.prompt_syntax == "a1111" and not uncommented(written).strip():
         raise RequestError("all of the prompt is a comment, from # to the end of the line; try --prompt-syntax plain")
 
 

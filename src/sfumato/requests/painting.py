@@ -234,6 +234,11 @@ class Painting(Request):
         return self.prompt
 
     @property
+    def says_what(self) -> bool:
+        """Whether something says what to paint: a prompt, a picture in its place, or controls that are let to guess."""
+        return bool(self.prompt.strip()) or self.like is not None or (self.guess and bool(self.controls))
+
+    @property
     def settled(self) -> Settled:
         """What resolving fills in, of an exact request.
 

@@ -217,6 +217,11 @@ class Portrait(Painting):
     )
     kind: Annotated[Name, Shown("K")] = Field("portrait", description="which of the model's kinds; as character, plant")
 
+    @property
+    def says_what(self) -> bool:
+        """Attributes do as well, or a character."""
+        return super().says_what or bool(self.traits) or self.character is not None
+
 
 class Detail(Edit):
     """Paint the faces of a picture anew, each enlarged, and lay them back; or what is in boxes."""
