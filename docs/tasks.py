@@ -3,6 +3,8 @@
 python -m docs.tasks            all of them
 python -m docs.tasks detail     those alone; the other rows stay
 
+A picture that its task does not measure is shown to the bundled judge, who says how much of what was asked for it sees.
+
 A task of `REQUESTS` that `EXAMPLES` does not name is run with the plainest words for its arguments, so that none is
 left out; one that refuses nano has its refusal in the row. Seconds are those of the task with the model loaded, the
 memory is the peak of the process while it ran. Each row is painted once, with fixed seeds.
@@ -14,11 +16,11 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from sfumato import Studio
 from sfumato.cli.tasks import parsed, read_fields
@@ -31,25 +33,42 @@ from sfumato.results import Result
 PAGE = Path(__file__).with_name("tasks.md")
 PICTURES = Path(__file__).parent / "pictures" / "tasks"
 PERSON = "flat cartoon portrait, red curly hair, round glasses, smile, green hoodie, light blue background"
-FILES: Mapping[str, str] = {"person.png": PERSON, "hills.png": "landscape with hills and trees, sunset"}
-"""Pictures that commands begin from, and the prompts that nano paints them of; `grey.png` is the first in grey."""
+
+
+def smaller(person: Image.Image, side: int) -> Image.Image:
+    """The picture small at the bottom of one of its size, before its own background."""
+    found = person.crop((4, 124, 12, 132)).resize(person.size)
+    found.paste(person.resize((side, side)), ((person.width - side) // 2, person.height - side))
+    return found
+
+
+HILLS = "landscape with hills, daytime, light blue sky"
+FILES: Mapping[str, str] = {"person.png": PERSON, "hills.png": HILLS}
+"""Pictures that commands begin from, and the prompts that nano paints them of."""
+MADE: Mapping[str, Callable[[Image.Image], Image.Image]] = {
+    "grey.png": lambda person: person.convert("L"),
+    "soft.png": lambda person: person.filter(ImageFilter.GaussianBlur(2.5)),
+    "small.png": lambda person: smaller(person, 112),
+}
+"""More of them, made of the first."""
 EXAMPLES: Mapping[str, str] = {
     "txt2img": f'"{PERSON}" --seed 1 --steps 8',
-    "img2img": 'person.png "flat cartoon portrait, blue bob hair, smile, yellow shirt, pink background" --strength 0.6',
+    "img2img": 'person.png "flat cartoon portrait, blue bob hair, smile, yellow shirt, pink background" --strength 0.8',
     "inpaint": 'person.png "flat cartoon portrait, red curly hair, sunglasses" --box 70,70,125,55 --strength 0.9',
     "replace": f'person.png "green hoodie" "purple turtleneck" --description "{PERSON}"',
-    "outpaint": 'hills.png "landscape with hills and trees, sunset" --left 64 --right 64',
-    "between": f'"{PERSON}" "flat cartoon portrait, blonde long hair, frown, black shirt, pink background"',
-    "follow": 'hills.png "landscape with hills and trees, sunset" --zoom 1.25 --angle 8 --strength 0.5',
-    "detail": f'person.png "{PERSON}"',
-    "sprite": '"3d emoji of a red apple" --outline 3',
+    "outpaint": f'hills.png "{HILLS}" --left 64 --right 64',
+    "between": '"flat cartoon portrait, red curly hair, smile, green hoodie, light blue background" '
+    '"flat cartoon portrait, blonde long hair, smile, black shirt, pink background"',
+    "follow": f'hills.png "{HILLS}" --zoom 1.25 --angle 8 --strength 0.5',
+    "detail": f'small.png "{PERSON}" --box 72,144,112,112 --padding 0 --strength 0.5',
+    "sprite": '"3d emoji of a mushroom" --outline 3',
     "colorize": f'grey.png "{PERSON}"',
-    "scene": '"landscape with hills and trees, sunset" --size 512x256',
+    "scene": f'"{HILLS}" --size 512x256',
     "edit": f'person.png "{PERSON.replace("red", "blue")}" --from "{PERSON}"',
     "portrait": "--character anna --with mouth=laugh",
     "match": "person.png --like hills.png",
     "denoise": "person.png --add-noise 25",
-    "enhance": "person.png --white-balance --contrast auto --sharpen 1",
+    "enhance": "soft.png --deblur auto",
     "classify": 'person.png --labels "flat cartoon portrait,toon portrait,robot,landscape illustration"',
     "recognise": "person.png",
 }
@@ -119,11 +138,12 @@ def run(studio: Studio, kind: type[Request]) -> tuple[Row, list[Image.Image]]:
         command, request = request_of(kind)
         peak, begun = Peak(), time.perf_counter()
         result = studio.run(request)
-        seconds = time.perf_counter() - begun
+        seconds, megabytes = time.perf_counter() - begun, peak.read()
+        figure = figure_of(result) or agreement(studio, result)
     except SfumatoError as error:
         return Row(kind.TASK, f"sfumato {kind.TASK} {example(kind)}", f"refused: {error}"), []
     before = [Image.open(source.path) for source in _sources(request)]
-    return Row(kind.TASK, command, figure(result), seconds, peak.read()), [*before, *result.images[:4]]
+    return Row(kind.TASK, command, figure, seconds, megabytes), [*before, *result.images[:4]]
 
 
 def _sources(request: Request) -> Iterator[Source]:
@@ -132,7 +152,17 @@ def _sources(request: Request) -> Iterator[Source]:
             yield value
 
 
-def figure(result: Result) -> str:
+def agreement(studio: Studio, result: Result) -> str:
+    """How many parts of the prompt the judge sees in the first picture, of those that are attributes."""
+    parts = [part.strip() for part in getattr(result.request, "prompt", "").split(",") if part.strip()]
+    if not parts or not result.images:
+        return ""
+    report = studio.recognise([result.images[0].convert("RGB")]).report
+    seen = [] if report is None else [part for part in parts if part in report.answer]
+    return f"the judge sees {len(seen)} of {len(parts)}: {', '.join(seen)}"
+
+
+def figure_of(result: Result) -> str:
     """What the task measured; nothing where it measures nothing."""
     said = [f"{name.replace('_', ' ')} {values[0]:.3g}" for name, values in result.measures.items() if values]
     if result.report is not None:
@@ -183,7 +213,8 @@ def main(only: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for name, prompt in FILES.items():
             studio.txt2img(prompt, seed=1, steps=8)[0].save(name)
-        Image.open("person.png").convert("L").save("grey.png")
+        for name, made in MADE.items():
+            made(Image.open("person.png")).save(name)
         for kind in [REQUESTS[name] for name in only or REQUESTS]:
             row, pictures = run(studio, kind)
             rows.append(row)
