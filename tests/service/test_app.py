@@ -18,7 +18,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from sfumato.requests import REQUESTS, Control, Lora, Source
 from sfumato.service.app import application, create
-from sfumato.service.asked import PATHS
+from sfumato.service.asked import PATHS, request_of
+from sfumato.service.described import UPLOADED
 from sfumato.service.door import Door, is_open
 from sfumato.service.refusals import Refusal
 from sfumato.service.settings import Settings
@@ -190,6 +191,34 @@ def test_a_crash_is_told_with_its_reason(http: TestClient) -> None:
     assert (job["state"], job["attempts"]) == ("failed", 3)
     assert "SIGKILL" in job["reason"]
     assert "sfumato_worker_crashes_total 3" in http.get("/api/v1/metrics").text
+
+
+BODILESS = {
+    *(f"POST /api/v1/jobs/{{id}}/{name}" for name in ("cancel", "retry", "pause", "resume")),
+    *(f"POST /sdapi/v1/{name}" for name in ("skip", "interrupt", "unload-checkpoint", "reload-checkpoint")),
+    *(f"POST /sdapi/v1/refresh-{name}" for name in ("checkpoints", "vae", "loras")),
+    "POST /api/v1/session",
+}
+
+
+def test_every_body_is_described_with_an_example(http: TestClient, tmp_path: Path) -> None:
+    examples = {}
+    for path, methods in http.get("/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            name = f"{method.upper()} {path}"
+            assert ("requestBody" in operation) == (method in ("post", "patch") and name not in BODILESS), name
+            for kind, content in operation.get("requestBody", {"content": {}})["content"].items():
+                if kind == "application/json":
+                    one = {"": {"value": content.get("example")}}
+                    examples[name] = [each["value"] for each in content.get("examples", one).values()]
+    assert all(isinstance(each, dict) for several in examples.values() for each in several)
+    (tmp_path / f"{UPLOADED['sha256']}.png").touch()
+    assert [request_of(each, tmp_path).task for each in examples["POST /api/v1/jobs"]] == list(REQUESTS)
+    read = {"PATCH /api/v1/queue": 200, "POST /api/v1/prompts": 200, "POST /api/v1/words": 200}
+    for name, status in (read | {"POST /sdapi/v1/png-info": 200, "POST /prompt": 200, "POST /queue": 200}).items():
+        method, path = name.split()
+        assert http.request(method, path, json=examples[name][0]).status_code == status, name
+    http.patch("/api/v1/queue", json={"paused": False})
 
 
 def test_the_description_is_made_of_the_requests(http: TestClient) -> None:

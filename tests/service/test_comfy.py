@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from sfumato.requests import Img2Img, Inpaint, Txt2Img
+from sfumato.requests import Img2Img, Inpaint, Source, Txt2Img, Upscale
 from sfumato.service.app import create
 from sfumato.service.database import Database
 from sfumato.service.dialects import nodes
@@ -285,6 +285,28 @@ def test_loras_count_in_both_networks(tmp_path: Path, monkeypatch: pytest.Monkey
     asked["7"]["inputs"]["clip"] = ["4", 1]
     with pytest.raises(nodes.GraphError, match="one checkpoint, LoRAs and clip layer"):
         translated(asked)
+
+
+def test_pictures_are_enlarged() -> None:
+    enlarging = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": f"{DIGEST}.png"}},
+        "2": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": "lanczos"}},
+        "3": {"class_type": "ImageUpscaleWithModel", "inputs": {"upscale_model": ["2", 0], "image": ["1", 0]}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}},
+    }
+    found = translated(enlarging)
+    assert (found.sampler, found.request(None)) == ("3", Upscale.build(image=Source(sha256=DIGEST), method="lanczos"))
+    painted = graph() | {
+        "2": enlarging["2"],
+        "10": {"class_type": "ImageUpscaleWithModel", "inputs": {"upscale_model": ["2", 0], "image": ["8", 0]}},
+    }
+    painted["9"] = {"class_type": "SaveImage", "inputs": {"images": ["10", 0]}}
+    request = translated(painted).request(None)
+    assert isinstance(request, Txt2Img)
+    assert (request.upscale, request.upscaler, translated(painted).sampler) == (2, "lanczos", "3")
+    enlarging["2"]["inputs"] = {"model_name": "RealESRGAN_x4"}
+    with pytest.raises(nodes.GraphError, match="unknown model_name 'RealESRGAN_x4'"):
+        translated(enlarging)
 
 
 def test_a_second_sampler_is_a_second_pass() -> None:

@@ -11,22 +11,19 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from sfumato.choices import Browsable
 from sfumato.errors import OutputError, SfumatoError, UnknownNameError
-from sfumato.requests import REQUESTS
 from sfumato.requests.base import read_object
 from sfumato.service import about, page, uploads, writing
-from sfumato.service.asked import served
 from sfumato.service.bus import Bus, Event
 from sfumato.service.database import Database
+from sfumato.service.described import ASKED, described
 from sfumato.service.desk import Desk, client_of
 from sfumato.service.dialects import a1111, comfy, openai
 from sfumato.service.dispatch import Dispatcher
@@ -140,7 +137,7 @@ def application(settings: Settings) -> FastAPI:
 
     for kind in (HTTPException, RequestValidationError, Refusal, SfumatoError, DBAPIError, OSError, Exception):
         app.add_exception_handler(kind, refused)
-    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
     return app
 
 
@@ -181,7 +178,7 @@ def _native(app: FastAPI, desk: Desk) -> None:
     started = time.time()
 
     @app.post(
-        "/api/v1/jobs", status_code=202, tags=["jobs"], response_model=JobShown, openapi_extra={"requestBody": _ASKED}
+        "/api/v1/jobs", status_code=202, tags=["jobs"], response_model=JobShown, openapi_extra={"requestBody": ASKED}
     )
     async def submit(
         request: Request,
@@ -344,31 +341,3 @@ def _pages(app: FastAPI) -> None:
         return HTMLResponse(
             f"<!doctype html><html lang=en><title>sfumato: API</title><h1>API</h1><table>{''.join(rows)}</table></html>"
         )
-
-
-_REF = "#/components/schemas/{model}"
-_ASKED = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "oneOf": [{"$ref": _REF.format(model=kind.__name__)} for kind in REQUESTS.values()],
-                "discriminator": {
-                    "propertyName": "task",
-                    "mapping": {task: _REF.format(model=kind.__name__) for task, kind in REQUESTS.items()},
-                },
-            },
-            "examples": {"txt2img": {"value": {"task": "txt2img", "prompt": "a red apple", "seed": 1}}},
-        }
-    },
-}
-
-
-def _described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI of the application, with the models of all requests."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        _, models = models_json_schema([(kind, "validation") for kind in REQUESTS.values()], ref_template=_REF)
-        schema["components"]["schemas"] |= served(models)["$defs"]
-        app.openapi_schema = schema
-    return app.openapi_schema

@@ -10,8 +10,8 @@ from typing import Any
 
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.metadata.gathering import brief
-from sfumato.requests import Img2Img, Inpaint, Painting, Source, Txt2Img
-from sfumato.service.dialects.nodes import NODES, GraphError, Input, Kind, Mask, is_output
+from sfumato.requests import Img2Img, Inpaint, Painting, Request, Source, Txt2Img, Upscale
+from sfumato.service.dialects.nodes import NODES, Enlarged, GraphError, Input, Kind, Mask, is_output
 
 _DEEPEST = 100  # links from an output to the last node behind it
 _NESTED = 16  # objects and lists within another
@@ -24,16 +24,16 @@ class Translated:
     Attributes:
         mask: of an inpainting, to be made of its upload.
         outputs: nodes that show the pictures.
-        sampler: the node that paints.
+        sampler: the node that paints, or enlarges.
     """
 
-    kind: type[Painting]
+    kind: type[Request]
     options: Mapping[str, Any]
     mask: Mask | None
     outputs: tuple[str, ...]
     sampler: str
 
-    def request(self, mask: str | None) -> Painting:
+    def request(self, mask: str | None) -> Request:
         """The request; `mask` is the digest of its picture.
 
         Raises:
@@ -76,7 +76,7 @@ class _Walk:
                 ) from None
             except RequestError as error:
                 raise GraphError("unsupported_graph", f"{name}: {error}", node=id) from None
-            if name.startswith("KSampler"):
+            if name.startswith("KSampler") or (name == "ImageUpscaleWithModel" and not self.sampler):
                 self.sampler = id
             self._open.pop()
         return self.made[id]
@@ -134,7 +134,11 @@ def translated(graph: object) -> Translated:
     shown = [walk.outputs_of(id)[0].painting for id in ends]
     if any(each != shown[0] for each in shown[1:]):
         raise GraphError("unsupported_graph", "the graph paints several pictures; ask for each by itself", node=ends[1])
-    painting, mask = shown[0], shown[0].begun.mask
+    painting = shown[0]
+    if isinstance(painting, Enlarged):
+        options = {"image": Source(sha256=painting.digest), "method": painting.upscaler}
+        return Translated(Upscale, options, None, ends, walk.sampler)
+    mask = painting.begun.mask
     kind: type[Painting] = Txt2Img if not painting.begun.picture else Img2Img if mask is None else Inpaint
     vae = {} if painting.vae is None or painting.vae.file is None else {"vae": painting.vae.file}
     return Translated(kind, {**painting.options, **vae}, mask, ends, walk.sampler)

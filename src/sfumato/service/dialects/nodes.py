@@ -117,10 +117,18 @@ class Sampled:
 
 
 @dataclass(frozen=True)
+class Enlarged:
+    """An upload that is enlarged."""
+
+    digest: str
+    upscaler: str
+
+
+@dataclass(frozen=True)
 class Shown:
     """An output node's pictures."""
 
-    painting: Sampled
+    painting: Sampled | Enlarged
 
 
 # ----------------------------------------------------------------------------------------------------------- inputs
@@ -231,6 +239,8 @@ def _upload_of(name: str) -> str | None:
 _CHECKPOINT = _files(_checkpoints)
 _LORA = _files(lambda: folders.available("lora"))
 _VAE = _files(lambda: folders.available("vae"))
+_OWN = ("ours", "lanczos", "bicubic")
+_UPSCALER = _files(lambda: dict.fromkeys(_OWN, Path()) | folders.available("upscaler"))
 _SAMPLER = Input("COMBO", choices=lambda: list(dict.fromkeys((*_THEIRS, *names.SAMPLER_LABELS))), read=_sampler_of)
 _SCHEDULE = Input("COMBO", choices=lambda: _GRIDS, read=names.read_schedule)
 _IMAGE = Input("COMBO", choices=lambda: ("a name that POST /upload/image has given",), read=_upload_of)
@@ -456,8 +466,20 @@ def _decoded(samples: Any, vae: Vae) -> tuple[Sampled]:
     return (replace(samples, vae=vae),)
 
 
+def _enlarged_with(upscale_model: str, image: Any) -> tuple[Enlarged | Sampled]:
+    if isinstance(image, Upload) and image.size is None:
+        return (Enlarged(image.digest, upscale_model),)
+    if not isinstance(image, Sampled) or image.begun.picture or "upscale" in image.options:
+        raise RequestError("an upload as it is can be enlarged, and what is painted from a text, once")
+    if upscale_model not in _OWN:
+        raise RequestError(
+            f"what is painted here is enlarged by {' or '.join(_OWN)}; for {brief(upscale_model)} send the picture back"
+        )
+    return (replace(image, options={**image.options, "upscale": 2, "upscaler": upscale_model}),)
+
+
 def _ended(images: Any, filename_prefix: str = "") -> tuple[Shown]:
-    if not isinstance(images, Sampled):
+    if not isinstance(images, Sampled | Enlarged):
         raise RequestError("a picture that no sampler has painted; put a KSampler before")
     return (Shown(images),)
 
@@ -529,6 +551,8 @@ NODES: Mapping[str, Kind] = {
         },
         ("IMAGE",),
     ),
+    "UpscaleModelLoader": Kind(lambda model_name: (model_name,), {"model_name": _UPSCALER}, ("UPSCALE_MODEL",)),
+    "ImageUpscaleWithModel": Kind(_enlarged_with, _links(upscale_model="UPSCALE_MODEL", image="IMAGE"), ("IMAGE",)),
     "VAEEncode": Kind(_encoded, _links(pixels="IMAGE", vae="VAE"), ("LATENT",)),
     "VAEEncodeForInpaint": Kind(
         _encoded_for_inpaint,

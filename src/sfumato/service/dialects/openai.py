@@ -137,18 +137,20 @@ def router(desk: Desk) -> APIRouter:
 
     async def streamed(job: Job, event: str, partial: int, facts: Mapping[str, str]) -> AsyncIterator[str]:
         """Partial pictures, evenly over the job, and then the finished ones."""
-        sent, share = 0, 0.0
+        sent, share, latest = 0, 0.0, None
         async for told in desk.events(job.id):
             if told is None:
                 yield ": still there\n\n"
-            elif told.kind == "progress":
-                share = told.data["share"]
-            elif told.kind == "preview" and sent < partial and share >= (sent + 1) / (partial + 1):
+                continue
+            if told.kind == "preview":
+                latest = told.data["jpeg"]
+            # Previews are as many as cost little: where a step has none, the one before stands for it.
+            if latest is not None and sent < partial and share >= (sent + 1) / (partial + 1):
                 yield _line(
                     {
                         "type": f"{event}.partial_image",
                         "partial_image_index": sent,
-                        "b64_json": told.data["jpeg"],
+                        "b64_json": latest,
                         "created_at": int(time.time()),
                         "size": "auto",
                         **facts,
@@ -156,6 +158,8 @@ def router(desk: Desk) -> APIRouter:
                     }
                 )
                 sent += 1
+            if told.kind == "progress":
+                share = told.data["share"]
         job = await desk.get(job.id)
         if job.state != "done":
             reason = job.reason or f"the job is {job.state}"
