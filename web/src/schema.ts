@@ -197,7 +197,7 @@ for (const [group, names] of Object.entries({
   chance: "seed count",
   means: "model steps fast guidance sampler schedule",
   adapters: "loras embeddings vae",
-  second: "hires hires_strength hires_steps hires_upscaler refiner switch",
+  second: "hires hires_strength hires_steps hires_upscaler refiner switch upscale upscaler",
   control: "controls preprocess guess like like_strength like_model",
   guidance: "guidance_rescale guidance_method guidance_low guidance_high dynamic_threshold pag freeu",
   noise: "subseed_strength subseed batch eta ensd numerics prediction deep_cache",

@@ -5,8 +5,8 @@ import { Copy, Dices, Download, Grid3x3, History, Pencil, Send, SlidersHorizonta
 import { useEffect, useRef } from "preact/hooks";
 import { type Job, type PictureShown } from "./api";
 import type { Values } from "./schema";
-import { cancelOne, duration, editTasks, ended, go, lives, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
-import { Button } from "./ui";
+import { cancelOne, duration, editTasks, ended, go, lives, loaded, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
+import { Button, Skeleton } from "./ui";
 import { nameOf, t, taskTitle } from "./words";
 import { valuesOf } from "./schema";
 
@@ -38,7 +38,7 @@ export function Stage({ use, chips }: { use: (words: string) => void; chips: str
   return (
     <section class="stage" aria-label={t("stage")}>
       <div class="easel">
-        {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : said ? <Said job={said} /> : found ? <Finished job={found[0]} picture={found[1]} /> : (
+        {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : said ? <Said job={said} /> : found ? <Finished job={found[0]} picture={found[1]} /> : !loaded.value ? <Skeleton rows={1} tall /> : (
           <div class="first">
             <img class="sample" src={sample} width="512" height="128" alt={t("paint.sample.alt")} />
             <h2>{t("paint.first")}</h2>

@@ -27,7 +27,7 @@ it("fills in the same values in both", () => {
 
 it("is Chinese where it should be", () => {
   const latin = Object.entries(zh).filter(([, text]) => !/[\u4e00-\u9fff]/.test(text));
-  expect(latin.map(([word]) => word).sort()).toEqual(["edit.full", "kind.controls", "kind.loras", "picture.alt"]);
+  expect(latin.map(([word]) => word).sort()).toEqual(["edit.full", "kind.controls", "kind.ip_adapters", "kind.loras", "picture.alt"]);
 });
 
 it("has no word that nobody says", () => {

@@ -286,6 +286,7 @@ export const en = {
   "kind.controls": "ControlNet",
   "kind.vaes": "Autoencoders",
   "kind.upscalers": "Upscalers",
+  "kind.ip_adapters": "IP-Adapter",
 
   "settings.language": "Language",
   "settings.auto": "As the system",

@@ -288,6 +288,7 @@ export const zh: Record<Word, string> = {
   "kind.controls": "ControlNet",
   "kind.vaes": "自编码器",
   "kind.upscalers": "放大模型",
+  "kind.ip_adapters": "IP-Adapter",
 
   "settings.language": "语言",
   "settings.auto": "跟随系统",
