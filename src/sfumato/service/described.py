@@ -15,6 +15,10 @@ from sfumato.service.asked import served
 _REF = "#/components/schemas/{model}"
 UPLOADED = {"sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}
 _ID = "0123456789abcdef-0"
+_BESIDE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"inpaint": {"mask": UPLOADED}, "outpaint": {"right": 64}, "enhance": {"sharpen": 0.5}}
+)
+"""What a task needs one of, so that no field of it must be there."""
 _WORDS = {"prompt": "a red apple", "to": "a green apple", "old": "the apple"}
 
 
@@ -30,7 +34,7 @@ def example(kind: type[Request]) -> dict[str, Any]:
             found[name] = [UPLOADED] if name == "images" else ["apple", "pear"]
         else:
             found[name] = _WORDS[name]
-    return found
+    return found | _BESIDE.get(found["task"], {})
 
 
 ASKED: dict[str, Any] = {

@@ -94,7 +94,7 @@ export function Edit() {
   };
   const form = task && (
     <>
-      {task.name === FRAME && <Row field={FRAMES} values={reel.value} set={(value) => (reel.value = { ...reel.value, frames: Number(value ?? 1) })} />}
+      {task.name === FRAME && <Row field={FRAMES} values={reel.value.frames > 1 ? { frames: reel.value.frames } : {}} set={(value) => (reel.value = { ...reel.value, frames: Number(value ?? 1) })} />}
       <Form task={task} values={values} change={set} without={hidden} />
       {Object.keys(values).some((name) => !KEPT.has(name)) && <Button kind="quiet" icon={RotateCcw} onClick={() => set(Object.fromEntries(Object.entries(values).filter(([name]) => KEPT.has(name))))}>{t("paint.reset.all")}</Button>}
     </>
