@@ -55,7 +55,9 @@ def test_what_cannot_be_loaded_ends_the_service() -> None:
     assert str(opening.error) == "the database is of tomorrow"
 
 
-def test_a_broken_database_is_told_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_database_is_told_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sfumato.db").write_bytes(b"no database" * 100)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -65,8 +67,11 @@ def test_a_broken_database_is_told_on_the_command_line(tmp_path: Path, capsys: p
     (free,) = listening("127.0.0.1", 0)
     port = free.getsockname()[1]
     free.close()
+    shown = list[str]()
+    monkeypatch.setattr("webbrowser.open", shown.append)
     with pytest.raises(SfumatoError, match="the database cannot be"):
-        serve(Settings(tmp_path), port)
+        serve(Settings(tmp_path), port, open=True)
+    assert shown == [f"http://127.0.0.1:{port}"]
 
 
 def test_a_client_that_does_not_come_to_the_point_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,12 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, whole("--port", metavar="N", help="where to listen, 1 to 65535")] = 7860,
+    open: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
     data: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="for queue and pictures; default ~/.local/share/sfumato")
+        Path | None,
+        typer.Option(
+            "--data", "--gallery", metavar="FOLDER", help="for queue and pictures; default ~/.local/share/sfumato"
+        ),
     ] = None,
     database: Annotated[
         str | None,
@@ -50,7 +54,7 @@ def serve(
     from sfumato.cli import service
 
     service.serve(
-        service.Listening(host, port, data, token, idle, queue, retain, database),
+        service.Listening(host, port, data, token, idle, queue, retain, database, open),
         models=models or [],
         hosts=allow_host or [],
         device=device,

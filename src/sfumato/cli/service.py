@@ -27,6 +27,7 @@ class Listening:
     queue: int
     retain: str | None = None
     database: str | None = None
+    open: bool = False
 
 
 def serve(how: Listening, *, models: Sequence[Path], hosts: Sequence[str], device: str, precision: str) -> None:
@@ -79,6 +80,7 @@ def _listen(
     serve(
         Settings(folder, how.host, token, idle, how.queue, hosts, (*WORKER, *machine), how.database, retain),
         how.port,
+        open=how.open,
     )
 
 

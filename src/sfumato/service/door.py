@@ -31,6 +31,9 @@ HEALTH = "/api/v1/health"
 OPEN = frozenset({"/", HEALTH})
 """Served without the token, as the page's files are: it asks for the token itself."""
 
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
+"""Hosts that bind to all."""
+
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 PICTURES = ("/api/v1/uploads", "/api/v1/gallery/import")
@@ -234,7 +237,7 @@ async def _body(path: str, headers: Headers, receive: Receive) -> bytes:
 
 def names_of(host: str, more: Iterable[str] = ()) -> frozenset[str]:
     """Names by which a service that binds to `host` may be called."""
-    own = LOOPBACK if is_loopback(host) or host in ("0.0.0.0", "::") else frozenset()
+    own = LOOPBACK if is_loopback(host) or host in ANY_ADDRESS else frozenset()
     return own | {host.lower()} | {each.lower() for each in more}
 
 
@@ -246,5 +249,5 @@ def guarded(app: ASGIApp, settings: Settings) -> Door:
     """
     if settings.token is None and not is_loopback(settings.host):
         raise Refusal(401, f"a service on {settings.host} needs a token")
-    any_address = settings.host in ("0.0.0.0", "::")
+    any_address = settings.host in ANY_ADDRESS
     return Door(app, names_of(settings.host, settings.hosts), any_address, settings.token)

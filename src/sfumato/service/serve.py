@@ -5,13 +5,15 @@ import os
 import secrets
 import socket
 import sys
+import threading
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.errors import SfumatoError
-from sfumato.service.door import guarded
+from sfumato.service.door import ANY_ADDRESS, guarded
 from sfumato.service.opening import Opening
 from sfumato.service.settings import Settings
 
@@ -43,8 +45,11 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def serve(settings: Settings, port: int) -> None:
+def serve(settings: Settings, port: int, *, open: bool = False) -> None:
     """Listen, and say where; what answers is loaded then, see `opening`.
+
+    Args:
+        open: show the page in the browser of whoever started it.
 
     Raises:
         SfumatoError: another service uses the folder, nothing can listen there, or the database cannot be used.
@@ -76,6 +81,9 @@ def serve(settings: Settings, port: int) -> None:
         sockets = [opened.enter_context(each) for each in listening(settings.host, port)]
         shown = f"[{settings.host}]" if ":" in settings.host else settings.host
         print(f"sfumato listens at http://{shown}:{port}", file=sys.stderr, flush=True)
+        if open:
+            url = f"http://{'127.0.0.1' if settings.host in ANY_ADDRESS else shown}:{port}"
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some wait for its end
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets)
     if opening.error is not None:
