@@ -36,7 +36,7 @@ WAITING = 0
 
 def main(url: str, cases: int) -> int:
     """Ask all operations in turn."""
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", timeout=10 * PATIENCE)
     operations = [found.ok() for found in schema.get_all_operations()]
     operations = [each for each in operations if each.path != ENDLESS]
     statuses, wrong, slowest, turn = collections.Counter[int](), list[str](), 0.0, 0

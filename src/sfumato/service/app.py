@@ -112,7 +112,7 @@ def application(settings: Settings) -> FastAPI:
         await asyncio.gather(*running, return_exceptions=True)
         opened.close()
 
-    app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, openapi_url=None)
     app.state.desk = desk
     _native(app, desk)
     dialects = (each.router(desk) for each in (a1111, openai, comfy))
@@ -329,13 +329,18 @@ def _native(app: FastAPI, desk: Desk) -> None:
 
 
 def _pages(app: FastAPI) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        """The API, for programs; it is made when it is asked for first, which takes a second."""
+        return JSONResponse(await asyncio.to_thread(app.openapi))
+
     @app.get("/docs", include_in_schema=False, response_class=HTMLResponse)
     async def described() -> HTMLResponse:
         """The API, as a page."""
         rows = [
             f"<tr><td><code>{method.upper()}</code><td><code>{html.escape(path)}</code><td>"
             f"{html.escape(how.get('description', how.get('summary', '')))}"
-            for path, methods in app.openapi()["paths"].items()
+            for path, methods in (await asyncio.to_thread(app.openapi))["paths"].items()
             for method, how in methods.items()
         ]
         return HTMLResponse(
