@@ -34,7 +34,7 @@ def example(kind: type[Request]) -> dict[str, Any]:
             found[name] = [UPLOADED] if name == "images" else ["apple", "pear"]
         else:
             found[name] = _WORDS[name]
-    return found | _BESIDE.get(found["task"], {})
+    return {**found, **_BESIDE.get(found["task"], {})}
 
 
 ASKED: dict[str, Any] = {
