@@ -102,6 +102,8 @@ def test_progress_and_cancel(studio: Studio) -> None:
     def watch(progress: Progress) -> None:
         seen.append(progress)
         assert progress.preview()[0].size == (64, 64)
+        assert progress.glimpse is not None
+        assert progress.glimpse()[0].size == (64, 64)
         if len(seen) == 3:
             raise KeyboardInterrupt
 

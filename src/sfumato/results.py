@@ -32,7 +32,8 @@ class Progress:
         total: steps of each picture.
         sigma: the noise level the step started at.
         preview: decodes the present clean estimate, a picture for each of the batch; costs time only when called, and
-            is valid only until the report's receiver returns.
+            is valid only until the report's receiver returns. May be empty.
+        glimpse: as `preview`, decoded at half the side, in a quarter of the time; None: there is no such.
     """
 
     image: int
@@ -41,6 +42,7 @@ class Progress:
     total: int
     sigma: float
     preview: Callable[[], "list[Image]"] = field(repr=False, compare=False)
+    glimpse: Callable[[], "list[Image]"] | None = field(default=None, repr=False, compare=False)
 
 
 def ignore(report: object) -> None:

@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from sfumato.results import Progress, Result
     from sfumato.studio import Studio
 
+NICE = 5
+"""The page of somebody who waits comes before the picture."""
 PREVIEW_SIDE = 512
-PREVIEW_SHARE = 20
-"""A preview is made no sooner than this many times its own cost after the last: 5 % of the time."""
+PREVIEW_SHARE = 50
+"""A preview is made no sooner than this many times its own cost after the last: 2 % of the time."""
 
 
 class Worker:
@@ -126,7 +128,9 @@ class Worker:
         facts: dict[str, Any] = {"saved": saved}
         begun = time.perf_counter()
         if begun - self._previewed >= PREVIEW_SHARE * self._cost:
-            facts["preview"] = _small(progress.preview()[0])
+            pictures = (progress.glimpse or progress.preview)()
+            if pictures:  # some tasks have nothing to show on the way
+                facts["preview"] = _small(pictures[0])
             self._previewed = time.perf_counter()
             self._cost = self._previewed - begun
         names = ("image", "batch", "index", "total", "sigma")
@@ -186,7 +190,7 @@ def main(device: str = "auto", precision: str = "auto") -> None:
     os.dup2(2, 1)  # whatever a library prints is no report
     wait_briefly()
     if hasattr(os, "nice"):
-        os.nice(5)
+        os.nice(NICE)
     sys.addaudithook(_stay_inside)
     from sfumato.studio import Studio
 

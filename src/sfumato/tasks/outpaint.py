@@ -61,7 +61,9 @@ def _one(
             if isinstance(event, Progress):
                 done = number * event.total + event.index
                 seen = _Preview(event, canvas.copy(), region)
-                yield replace(event, image=index, index=done, total=len(regions) * event.total, preview=seen)
+                yield replace(
+                    event, image=index, index=done, total=len(regions) * event.total, preview=seen, glimpse=None
+                )
             else:
                 results.append(event)
                 canvas.paste(event[0], region[:2])

@@ -1,11 +1,12 @@
 """The loop that all painting goes through, once: noise, sampling, decoding, with reports on the way."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from sfumato.diffusion.denoiser import Denoise
 from sfumato.errors import SfumatoError
@@ -71,7 +72,8 @@ def paint(session: Session, canvas: Canvas, first: int = 0) -> Iterator[Progress
                 digests.append(_digests(x))
                 levels.append(step.sigma)
                 preview = _Preview(session, canvas, step.clean)
-                yield Progress(first, len(seeds), step.index, step.total, step.sigma, preview)
+                glimpse = replace(preview, halved=True)
+                yield Progress(first, len(seeds), step.index, step.total, step.sigma, preview, glimpse)
             x = canvas.settle(plan.finish(x, plan.sigmas[-1]))
         elif canvas.clean is not None:
             x = canvas.clean.expand(len(seeds), *shape)
@@ -106,10 +108,14 @@ class _Preview:
     session: Session
     canvas: Canvas
     clean: Tensor
+    halved: bool = False
 
     @torch.inference_mode()
     def __call__(self) -> list[Image.Image]:
-        return _decoded(self.session, self.canvas, self.clean)
+        if not self.halved:
+            return _decoded(self.session, self.canvas, self.clean)
+        pixels = self.session.model.decode(avg_pool2d(self.clean, 2, ceil_mode=True))
+        return [self.canvas.finish(to_pil(picture).resize(self.canvas.size)) for picture in pixels]
 
 
 def _decoded(session: Session, canvas: Canvas, latents: Tensor, *, checked: bool = False) -> list[Image.Image]:
