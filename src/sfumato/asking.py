@@ -39,7 +39,7 @@ class Asking:
 class Running:
     """`run`, for whoever has `events`."""
 
-    def events(self, request: Request) -> Iterator[Progress | Result]:
+    def events(self, request: Request, *, since: float | None = None) -> Iterator[Progress | Result]:
         """Carry out a request: a `Progress` after each step, a `Result` after each batch."""
         raise NotImplementedError
 
@@ -48,6 +48,8 @@ class Running:
         request: Request,
         on_step: Callable[[Progress], None] = ignore,
         on_batch: Callable[[Result], None] = ignore,
+        *,
+        since: float | None = None,
     ) -> Result:
         """Carry out a request whole; an exception raised by one that is told of its progress cancels it.
 
@@ -56,12 +58,13 @@ class Running:
         Args:
             on_step: is told of each sampling step.
             on_batch: is given each batch of pictures when it is painted.
+            since: what `time.perf_counter` said when a budget began to count; now by default.
 
         Raises:
             SfumatoError: of the kind that says what is wrong.
         """
         batches = []
-        for event in self.events(request):
+        for event in self.events(request, since=since):
             if isinstance(event, Progress):
                 on_step(event)
             else:

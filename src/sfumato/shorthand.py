@@ -55,6 +55,7 @@ class PaintingOptions(Watching, total=False):
     freeu: float
     deep_cache: int
     fast: bool
+    budget: str | None
     eta: float | None
     ensd: int
     numerics: Numerics

@@ -39,6 +39,7 @@ from sfumato.runtime.digests import remembered_sha256
 from sfumato.runtime.memory import keep_freed_memory, total_memory
 from sfumato.runtime.precision import choose
 from sfumato.shorthand import Shorthand
+from sfumato.tasks.budget import Timed, within
 from sfumato.tasks.table import runner
 from sfumato.tasks.tileable import with_tileable
 
@@ -153,7 +154,9 @@ class Studio(Running, Shorthand):
         engine = choose_engine(self.device, self.choice.dtype, self.engine, weights)
         return _packed(replace(model, engine=engine), *networks)
 
-    def events(self, request: Request, saved: Saved = UNSAVED) -> Iterator[Progress | Result]:
+    def events(
+        self, request: Request, saved: Saved = UNSAVED, *, since: float | None = None
+    ) -> Iterator[Progress | Result]:
         """Carry out a request: a `Progress` after each step, a `Result` after each batch. Leaving the loop cancels.
 
         >>> for event in studio.events(request):
@@ -162,6 +165,7 @@ class Studio(Running, Shorthand):
 
         Args:
             saved: of the same request, which was cut off: it goes on from there, to the same bits.
+            since: what `time.perf_counter` said when a budget began to count; now by default.
 
         Raises:
             SfumatoError: of the kind that says what is wrong.
@@ -172,7 +176,11 @@ class Studio(Running, Shorthand):
         begun = time.perf_counter()
         with self._loading:
             applied = with_tileable(self._with_adapters(request), request)
-        yield from runner(request.task)(replace(applied, saved=saved), request, time.perf_counter() - begun)
+        load = time.perf_counter() - begun
+        if request.budget is not None:
+            request = within(applied, request, begun if since is None else since)
+        painting = runner(request.task)(replace(applied, saved=saved), request, load)
+        yield from Timed(painting, applied.model, request)
 
     def _with_adapters(self, request: Painting) -> Applied:
         """The request's model, with its autoencoder and its adapters."""

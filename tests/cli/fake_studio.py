@@ -44,7 +44,7 @@ class Studio(Running, Asking):
     ) -> None:
         self.default = str(model)
 
-    def events(self, request: Painting) -> Iterator[Progress | Result]:
+    def events(self, request: Painting, *, since: float | None = None) -> Iterator[Progress | Result]:
         if os.environ.get("FAKE_NOISE"):
             logging.getLogger("sfumato.tasks").warning("the prompt is cut")
             print("a library talks on stdout")

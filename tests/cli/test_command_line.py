@@ -312,7 +312,7 @@ def test_a_full_disk_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest
 
 
 def test_what_the_system_refuses_is_one_line_and_exit_2(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def locked(*_: object) -> None:
+    def locked(*_: object, **__: object) -> None:
         Path("there").mkdir()
         raise PermissionError(13, "Permission denied", "there/model_index.json")
 
@@ -344,7 +344,7 @@ def test_too_little_memory_is_one_line_and_exit_2(capsys: Capture, monkeypatch: 
 
 
 def test_torch_says_it_in_other_words(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object) -> None:
+    def run(*_: object, **__: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     monkeypatch.setattr(Studio, "run", run)

@@ -91,4 +91,4 @@ def test_the_largest_tensor_is_seen() -> None:
     ("seconds", "words"), [(5, "5 seconds"), (119, "119 seconds"), (300, "5 minutes"), (7300, "2 hours")]
 )
 def test_lengths_of_time(seconds: float, words: str) -> None:
-    assert forecast._spoken(seconds) == words
+    assert forecast.spoken(seconds) == words

@@ -195,7 +195,7 @@ for (const [group, names] of Object.entries({
   words: "prompt negative",
   shape: "width height",
   chance: "seed count",
-  means: "model steps fast guidance sampler schedule",
+  means: "model steps fast budget ram guidance sampler schedule",
   adapters: "loras embeddings vae",
   second: "hires hires_strength hires_steps hires_upscaler refiner switch upscale upscaler",
   control: "controls preprocess guess like like_strength like_model",

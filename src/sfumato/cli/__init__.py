@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from sfumato.cli import clock
 from sfumato.cli.terminal import complain
 from sfumato.errors import SfumatoError
 from sfumato.runtime.threads import wait_briefly
@@ -24,6 +25,7 @@ BAD_INPUT = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, by default the process's own, and return its exit code."""
     wait_briefly()
+    clock.alone = arguments is None
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as the bytes that it has
     try:

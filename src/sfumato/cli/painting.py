@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, get_args
 
 from sfumato.choices import Engine, Format, Precision
-from sfumato.cli import interrupts, remarks
+from sfumato.cli import clock, interrupts, remarks
 from sfumato.cli.options import check_engine, check_precision
 from sfumato.cli.tasks import read_fields
 from sfumato.cli.terminal import console, narrating, note, picture, watching
@@ -22,6 +22,7 @@ from sfumato.metadata.provenance import Provenance
 from sfumato.metadata.trace import Trace
 from sfumato.output import Destination
 from sfumato.requests import Painting, Request, Source, draw_seed
+from sfumato.requests.fields import SECONDS, amount_of
 from sfumato.results import ignore
 
 if TYPE_CHECKING:
@@ -281,6 +282,8 @@ def paint(
     on_batch: "Callable[[Result], None]" = ignore,
 ) -> "list[Result]":
     """Run requests, and let people watch and interrupt it; `on_batch` is given what is painted."""
+    hurried = any(getattr(request, "budget", None) is not None for request in requests)
+    begun = clock.begun() if hurried else None
     count = sum(max(request.pictures, 1) for request in requests)
     with (
         narrating(quiet=mode.quiet),
@@ -293,15 +296,23 @@ def paint(
         check()
         studio = Studio(getattr(requests[0], "model", "nano"), **asdict(machine))
         results: list[Result] = []
-        for request in requests:
+        for place, request in enumerate(requests):
             before = sum(len(result.images) for result in results)
 
             def watched(progress: "Progress", before: int = before) -> None:
                 check()
                 on_step(replace(progress, image=before + progress.image) if before else progress)
 
-            results.append(studio.run(request, watched, on_batch))
+            asked = _by_turns(request, place + 1, len(requests))
+            results.append(studio.run(asked, watched, on_batch, since=begun))
         return results
+
+
+def _by_turns(request: Request, place: int, count: int) -> Request:
+    """The request, whose budget is that of `count` requests, as one that is done when its place says so."""
+    if not isinstance(request, Painting) or request.budget is None or count == 1:
+        return request
+    return request.changed(budget=f"{amount_of(request.budget, SECONDS) * place / count:g}s")
 
 
 def _show(results: "Sequence[Result]") -> None:

@@ -1,11 +1,14 @@
 """Kinds of values that requests have."""
 
+import contextlib
 import hashlib
+import math
 import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
@@ -74,6 +77,33 @@ def _auto_or(low: float, high: float, example: float) -> Callable[[object], obje
     return checked
 
 
+def _amount(units: Mapping[str, float], least: float, example: str) -> Callable[[object], object]:
+    def checked(value: object) -> object:
+        text = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+        if isinstance(text, str):
+            with contextlib.suppress(ValueError):
+                if least <= amount_of(text, units) < math.inf:
+                    return text.strip()
+        raise ValueError(f"is {brief(value)}; give a number and one of {', '.join(units)}, for example {example}")
+
+    return checked
+
+
+def amount_of(text: str, units: Mapping[str, float]) -> float:
+    """How much a text says, such as ``90s`` or ``4G``; a bare number counts in the first of the units.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([A-Za-z]?)", text.strip())
+    if found is None:
+        raise ValueError(text)
+    unit = found[2] or next(iter(units))
+    if unit not in units:
+        raise ValueError(text)
+    return float(found[1]) * units[unit]
+
+
 def _colour(value: object) -> object:
     if not isinstance(value, str) or not re.fullmatch(r"#?[0-9a-fA-F]{6}", value):
         raise ValueError(f"is {brief(value)}; give six hexadecimal digits, for example 1a2b3c")
@@ -97,6 +127,12 @@ Margin = Annotated[int, Field(ge=0, le=4096)]
 Pair = Annotated[tuple[int, int], BeforeValidator(_pair)]
 Added = Annotated[str, BeforeValidator(_added)]
 """Noise to be added: its standard deviation of 255 levels, and its kind, as ``25:gaussian``."""
+SECONDS = MappingProxyType({"s": 1.0, "m": 60.0, "h": 3600.0})
+BYTES = MappingProxyType({"G": 1e9, "M": 1e6})
+Duration = Annotated[str, BeforeValidator(_amount(SECONDS, 1e-3, "90s"))]
+"""As ``90s``, ``5m`` or ``1h``; a bare number is seconds."""
+Memory = Annotated[str, BeforeValidator(_amount(BYTES, 1e6, "4G"))]
+"""As ``4G`` or ``500M``; a bare number is gigabytes."""
 Blur = Annotated[float | Literal["auto"], BeforeValidator(_auto_or(0, 8, 1.5))]
 Contrast = Annotated[float | Literal["auto"], BeforeValidator(_auto_or(0, 10, 1.3))]
 Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]

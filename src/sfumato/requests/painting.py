@@ -15,6 +15,7 @@ from sfumato.requests.fields import (
     MAX_SEED,
     MAX_SIGMA,
     Controls,
+    Duration,
     FileNames,
     Loras,
     Name,
@@ -122,6 +123,11 @@ class Painting(Request):
         1, ge=1, le=8, description="run the deep part of a U-Net in every so many steps only (DeepCache); 1 is off"
     )
     fast: Annotated[bool, Shown("")] = Field(False, description=FAST)
+    budget: Annotated[Duration | None, Shown("60s")] = Field(
+        None,
+        description="the time for all pictures, from the command on: what is left open of steps, --deep-cache and size "
+        "is planned so that it is kept, with the least loss",
+    )
     eta: Annotated[Share | None, Shown("F", "Eta")] = Field(
         None, description="share of fresh noise, for samplers that have the choice"
     )
@@ -221,6 +227,12 @@ class Painting(Request):
                     f"count {self.count} of {self.width}x{self.height} is {area * self.count / 1e6:.0f} megapixels; "
                     f"one request may have {MAX_PIXELS / 1e6:.0f}; use count {MAX_PIXELS // area} or less"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _one_haste(self) -> Self:
+        if self.fast and self.budget is not None:
+            raise ValueError("fast and budget do not go together: a budget plans how fast; leave one of them out")
         return self
 
     @property

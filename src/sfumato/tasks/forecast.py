@@ -66,7 +66,7 @@ def foretell(session: Session, size: tuple[int, int]) -> None:
     free = available_memory() if model.device.type == "cpu" else None
     log.warning(
         "%dx%d is %.0f times the pixels of %dx%d: expect over %s and about %.1f GB of memory%s",
-        *(*size, times, *own, _spoken(total), memory / 1e9),
+        *(*size, times, *own, spoken(total), memory / 1e9),
         "" if free is None else f", of which {free / 1e9:.1f} GB are free",
     )
 
@@ -104,7 +104,7 @@ class _Largest(TorchDispatchMode):
         return made
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
     """A length of time in the unit that suits it."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:

@@ -170,8 +170,13 @@ def _faster(model: Model, request: Painting) -> dict[str, object]:
     if model.family.steps <= FEW:
         return {}
     steps = round(SPARED * model.family.steps) if request.steps is None else request.steps
-    able = isinstance(model.network, UNet) and not _looks_inside(request)
-    return {"steps": steps, "deep_cache": max(request.deep_cache, 2) if able else request.deep_cache}
+    deep = max(request.deep_cache, 2) if keeps_deep(model, request) else request.deep_cache
+    return {"steps": steps, "deep_cache": deep}
+
+
+def keeps_deep(model: Model, request: Painting) -> bool:
+    """Whether a request may have a `deep_cache`: of a U-Net, which it does not change inside, nor calls on parts."""
+    return isinstance(model.network, UNet) and not _looks_inside(request)
 
 
 def _looks_inside(request: Painting) -> bool:
