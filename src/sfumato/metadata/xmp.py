@@ -7,7 +7,6 @@ The source type is IPTC Photo Metadata Standard 2023.1, section "Digital Source 
 import html
 import re
 from collections.abc import Mapping
-from xml.sax.saxutils import escape, unescape
 
 PNG_KEYWORD = "XML:com.adobe.xmp"
 JPEG_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
@@ -45,7 +44,7 @@ def write(texts: Mapping[str, str], old: bytes | None = None) -> bytes:
 
 def read(packet: bytes) -> dict[str, str]:
     """Our texts in a packet, of whatever tool; empty if there are none."""
-    return {name: unescape(text, {"&#13;": "\r"}) for name, text in _TEXT.findall(packet.decode("utf-8", "replace"))}
+    return {name: html.unescape(text) for name, text in _TEXT.findall(packet.decode("utf-8", "replace"))}
 
 
 def comment(packet: bytes) -> str | None:
@@ -71,4 +70,4 @@ def _without_ours(old: bytes | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return escape(text, {"\r": "&#13;"})
+    return html.escape(text, quote=False).replace("\r", "&#13;")
