@@ -12,7 +12,15 @@ from sfumato import Studio
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.models.circular import make_circular
 from sfumato.nn import packed, winograd
-from sfumato.nn.packed import PackedConv2d, PackedLinear, choose_engine, pack, packed_bytes
+from sfumato.nn.packed import (
+    PackedConv2d,
+    PackedLinear,
+    choose_engine,
+    filter_bytes,
+    pack,
+    packed_bytes,
+    without_filters,
+)
 from sfumato.nn.sharing import sharing
 from sfumato.runtime.races import Races
 
@@ -88,6 +96,11 @@ def test_a_packed_network_computes_the_same_and_has_the_same_state(eager: Fixed)
     assert kept["filters"] == 36 * 32 * 64 * 4
     for name, value in plain.state_dict().items():
         assert torch.equal(value, state[name]), name
+    assert filter_bytes(plain) == kept["filters"]
+    without_filters(plain)
+    with torch.inference_mode():
+        assert relative(plain(X), right) < 1e-5
+    assert packed_bytes(plain)["filters"] == filter_bytes(plain) == 0
 
 
 def test_a_copy_shares_packed_weights_until_one_is_replaced(eager: Fixed) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -20,9 +20,9 @@ from sfumato.diffusion.samplers import Sampler
 from sfumato.diffusion.scalings import Parameterisation
 from sfumato.diffusion.schedules import GRIDS, FlowSchedule, Schedule, align_your_steps
 from sfumato.errors import CheckpointError
-from sfumato.models import tiles
+from sfumato.models import bands, tiles
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
-from sfumato.models.autoencoder_kl import AutoencoderKLConfig
+from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.circular import is_circular
 from sfumato.models.clip import CLIPTextConfig
 from sfumato.models.k_unet import KUNet, KUNetConfig
@@ -61,6 +61,7 @@ from sfumato.published import (
     with_channels,
     with_guidance_embedding,
 )
+from sfumato.runtime.memory import available_memory, resident_memory
 
 Network = UNet | KUNet | MMDiT
 NetworkConfig = UNetConfig | KUNetConfig | MMDiTConfig
@@ -560,6 +561,8 @@ class Model:
     """``packed`` where the networks compute from weights laid out for this machine."""
     small_schedule: Schedule | None = None
     """For an upscaler, how much noise its classes put into the small picture that it sees."""
+    ram: int | None = None
+    """Bytes that the process may have; None: what the machine has."""
 
     def sharing(self, *names: str) -> "Model":
         """The same model with components of its own, whose tensors are shared: what is put into the place of one there
@@ -654,10 +657,45 @@ class Model:
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pixels in float32, nominally in [-1, 1]."""
         factor = self.autoencoder.factor
-        if self._by_tiles(latents.shape[-2] * latents.shape[-1] * factor**2):
-            return tiles.decode(cast("nn.Module", self.autoencoder), latents.to(self.dtype), TILE // factor).float()
-        return self.autoencoder.decode(latents.to(self.dtype)).float()
+        way, _ = decoding(self, latents.shape[-2] * latents.shape[-1] * factor**2)
+        latents = latents.to(self.dtype)
+        if way == "tiles":
+            return tiles.decode(cast("nn.Module", self.autoencoder), latents, TILE // factor).float()
+        if way == "bands":
+            return bands.decode(cast("AutoencoderKL", self.autoencoder), latents).float()
+        return self.autoencoder.decode(latents).float()
+
+    def room(self) -> int:
+        """Bytes that may still be taken."""
+        free = available_memory()
+        return free if self.ram is None else min(free, self.ram - resident_memory())
 
     def _by_tiles(self, pixels: int) -> bool:
         """Whether so large a picture goes through the autoencoder in tiles; those that wrap around need it whole."""
         return pixels > LARGE and not is_circular(cast("nn.Module", self.autoencoder))
+
+
+LIVE = 5
+"""Peak memory by the largest map: 4.6 in the decoder of Stable Diffusion 1.5 with its convolutions' workspace."""
+MODEST = 1 << 29
+"""Bytes that are always there."""
+
+
+def decoding(model: Model, pixels: int) -> tuple[Literal["whole", "bands", "tiles"], int]:
+    """How a picture of so many pixels is decoded, and the bytes that it takes at most, about.
+
+    A KL autoencoder goes by bands where there is no room for the whole, see `sfumato.models.bands`.
+    """
+    autoencoder = model.autoencoder
+    if not isinstance(autoencoder, AutoencoderKL):
+        at_once = min(pixels, LARGE)
+        return "tiles" if model._by_tiles(pixels) else "whole", LIVE * at_once * 3 * model.dtype.itemsize
+    fine, wide = autoencoder.config.block_out_channels[0], max(autoencoder.config.block_out_channels[:2])
+    whole = LIVE * min(pixels, LARGE) * wide * model.dtype.itemsize
+    if model._by_tiles(pixels):
+        return "tiles", whole
+    in_bands = pixels * (fine + wide // 4) * model.dtype.itemsize + LIVE * bands.BAND
+    short = model.device.type == "cpu" and whole > MODEST and model.room() < whole and in_bands < whole
+    if short and not is_circular(autoencoder):
+        return "bands", in_bands
+    return "whole", whole

@@ -56,6 +56,7 @@ class PaintingOptions(Watching, total=False):
     deep_cache: int
     fast: bool
     budget: str | None
+    ram: str | None
     eta: float | None
     ensd: int
     numerics: Numerics

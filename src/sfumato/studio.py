@@ -40,6 +40,7 @@ from sfumato.runtime.memory import keep_freed_memory, total_memory
 from sfumato.runtime.precision import choose
 from sfumato.shorthand import Shorthand
 from sfumato.tasks.budget import Timed, within
+from sfumato.tasks.memory import fitted
 from sfumato.tasks.table import runner
 from sfumato.tasks.tileable import with_tileable
 
@@ -177,6 +178,8 @@ class Studio(Running, Shorthand):
         with self._loading:
             applied = with_tileable(self._with_adapters(request), request)
         load = time.perf_counter() - begun
+        if request.ram is not None:
+            applied, request = fitted(applied, request)
         if request.budget is not None:
             request = within(applied, request, begun if since is None else since)
         painting = runner(request.task)(replace(applied, saved=saved), request, load)

@@ -1,5 +1,6 @@
 """Large pictures by tiles: no seam, the memory of a tile, and an autoencoder that does what it does on the whole."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -10,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sfumato import Studio
+from sfumato import Studio, families
 from sfumato.diffusion.tiles import borders, starts, tiled, window
 from sfumato.errors import RequestError
 from sfumato.images import tile_seam
-from sfumato.models import tiles
+from sfumato.models import bands, tiles
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig
@@ -130,3 +131,35 @@ def test_tiles_that_make_no_sense_are_refused(studio: Studio) -> None:
         studio.txt2img("a fox", tile=64)
     with pytest.raises(RequestError, match="tile and tileable do not go together"):
         studio.txt2img("a fox", tile=64, tile_overlap=16, tileable="x")
+
+
+def small_kl() -> AutoencoderKL:
+    torch.manual_seed(0)
+    config = AutoencoderKLConfig(block_out_channels=(16, 32, 32), layers_per_block=1, norm_num_groups=8)
+    return AutoencoderKL(config).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (13, 6), (3, 5)])
+@torch.inference_mode()
+def test_bands_decode_what_the_whole_decodes(height: int, width: int) -> None:
+    autoencoder, latents = small_kl(), drawn(2, 4, height, width)
+    right = autoencoder.decode(latents)
+    found = bands.decode(autoencoder, latents, 1)
+    assert found.shape == right.shape
+    assert float((found - right).abs().max()) < 2e-5 * float(right.abs().max())
+
+
+@torch.inference_mode()
+def test_bands_are_taken_where_memory_is_short(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = replace(Studio(tiny, device="cpu", precision="fp32").load(), autoencoder=small_kl())
+    latents = drawn(1, 4, 16, 16)
+    whole = model.decode(latents)
+    taken: list[str] = []
+    plain = bands.decode
+    monkeypatch.setattr(bands, "decode", lambda *given: taken.append("bands") or plain(*given))
+    monkeypatch.setattr(families, "MODEST", 0)
+    monkeypatch.setattr(bands, "BAND", 1 << 12)
+    assert torch.equal(model.decode(latents), whole)  # there is room
+    assert taken == []
+    assert torch.allclose(replace(model, ram=1).decode(latents), whole, atol=1e-4)
+    assert taken == ["bands"]

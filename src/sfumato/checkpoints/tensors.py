@@ -146,3 +146,12 @@ def release(tensor: Tensor) -> None:
             length = (end - base) // mmap.PAGESIZE * mmap.PAGESIZE - start
             if length > 0:
                 mapping.madvise(mmap.MADV_DONTNEED, start, length)
+
+
+def is_mapped(tensor: Tensor) -> bool:
+    """Whether a tensor lies in a file that `read_tensors` has mapped, so that `release` gives its memory back."""
+    begin = tensor.data_ptr()
+    with _mapped_lock:
+        mappings = list(_mapped)
+    bases = ((torch.frombuffer(mapping, dtype=torch.uint8).data_ptr(), len(mapping)) for mapping in mappings)
+    return any(base <= begin < base + length for base, length in bases)

@@ -9,14 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sfumato.models.autoencoder_kl import AutoencoderKL
-from sfumato.nn.norms import GroupNorm
 from sfumato.nn.sharing import sharing
 
 MARGIN = 24
@@ -28,7 +27,7 @@ MAX_ROUNDS = 12
 
 
 @dataclass
-class _Place:
+class Place:
     """Which part of the present tile is its own: the rest is margin, or belongs to others too."""
 
     rows: tuple[int, int] = (0, 0)
@@ -50,15 +49,14 @@ class _Moments:
     """Sums over the tiles of a round, by picture and group, in float64."""
 
     count: int = 0
-    total: Tensor = field(default_factory=lambda: torch.zeros(()))
-    square: Tensor = field(default_factory=lambda: torch.zeros(()))
+    total: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    square: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
 
     def add(self, groups: Tensor) -> None:
         """Values of a tile, (b, g, n)."""
-        values = groups.double()
-        self.count += values.shape[-1]
-        self.total = self.total.to(values) + values.sum(-1)
-        self.square = self.square.to(values) + values.square().sum(-1)
+        self.count += groups.shape[-1]
+        self.total = groups.sum(-1, dtype=torch.float64) + self.total.to(groups.device)
+        self.square = groups.float().square().sum(-1, dtype=torch.float64) + self.square.to(groups.device)
 
     def result(self) -> tuple[Tensor, Tensor]:
         """Mean and variance, (b, g)."""
@@ -66,20 +64,27 @@ class _Moments:
         return mean, (self.square / self.count - mean.square()).clamp_min(0)
 
 
-class _SharedNorm(nn.Module):
+class SharedNorm(nn.Module):
     """Group normalisation by given moments, or the tile's own in the first round; it measures on the way."""
 
-    def __init__(self, plain: nn.GroupNorm, place: _Place) -> None:
+    def __init__(self, plain: nn.GroupNorm, place: Place) -> None:
         super().__init__()
         self.plain, self.place = plain, place
         self.given: tuple[Tensor, Tensor] | None = None
         self.seen = _Moments()
 
     def forward(self, x: Tensor) -> Tensor:
+        self.measure(x)
+        return self.plain(x) if self.given is None else self.normalised(x)
+
+    def measure(self, x: Tensor) -> None:
+        """Add the tile's own part of a map to what was seen."""
+        self.seen.add(self.place.own(x).unflatten(1, (self.plain.num_groups, -1)).flatten(2))
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """By the given moments."""
         plain = self.plain
-        self.seen.add(self.place.own(x).unflatten(1, (plain.num_groups, -1)).flatten(2))
-        if self.given is None:
-            return plain(x)
+        assert self.given is not None
         each = x.shape[1] // plain.num_groups
         mean, variance = (moment.float().repeat_interleave(each, 1)[..., None, None] for moment in self.given)
         scale = (variance + plain.eps).rsqrt() * plain.weight[:, None, None].float()
@@ -125,9 +130,9 @@ def in_tiles(network: nn.Module, method: str, x: Tensor, tile: int, margin: int,
     Args:
         tile: positions a side of `x`, and `margin` on each side of it, multiples of `down`.
     """
-    place = _Place()
+    place = Place()
     copy = sharing(network)
-    norms = [_replaced(module, name, place) for module, name in _norms(copy)]
+    norms = replaced_norms(copy, place, SharedNorm)
     run: Callable[[Tensor], Tensor] = getattr(copy, method)
     height, width = x.shape[-2:]
     result = torch.empty(0)
@@ -147,16 +152,19 @@ def in_tiles(network: nn.Module, method: str, x: Tensor, tile: int, margin: int,
     return result
 
 
-def _norms(network: nn.Module) -> list[tuple[nn.Module, str]]:
-    return [
-        (module, name)
+Norm = TypeVar("Norm", bound=SharedNorm)
+
+
+def replaced_norms(network: nn.Module, place: Place, kind: type[Norm]) -> list[Norm]:
+    """Put a norm of that kind in the place of each in a network; all of them, in the order of its modules."""
+    found = [
+        (module, name, child)
         for module in network.modules()
         for name, child in module.named_children()
-        if isinstance(child, nn.GroupNorm | GroupNorm)
+        if isinstance(child, nn.GroupNorm)
     ]
-
-
-def _replaced(module: nn.Module, name: str, place: _Place) -> _SharedNorm:
-    norm = _SharedNorm(cast("nn.GroupNorm", getattr(module, name)), place)
-    setattr(module, name, norm)
-    return norm
+    norms = []
+    for module, name, child in found:
+        norms.append(kind(child, place))
+        setattr(module, name, norms[-1])
+    return norms

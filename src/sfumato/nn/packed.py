@@ -139,7 +139,7 @@ class PackedConv2d(_Packable, nn.Conv2d):
     def _winograd(self, x: Tensor) -> Tensor:
         bands = winograd.Bands.of(x.shape, winograd.outputs(x.dtype))
         kept = self._filters
-        if kept is None or kept[0] is not self.weight or kept[1] != bands:
+        if kept is None or kept[0] is not self.weight or kept[1].tiles != bands.tiles:
             self._filters = kept = self.weight, bands, winograd.filters(self.weight, bands)
         return winograd.convolve(x, kept[2], bands, self.bias, self.out_channels)
 
@@ -225,6 +225,21 @@ def _filterable(conv: nn.Conv2d) -> bool:
     form = conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode
     wide = min(conv.in_channels, conv.out_channels) >= 32
     return wide and form == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+
+
+def filter_bytes(network: nn.Module) -> int:
+    """How many bytes the filters of a network take once all are made."""
+    convs = [module for module in network.modules() if isinstance(module, PackedConv2d) and module.filtered]
+    return sum(
+        int(winograd.growth(conv.weight.dtype) * conv.weight.numel() * conv.weight.element_size()) for conv in convs
+    )
+
+
+def without_filters(network: nn.Module) -> None:
+    """Let the convolutions of a network do without filters from now on."""
+    for module in network.modules():
+        if isinstance(module, PackedConv2d):
+            module.filtered, module._filters = False, None
 
 
 def packed_bytes(network: nn.Module) -> dict[str, int]:

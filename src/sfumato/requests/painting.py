@@ -18,6 +18,7 @@ from sfumato.requests.fields import (
     Duration,
     FileNames,
     Loras,
+    Memory,
     Name,
     Pair,
     Picture,
@@ -127,6 +128,11 @@ class Painting(Request):
         None,
         description="the time for all pictures, from the command on: what is left open of steps, --deep-cache and size "
         "is planned so that it is kept, with the least loss",
+    )
+    ram: Annotated[Memory | None, Shown("4G")] = Field(
+        None,
+        description="the memory that it may take: parts are let go when they have done their work, and decoding and "
+        "sampling go in parts where that is needed",
     )
     eta: Annotated[Share | None, Shown("F", "Eta")] = Field(
         None, description="share of fresh noise, for samplers that have the choice"

@@ -33,6 +33,13 @@ def total_memory() -> int:
     return total if limit is None else min(total, limit)
 
 
+def resident_memory() -> int:
+    """Bytes that this process has."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def container_limit() -> int | None:
     """What a container may use, where it says so (cgroup 2, then 1)."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sfumato.families import Family, Model
+from sfumato.families import LIVE, Family, Model
 from sfumato.runtime.memory import available_memory
 from sfumato.tasks.session import Session
 
 MANY = 16
 """From so many times the pixels of a model's own size on, a painting is timed beforehand: two steps at its own size,
 which are less than an eighth of the first one."""
-LIVE = 5
-"""Peak memory by the largest tensor: 4.6 in the decoder of Stable Diffusion 1.5 with its convolutions' workspace."""
 SMALL = 8
 """Latent positions of a side, for what is only looked at."""
 

@@ -15,6 +15,7 @@ from sfumato.metadata.trace import Trace, digest
 from sfumato.pictures import Painted
 from sfumato.results import Progress, Result
 from sfumato.runtime.devices import rounding
+from sfumato.tasks.memory import let_go
 from sfumato.tasks.session import PRECISIONS, Session, same
 
 
@@ -78,6 +79,7 @@ def paint(session: Session, canvas: Canvas, first: int = 0) -> Iterator[Progress
         elif canvas.clean is not None:
             x = canvas.clean.expand(len(seeds), *shape)
         clock.lap("sample")
+        let_go(model, (model.network,))
         traces = [Trace(of_one, len(seeds), machine, tuple(levels)) for of_one in zip(*digests, strict=True)]
         images = [picture for latent in x.split(1) for picture in _decoded(session, canvas, latent, checked=True)]
         clock.lap("decode")

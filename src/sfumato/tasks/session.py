@@ -41,6 +41,7 @@ from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
 from sfumato.tasks.guiding import guided
 from sfumato.tasks.like import looking, reading, shown
+from sfumato.tasks.memory import let_go, texts_of
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
 from sfumato.tasks.plan import Plan, plan
 
@@ -309,6 +310,7 @@ def prepare(
         model.engine,
         " | ".join(dict.fromkeys(prompts.captions)),
     )
+    let_go(model, texts_of(model))
     clock.lap("encode")
     return Session(model, request, how, denoise, provenance, clock, applied.saved, crossed)
 
