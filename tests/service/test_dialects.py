@@ -1,11 +1,13 @@
 """Programs written for A1111 and OpenAI are served as they are: their real clients, over a fake worker."""
 
 import base64
+import functools
 import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 import webuiapi
@@ -32,8 +34,6 @@ def ai(url: str) -> openai.OpenAI:
 
 
 def post(url: str, path: str, **asked: Any) -> Any:
-    import httpx
-
     return httpx.post(f"{url}/sdapi/v1/{path}", json=asked, timeout=60)
 
 
@@ -84,6 +84,49 @@ def test_a1111_what_webuiapi_asks_for(web: Any, url: str) -> None:
     assert web.png_info(Image.open(io.BytesIO(png(image)))).info in ("", None)  # webuiapi saves it without its texts
     for path in ("interrupt", "skip", "refresh-checkpoints", "refresh-loras", "unload-checkpoint"):
         assert post(url, path).json() == {}
+
+
+def test_a1111_calls_of_open_webui(url: str) -> None:
+    """It reads the options, sends all of them back with a model, and asks; its key may be empty."""
+    get = functools.partial(httpx.get, headers={"Authorization": ""})
+    options = get(f"{url}/sdapi/v1/options").json()
+    models = get(f"{url}/sdapi/v1/sd-models").json()
+    assert {"id": "nano", "name": "nano"} in [{"id": each["title"], "name": each["model_name"]} for each in models]
+    assert post(url, "options", **options | {"sd_model_checkpoint": "nano"}).status_code == 200
+    asked = {"prompt": "a fox", "batch_size": 2, "width": 16, "height": 16, "steps": 4, "negative_prompt": ""}
+    found = post(url, "txt2img", **asked).json()
+    assert len(found["images"]) == 2
+    assert found["info"]
+
+
+def test_a1111_calls_of_sillytavern(url: str) -> None:
+    """It pings with the options, fills its lists, chooses a model, waits until nothing is painted, and asks."""
+    for path in ("options", "samplers", "schedulers", "upscalers", "latent-upscale-modes", "sd-vae", "sd-models"):
+        assert httpx.get(f"{url}/sdapi/v1/{path}").status_code == 200, path
+    assert post(url, "options", sd_model_checkpoint="nano").status_code == 200
+    progress = httpx.get(f"{url}/sdapi/v1/progress").json()
+    assert (progress["progress"], progress["state"]["job_count"]) == (0.0, 0)
+    asked = {
+        **{"prompt": "a fox", "negative_prompt": "fog", "sampler_name": "Euler a", "scheduler": "Karras", "steps": 4},
+        **{"cfg_scale": 7, "width": 16, "height": 16, "seed": -1, "restore_faces": False, "enable_hr": False},
+        **{"hr_upscaler": "Latent", "hr_scale": 2, "hr_additional_prompt": "", "denoising_strength": 0.7},
+        **{"hr_second_pass_steps": 0, "override_settings": {"CLIP_stop_at_last_layers": 1}, "clip_skip": 1},
+        **{"override_settings_restore_afterwards": True, "save_images": True, "send_images": True},
+        **{"do_not_save_grid": False, "do_not_save_samples": False},
+    }
+    answer = post(url, "txt2img", **asked)
+    assert answer.status_code == 200, answer.text
+    assert Image.open(io.BytesIO(base64.b64decode(answer.json()["images"][0]))).size == (16, 16)
+    assert post(url, "interrupt").json() == {}
+
+
+def test_a1111_calls_of_librechat(url: str) -> None:
+    """It reads infotexts, size and seed of the info."""
+    asked = {"prompt": "a fox", "negative_prompt": "fog", "cfg_scale": 4.5, "steps": 4, "width": 16, "height": 16}
+    found = post(url, "txt2img", **asked).json()
+    info = json.loads(found["info"])
+    assert infotext.parse(info["infotexts"][0]).prompt == "a fox"
+    assert (info["width"], info["height"], type(info["seed"])) == (16, 16, int)
 
 
 def test_a1111_enlarges_pictures(web: Any, url: str) -> None:

@@ -101,10 +101,8 @@ def listening(host: str, port: int) -> list[socket.socket]:
         addresses = {(family, address[:2]) for family, _, _, _, address in found}
         return [socket.create_server(address, family=family, backlog=2048) for family, address in sorted(addresses)]
     except OSError as error:
-        raise SfumatoError(
-            f"nothing can listen at {host} port {port}: {(error.strerror or str(error)).lower()}; give another --port "
-            "or --host"
-        ) from None
+        why = (error.strerror or str(error)).partition(" (")[0].lower()
+        raise SfumatoError(f"nothing can listen at {host} port {port}: {why}; give another --port or --host") from None
 
 
 def new_token() -> str:
