@@ -211,7 +211,7 @@ def router(gallery: Gallery, collector: Collector) -> APIRouter:
         text: Annotated[str, Query(min_length=1, max_length=1000, description="in English or Chinese")],
         limit: Annotated[int, Query(ge=1, le=200)] = 24,
     ) -> list[dict[str, Any]]:
-        """Pictures of nano's world that show most what a text says."""
+        """Pictures of nano's domain that show most what a text says."""
         await collector.reader.ready()
         near = await asyncio.to_thread(gallery.like, await collector.reader.text(text), limit=limit)
         return [{"difference": round(difference, 4), "picture": shown(entry)} for entry, difference in near]
@@ -270,7 +270,7 @@ def router(gallery: Gallery, collector: Collector) -> APIRouter:
         most: Annotated[float, Query(ge=0, le=1, description=f"difference; {NEAR} for near-duplicates")] = 1.0,
         by: Annotated[
             Literal["auto", "look", "shown"],
-            Query(description="shape and colour, or what is shown, of nano's world; auto: that, where it is known"),
+            Query(description="shape and colour, or what is shown, of nano's domain; auto: that, where it is known"),
         ] = "auto",
     ) -> list[dict[str, Any]]:
         """What is most like a picture."""
@@ -279,7 +279,7 @@ def router(gallery: Gallery, collector: Collector) -> APIRouter:
             if by == "shown" and not await _reads(id):
                 by = "look"
         elif by == "shown" and not await _reads(id):
-            raise Refusal(422, f"it is not known what {id} shows: it is not of nano's world; ask by look")
+            raise Refusal(422, f"it is not known what {id} shows: it is not of nano's domain; ask by look")
         near = await asyncio.to_thread(gallery.similar, id, limit=limit, most=most, by=by)
         return [{"difference": round(difference, 4), "picture": shown(entry)} for entry, difference in near]
 

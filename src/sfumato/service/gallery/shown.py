@@ -6,7 +6,7 @@ As a program it takes orders on stdin and reports on stdout, see `sfumato.servic
     {"marks": [hex, ...]}
 
 A mark is a unit vector of `sfumato.recognition.embedding`, each number in 8 bits; zeros where a picture cannot be read
-or shows nothing of nano's world, of which alone such vectors say anything.
+or shows nothing of nano's domain, of which alone such vectors say anything.
 """
 
 import os
