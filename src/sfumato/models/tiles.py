@@ -82,7 +82,7 @@ class SharedNorm(nn.Module):
         self.seen.add(self.place.own(x).unflatten(1, (self.plain.num_groups, -1)).flatten(2))
 
     def normalised(self, x: Tensor) -> Tensor:
-        """By the given moments."""
+        """Normalises by the given moments."""
         plain = self.plain
         assert self.given is not None
         each = x.shape[1] // plain.num_groups

@@ -130,9 +130,9 @@ Added = Annotated[str, BeforeValidator(_added)]
 SECONDS = MappingProxyType({"s": 1.0, "m": 60.0, "h": 3600.0})
 BYTES = MappingProxyType({"G": 1e9, "M": 1e6})
 Duration = Annotated[str, BeforeValidator(_amount(SECONDS, 1e-3, "90s"))]
-"""As ``90s``, ``5m`` or ``1h``; a bare number is seconds."""
+"""Seconds as ``90s``, ``5m`` or ``1h``; a bare number is seconds."""
 Memory = Annotated[str, BeforeValidator(_amount(BYTES, 1e6, "4G"))]
-"""As ``4G`` or ``500M``; a bare number is gigabytes."""
+"""Bytes as ``4G`` or ``500M``; a bare number is gigabytes."""
 Blur = Annotated[float | Literal["auto"], BeforeValidator(_auto_or(0, 8, 1.5))]
 Contrast = Annotated[float | Literal["auto"], BeforeValidator(_auto_or(0, 10, 1.3))]
 Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]

@@ -33,15 +33,15 @@ LADDER = ((2 / 3, 1), (1, 2), (2 / 3, 2), (1 / 2, 2), (1 / 2, 3))
 """Shares of the model's own steps, with a deep cache, in the order of their loss. A rung is this share at least: as
 many steps are taken as fit."""
 SIDES = (1, 7 / 8, 3 / 4, 5 / 8, 1 / 2)
-"""Of the model's own size, what may be tried where none is given; a smaller picture is the last resort."""
+"""Shares of the model's own size that may be tried where none is given; a smaller picture is the last resort."""
 KEPT = 0.95
-"""Of the budget, the part that is planned: paintings differ by some hundredths."""
+"""The part of the budget that is planned: paintings differ by some hundredths."""
 TIMED = 3
 """Steps that a painting is begun with to time it: a whole one, one on what is kept, and a whole one that is warm."""
 LONG = 1.0
 """Seconds below which the pace of a painting is not kept."""
 NEAR = 0.05
-"""By how much a pace must differ to be written anew."""
+"""How much a pace must differ to be written anew."""
 FREE = (
     *("prompt", "negative", "seed", "subseed", "subseed_strength", "count", "steps", "deep_cache", "fast", "budget"),
     *("model", "guidance", "guidance_rescale", "eta", "ensd", "schedule", "as_written", "clip_skip"),
@@ -87,7 +87,7 @@ class Pace:
         return self.once + batches * (whole * self.whole + (run - whole) * self.shallow) + request.count * self.each
 
     def scaled(self, times: float) -> "Pace":
-        """Of pictures of so many times the pixels."""
+        """The pace of pictures of so many times the pixels."""
         return Pace(self.whole * times, self.shallow * times, self.once, self.each * times, self.share)
 
     def near(self, other: "Pace") -> bool:
@@ -172,7 +172,7 @@ def _sizes(model: Model, request: Painting) -> Iterator[tuple[Painting, float]]:
 
 
 def _rungs(model: Model, request: Painting) -> Iterator[tuple[int, int, int]]:
-    """Of each rung of the ladder that a request leaves open: the fewest and the most steps, and the deep cache."""
+    """For each rung of the ladder that a request leaves open: the fewest and the most steps, and the deep cache."""
     own = model.family.steps
     able = keeps_deep(model, request) and request.deep_cache == 1 and own > FEW
     caches = {1, 2, 3} if able else {request.deep_cache}
@@ -184,7 +184,7 @@ def _rungs(model: Model, request: Painting) -> Iterator[tuple[int, int, int]]:
 
 
 def _fitting(pace: Pace, request: Painting, steps: tuple[int, int], deep: int, seconds: float) -> int | None:
-    """As many steps as fit, or None."""
+    """The most steps that fit, or None."""
     fewest, most = steps
     return next((n for n in range(most, fewest - 1, -1) if pace.seconds(request, n, deep) <= seconds), None)
 
@@ -226,7 +226,7 @@ class Timed:
         self.begun = 0.0
         """Seconds until the first step was done."""
         self.steps: dict[bool, list[float]] = {True: [], False: []}
-        """Of the other steps, by whether they ran whole."""
+        """Seconds of the other steps, by whether they ran whole."""
         self.pictures: list[float] = []
         self.total = 0
         self._since = time.perf_counter()

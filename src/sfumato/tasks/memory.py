@@ -94,7 +94,7 @@ def weights(module: nn.Module) -> int:
 
 
 def mapped(module: nn.Module) -> int:
-    """Of these, those that lie in a file and can be let go."""
+    """Those of these bytes that lie in a file and can be let go."""
     return sum(
         each.numel() * each.element_size() for each in _tensors(module) if not each.is_mkldnn and is_mapped(each)
     )

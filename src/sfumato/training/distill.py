@@ -41,7 +41,7 @@ from sfumato.training.examples import Example, said
 from sfumato.training.objectives import uniform
 
 GROUPS = 8
-"""Of the normalisation in the discriminator's heads."""
+"""Epsilon of the normalisation in the discriminator's heads."""
 HUBER = 0.00054
 """Times the root of the number of values: up to there the error of an estimate counts squared (Song and Dhariwal 2023,
 section 3.3)."""
@@ -162,7 +162,7 @@ class DistillTask(AdapterTask):
         return x
 
     def paint(self, model: nn.Module, request: Txt2Img) -> Image.Image:
-        """As the student paints, where the request does not say otherwise."""
+        """The picture that the student paints, where the request does not say otherwise."""
         student = {"sampler": "lcm", "steps": self.steps, "guidance": 1.0}
         return super().paint(
             model, request.changed(**{k: v for k, v in student.items() if getattr(request, k) is None})

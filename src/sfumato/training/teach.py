@@ -41,7 +41,7 @@ OVERHEAD = 0.75
 """Share of the time that steps may take; the rest goes to loading, validation, sheets and the trial."""
 PRIOR_PICTURES = 24
 TRIAL_STEPS, OTHER_STEPS = 16, 12
-"""Of sampling: of the pictures by which the file is tried, and of those of the class and the sheets."""
+"""Sampling steps: of the pictures by which the file is tried, and of those of the class and the sheets."""
 OTHERS = ("a portrait of an old man", "a red apple on a table")
 """Prompts without the name, which should be painted as before."""
 
