@@ -65,7 +65,7 @@ class DistillConfig(BaseModel):
 
     steps: int = Field(4, ge=1, le=16)
     guidance: float | None = Field(None, ge=1)
-    """Settings of the teacher, by default as its family is painted."""
+    """Guidance of the teacher, by default as its family is painted."""
     grid: int = Field(50, ge=2, le=1000)
     """Steps of the teacher's trajectory, of which the student must agree about neighbours."""
 

@@ -41,7 +41,7 @@ from sfumato.training.examples import Example, said
 from sfumato.training.objectives import uniform
 
 GROUPS = 8
-"""Epsilon of the normalisation in the discriminator's heads."""
+"""Groups of the normalisation in the discriminator's heads."""
 HUBER = 0.00054
 """Times the root of the number of values: up to there the error of an estimate counts squared (Song and Dhariwal 2023,
 section 3.3)."""
