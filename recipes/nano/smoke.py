@@ -36,10 +36,10 @@ SIZE = 64
 
 
 def loop(steps: int, batch: int, **others: object) -> dict[str, object]:
-    """A short `[loop]` in one process: logged ten times, validated and kept twice."""
+    """A short `[loop]` in one process: logged ten times, validated four times, kept twice."""
     return {
         "steps": steps, "batch": batch, "accumulate": 1, "processes": 1, "warmup": steps // 10, "decay": steps // 2,
-        "log_every": steps // 10, "validate_every": steps // 2, "sheet_every": steps, "save_every": steps // 2,
+        "log_every": steps // 10, "validate_every": steps // 4, "sheet_every": steps, "save_every": steps // 2,
         **others,
     }  # fmt: skip
 
