@@ -33,7 +33,9 @@ RECIPE = Path(__file__).parent
 SUMS = "SHA256SUMS"
 
 
-def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | None = None) -> None:
+def bundle(
+    export: Path, target: Path, vae: Path | None = None, mean: Path | None = None, *, watched: int | None = None
+) -> None:
     """Write the folder `target`, in the place of an older one; that stays if anything fails.
 
     Args:
@@ -41,6 +43,7 @@ def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | Non
         vae: an autoencoder with the same latents, to take the place of the export's.
         mean: what the export began with: weights half way between both keep more of what either can do (Wortsman et
             al. 2022, arXiv:2109.01903).
+        watched: by so many of the recipe's prompts the rounding of weights is measured, or by all.
 
     Raises:
         CheckpointError: a part is missing or damaged, `vae` has other latents, or the model paints a single colour.
@@ -60,7 +63,7 @@ def bundle(export: Path, target: Path, vae: Path | None = None, mean: Path | Non
             shutil.copytree(vae, folder / "vae")
         if mean is not None:
             _meet(folder, mean)
-        lighten(folder, _prompts())
+        lighten(folder, _prompts()[:watched])
         vocabulary.write(folder)
         _describe(folder, vocabulary)
 

@@ -45,7 +45,14 @@ def loop(steps: int, batch: int, **others: object) -> dict[str, object]:
 
 
 TEXT = {"vocabulary": 1024, "width": 64, "layers": 1}
-DENOISER = {"shares": {"emoji": None}, "text": TEXT, "network": {"channels": [32, 64, 64]}}
+PROMPTS = {"en": "toon portrait, red hair, smile, blue background", "zh": "卡通头像，红发，微笑，蓝色背景"}
+PAINTED = {"prompts": list(PROMPTS.values())}
+DENOISER: Mapping[str, object] = {
+    **PAINTED,
+    "shares": {"emoji": None},
+    "text": TEXT,
+    "network": {"channels": [32, 64, 64]},
+}
 
 SMALL: Mapping[str, Mapping[str, object]] = {
     "classifier": {"shares": {"emoji": None}, "channels": [16, 16, 32, 32], "loop": loop(40, 16)},
@@ -59,8 +66,8 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "text": {"shares": {"emoji": None}, "text": TEXT, "loop": loop(40, 32)},
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(40, 16)},
     "denoiser": {**DENOISER, "loop": loop(20, 8, accumulate=2, processes=2)},
-    "reward": {**DENOISER, "loop": loop(10, 8)},
-    "language": {"validation": 64, "loop": loop(20, 16)},
+    "reward": {**DENOISER, "reward": {"pictures": 2}, "loop": loop(10, 8)},
+    "language": {**PAINTED, "validation": 64, "paintings": 6, "loop": loop(20, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
 
@@ -77,8 +84,6 @@ FALLING = {
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,
 differ from step to step, as crops do; the loss of a decoder grows when the discriminator joins."""
-
-PROMPTS = {"en": "toon portrait, red hair, smile, blue background", "zh": "卡通头像，红发，微笑，蓝色背景"}
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def bundling(out: Path) -> Stage:
     model = out / "bundle"
 
     def make() -> None:
-        bundle(out / "reward/export", model, out / "finish/export/vae", mean=out / "denoiser/export")
+        bundle(out / "reward/export", model, out / "finish/export/vae", mean=out / "denoiser/export", watched=4)
 
     def check() -> str:
         listed = [line.split("  ./") for line in (model / SUMS).read_text().splitlines()]
