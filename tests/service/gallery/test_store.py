@@ -91,7 +91,7 @@ def test_what_is_shown_is_marked_later(gallery: Gallery) -> None:
         gallery.similar(some[0], by="shown")
     found = [(entry.id, round(difference, 3)) for entry, difference in gallery.similar(ids[0], by="shown")]
     assert found == [(ids[4], 0), (ids[2], 0), (ids[3], 0.243), (ids[1], 0.243), (ids[5], 1)]
-    assert [entry.id for entry, _ in gallery.like(vectors[ids[1]], limit=2)] == [ids[3], ids[1]]
+    assert [entry.id for entry, _ in gallery.like(vectors[ids[1]])] == [ids[3], ids[1], ids[4], ids[2], ids[0]]
     gallery.add(ids[0], "x.png", facts(draw), created=1.0)  # anew
     assert [id for _, id in gallery.unmarked("shown")] == [ids[0]]
     assert gallery.marked(ids[1], "shown") == vectors[ids[1]]

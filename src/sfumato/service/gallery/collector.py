@@ -24,7 +24,7 @@ COMMAND = (sys.executable, "-m", "sfumato.service.gallery.look")
 SHOWN = (sys.executable, "-m", "sfumato.service.gallery.shown")
 AT_ONCE, AWAITED = 32, 128
 """Pictures that are read in one order, and how many somebody who asks waits for."""
-_PATIENCE = 60.0  # seconds for one order
+_PATIENCE, _LOADING = 60.0, 300.0  # seconds for one order, and for one before which networks are loaded
 _IDLE = 60.0
 _OFTEN = 3600.0  # seconds between looking for what is too old
 _SUFFIXES = {"jpeg": "jpg", "tiff": "tif", "mpo": "jpg"}
@@ -35,10 +35,11 @@ class Child:
 
     Args:
         command: starts it.
+        patience: seconds that an order may take.
     """
 
-    def __init__(self, command: tuple[str, ...]) -> None:
-        self._command = command
+    def __init__(self, command: tuple[str, ...], patience: float = _PATIENCE) -> None:
+        self._command, self._patience = command, patience
         self._child: Process | None = None
         self._alone = asyncio.Lock()
         self._used = 0.0
@@ -50,7 +51,7 @@ class Child:
                 self._child = await Process.started(self._command)
             report = None
             try:
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self._patience):
                     await self._child.send(order)
                     report = await self._child.receive()
             except (TimeoutError, wire.WireError):
@@ -117,7 +118,7 @@ class Reader(Child):
     """
 
     def __init__(self, gallery: Gallery) -> None:
-        super().__init__(SHOWN)
+        super().__init__(SHOWN, _LOADING)
         self._gallery = gallery
         self._marking = asyncio.Lock()
         self._later: asyncio.Task[None] | None = None

@@ -52,7 +52,7 @@ def turned(marks: "Words", one: "Words") -> "Shares":
     many, same = numbers(marks), numbers(one[:, None])[0]
     lengths = np.linalg.norm(many, axis=1) * np.linalg.norm(same)
     cosines = many @ same / np.maximum(lengths, 1e-9)
-    return np.where(lengths > 0, (1 - cosines) / 2, 1.0).clip(0, 1)
+    return np.where(lengths > 0, (1 - cosines.astype(np.float64)) / 2, 1.0).clip(0, 1)
 
 
 SORTS: Mapping[str, Callable[["Words", "Words"], "Shares"]] = {"look": differing, "shown": turned}
@@ -106,10 +106,11 @@ class Index:
         return self._nearest(self._marks[:, here], limit, most, (number, *hidden))
 
     def like(self, mark: bytes, limit: int, hidden: Collection[int]) -> list[tuple[int, float]]:
-        """The same of a mark of no picture."""
+        """The same of a mark of no picture; what differs wholly is left out."""
         import numpy as np
 
-        return self._nearest(np.frombuffer(mark, np.uint64), limit, 1.0, hidden) if len(self._numbers) else []
+        less = float(np.nextafter(1, 0))
+        return self._nearest(np.frombuffer(mark, np.uint64), limit, less, hidden) if len(self._numbers) else []
 
     def _nearest(self, one: "Words", limit: int, most: float, hidden: Collection[int]) -> list[tuple[int, float]]:
         import numpy as np
