@@ -46,7 +46,7 @@ def command(*options: str) -> tuple[float, str, int, dict[str, Any] | None]:
 
 
 def kept(budget: float, options: tuple[str, ...]) -> dict[str, Any]:
-    """One setting, and where it is refused the one that is named instead."""
+    """One setting, and where it is refused the one that is named instead; which must not be refused again."""
     seconds, said, code, report = command("--budget", f"{budget:.1f}s", *options)
     row: dict[str, Any] = {"budget": round(budget, 1), "options": " ".join(options)}
     if code == 2 and (named := re.search(r"--budget (\d+)s", said)):
@@ -60,12 +60,12 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--settings", type=int, default=len(SETTINGS), help="only the first so many")
+    parser.add_argument("--settings", type=int, nargs="*", default=range(len(SETTINGS)), help="only these, by number")
     arguments = parser.parse_args()
     plain = min(command()[0] for _ in range(2))
     print(f"a plain command takes {plain:.1f} s", flush=True)
     rows = []
-    for share, options in SETTINGS[: arguments.settings]:
+    for share, options in (SETTINGS[number] for number in arguments.settings):
         rows.append(kept(share * plain, options))
         print(json.dumps(rows[-1]), flush=True)
     last = [row.get("instead", row) for row in rows]

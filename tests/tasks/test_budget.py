@@ -14,7 +14,7 @@ from sfumato.adapters.applied import Applied
 from sfumato.requests import Img2Img
 from sfumato.runtime.remembered import Remembered
 from sfumato.tasks import budget
-from sfumato.tasks.budget import KEPT, Pace, key, within
+from sfumato.tasks.budget import KEPT, ROOM, Pace, key, within
 
 PACE = Pace(whole=1.0, shallow=0.25, once=1.0, each=1.0, share=1.0)
 OWN = 24
@@ -71,6 +71,7 @@ def test_what_is_given_stays(applied: Applied, here: Remembered) -> None:
     assert asked(applied, here, 18, steps=24, **size).deep_cache == 2
     assert asked(applied, here, 18, deep_cache=3, **size).steps == 24
     assert asked(applied, here, 14.1, pag=2.0, **size).steps == 12  # with which no deep cache goes
+    assert asked(applied, here, 18.1, sampler="heun", **size).deep_cache == 1  # whose steps call twice
     assert asked(applied, here, 2 * 12 + 3.1, count=2, **size).deep_cache == 2
 
 
@@ -86,7 +87,9 @@ def test_what_cannot_be_done_is_refused_with_what_can(applied: Applied, here: Re
         RequestError, match=r"the least is 12 of 24 steps with deep cache 3, which takes 8 seconds here"
     ):
         asked(applied, here, 5, width=64, height=64)
-    with pytest.raises(RequestError, match=rf"give --budget {math.ceil(16 / KEPT)}s, or fewer --steps or fewer pic"):
+    with pytest.raises(
+        RequestError, match=rf"give --budget {math.ceil(ROOM * 16 / KEPT)}s, or fewer --steps or fewer pic"
+    ):
         asked(applied, here, 5, width=64, height=64, steps=4, pag=1.0, count=3)
 
 

@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Any, Self
 
 from sfumato.adapters.applied import Applied
-from sfumato.diffusion.samplers import SAMPLERS
+from sfumato.diffusion.samplers import SAMPLERS, Sampler
 from sfumato.errors import RequestError
 from sfumato.families import Model
 from sfumato.requests import Painting
@@ -36,6 +36,8 @@ SIDES = (1, 7 / 8, 3 / 4, 5 / 8, 1 / 2)
 """Shares of the model's own size that may be tried where none is given; a smaller picture is the last resort."""
 KEPT = 0.95
 """The part of the budget that is planned: paintings differ by some hundredths."""
+ROOM = 1.1
+"""By how much more a budget is named than what was refused would need, which is measured anew then."""
 TIMED = 3
 """Steps that a painting is begun with to time it: a whole one, one on what is kept, and a whole one that is warm."""
 LONG = 1.0
@@ -117,9 +119,10 @@ def within(applied: Applied, request: Painting, since: float) -> Painting:
     end = since + KEPT * amount_of(request.budget, SECONDS)
     free = request.changed(budget=None)
     model = applied.model
-    if any(row.name == (request.sampler or model.sampling.sampler) and row.adaptive for row in SAMPLERS):
+    sampler = _sampler(model, request)
+    if sampler.adaptive:
         raise RequestError(
-            f"budget is {request.budget}, and {request.sampler} takes as many steps as it needs; take another sampler"
+            f"budget is {request.budget}, and {sampler.name} takes as many steps as it needs; take another sampler"
         )
     if getattr(free, "hires_steps", None) is not None:
         raise RequestError("budget plans the steps of both passes together; leave hires_steps or budget out")
@@ -140,8 +143,19 @@ def within(applied: Applied, request: Painting, since: float) -> Painting:
     takes, planned = least
     raise RequestError(
         f"budget {request.budget} cannot be kept: the least is {_told(model, planned)}, which takes {spoken(takes)} "
-        f"here; give --budget {math.ceil(takes / KEPT)}s{_or_fewer(request)}"
+        f"here; give --budget {math.ceil(ROOM * takes / KEPT)}s{_or_fewer(request)}"
     )
+
+
+def _sampler(model: Model, request: Painting) -> Sampler:
+    name = request.sampler or model.sampling.sampler
+    return next(row for row in SAMPLERS if row.name == name)
+
+
+def _saves_deep(model: Model, request: Painting) -> bool:
+    """Whether a deep cache is planned: with one call a step, whole steps and others can be told apart."""
+    few = model.family.steps <= FEW
+    return keeps_deep(model, request) and not few and _sampler(model, request).evaluations == 1
 
 
 def _or_fewer(request: Painting) -> str:
@@ -174,7 +188,7 @@ def _sizes(model: Model, request: Painting) -> Iterator[tuple[Painting, float]]:
 def _rungs(model: Model, request: Painting) -> Iterator[tuple[int, int, int]]:
     """For each rung of the ladder that a request leaves open: the fewest and the most steps, and the deep cache."""
     own = model.family.steps
-    able = keeps_deep(model, request) and request.deep_cache == 1 and own > FEW
+    able = request.deep_cache == 1 and _saves_deep(model, request)
     caches = {1, 2, 3} if able else {request.deep_cache}
     if request.steps is not None:
         yield from ((request.steps, request.steps, deep) for deep in sorted(caches))
@@ -194,7 +208,7 @@ def _fitting(pace: Pace, request: Painting, steps: tuple[int, int], deep: int, s
 
 def _pace(applied: Applied, request: Painting, times: float, end: float) -> Pace:
     """The pace of a request: remembered, or measured now where there is time for that until `end`."""
-    deep = keeps_deep(applied.model, request) or request.deep_cache > 1
+    deep = request.deep_cache > 1 or _saves_deep(applied.model, request)
     known = Pace.read(paces().get(key(applied.model, request)))
     if known is not None and (known.shallow or not deep):
         return known
