@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from random import Random
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def tensor(images: Sequence[Image.Image]) -> Tensor:
 
 
 def network(count: int) -> nn.Module:
-    """Four convolutions and a linear layer: 100,000 weights."""
+    """Four convolutions and a linear layer: 140,000 weights."""
     widths, layers = (3, 24, 48, 96, 96), []
     for a, b in pairwise(widths):
         layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
@@ -188,19 +189,26 @@ def page(work: Path) -> str:
             beside = 100 * (mean["both", count] - mean["classical", count])
             gains.append(f"{count} a class: {alone:+.1f} points alone, {beside:+.1f} beside classical expansion")
     reasons = ", ".join(f"{number} ({why})" for why, number in left.items()) or "none"
+    about = (
+        f"Written by `python -m benchmarks.augment`: {len(facts)} objects of nano's world ({', '.join(facts)}), a "
+        f"classifier of 140,000 weights at {SIDE} px, {STEPS} steps of {BATCH} pictures, tested with {tests} renders "
+        f"that it was not trained on. {painted} pictures were painted of the {COUNTS[0]} of each class, the same for "
+        f"all sizes; left out: {reasons}. Accuracy in %: the mean of three seeds with the interval of 95 % of as many "
+        "test pictures (Wilson), then each seed."
+    )
+    found = (
+        f"What painted pictures add: {'; '.join(gains)}. nano was trained on these objects, so that it knows more than "
+        "the classifier is shown: of a world that the painter does not know, less can be hoped for."
+    )
     return f"""# Do painted pictures help a classifier?
 
-Written by `python -m benchmarks.augment`: {len(facts)} objects of nano's world ({", ".join(facts)}), a classifier of
-140,000 weights at {SIDE} px, {STEPS} steps of {BATCH} pictures, tested with {tests} renders that it was not trained on.
-{painted} pictures were painted of the {COUNTS[0]} of each class, the same for all three sizes; left out: {reasons}.
-Accuracy in %: the mean of three seeds with the interval of 95 % of as many test pictures (Wilson), then each seed.
+{fill(about, 120)}
 
 | expansion | {" | ".join(f"{count} a class" for count in COUNTS)} |
 | --- |{" --- |" * len(COUNTS)}
 {chr(10).join(table)}
 
-What painted pictures add, {"; ".join(gains)}. nano was trained on these objects, so that it knows more than the
-classifier is shown: of a world that the painter does not know, less can be hoped for.
+{fill(found, 120)}
 """
 
 
