@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
+CONNECTIONS = 960
+"""At a time, of all clients: systems give a process 1,024 open files unless told otherwise."""
+
+
 def default_folder() -> Path:
     """Where a service keeps its data unless told otherwise."""
     home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
@@ -73,7 +77,7 @@ def serve(settings: Settings, port: int, *, open: bool = False) -> None:
         log_level="warning",  # no access log: addresses hold nothing secret, and still are nobody's business
         server_header=False,
         timeout_graceful_shutdown=5,
-        limit_concurrency=512,
+        limit_concurrency=CONNECTIONS,
         ws_max_size=2**16,  # nothing is read that clients say there
     )
     server = uvicorn.Server(config)
