@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROMPT ?= a beautiful beach at sunset
 SEED ?= 1
 
-.PHONY: help demo test train-smoke lint types contracts page page-test parity slow bench faults docs clean
+.PHONY: help demo test flows train-smoke lint types contracts page page-test parity slow bench faults docs clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -32,13 +32,15 @@ demo: .venv/.run ## paint PROMPT with the bundled model
 	@$(BIN)/sfumato txt2img "$$WORDS" --seed $(SEED) -o outputs/demo.png
 
 # Each process has one thread, since two of them are at work at a time.
-test train-smoke: export OMP_NUM_THREADS = 1
+test train-smoke flows: export OMP_NUM_THREADS = 1
 
+# These wait for a browser more than they compute: continuous integration runs them too, after the tests.
+FLOWS := tests/page/test_screens.py tests/page/test_flow.py
 SMOKES := smoke-nano smoke-teach smoke-restore
 
 test: lint ## lint, types, import contracts, train-smoke and the fast tests: what CI runs
 	@$(MAKE) --no-print-directory -j2 types $(SMOKES) contracts
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 -q $(addprefix --ignore=,$(FLOWS))
 
 train-smoke: ## every recipe with tiny sizes: nano from drawing pictures to painting, fine-tuning, restoring
 	@$(MAKE) --no-print-directory -j2 $(SMOKES)
@@ -59,6 +61,9 @@ contracts: .venv/.dev
 
 page: web/node_modules ## build the page of the service from web/
 	cd web && npm run --silent check && npm run --silent build
+
+flows: .venv/.dev ## every screen and flow of the page, in Chromium
+	$(BIN)/python -m pytest -n 2 -q $(FLOWS)
 
 page-test: web/node_modules ## the logic of the page
 	cd web && npm run --silent check && npm test --silent

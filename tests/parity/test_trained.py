@@ -31,7 +31,10 @@ def written(model: Model, method: MethodName, folder: Path, targets: tuple[str, 
     return write_adapter(folder, "ink", own, model, {}, dtype=torch.float32)
 
 
-@pytest.mark.parametrize("method", [pytest.param("lora", marks=pytest.mark.slow), "locon", "dora"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("lora", "locon")]
+
+
+@pytest.mark.parametrize("method", [*SLOW, "dora"])
 def test_of_the_first_form(method: MethodName, sd1: Pair, tmp_path: Path) -> None:
     studio = Studio(sd1[1], device="cpu", precision="fp32")
     ours, theirs = written(studio.load(), method, tmp_path)

@@ -88,7 +88,7 @@ def look(unet: UNet, weight: float) -> Sight:
         weight: above 0.
     """
     sight = Sight(weight)
-    for block in [block for block in unet.modules() if isinstance(block, TransformerBlock)]:
+    for block in [each for each in unet.modules() if isinstance(each, TransformerBlock) and not each.only_cross]:
         assert isinstance(block.attn1, Attention)
         block.add_module("attn1", ReferenceAttention(block.attn1, sight))
     return sight

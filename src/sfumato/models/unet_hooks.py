@@ -36,7 +36,7 @@ class _Identity(nn.Module):
         super().__init__()
         self.attention = attention
 
-    def forward(self, x: Tensor, context: None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         projected: Tensor = self.attention.to_out[0](self.attention.to_v(x))
         return projected
 

@@ -101,7 +101,8 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(dim)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        x = self.attn1(self.norm1(x), context if self.only_cross else None).add_(x)
+        seen = self.norm1(x)
+        x = (self.attn1(seen, context) if self.only_cross else self.attn1(seen)).add_(x)
         x = self.attn2(self.norm2(x), context).add_(x)
         return self.ff(self.norm3(x)).add_(x)
 
