@@ -1,6 +1,6 @@
 """Whether painted pictures help a small classifier: `python -m benchmarks.augment -o docs/augment.md`.
 
-Objects of nano's world, rendered; 5, 10 or 20 pictures a class to learn from, each set part of the next, and others,
+Objects of nano's domain, rendered; 5, 10 or 20 pictures a class to learn from, each set part of the next, and others,
 never trained on, to test with. Four ways to make more of them: none; classical, that is flips, shifts, sizes, colours
 and RandAugment's operations (Cubuk et al. 2020, arXiv:1909.13719), drawn anew each time a picture is seen; generative,
 that is what `sfumato.augmentation` paints of the smallest set; and both. Each is trained with three seeds for as many
@@ -190,7 +190,7 @@ def page(work: Path) -> str:
             gains.append(f"{count} a class: {alone:+.1f} points alone, {beside:+.1f} beside classical expansion")
     reasons = ", ".join(f"{number} ({why})" for why, number in left.items()) or "none"
     about = (
-        f"Written by `python -m benchmarks.augment`: {len(facts)} objects of nano's world ({', '.join(facts)}), a "
+        f"Written by `python -m benchmarks.augment`: {len(facts)} objects of nano's domain ({', '.join(facts)}), a "
         f"classifier of 140,000 weights at {SIDE} px, {STEPS} steps of {BATCH} pictures, tested with {tests} renders "
         f"that it was not trained on. {painted} pictures were painted of the {COUNTS[0]} of each class, the same for "
         f"all sizes; left out: {reasons}. Accuracy in %: the mean of three seeds with the interval of 95 % of as many "

@@ -1,6 +1,6 @@
 """Enlarging by 4 on pictures that nothing was trained on: `python -m benchmarks.upscale -o docs/upscale.md`.
 
-Photographs of scikit-image and scikit-learn, made small by bicubic resampling, and drawings of nano's world that are
+Photographs of scikit-image and scikit-learn, made small by bicubic resampling, and drawings of nano's domain that are
 held out, which resvg renders at both sizes: such pairs are exact.
 """
 
@@ -102,7 +102,7 @@ def page(rows: list[list[str]], side: int, each: int) -> str:
         "# Enlarging by 4, measured",
         "",
         f"Written by `python -m benchmarks.upscale`: {each} photographs of scikit-image and scikit-learn, {side} px of",
-        f"their middle, made small by bicubic resampling, and {each} held-out drawings of nano's world, rendered at",
+        f"their middle, made small by bicubic resampling, and {each} held-out drawings of nano's domain, rendered at",
         f"{2 * side // SCALE} and {2 * side} px. GMSD is a perceptual distance, the lower the nearer; consistency the",
         "PSNR of the result, made small again, to what was given. Seconds of one thread of a shared 2-core machine.",
         "",

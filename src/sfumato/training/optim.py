@@ -5,6 +5,7 @@ the same root-mean-square update, they share one learning rate. `Prodigy` finds 
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import Any, Final, Literal, overload
@@ -65,9 +66,9 @@ class _Closureless(torch.optim.Optimizer):
         self.update()
         return None
 
+    @abstractmethod
     def update(self) -> None:
         """One update of every parameter that has a gradient."""
-        raise NotImplementedError
 
 
 class Muon(_Closureless):
