@@ -14,17 +14,16 @@ from PIL import Image
 from sfumato.checkpoints import catalogue
 from sfumato.checkpoints.folder import enlarges
 from sfumato.errors import RequestError
-from sfumato.families import Model
 from sfumato.metadata.provenance import Provenance
 from sfumato.pictures import Painted
 from sfumato.requests import Img2Img, Upscale
 from sfumato.restoration.measures import compared, psnr
 from sfumato.results import Progress, Report, Result
-from sfumato.tasks.enlarging import RESAMPLED, RESAMPLINGS, Enlarger, find, resized
+from sfumato.tasks.enlarging import RESAMPLINGS, Enlarger, find, resized
 from sfumato.tasks.raster import Raster, eight_bit, read
 from sfumato.tasks.sources import MAX_SIDE
 from sfumato.tasks.table import Studio
-from sfumato.tasks.upscaler import enlarged, scale_of
+from sfumato.tasks.upscaler import PaintingEnlarger, enlarged, scale_of
 
 Pixels = Float[np.ndarray, "h w *c"]
 
@@ -38,8 +37,7 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     begun = time.perf_counter()
     exact = request.changed(image=request.image.known(), clean=request.clean and request.clean.known())
     raster = read(exact.image)
-    model = _upscaler(studio, exact)
-    enlarger = find(exact.method, exact.scale, studio.device) if model is None else _by(model, exact)
+    enlarger = _painter(studio, exact) or find(exact.method, exact.scale, studio.device)
     exact = exact.changed(method=enlarger.name, scale=enlarger.scale)
     size = raster.size[0] * enlarger.scale, raster.size[1] * enlarger.scale
     if max(size) > MAX_SIDE:
@@ -47,15 +45,15 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     clean = _reference(exact, size)
     loaded = time.perf_counter()
     made = {name: resized(raster.pixels, size, how) for name, how in RESAMPLINGS.items()}
-    if enlarger.title not in made and model is None:
+    if isinstance(enlarger, Enlarger) and enlarger.title not in made:
         made[enlarger.title] = enlarger.run(raster.pixels, size)
-    pixels = made["lanczos" if model is not None else enlarger.title]
+    pixels = made.get(enlarger.title, made["lanczos"])
     torch_version = torch.__version__.partition("+")[0]
     provenance = Provenance(enlarger.digest, "fp32", studio.device.type, torch_version)
     yield Progress(0, 1, 0, 1, 0.0, partial(_preview, pixels))
     painting: Iterator[Progress | Result] = iter(())
-    if model is not None:
-        painting = enlarged(model, exact, eight_bit(raster.pixels).convert("RGB"))
+    if isinstance(enlarger, PaintingEnlarger):
+        painting = enlarged(enlarger.model, exact, eight_bit(raster.pixels).convert("RGB"))
     elif exact.refine is not None:
         painting = studio.events(_painting(exact, exact.refine, pixels, size))
     for event in painting:
@@ -64,7 +62,7 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
             continue
         painted = np.asarray(event.images[0].convert("RGB"), np.float32) / 255
         pixels = resized(painted.mean(2) if pixels.ndim == 2 else painted, size, Image.Resampling.LANCZOS)
-        made["refined" if model is None else "diffusion"] = pixels
+        made["refined" if isinstance(enlarger, Enlarger) else enlarger.title] = pixels
         provenance = event.provenance
     rows: list[Mapping[str, str | int | float | None]] = []
     for name, one in made.items():
@@ -80,7 +78,7 @@ def upscale(studio: Studio, request: Upscale) -> Iterator[Progress | Result]:
     yield Result([picture], exact, [exact.seed], timings, provenance, report=report)
 
 
-def _upscaler(studio: Studio, request: Upscale) -> Model | None:
+def _painter(studio: Studio, request: Upscale) -> PaintingEnlarger | None:
     """The diffusion model that is to enlarge: where that is asked for, or "auto" is given a model that is one.
 
     Raises:
@@ -91,17 +89,12 @@ def _upscaler(studio: Studio, request: Upscale) -> Model | None:
     if request.method != "diffusion" and not automatic:
         return None
     model = studio.load(request.model)
-    if scale_of(model) is None:
+    scale = scale_of(model)
+    if scale is None:
         raise RequestError(
             f"{model.name} does not enlarge; give --model a x4 upscaler or a latent upscaler, as a folder"
         )
-    return model
-
-
-def _by(model: Model, request: Upscale) -> Enlarger:
-    """The model by its name as a method; what it paints takes a while, and is not run by the enlarger."""
-    scale = scale_of(model) if request.scale is None else request.scale
-    return Enlarger("diffusion", scale or RESAMPLED, lambda pixels, size: pixels, model.hash)
+    return PaintingEnlarger(model, request.scale or scale)
 
 
 def consistency(raster: Raster, enlarged: Pixels) -> float:

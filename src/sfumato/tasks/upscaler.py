@@ -8,6 +8,7 @@ latent upscaler   the picture's latents at double the size; told are 128 numbers
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +57,26 @@ class Seen:
         assert self.beside is not None
         assert cond.pooled is not None
         return replace(cond, pooled=torch.cat([self.beside.to(cond.pooled)[None], cond.pooled], dim=1))
+
+
+@dataclass(frozen=True)
+class PaintingEnlarger:
+    """A model that enlarges by painting: its steps are watched, where an `Enlarger` is called and done.
+
+    Attributes:
+        model: of which `scale_of` is a number.
+        scale: how many times larger the result is to be; what the model itself gives is resampled to it.
+    """
+
+    model: Model
+    scale: int
+    name: ClassVar[str] = "diffusion"
+    title: ClassVar[str] = name
+
+    @property
+    def digest(self) -> str:
+        """Of its weights."""
+        return self.model.hash
 
 
 def scale_of(model: Model) -> int | None:
