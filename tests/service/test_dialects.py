@@ -251,6 +251,9 @@ def test_openai_streams(ai: openai.OpenAI) -> None:
     assert Image.open(io.BytesIO(base64.b64decode(events[-1].b64_json))).size == (16, 16)
     with pytest.raises(openai.APIError, match="the prompt asks for it"):
         list(ai.images.generate(prompt="fail", model="nano", stream=True))
+    image = ("a.png", png(RED), "image/png")
+    edited = list(ai.images.edit(prompt="a fox", image=image, model="nano", stream=True, partial_images=2))
+    assert [event.type for event in edited] == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
 
 
 def test_openai_refusals_are_understood_by_its_client(ai: openai.OpenAI) -> None:
@@ -258,13 +261,30 @@ def test_openai_refusals_are_understood_by_its_client(ai: openai.OpenAI) -> None
         ai.images.generate(prompt="a fox", model="nan")
     with pytest.raises(openai.BadRequestError, match="at most 10"):
         ai.images.generate(prompt="a fox", n=11)
+    with pytest.raises(openai.BadRequestError, match="partial_images '4' must be a whole number, 0 to 3"):
+        ai.images.generate(prompt="a fox", stream=True, partial_images=4)
+    with pytest.raises(openai.UnprocessableEntityError, match="image has 2 pictures"):
+        ai.images.edit(prompt="a fox", image=[("a.png", png(RED)), ("b.png", png(RED))])
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         ai.models.retrieve("other")
 
 
-def test_openai_repetitions_find_their_job(url: str) -> None:
-    import httpx
+def test_openai_keys_find_their_job(ai: openai.OpenAI) -> None:
+    def asked(prompt: str) -> str | None:
+        headers = {"Idempotency-Key": "a key of its own"}
+        answer = ai.images.with_raw_response.generate(
+            prompt=prompt, model="nano", extra_headers=headers, response_format="url"
+        )
+        return answer.parse().data[0].url
 
+    assert asked("a fox") == asked("a fox")
+    with pytest.raises(openai.ConflictError, match="another request"):
+        ai.with_options(max_retries=0).images.generate(
+            prompt="a wolf", model="nano", extra_headers={"Idempotency-Key": "a key of its own"}
+        )
+
+
+def test_openai_repetitions_find_their_job(url: str) -> None:
     asked = {"prompt": "a fox again", "model": "nano"}
     counts = []
     for tries in ("0", "1", "2"):

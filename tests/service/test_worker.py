@@ -1,6 +1,7 @@
 """The process that paints, within this one: an order that was cut off goes on from what it saved."""
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ def test_an_order_that_was_cut_off_goes_on_to_the_same_bytes(tiny: Path, tmp_pat
     for name, stop in (("whole", None), ("cut", 10), ("cut", None)):
         reports = Reports()
         reports.worker, reports.stop = Worker(reports, studio), stop
+        reports.worker._previewed, reports.worker._cost = time.perf_counter(), 60.0  # of a job before
         folder = tmp_path / name
         order = {"job": "a", "request": asked, "folder": str(folder), "uploads": "", "saved": f"{folder}.saved"}
         reports.worker.paint({**order, "format": "png", "quality": None})
         assert reports.said[-1]["event"] == ("done" if stop is None else "cancelled")
+        assert [each.get("index") for each in reports.said if "preview" in each] == [reports.said[0]["index"]]
         painted[name] = [file.read_bytes() for file in sorted(folder.iterdir())]
     assert len(painted["whole"]) == 2
     assert painted["cut"] == painted["whole"]

@@ -14,6 +14,7 @@ It ends when stdin does: no worker outlives its service. It is `nice`, and opens
 
 import base64
 import io
+import math
 import os
 import queue
 import sys
@@ -40,7 +41,8 @@ NICE = 5
 """The page of somebody who waits comes before the picture."""
 PREVIEW_SIDE = 512
 PREVIEW_SHARE = 50
-"""A preview is made no sooner than this many times its own cost after the last: 2 % of the time."""
+"""A preview is made no sooner than this many times its own cost after the last: 2 % of the time. The first of a job, which
+shows that it has begun, is always made."""
 
 
 class Worker:
@@ -55,7 +57,7 @@ class Worker:
         self.out = out
         self.studio = studio
         self.cancelled: set[str] = set()
-        self._previewed, self._cost = 0.0, 0.0
+        self._previewed, self._cost = -math.inf, 0.0
 
     def tell(self, event: str, job: str, **facts: object) -> None:
         """Report."""
@@ -98,6 +100,7 @@ class Worker:
         from sfumato.results import Progress, Result
 
         job, folder = order["job"], Path(order["folder"])
+        self._previewed = -math.inf
         request = opened(order["request"], Path(order["uploads"]))
         batches: list[Result] = []
         for event in self.studio.events(request, saved):

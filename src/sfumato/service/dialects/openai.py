@@ -1,7 +1,7 @@
 """OpenAI's ``/v1/images`` over the queue: generations, edits, variations, streams of partial pictures, models.
 
 vLLM-Omni's names of further options are taken, and ours. The official client gives up after 600 seconds and asks again:
-such a repetition finds the job that it began.
+such a repetition finds the job that it began, as does one with the same Idempotency-Key.
 """
 
 import asyncio
@@ -42,6 +42,8 @@ FOREIGN_MODELS = ("dall-e-", "gpt-image-", "chatgpt-image-")
 """Beginnings of names that clients send when nobody chose one: the model is ours then."""
 MOST = 10
 MOST_FIELDS = 64
+MOST_PARTIAL = 3
+MOST_KEY = 200
 AGAIN = 24 * 3600.0
 """Seconds within which a repetition is one."""
 
@@ -94,11 +96,12 @@ def router(desk: Desk) -> APIRouter:
         """Values, files and the picture of a form."""
         form = await request.form(max_files=17, max_fields=MOST_FIELDS)
         asked: dict[str, Any] = {name: value for name, value in form.multi_items() if isinstance(value, str)}
-        files = {
-            name.removesuffix("[]"): file for name, file in reversed(form.multi_items()) if isinstance(file, UploadFile)
-        }
-        if "image" not in files:
+        sent = [(name.removesuffix("[]"), file) for name, file in form.multi_items() if isinstance(file, UploadFile)]
+        files, pictures = dict(sent), sum(name == "image" for name, _ in sent)
+        if not pictures:
             raise RequestError("image is missing; send a picture as a file")
+        if pictures > 1:
+            raise RequestError(f"image has {pictures} pictures, and one is edited at a time; send one")
         digest = await uploads.keep(await files["image"].read(), desk.uploads)
         return asked, files, {"image": Source(sha256=digest)}
 
@@ -110,17 +113,19 @@ def router(desk: Desk) -> APIRouter:
         format = asked.get("output_format") or "png"
         if format not in FORMATS:
             raise Refusal(400, f"output_format {str(format)[:40]!r} must be one of {', '.join(FORMATS)}")
-        quality = None if format == "png" else min(100, max(1, _number(asked, "output_compression", 100)))
+        quality = None if format == "png" else max(1, _number(asked, "output_compression", 100, most=100))
+        streams = str(asked.get("stream", False)).lower() == "true"
+        partial = _number(asked, "partial_images", 0, most=MOST_PARTIAL) if streams else 0
         style: dict[str, Any] = {"format": format, "quality": quality}
-        job = None
+        key, job = request.headers.get("idempotency-key", "")[:MOST_KEY], None
         if request.headers.get("x-stainless-retry-count", "0") != "0":
             since = time.time() - AGAIN
             job = await asyncio.to_thread(lambda: desk.jobs.same(painting, dialect="openai", since=since, **style))
         if job is None:
-            job, _ = await desk.submit(painting, client=client_of(request), dialect="openai", **style)
+            how = {**style, "client": client_of(request), "key": key or None}
+            job, _ = await desk.submit(painting, dialect="openai", **how)
         facts = {"output_format": format, "quality": "auto", "background": "opaque"}
-        if str(asked.get("stream", False)).lower() == "true":
-            partial = min(3, max(0, _number(asked, "partial_images", 0)))
+        if streams:
             lines = streamed(job, event, partial, facts)
             return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         job = await desk.ended(job.id)
@@ -228,11 +233,15 @@ def size(job: Job) -> str:
     return f"{job.pictures[0].width}x{job.pictures[0].height}" if job.pictures else "auto"
 
 
-def _number(asked: Mapping[str, Any], name: str, default: int) -> int:
+def _number(asked: Mapping[str, Any], name: str, default: int, *, most: int) -> int:
+    said = default if asked.get(name) is None else asked[name]
     try:
-        return default if asked.get(name) is None else int(str(asked[name])[:10])
+        number = int(str(said)[:10])
     except ValueError:
-        raise Refusal(400, f"{name} {str(asked[name])[:40]!r} is no whole number") from None
+        number = -1
+    if not 0 <= number <= most:
+        raise Refusal(400, f"{name} {str(said)[:40]!r} must be a whole number, 0 to {most}")
+    return number
 
 
 def _model(name: str) -> dict[str, Any]:
