@@ -1,6 +1,8 @@
 """``sfumato convert`` and ``inspect`` as a person meets them: answers on stdout, one line for a fault, exit codes."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ def test_inspect_answers_in_words_and_in_json(lora: Path, capsys: Capture) -> No
     assert main(["inspect", str(lora), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["kind"], facts["format"], facts["tensors"], facts["parameters"]) == ("lora", "kohya", 2, 64)
+    assert facts["sha256"] == hashlib.sha256(lora.read_bytes()).hexdigest()
     assert facts["metadata"] == {"ss_network_dim": "4"}
 
 
@@ -47,6 +50,19 @@ def test_foreign_texts_do_nothing_to_the_terminal(name: str, tmp_path: Path, cap
     shown = capsys.readouterr()
     assert "modelspec.title   [2J" in shown.out
     assert all(c.isprintable() or c == "\n" for c in shown.out + shown.err)
+
+
+def test_inspect_of_a_folder_says_whether_the_model_loads(tiny: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(tiny), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    weights = (tiny / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert (facts["kind"], facts["container"], facts["prediction"]) == ("checkpoint", "folder", "epsilon")
+    assert facts["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert facts["matched"] == facts["tensors"] == sum(facts["precision"].values()) > 0
+    shutil.copytree(tiny, tmp_path / "torn")
+    (tmp_path / "torn" / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    assert main(["inspect", str(tmp_path / "torn")]) == 2
+    assert "that does not load: " in capsys.readouterr().out
 
 
 def test_inspect_of_an_unknown_file_ends_with_2(tmp_path: Path, capsys: Capture) -> None:
@@ -67,7 +83,7 @@ def test_a_model_that_has_no_place_in_a_file_leaves_no_folder(tiny: Path, tmp_pa
     ("arguments", "message"),
     [
         (["inspect", "none.safetensors"], "cannot read none.safetensors: No such file"),
-        (["inspect", "."], "cannot read .: it is a folder"),
+        (["inspect", "."], ". has no model_index.json; give a file, or a model folder"),
         (["inspect", "text.safetensors", "--model", "nan"], "unknown model 'nan'"),
         (["convert", "nano", "out", "--lora", ""], "'' without a name; write NAME or NAME:0.8"),
         (["convert", "nano", "out", "--lora", "ink"], "unknown lora 'ink'"),

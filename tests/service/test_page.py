@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from starlette.testclient import TestClient
 
+from sfumato.service import inspected
 from sfumato.service.app import application, create
 from sfumato.service.door import COOKIE, Door, passed
 from sfumato.service.page import assets
@@ -135,3 +138,74 @@ def test_adapters_say_what_calls_them(http: TestClient, tmp_path: Path, monkeypa
     assert http.get(cat["preview"]).headers["Content-Type"] == "image/png"
     assert http.get("/api/v1/adapters/loras/dog/preview").status_code == 404
     assert http.get("/api/v1/adapters/hats").status_code in (404, 422)
+
+
+def test_what_lies_at_a_path_is_looked_into(
+    http: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path
+) -> None:
+    loras = tmp_path / "loras"
+    (loras / "styles").mkdir(parents=True)
+    ink = loras / "styles" / "ink.safetensors"
+    _lora(ink)
+    (tmp_path / "secret.safetensors").write_bytes(ink.read_bytes())
+    (loras / "link.safetensors").symlink_to(ink)
+    monkeypatch.setenv("SFUMATO_LORAS", str(loras))
+    monkeypatch.setenv("SFUMATO_MODELS", str(tiny.parent))
+    for path in (str(ink), "styles/ink.safetensors", f"{loras}/x/../styles/ink.safetensors"):
+        assert http.post("/api/v1/models", json={"path": path}).json()["name"] in ("ink", "link")
+    assert http.post("/api/v1/models", json={"path": str(tiny)}).json() == {"sort": "models", "name": tiny.name}
+    told = []
+    for path in (
+        f"{loras}/../secret.safetensors",
+        str(tmp_path / "secret.safetensors"),
+        "/nowhere/at/all",
+        "/etc/passwd",
+    ):
+        answer = http.post("/api/v1/models", json={"path": path})
+        assert answer.status_code == 422
+        told.append(answer.json()["error"]["message"].replace(repr(path), "IT"))
+    assert len(set(told)) == 1
+    assert "none of the folders that this service serves; put the file into one of them" in told[0]
+    for path in ("../secret.safetensors", "styles", "none.safetensors", "\0", str(loras / "none")):
+        answer = http.post("/api/v1/models", json={"path": path})
+        assert "no model and no adapter" in answer.json()["error"]["message"]
+
+
+def test_reports_hold_no_folder_of_this_machine(
+    http: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path
+) -> None:
+    (tmp_path / "ink.safetensors").write_bytes(b"no weights")
+    monkeypatch.setenv("SFUMATO_LORAS", str(tmp_path))
+    monkeypatch.setenv("SFUMATO_MODELS", str(tiny.parent))
+    told = "import json, sys; print(json.dumps({'path': sys.argv[-1], 'verdict': ' '.join(sys.argv[1:])}))"
+    monkeypatch.setattr(inspected, "COMMAND", (sys.executable, "-c", told))
+    report = http.get("/api/v1/adapters/loras/ink/report", params={"model": tiny.name}).json()
+    assert report == {"path": "ink.safetensors", "verdict": f"--model {tiny.name} -- ink.safetensors"}
+    assert http.get(f"/api/v1/models/{tiny.name}/report").json()["path"] == tiny.name
+    assert (
+        http.get("/api/v1/adapters/loras/inc/report").json()["error"]["message"].startswith("unknown lora 'inc'; did")
+    )
+    refuses = "import sys; sys.exit(f'sfumato: {sys.argv[-1]} is no weights')"
+    monkeypatch.setattr(inspected, "COMMAND", (sys.executable, "-c", refuses))
+    refused = http.get("/api/v1/adapters/loras/ink/report")
+    assert (refused.status_code, refused.json()["error"]["message"]) == (422, "ink.safetensors is no weights")
+
+
+@pytest.mark.slow
+def test_reports_are_those_of_inspect(
+    http: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path
+) -> None:
+    _lora(tmp_path / "ink.safetensors")
+    monkeypatch.setenv("SFUMATO_LORAS", str(tmp_path))
+    monkeypatch.setenv("SFUMATO_MODELS", str(tiny.parent))
+    report = http.get("/api/v1/adapters/loras/ink/report", params={"model": tiny.name}).json()
+    assert (report["kind"], report["path"], report["model"]) == ("lora", "ink.safetensors", tiny.name)
+    assert not report["good"]
+    report = http.get(f"/api/v1/models/{tiny.name}/report").json()
+    assert (report["good"], report["path"], len(report["sha256"])) == (True, tiny.name, 64)
+
+
+def _lora(path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({f"lora_unet_mid.lora_{part}.weight": torch.ones(4, 4) for part in ("down", "up")}, path)

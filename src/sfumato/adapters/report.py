@@ -20,6 +20,7 @@ from sfumato.checkpoints.rules import non_finite
 from sfumato.checkpoints.single import load_single
 from sfumato.checkpoints.tensor_file import TensorFile
 from sfumato.families import Model
+from sfumato.runtime.digests import remembered_sha256
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class AdapterReport:
     path: str
     container: str
     size_bytes: int
+    sha256: str
+    """Of the file, in hexadecimal."""
     kind: str
     """"lora" for all that changes weights, or "embedding"."""
     family: str
@@ -173,6 +176,7 @@ def _report(
         path=str(file.path),
         container=file.container,
         size_bytes=file.path.stat().st_size,
+        sha256=remembered_sha256(file.path),
         kind=kind,
         family=family,
         format=format,

@@ -110,18 +110,19 @@ def load_folder(
     """
     with ThreadPoolExecutor(1) as beside:
         parts = read_folder(folder, halves=dtype == torch.float16, given=given, allow_nonfinite=allow_nonfinite)
-        network = weights_files(folder / parts.denoiser, _stem(parts.denoiser), halves=dtype == torch.float16)
-        digest = beside.submit(_digest, network)
+        digest = beside.submit(denoiser_digest, folder, parts.denoiser, halves=dtype == torch.float16)
         return assemble(parts, folder, dtype=dtype, device=device, digest=digest.result)
 
 
-def _digest(files: tuple[Path, ...]) -> str:
-    """SHA-256 of one file; of shards that of theirs."""
-    digests = [remembered_sha256(file) for file in files]
-    return digests[0] if len(files) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+def denoiser_digest(folder: Path, part: str, *, halves: bool = False) -> str:
+    """SHA-256 of the weights of a folder's denoiser, by which pictures name the model; of shards that of theirs. Raises
+    as `weights_files`."""
+    digests = [remembered_sha256(file) for file in weights_files(folder / part, stem(part), halves=halves)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _stem(part: str) -> str:
+def stem(part: str) -> str:
+    """How the files of a part's weights are called before their ending."""
     return STEMS.get(part, "diffusion_pytorch_model")
 
 
@@ -186,7 +187,7 @@ def read_folder(
             parts.state.update({f"{name}.{key}": value for key, value in given[name].state.items()})
             continue
         tensors: dict[str, Tensor] = {}
-        for file in weights_files(folder / name, _stem(name), halves=halves):
+        for file in weights_files(folder / name, stem(name), halves=halves):
             read = convert(open_tensors(file).read(), RULES.get(name, ()))
             check_finite(read, str(file), allow=allow_nonfinite)
             if twice := sorted(tensors.keys() & read.keys()):
@@ -269,7 +270,7 @@ def weights_file(folder: Path, stem: str) -> Path:
 
 def part_file(folder: Path) -> Path:
     """The weights of the part whose own folder it is, where they are one file. Raises as `weights_files`."""
-    return weights_file(folder, _stem(folder.name))
+    return weights_file(folder, stem(folder.name))
 
 
 def weights_files(folder: Path, stem: str, *, halves: bool = False) -> tuple[Path, ...]:

@@ -10,13 +10,18 @@ from torch import Tensor
 
 from sfumato.checkpoints.companions import complete
 from sfumato.checkpoints.detect import Detected, detect
+from sfumato.checkpoints.folder import denoiser_digest, read_folder
+from sfumato.checkpoints.hub import INDEX
+from sfumato.checkpoints.parts import sampling
 from sfumato.checkpoints.rules import non_finite
+from sfumato.checkpoints.save import DTYPES
 from sfumato.checkpoints.scheduler import read_scheduler
 from sfumato.checkpoints.single import check_file, describe
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.checkpoints.yaml_beside import prediction_beside
 from sfumato.choices import Prediction
 from sfumato.errors import CheckpointError
+from sfumato.runtime.digests import remembered_sha256
 
 NAMED = 5
 """At most this many names of a sort are listed."""
@@ -29,6 +34,8 @@ class Report:
     path: str
     container: str
     size_bytes: int
+    sha256: str
+    """In hexadecimal: of the file; of a folder that of its denoiser, by which pictures name the model."""
     kind: str
     family: str
     format: str
@@ -51,12 +58,13 @@ class Report:
 
 
 def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
-    """Examine a file. Every tensor is read once, for numbers that are none.
+    """Examine a file, or a model folder. Every tensor is read once, for numbers that are none.
 
     Raises:
-        CheckpointError: the file cannot be read as tensors at all.
+        CheckpointError: the file cannot be read as tensors at all, or the folder is none of a model.
     """
-
+    if path.is_dir():
+        return _folder(path)
     file = open_tensors(path)
     fault, matched, ignored, names = "", None, dict[str, int](), dict[str, list[str]]()
     found = None
@@ -89,6 +97,7 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
         path=str(path),
         container=file.container,
         size_bytes=path.stat().st_size,
+        sha256=remembered_sha256(path),
         kind="unknown" if found is None else found.kind,
         family="" if found is None else found.family,
         format="" if found is None else found.format,
@@ -106,6 +115,43 @@ def inspect(path: Path, *, prediction: Prediction | None = None) -> Report:
         metadata={key: value for key, value in file.metadata.items() if key.startswith(("modelspec.", "ss_"))},
         verdict=verdict,
         good=good,
+    )
+
+
+def _folder(folder: Path) -> Report:
+    if not (folder / INDEX).is_file():
+        raise CheckpointError(f"{folder} has no {INDEX}; give a file, or a model folder in the diffusers layout")
+    state, family, fault, prediction, digest = dict[str, Tensor](), "", "", None, ""
+    try:
+        parts = read_folder(folder)
+        state, family = parts.state, parts.family.title
+        prediction = sampling(parts).parameterisation.name
+        digest = denoiser_digest(folder, parts.denoiser)
+    except CheckpointError as error:
+        fault = str(error)
+    about = " ".join(["a model folder", *(["of", family] if family else [])])
+    return Report(
+        path=str(folder),
+        container="folder",
+        size_bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        sha256=digest,
+        kind="checkpoint",
+        family=family,
+        format="diffusers",
+        prediction=prediction,
+        precision=dict(Counter(DTYPES[tensor.dtype] for tensor in state.values()).most_common()),
+        tensors=len(state),
+        parameters=sum(tensor.numel() for tensor in state.values()),
+        matched=None if fault else len(state),
+        ignored={},
+        missing=0,
+        unexpected=0,
+        misshapen=0,
+        non_finite=0,
+        names={},
+        metadata={},
+        verdict=f"{about} that does not load: {fault}" if fault else f"{about} that loads",
+        good=not fault,
     )
 
 

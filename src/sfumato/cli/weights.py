@@ -81,7 +81,7 @@ def _examined(path: Path, prediction: str | None, model: str | None) -> "Report 
     predicts: Prediction | None = (
         None if prediction is None else _one_of("prediction", prediction, get_args(Prediction))
     )
-    if is_small(path):
+    if path.is_file() and is_small(path):
         with narrating():
             return examine(path, folder)
     if folder is not None:

@@ -66,7 +66,7 @@ def router(desk: Desk) -> APIRouter:
     @api.get("/models/{name:path}", tags=["models"])
     async def model(name: str) -> dict[str, Any]:
         """A model, and what it has learned: kind of picture -> attribute -> what it may be."""
-        info = await asyncio.to_thread(_info, name)
+        info = await asyncio.to_thread(info_of, name)
         vocabulary = await asyncio.to_thread(_vocabulary, info.path)
         return {**_shown(info), "about": {} if vocabulary is None else vocabulary.about}
 
@@ -127,7 +127,12 @@ def _shown(info: ModelInfo) -> dict[str, Any]:
     }
 
 
-def _info(name: str) -> ModelInfo:
+def info_of(name: str) -> ModelInfo:
+    """The model that a request calls so.
+
+    Raises:
+        UnknownNameError: there is none; near names are offered.
+    """
     known = catalogue.available()
     for info in known:
         if name in (info.name, f"{info.name}{info.path.suffix}"):
@@ -150,7 +155,7 @@ def _size(path: Path) -> int | None:
 
 
 def _read(asked: PromptAsked) -> PromptRead:
-    path = _info(asked.model).path
+    path = info_of(asked.model).path
     tokenizer = _tokenizer(path)
     reading = timeline(parse(asked.text, asked.syntax), 1)[0].readings[0]
     found = [len(window.ids) for prompt in reading.prompts for window in windows(prompt, tokenizer)]

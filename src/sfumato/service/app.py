@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from sfumato.choices import Browsable
 from sfumato.errors import OutputError, SfumatoError, UnknownNameError
 from sfumato.requests.base import read_object
-from sfumato.service import about, page, uploads, writing
+from sfumato.service import about, inspected, page, uploads, writing
 from sfumato.service.bus import Bus, Event
 from sfumato.service.database import Database
 from sfumato.service.described import ASKED, described
@@ -118,6 +118,7 @@ def application(settings: Settings) -> FastAPI:
     dialects = (each.router(desk) for each in (a1111, openai, comfy))
     for each in (
         page.router(settings.token),
+        inspected.router(),  # before what takes any name of a model
         about.router(desk),
         writing.router(desk),
         routes.router(gallery, collector),

@@ -76,6 +76,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "PATCH /api/v1/jobs/{id}": {"priority": 5},
         "PATCH /api/v1/queue": {"paused": True},
+        "POST /api/v1/models": {"path": "styles/ink.safetensors"},
         "POST /api/v1/prompts": {"text": "a (red:1.2) apple", "model": "nano"},
         "POST /api/v1/words": {"prompt": "a {red|green} apple"},
         "PATCH /api/v1/gallery": {"ids": [_ID], "rating": 4, "add_tags": ["fruit"]},

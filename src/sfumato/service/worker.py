@@ -41,8 +41,8 @@ NICE = 5
 """The page of somebody who waits comes before the picture."""
 PREVIEW_SIDE = 512
 PREVIEW_SHARE = 50
-"""A preview is made no sooner than this many times its own cost after the last: 2 % of the time. The first of a job, which
-shows that it has begun, is always made."""
+"""A preview is made no sooner than this many times its own cost after the last: 2 % of the time. The first of a job is
+always made: it shows that it has begun."""
 
 
 class Worker:

@@ -96,13 +96,13 @@ def router(desk: Desk) -> APIRouter:
     @api.get("/adapters/{sort}", response_model=list[Adapter])
     async def adapters(sort: str) -> list[Adapter]:
         """Adapters of a sort, with the words that call them and their pictures."""
-        known = await asyncio.to_thread(_known, sort)
+        known = await asyncio.to_thread(known_adapters, sort)
         return await asyncio.to_thread(lambda: [_adapter(sort, *each) for each in sorted(known.items())])
 
     @api.get("/adapters/{sort}/{name:path}/preview", response_class=FileResponse)
     async def preview(sort: str, name: str) -> FileResponse:
         """The picture beside an adapter."""
-        path = (await asyncio.to_thread(_known, sort)).get(name)
+        path = (await asyncio.to_thread(known_adapters, sort)).get(name)
         beside = None if path is None else _picture(path)
         if beside is None:
             raise Refusal(404, f"there is no picture beside {name[:40]!r}; put {name[:40]}.png beside its file")
@@ -133,7 +133,12 @@ def _written(asked: Asked, styles: Path, wildcards: Path) -> Written:
     return Written(prompt=prompt, negative=negative)
 
 
-def _known(sort: str) -> dict[str, Path]:
+def known_adapters(sort: str) -> dict[str, Path]:
+    """Files of a sort of adapters, as addresses call it, by their names.
+
+    Raises:
+        UnknownNameError: there is no such sort.
+    """
     if sort not in SORTS:
         raise UnknownNameError("sort of adapter", sort[:40], SORTS)
     return folders.available(SORTS[sort])
