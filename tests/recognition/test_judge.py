@@ -17,8 +17,8 @@ from sfumato.choices import Language
 from sfumato.cli import main
 from sfumato.evaluation.evaluate import APART
 from sfumato.prompts.vocabulary import Vocabulary
-from sfumato.recognition.judge import bundled
-from tests.restoration.photographs import crops
+from sfumato.recognition.judge import KNOWN, bundled
+from tests.restoration.photographs import crops, photograph
 
 Render = tuple[Image.Image, dict[str, str]]
 
@@ -51,9 +51,18 @@ def test_it_reads_renders_and_knows_that_it_does(renders: list[Render]) -> None:
 
 def test_pictures_of_another_world_are_said_to_be_so() -> None:
     photographs = [Image.fromarray((crop * 255).astype(np.uint8)) for crop in crops(8, 256)]
-    flat = [Image.new("RGB", (1, 1), "teal"), Image.new("RGB", (300, 40), "white")]
-    found = bundled().recognise([*photographs, *flat])
-    assert sum(each.known for each in found) <= 1
+    plain = [Image.new("RGB", (1, 1), "teal"), Image.new("RGB", (300, 40), "white")]
+    assert sum(each.known for each in bundled().recognise([*photographs, *plain])) <= 1
+
+
+def test_what_is_out_of_focus_is_no_landscape() -> None:
+    """The judge is certain of some of these; but they are not drawn."""
+    clock, flower = (
+        Image.fromarray((photograph(name) * 255).astype(np.uint8)) for name in ("clock_motion.png", "flower.jpg")
+    )
+    found = bundled().recognise([clock.crop((250, 150, 400, 300)), flower.crop((0, 214, 213, 427))])
+    assert max(each.certainty for each in found) > KNOWN
+    assert not any(each.known for each in found)
 
 
 @pytest.mark.parametrize("language", get_args(Language))

@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -18,25 +18,47 @@ from sfumato.output import check_writable, rewrite
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
 
-def _opened(files: Sequence[Path]) -> "tuple[list[Path], list[Image]]":
-    """The pictures that can be read; the others are noted.
+AT_ONCE = 16
+"""Pictures of a folder that are open at a time."""
+
+
+def _opened(files: Sequence[Path]) -> "Iterator[tuple[list[Path], list[Image]]]":
+    """The pictures that can be read, a few at a time; the others are noted.
 
     Raises:
         RequestError: none can.
     """
-    kept, images = [], []
-    for file in files:
-        try:
-            images.append(decoded(file.read_bytes()).image)
-            kept.append(file)
-        except (OSError, RejectedPicture) as error:
-            note(f"{file} is left out: {error}")
-    if not kept:
+    readable = False
+    for first in range(0, len(files), AT_ONCE):
+        kept, images = [], []
+        for file in files[first : first + AT_ONCE]:
+            try:
+                images.append(decoded(file.read_bytes()).image)
+                kept.append(file)
+            except (OSError, RejectedPicture) as error:
+                note(f"{file} is left out: {error}")
+        if kept:
+            readable = True
+            yield kept, images
+    if not readable:
         what = files[0] if len(files) == 1 else f"none of {len(files)} pictures"
         raise RequestError(f"{what} can{'not' if len(files) == 1 else ''} be read; give PNG, JPEG or WebP files")
-    return kept, images
+
+
+def _embedded(files: Sequence[Path]) -> "tuple[list[Path], Tensor]":
+    """The pictures that can be read, and the unit vector of each. Raises as `_opened`."""
+    import torch
+
+    from sfumato.recognition.embedding import embedder
+
+    kept, vectors = [], []
+    for some, images in _opened(files):
+        kept += some
+        vectors.append(embedder().pictures(images))
+    return kept, torch.cat(vectors)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -54,13 +76,12 @@ def similar(what: str, folder: Path, first: int) -> None:
     """Print the first pictures, a line each: the cosine and the path."""
     if first < 1:
         raise RequestError(f"first is {first}; give 1 or more")
-    files, images = _opened(_pictures(folder))
     with narrating(quiet=False):
         from sfumato.recognition.embedding import embedder
 
-        space = embedder()
-        asked = space.pictures(_opened([Path(what)])[1]) if Path(what).is_file() else space.texts([what])
-        cosines = (space.pictures(images) @ asked[0]).tolist()
+        asked = _embedded([Path(what)])[1] if Path(what).is_file() else embedder().texts([what])
+        files, vectors = _embedded(_pictures(folder))
+        cosines = (vectors @ asked[0]).tolist()
     for cosine, file in sorted(zip(cosines, files, strict=True), key=lambda each: -each[0])[:first]:
         print(f"{cosine:.3f}  {file}")
 
@@ -68,13 +89,11 @@ def similar(what: str, folder: Path, first: int) -> None:
 def embed(files: Sequence[Path], output: Path) -> None:
     """Write `names` and `vectors` (n, 128)."""
     check_writable(output)
-    kept, images = _opened(files)
+    kept, vectors = _embedded(files)
     import numpy as np
 
-    from sfumato.recognition.embedding import embedder
-
     buffer = io.BytesIO()
-    np.savez(buffer, names=np.array([str(file) for file in kept]), vectors=embedder().pictures(images).numpy())
+    np.savez(buffer, names=np.array([str(file) for file in kept]), vectors=vectors.numpy())
     rewrite(output, buffer.getvalue())
     print(output)
 
@@ -89,17 +108,18 @@ def caption(folder: Path, language: str, *, overwrite: bool) -> None:
         return
     from sfumato.recognition.judge import bundled
 
-    kept, images = _opened(files)
-    foreign = 0
-    for file, found in zip(kept, bundled().recognise(images), strict=True):
-        if not found.known:
-            foreign += 1
-            note(f"{file} shows nothing of nano's domain; it gets no caption")
-            continue
-        target = file.with_suffix(".txt")
-        rewrite(target, f"{found.caption('zh' if language == 'zh' else 'en')}\n".encode())
-        print(target)
-    note(f"{len(kept) - foreign} captions, {foreign} pictures without")
+    count = foreign = 0
+    for kept, images in _opened(files):
+        for file, found in zip(kept, bundled().recognise(images), strict=True):
+            if not found.known:
+                foreign += 1
+                note(f"{file} shows nothing of nano's domain; it gets no caption")
+                continue
+            target = file.with_suffix(".txt")
+            rewrite(target, f"{found.caption('zh' if language == 'zh' else 'en')}\n".encode())
+            print(target, flush=True)
+            count += 1
+    note(f"{count} captions, {foreign} pictures without")
 
 
 def augment(
