@@ -87,6 +87,26 @@ def test_what_is_done_is_skipped_and_what_is_lost_painted_again(studio: Studio, 
     assert len(list(out.glob("*.png"))) == 3
 
 
+def test_a_folder_of_pictures_is_enlarged_and_read_and_goes_on(studio: Studio, tmp_path: Path) -> None:
+    """A picture a line; a task without pictures of its own is done when its report is written down."""
+    for k in range(3):
+        Image.new("RGB", (24, 24), (80 * k, 90, 90)).save(tmp_path / f"scan {k}.png")
+    file = written(tmp_path, "a.txt", "".join(f"{tmp_path}/scan {k}.png\n" for k in range(3)))
+    out = tmp_path / "out"
+    enlarged = read_batch(file, {"method": "bicubic"}, "upscale")
+    run = paint(studio, enlarged, out)
+    assert next(run)["state"] == "painted"
+    run.close()
+    assert [said["state"] for said in paint(studio, enlarged, out)] == ["skipped", "painted", "painted"]
+    assert sorted(each.name[5:] for each in out.glob("*.png")) == [f"scan-{k}-upscale.png" for k in range(3)]
+    recognised = read_batch(file, task="recognise")
+    first, again = list(paint(studio, recognised, out)), list(paint(studio, recognised, out))
+    assert [said["state"] for said in (*first, *again)] == ["answered"] * 3 + ["skipped"] * 3
+    assert [said["report"] for said in again] == [said["report"] for said in first]
+    [labelled, *_] = read_batch(file, {"labels": "a red fox, a house"}, "classify")
+    assert labelled.request.labels == ("a red fox", "a house")
+
+
 def test_the_command_goes_on_after_a_request_that_fails(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

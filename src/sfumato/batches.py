@@ -1,4 +1,4 @@
-"""Many requests from a file, painted one after the other; what is done is written down, so that a run can go on.
+"""Many requests from a file, carried out one after the other; what is done is written down, so that a run can go on.
 
 >>> for line in paint(studio, read_batch(Path("prompts.txt"), {"steps": "8"}), Path("outputs/foxes")):
 ...     print(line)
@@ -13,23 +13,30 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sfumato.errors import OutputError, RequestError, SfumatoError
 from sfumato.files import cannot_write, read_text
-from sfumato.grid import Runner
 from sfumato.metadata.names import understood
 from sfumato.output import Destination
-from sfumato.requests import REQUESTS, Painting, Source
+from sfumato.requests import REQUESTS, Request, Source
 from sfumato.requests.base import read_object
 from sfumato.requests.written import read_values
 
 if TYPE_CHECKING:
-    from sfumato.results import Progress
+    from sfumato.results import Progress, Result
 
 SIDECAR = "batch.jsonl"
 MAX_FILE = 2**26
 MAX_LINES = 100_000
+
+
+class Runner(Protocol):
+    """What carries requests out: a `Studio`."""
+
+    def run(self, request: Request, on_step: "Callable[[Progress], None]" = ...) -> "Result":
+        """Carry out a request."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,14 @@ class Entry:
     """
 
     line: int
-    request: Painting
+    request: Request
     digest: str
 
 
 def read_batch(file: Path, common: Mapping[str, str] | None = None, task: str = "txt2img") -> list[Entry]:
     """The requests of a file: ``.jsonl`` an object a line, ``.csv`` a row with the names of fields above, else a prompt
-    a line. Empty lines are skipped, and so is a cell that is empty.
+    a line, or the path of a picture where the task takes no prompt. Empty lines are skipped, and so is a cell that is
+    empty.
 
     Args:
         common: fields, as text, of all requests that do not have them themselves.
@@ -75,7 +83,7 @@ def read_batch(file: Path, common: Mapping[str, str] | None = None, task: str = 
     return list(entries(zip(lines, requests, strict=True)))
 
 
-def entries(requests: Iterable[tuple[int, Painting]]) -> Iterator[Entry]:
+def entries(requests: Iterable[tuple[int, Request]]) -> Iterator[Entry]:
     """Requests with their lines as a batch, one by one, so that one may depend on the pictures of those before."""
     seen = Counter[str]()
     for line, request in requests:
@@ -91,13 +99,22 @@ Lines = Iterator[tuple[int, Callable[[], Mapping[str, object]]]]
 def _prompts(text: str) -> Lines:
     for line, prompt in enumerate(text.splitlines(), 1):
         if prompt.strip():
-            yield line, lambda prompt=prompt: {"prompt": prompt.strip()}  # type: ignore[misc]
+            yield line, lambda prompt=prompt: _Alone({"": prompt.strip()})  # type: ignore[misc]
 
 
 def _objects(text: str) -> Lines:
     for line, one in enumerate(text.splitlines(), 1):
         if one.strip():
             yield line, lambda one=one: read_object(one)  # type: ignore[misc]
+
+
+class _Alone(dict[str, str]):
+    """A text whose field is the task's to say."""
+
+    def of(self, kind: type[Request]) -> dict[str, object]:
+        """The prompt where there is one, else the picture."""
+        name = next(name for name in ("prompt", "image", "images") if name in kind.model_fields)
+        return {name: (self[""],) if name == "images" else self[""]}
 
 
 class _Texts(dict[str, str]):
@@ -118,37 +135,47 @@ def _rows(text: str) -> Lines:
         yield reader.line_num, fields
 
 
-def _request(fields: Mapping[str, object], common: dict[str, str], task: str) -> Painting:
+def _request(fields: Mapping[str, object], common: dict[str, str], task: str) -> Request:
     task = str(fields.get("task", task))
     kind = REQUESTS.get(task)
-    if kind is None or not issubclass(kind, Painting):
+    if kind is None:
         raise RequestError(f"task {task[:64]!r} must be one of {', '.join(REQUESTS)}")
+    if isinstance(fields, _Alone):
+        fields = fields.of(kind)
     texts = {name: str(value) for name, value in fields.items() if name != "task"} if isinstance(fields, _Texts) else {}
     own = read_values(kind, texts) if texts else dict(fields)
     rest = read_values(kind, {name: value for name, value in common.items() if name not in own})
     return kind.build(**understood({**rest, **own}))
 
 
-def _digest(request: Painting) -> str:
-    pictures = {
-        name: Source(sha256=value.known().sha256)
-        for name in type(request).model_fields
-        if isinstance(value := getattr(request, name), Source)
-    }
-    return hashlib.sha256(request.changed(**pictures).to_json().encode()).hexdigest()
+def _digest(request: Request) -> str:
+    fields = {name: getattr(request, name) for name in type(request).model_fields}
+    return hashlib.sha256(
+        request.changed(**{n: _by_content(v) for n, v in fields.items()}).to_json().encode()
+    ).hexdigest()
 
 
-def done(folder: Path) -> dict[str, list[str]]:
-    """What is written down as done in a folder, by digest: the names of the files. A last line that was cut is not."""
+def _by_content(value: object) -> object:
+    """Pictures by their digests alone, wherever they lie."""
+    if isinstance(value, Source):
+        return Source(sha256=value.known().sha256)
+    return tuple(map(_by_content, value)) if isinstance(value, tuple) else value
+
+
+def done(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """What is written down as done in a folder, by digest: its ``files`` by name, and its ``report`` if it has one.
+    A last line that was cut is not.
+    """
     try:
         lines = (folder / SIDECAR).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
-    found: dict[str, list[str]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for line in lines:
         try:
             entry = json.loads(line)
-            found[entry["digest"]] = [str(name) for name in entry["files"]]
+            names = [str(name) for name in entry["files"]]
+            found[entry["digest"]] = {"files": names} | {k: entry[k] for k in ("report",) if k in entry}
         except (ValueError, KeyError, TypeError):
             continue
     return found
@@ -160,9 +187,10 @@ def paint(
     folder: Path,
     on_step: "Callable[[Progress], None]" = lambda progress: None,
 ) -> Iterator[dict[str, Any]]:
-    """Paint what is not done yet into a folder; what happened to each request, as JSON has it.
+    """Carry out what is not done yet, its pictures into a folder; what happened to each request, as JSON has it.
 
-    ``state`` is "painted", "skipped" (its files are there) or "failed" with the ``error``, and the others go on.
+    ``state`` is "painted", "answered" (with a ``report`` and no picture), "skipped" (it is done, and its files are
+    there) or "failed" with the ``error``, and the others go on.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -171,11 +199,12 @@ def paint(
     before = done(folder)
     for entry in batch:
         said: dict[str, Any] = {"line": entry.line, "digest": entry.digest[:16]}
-        files = before.get(entry.digest, [])
-        if files and all((folder / name).is_file() for name in files):
-            yield {**said, "state": "skipped", "files": [str(folder / name) for name in files]}
+        known = before.get(entry.digest)
+        if known is not None and all((folder / name).is_file() for name in known["files"]):
+            yield {**said, "state": "skipped", **known, "files": [str(folder / name) for name in known["files"]]}
             continue
-        destination.check(entry.request)
+        if entry.request.pictures:
+            destination.check(entry.request)
         try:
             result = studio.run(entry.request, on_step)
         except OutputError:
@@ -184,13 +213,18 @@ def paint(
             yield {**said, "state": "failed", "error": str(error)}
             continue
         paths = destination.save(result.images, result.request, result.provenance, result.traces)
-        line = {"digest": entry.digest, "files": [path.name for path in paths], "seeds": result.seeds}
+        found: dict[str, Any] = {"seeds": result.seeds}
+        if result.report is not None:
+            found["report"] = result.report.facts()
+        line = {"digest": entry.digest, "files": [path.name for path in paths], **found}
         _append(folder / SIDECAR, {**line, "request": result.request.model_dump(mode="json")})
-        yield {**said, "state": "painted", "files": [str(path) for path in paths], "seeds": result.seeds}
+        state = "painted" if paths else "answered"
+        yield {**said, "state": state, "files": [str(path) for path in paths], **found}
 
 
 def _append(file: Path, entry: Mapping[str, object]) -> None:
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         torn = file.exists() and not file.read_bytes().endswith(b"\n")
         with file.open("a", encoding="utf-8") as out:
             out.write("\n" * torn + json.dumps(entry, ensure_ascii=False) + "\n")

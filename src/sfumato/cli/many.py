@@ -15,7 +15,7 @@ from sfumato.cli.terminal import narrating, note, watching
 from sfumato.errors import RequestError
 from sfumato.files import cannot_write
 from sfumato.output import Destination, check_writable, rewrite
-from sfumato.requests import REQUESTS, Painting
+from sfumato.requests import REQUESTS
 
 if TYPE_CHECKING:
     from sfumato.studio import Studio
@@ -87,21 +87,22 @@ def grid(axes: Mapping[str, str | None], words: Sequence[str], pictures: Path | 
 
 
 def batch(file: Path, folder: Path, task: str, common: Sequence[str], machine: Machine, *, quiet: bool) -> int:
-    """Paint the requests of a file, print a line of JSON for each; 2 if one of them failed."""
+    """Carry out the requests of a file, print a line of JSON for each; 2 if one of them failed."""
     from sfumato import batches
+    from sfumato.checkpoints.catalogue import BUNDLED
 
     settings = dict(setting(text) for text in common)
     if task not in REQUESTS:
         raise RequestError(f"task {task[:64]!r} must be one of {', '.join(REQUESTS)}")
     entries = batches.read_batch(file, settings, task)
-    for model in dict.fromkeys(entry.request.model for entry in entries):
+    models = list(dict.fromkeys(getattr(entry.request, "model", BUNDLED[0]) for entry in entries))
+    for model in models:
         require_model(model)
     check_writable(folder / batches.SIDECAR)
     failed, left = 0, len(entries)
     stdout = sys.stdout
-    first: Painting = entries[0].request
     try:
-        with studio_for(first.model, machine, OutputMode(quiet=quiet), len(entries)) as (studio, watched):
+        with studio_for(models[0], machine, OutputMode(quiet=quiet), len(entries)) as (studio, watched):
             for line in batches.paint(studio, entries, folder, watched):
                 failed += line["state"] == "failed"
                 left -= 1

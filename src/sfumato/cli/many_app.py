@@ -28,7 +28,9 @@ def grid(
 
 @many.command("batch")
 def batch(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="a prompt a line; .csv or .jsonl with fields")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="a prompt or picture a line; .csv or .jsonl with fields")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="where pictures go")] = Path(
         "outputs/batch"
     ),
@@ -40,7 +42,7 @@ def batch(
     precision: Numbers = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Paint the requests of a file, one JSON line each; run again, it goes on with what is not done."""
+    """Carry out the requests of a file, one JSON line each; run again, it goes on with what is not done."""
     from sfumato.cli import many as command
     from sfumato.cli.painting import Machine
 

@@ -56,7 +56,7 @@ def read_value(kind: type[Request], name: str, text: str) -> dict[str, object]:
     if get_args(plain) == (int, int):
         return {name: parse_size(text, name)}
     if get_origin(plain) is tuple:
-        return {name: tuple(text.split())}
+        return {name: (text,) if "," in text else tuple(text.split())}  # commas part labels, which may have blanks
     return {name: text}
 
 
