@@ -29,7 +29,7 @@ def test_inspect_answers_in_words_and_in_json(lora: Path, capsys: Capture) -> No
     assert main(["inspect", str(lora)]) == 0
     shown = capsys.readouterr()
     assert "verdict" in shown.out
-    assert "a LoRA; --model says whether it fits one" in shown.out
+    assert "a LoRA\n--model says whether it fits one\n" in shown.out
     assert shown.err == ""
     assert main(["inspect", str(lora), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

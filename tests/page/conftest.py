@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WAIT = 60_000
@@ -34,14 +36,14 @@ def browser() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def serving(module: str, *arguments: str, folder: Path) -> Iterator[str]:
+def serving(module: str, *arguments: str, folder: Path, **environment: str) -> Iterator[str]:
     """A service of its own process; its address. `{port}` among the arguments stands for one that is free."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", module, *(each.format(port=port) for each in arguments)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "NO_COLOR": "1"})
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "NO_COLOR": "1", **environment})
         url = f"http://127.0.0.1:{port}"
         try:
             for _ in range(600):
@@ -60,7 +62,11 @@ def serving(module: str, *arguments: str, folder: Path) -> Iterator[str]:
 def fake(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service whose worker paints one colour."""
     folder = tmp_path_factory.mktemp("fake")
-    with serving("tests.service.fake_service", str(folder / "data"), "{port}", folder=folder) as url:
+    weights = {f"lora_unet_mid.lora_{part}.weight": np.ones((4, 4), np.float32) for part in ("down", "up")}
+    (folder / "loras").mkdir()
+    save_file(weights, folder / "loras" / "ink.safetensors", metadata={"modelspec.trigger_phrase": "inkwash"})
+    service = ("tests.service.fake_service", str(folder / "data"), "{port}")
+    with serving(*service, folder=folder, SFUMATO_LORAS=str(folder / "loras")) as url:
         yield url
 
 

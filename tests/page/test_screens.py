@@ -267,6 +267,29 @@ def test_frames_follow_each_other_and_are_played(fake: str, opened: Opened) -> N
     assert saved.value.suggested_filename == "sfumato.webp"
 
 
+def test_what_lies_at_a_path_is_looked_into_and_painted_with(fake: str, opened: Opened) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(f"{fake}/#/models")
+    page.get_by_label("Load by path").fill("/etc/passwd")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("in none of the folders that this service serves").wait_for()
+    page.get_by_label("Load by path").fill("ink.safetensors")
+    page.keyboard.press("Enter")
+    look = page.get_by_role("dialog", name="ink")
+    look.get_by_text("a LoRA that does not fit nano: ").wait_for()
+    assert "inkwash" in look.inner_text()
+    assert look.locator("dd code").inner_text().isalnum()
+    assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
+    page.keyboard.press("Escape")
+    look.wait_for(state="detached")
+    page.locator("button.file", has_text="ink").press("Enter")
+    look.get_by_role("button", name="Paint with it").click()
+    page.wait_for_url("**/#/paint")
+    page.get_by_text("LoRA and embeddings").click()
+    assert page.get_by_label("Weight: ink").input_value() == "1"
+
+
 def test_a_failure_says_why(fake: str, opened: Opened) -> None:
     page = opened(fake)
     page.locator("textarea.main").fill("fail")

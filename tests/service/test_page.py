@@ -151,6 +151,9 @@ def test_what_lies_at_a_path_is_looked_into(
     (loras / "link.safetensors").symlink_to(ink)
     monkeypatch.setenv("SFUMATO_LORAS", str(loras))
     monkeypatch.setenv("SFUMATO_MODELS", str(tiny.parent))
+    (model,) = (each for each in http.get("/api/v1/models").json() if each["name"] == tiny.name)
+    assert model["preview"] is None
+    assert http.get(f"/api/v1/models/{tiny.name}/preview").status_code == 404
     for path in (str(ink), "styles/ink.safetensors", f"{loras}/x/../styles/ink.safetensors"):
         assert http.post("/api/v1/models", json={"path": path}).json()["name"] in ("ink", "link")
     assert http.post("/api/v1/models", json={"path": str(tiny)}).json() == {"sort": "models", "name": tiny.name}

@@ -56,6 +56,22 @@ export interface Model {
   description: string;
   size: number | null;
   licence: string | null;
+  preview: string | null;
+}
+
+/** What `sfumato inspect` says of a file; of a model fewer facts are there than of a LoRA. */
+export interface Report {
+  container: string;
+  size_bytes: number;
+  sha256: string;
+  kind: string;
+  family: string;
+  format: string;
+  metadata: Record<string, string>;
+  names: Record<string, string[]>;
+  verdict: string;
+  good: boolean;
+  [fact: string]: unknown;
 }
 
 export interface Status {
@@ -105,6 +121,8 @@ export const api = {
   tasks: () => json<Record<string, Schema>>("GET", "/api/v1/tasks"),
   models: () => json<Model[]>("GET", "/api/v1/models"),
   adapters: () => json<Record<string, string[]>>("GET", "/api/v1/adapters"),
+  found: (path: string) => json<{ sort: string; name: string }>("POST", "/api/v1/models", { path }),
+  report: (sort: string, name: string, model = "") => json<Report>("GET", `/api/v1/${sort === "models" ? "" : "adapters/"}${sort}/${encoded(name)}/report${model && `?model=${encodeURIComponent(model)}`}`),
   jobs: (query = "limit=60") => json<Job[]>("GET", `/api/v1/jobs?${query}`),
   job: (id: string) => json<Job>("GET", `/api/v1/jobs/${id}`),
   submit: (request: string) => json<Job>("POST", "/api/v1/jobs", request),
@@ -129,5 +147,8 @@ export const api = {
     locked.value = false;
   },
 };
+
+/** A name within an address; its slashes part folders. */
+const encoded = (name: string) => name.split("/").map(encodeURIComponent).join("/");
 
 export const uploadUrl = (sha256: string) => `/api/v1/uploads/${sha256}`;

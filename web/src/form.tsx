@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useId, useRef, useState } from "preact/hooks";
-import { ArrowLeftRight, Dices, ImagePlus, Lock, LockOpen, PenLine, Plus, RotateCcw, Trash2 } from "lucide-preact";
+import { ArrowLeftRight, Dices, ImagePlus, LayoutGrid, Lock, LockOpen, PenLine, Plus, RotateCcw, Trash2 } from "lucide-preact";
 import { api } from "./api";
 import { inWords, useAbout } from "./picker";
 import { Prompt } from "./prompt";
@@ -247,7 +247,15 @@ function Size({ fields, values, change }: { fields: Field[]; values: Values; cha
 
 function Models({ field, values, set, id }: WidgetProps) {
   const known = (models.value ?? []).map((model) => model.name);
-  return <Pick id={id} known={known} value={String(values[field.name] ?? field.default ?? "")} none={field.nullable} set={set} />;
+  const value = String(values[field.name] ?? field.default ?? "");
+  const [open, setOpen] = useState(false);
+  return (
+    <div class="joined">
+      <Pick id={id} known={known} value={value} none={field.nullable} set={set} />
+      <Button icon={LayoutGrid} label={t("models.pictures")} onClick={() => setOpen(true)} />
+      {open && <Cards sort="models" title={fieldTitle(field)} chosen={[value]} choose={(name) => { set(name); setOpen(false); }} close={() => setOpen(false)} />}
+    </div>
+  );
 }
 
 /** Which folder of adapters a field names a file of. */

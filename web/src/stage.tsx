@@ -8,9 +8,9 @@ import type { Values } from "./schema";
 import { cancelOne, duration, editTasks, ended, go, lives, loaded, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
 import { Button, Skeleton } from "./ui";
 import { nameOf, t, taskTitle } from "./words";
+import { SAMPLE } from "./writing";
 import { valuesOf } from "./schema";
 
-const sample = new URL("./sample.webp", import.meta.url).href;
 
 export const holding = signal(false);
 
@@ -40,7 +40,7 @@ export function Stage({ use, chips }: { use: (words: string) => void; chips: str
       <div class="easel">
         {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : said ? <Said job={said} /> : found ? <Finished job={found[0]} picture={found[1]} /> : !loaded.value ? <Skeleton rows={1} tall /> : (
           <div class="first">
-            <img class="sample" src={sample} width="512" height="128" alt={t("paint.sample.alt")} />
+            <img class="sample" src={SAMPLE} width="512" height="128" alt={t("paint.sample.alt")} />
             <h2>{t("paint.first")}</h2>
             <p>{t("paint.first.help")}</p>
             <p class="help">{t("paint.try")}</p>

@@ -85,10 +85,11 @@ export function taskOf(draft: Draft, among: Task[]): Task | undefined {
 }
 
 export async function loadCatalogue(): Promise<void> {
-  const [schemas, found, named] = await Promise.all([api.tasks(), api.models(), api.adapters()]);
-  tasks.value = readTasks(schemas);
-  models.value = found;
-  adapters.value = named;
+  await Promise.all([
+    api.models().then((found) => (models.value = found)),
+    api.adapters().then((found) => (adapters.value = found)),
+    api.tasks().then((found) => (tasks.value = readTasks(found))),
+  ]);
 }
 
 /* --------------------------------------------------------------------------------------------------------- jobs */

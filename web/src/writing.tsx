@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { Check, Palette, X } from "lucide-preact";
 import { useEffect, useState } from "preact/hooks";
 import { api } from "./api";
-import { explain } from "./state";
+import { explain, models } from "./state";
 import { stored } from "./stored";
 import { isTemplate } from "./templates";
 import { Button, Dialog, Empty, Skeleton } from "./ui";
@@ -94,12 +94,18 @@ function Shelf({ write, close }: { write: (words: string) => void; close: () => 
 
 const known = signal<Record<string, Adapter[]>>({});
 
-/** What is known of adapters of a sort; asked for when it is first shown. */
+/** What is known of adapters of a sort, or of the models; asked for when it is first shown. */
 export function useAdapters(sort: string): Adapter[] | undefined {
+  const missing = sort !== "models" && !known.value[sort];
   useEffect(() => {
-    if (!known.value[sort]) api.get<Adapter[]>(`/api/v1/adapters/${sort}`).then((found) => (known.value = { ...known.value, [sort]: found }), explain);
-  }, [sort]);
-  return known.value[sort];
+    if (missing) api.get<Adapter[]>(`/api/v1/adapters/${sort}`).then((found) => (known.value = { ...known.value, [sort]: found }), explain);
+  }, [sort, missing]);
+  return sort === "models" ? models.value?.map((model) => ({ ...model, triggers: [] })) : known.value[sort];
+}
+
+/** There may be others now. */
+export function askAgain(): void {
+  known.value = {};
 }
 
 export function Cards({ sort, title, chosen, choose, close }: { sort: string; title: string; chosen: string[]; choose: (name: string) => void; close: () => void }) {
@@ -127,7 +133,11 @@ export function Cards({ sort, title, chosen, choose, close }: { sort: string; ti
   );
 }
 
+/** What nano has painted. */
+export const SAMPLE = new URL("./sample.webp", import.meta.url).href;
+
 export function Thumb({ adapter }: { adapter: Adapter | undefined }) {
-  if (adapter?.preview) return <img class="thumb" src={adapter.preview} alt="" loading="lazy" />;
+  const picture = adapter?.preview ?? (adapter?.name === "nano" ? SAMPLE : null);
+  if (picture) return <img class="thumb" src={picture} alt="" loading="lazy" />;
   return <span class="thumb letter" aria-hidden="true">{adapter?.name.slice(0, 1).toUpperCase()}</span>;
 }

@@ -168,7 +168,7 @@ def _report(
     if foreign:
         verdict, fault = f"{foreign}; {READ} are read here", foreign
     elif model is None:
-        verdict = f"{noun} that is unfit: {fault}" if fault else f"{noun}; --model says whether it fits one"
+        verdict = f"{noun} that is unfit: {fault}" if fault else noun
     else:
         verdict = f"{noun} that does not fit {model.name}: {fault}" if fault else f"{noun} that fits {model.name}"
     verdict += f"; {doubt}" if doubt else ""

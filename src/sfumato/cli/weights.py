@@ -64,6 +64,8 @@ def inspect(path: Path, *, prediction: str | None, model: str | None, as_json: b
     else:
         rows = [(key.replace("_", " "), _plain(value)) for key, value in facts.items() if key not in _LISTED]
         print(columns([row for row in rows if row[1]]))
+        if facts.get("model", "") is None and report.good:
+            print("--model says whether it fits one")
         for sort, names in report.names.items():
             print(*(printable(f"{sort.replace('_', ' ')}  {name}") for name in names), sep="\n")
         for key, text in report.metadata.items():

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import psutil
 from fastapi import APIRouter
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from sfumato.adapters import folders
@@ -30,6 +31,7 @@ from sfumato.prompts.windows import windows
 from sfumato.requests import REQUESTS
 from sfumato.service.asked import served
 from sfumato.service.desk import Desk
+from sfumato.service.writing import picture_of, shown_picture
 
 _LICENCES = {"nano": "Apache-2.0"}
 """Licences of bundled models; others' stand in their own cards."""
@@ -62,6 +64,11 @@ def router(desk: Desk) -> APIRouter:
     async def models() -> list[dict[str, Any]]:
         """Models that requests may name."""
         return [_shown(info) for info in await asyncio.to_thread(catalogue.available)]
+
+    @api.get("/models/{name:path}/preview", tags=["models"], response_class=FileResponse)
+    async def preview(name: str) -> FileResponse:
+        """The picture beside a model."""
+        return shown_picture((await asyncio.to_thread(info_of, name)).path, name)
 
     @api.get("/models/{name:path}", tags=["models"])
     async def model(name: str) -> dict[str, Any]:
@@ -124,6 +131,7 @@ def _shown(info: ModelInfo) -> dict[str, Any]:
         "description": info.description,
         "size": _size(info.path),
         "licence": _LICENCES.get(info.name),
+        "preview": None if picture_of(info.path) is None else f"/api/v1/models/{info.name}/preview",
     }
 
 

@@ -102,11 +102,7 @@ def router(desk: Desk) -> APIRouter:
     @api.get("/adapters/{sort}/{name:path}/preview", response_class=FileResponse)
     async def preview(sort: str, name: str) -> FileResponse:
         """The picture beside an adapter."""
-        path = (await asyncio.to_thread(known_adapters, sort)).get(name)
-        beside = None if path is None else _picture(path)
-        if beside is None:
-            raise Refusal(404, f"there is no picture beside {name[:40]!r}; put {name[:40]}.png beside its file")
-        return FileResponse(beside, media_type=PICTURES[beside.suffix.lower()])
+        return shown_picture((await asyncio.to_thread(known_adapters, sort)).get(name), name)
 
     return api
 
@@ -147,14 +143,30 @@ def known_adapters(sort: str) -> dict[str, Path]:
 def _adapter(sort: str, name: str, path: Path) -> Adapter:
     about = path.stat()
     triggers = [name] if sort == "embeddings" else list(_triggers(path, about.st_mtime_ns)) if sort == "loras" else []
-    address = None if _picture(path) is None else f"/api/v1/adapters/{sort}/{name}/preview"
+    address = None if picture_of(path) is None else f"/api/v1/adapters/{sort}/{name}/preview"
     return Adapter(name=name, bytes=about.st_size, triggers=triggers, preview=address)
 
 
-def _picture(path: Path) -> Path | None:
-    """The picture beside a file: `NAME.png`, or `NAME.preview.png` as A1111 calls it."""
-    beside = (path.with_name(f"{path.stem}{middle}{ending}") for middle in ("", ".preview") for ending in PICTURES)
+def picture_of(path: Path) -> Path | None:
+    """The picture beside a file or folder: `NAME.png`, or `NAME.preview.png` as A1111 calls it; of a folder also
+    `preview.png` within."""
+    inside = path.is_dir()
+    stem = path.name if inside else path.stem
+    places = [path.with_name(stem), path.with_name(f"{stem}.preview"), *([path / "preview"] if inside else [])]
+    beside = (place.with_name(f"{place.name}{ending}") for place in places for ending in PICTURES)
     return next((each for each in beside if each.is_file()), None)
+
+
+def shown_picture(path: Path | None, name: str) -> FileResponse:
+    """The picture beside what is called so.
+
+    Raises:
+        Refusal: there is none.
+    """
+    beside = None if path is None else picture_of(path)
+    if beside is None:
+        raise Refusal(404, f"there is no picture beside {name[:40]!r}; put {name[:40]}.png beside its file")
+    return FileResponse(beside, media_type=PICTURES[beside.suffix.lower()])
 
 
 @functools.lru_cache(1024)
