@@ -63,6 +63,7 @@ def test_every_task_has_its_form(fake: str, opened: Opened) -> None:
             while (fold := page.locator("details.group:not([open]) > summary")).count():
                 fold.first.click()
             rows.append(page.locator(".settings .row").count())
+            assert not re.search("--[a-z]|SFUMATO_", page.locator(".settings").inner_text()), "the terminal's words"
             both = 1 if {"width", "height"} <= set(REQUESTS[name].model_fields) else 0
             assert rows[-1] >= len(set(REQUESTS[name].model_fields) - drawn) - both, name
     assert len(rows) == len(REQUESTS)

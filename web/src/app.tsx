@@ -13,7 +13,7 @@ import { go as paintNow, Paint } from "./screens/paint";
 import { Settings } from "./screens/settings";
 import { Status } from "./screens/status";
 import { holding, walk, current } from "./stage";
-import { cancelOne, connect, connected, explain, go, heard, held, restore, running, say, screen, sendTo, theme, waiting, type Screen } from "./state";
+import { cancelOne, connect, connected, edit, explain, go, heard, held, restore, running, say, screen, sendTo, theme, waiting, type Screen } from "./state";
 import { Button, Dialog, Notices, typing, type Icon } from "./ui";
 import { language, t } from "./words";
 
@@ -178,6 +178,9 @@ function Entrance() {
   );
 }
 
+/** Keys that take the picture on the stage to a task. */
+const SENDS: Record<string, string> = { e: "img2img", u: "upscale" };
+
 function pressed(event: KeyboardEvent): void {
   if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
     event.preventDefault();
@@ -208,10 +211,10 @@ function pressed(event: KeyboardEvent): void {
   else if (screen.value === "paint" && event.key === " " && !(event.target as HTMLElement).closest("button, a, summary")) {
     event.preventDefault();
     holding.value = true;
-  } else if (screen.value === "paint" && event.key === "e") {
+  } else if (screen.value === "paint" && event.key in SENDS) {
     const found = current();
-    if (found) void sendTo("img2img", found[1].url, found[0].request);
-  }
+    if (found) void sendTo(SENDS[event.key]!, found[1].url, found[0].request);
+  } else if (screen.value === "edit" && event.key === "o" && edit.value.values.image) edit.value = { ...edit.value, task: "outpaint" };
 }
 
 function released(event: KeyboardEvent): void {

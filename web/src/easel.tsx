@@ -237,7 +237,7 @@ export function Easel({ url, masked, frame, setFrame, feather, strength }: Easel
         )}
         {(masked || frame) && <Button icon={Undo2} label={t("edit.undo")} disabled={masked ? !mask.undoable() : !frames.undoable} onClick={undo} />}
         {(masked || frame) && <Button icon={Redo2} label={t("edit.redo")} disabled={masked ? !mask.redoable() : !frames.redoable} onClick={redo} />}
-        {frame && EDGES.map(([edge, Sign]) => <Button key={edge} icon={Sign} label={t("edit.grow", { edge: nameOf(edge) })} onClick={() => { frames.keep(frame); setFrame({ ...frame, [edge]: Math.min(4096, frame[edge] + 64) }); }} />)}
+        {frame && EDGES.map(([edge, Sign]) => <Button key={edge} icon={Sign} label={t("edit.grow", { edge: nameOf(edge) })} onClick={() => { frames.keep(frame); setFrame({ ...frame, [edge]: Math.min(4096, frame[edge] + 64) }); requestAnimationFrame(() => { fit(); redraw(); }); }} />)}
         {strength !== null && <Button icon={Waves} aria-pressed={noisy.value} label={t("edit.preview")} onClick={() => (noisy.value = !noisy.value)} />}
         <span class="gap" />
         <Button icon={ZoomOut} label={t("edit.out")} onClick={() => zoom(0.8)} />

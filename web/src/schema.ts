@@ -68,6 +68,8 @@ export interface Task {
 const HIDDEN = new Set(["task", "text_encoders", "image_encoder"]);
 
 const LONG = 8192;
+/** A time or an amount in a few characters, though no limit says so. */
+const BRIEF = new Set(["budget", "ram"]);
 const FEW = 4096;
 
 export function readTasks(schemas: Record<string, Schema>): Task[] {
@@ -113,7 +115,7 @@ function kindOf(name: string, core: Schema, target?: string): Kind {
     if (name === "vae" || name === "like_model") return "adapter";
     if (name === "model" || name === "refiner") return "model";
     if (name.endsWith("colour")) return "colour";
-    return (core.maxLength ?? LONG) >= LONG ? "prompt" : "text";
+    return (core.maxLength ?? LONG) >= LONG && !BRIEF.has(name) ? "prompt" : "text";
   }
   if (core.type === "integer" || core.type === "number") {
     if (core.type === "integer" && name.endsWith("seed")) return "seed";

@@ -40,8 +40,15 @@ export function nameOf(field: string): string {
 }
 
 export function fieldHelp(field: Field): string {
-  const help = wordsOf(field)?.[1] ?? field.help;
+  const help = wordsOf(field)?.[1] ?? onThePage(field.help);
   return help.charAt(0).toUpperCase() + help.slice(1);
+}
+
+/** A schema's help, without what only the command line has: options are called as their fields are here. */
+function onThePage(help: string): string {
+  return help
+    .replace(/--([a-z][a-z-]*)/g, (_, option: string) => `“${nameOf(option.replaceAll("-", "_"))}”`)
+    .replace(/ \(SFUMATO_\w+\)|; see `[^`]*`/g, "");
 }
 
 export function taskTitle(name: string): string {

@@ -38,7 +38,7 @@ export function Status() {
               <h2>{t("status.worker")}</h2>
               <p>{facts.worker.up ? t("status.worker.up") : t("status.worker.down")}</p>
               <dl>
-                <dt>{t("status.peak")}</dt><dd>{facts.worker.peak_bytes ? bytes(facts.worker.peak_bytes) : "–"}<Bar share={facts.worker.peak_bytes / facts.machine.memory_bytes} /></dd>
+                <dt>{t("status.peak")}</dt><dd>{facts.worker.peak_bytes ? <>{bytes(facts.worker.peak_bytes)}<Bar share={facts.worker.peak_bytes / facts.machine.memory_bytes} /></> : "–"}</dd>
                 <dt>{t("status.crashes")}</dt><dd>{facts.worker.crashes}</dd>
               </dl>
             </section>

@@ -359,6 +359,8 @@ export const en = {
   "keys.strip": "Pictures before and after",
   "keys.compare": "Hold: the picture before",
   "keys.edit": "Edit this picture",
+  "keys.upscale": "Enlarge this picture",
+  "keys.frame": "Paint on beyond the edges",
   "keys.gallery": "Gallery",
   "keys.queue": "Queue",
   "keys.search": "Search in the gallery",

@@ -361,6 +361,8 @@ export const zh: Record<Word, string> = {
   "keys.strip": "前一张和后一张",
   "keys.compare": "按住：上一张",
   "keys.edit": "编辑这张图",
+  "keys.upscale": "放大这张图",
+  "keys.frame": "向外扩展画面",
   "keys.gallery": "图库",
   "keys.queue": "队列",
   "keys.search": "在图库中搜索",
