@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,12 @@ from starlette.testclient import TestClient
 from sfumato.cli import main
 from sfumato.errors import SfumatoError
 from sfumato.service import connections
-from sfumato.service.opening import Opening
+from sfumato.service.app import application
+from sfumato.service.desk import Desk
+from sfumato.service.opening import JOBS, Opening, Taker
 from sfumato.service.serve import listening, serve
 from sfumato.service.settings import Settings
+from tests.service.conftest import FAKE
 
 
 async def _said(request: Request) -> PlainTextResponse:
@@ -27,7 +31,7 @@ async def _said(request: Request) -> PlainTextResponse:
 def test_health_is_told_at_once_and_everything_else_waits() -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def load() -> Starlette:
+    def load(taken_by: Callable[[Taker], None]) -> Starlette:
         begun.set()
         assert go.wait(10)
         return Starlette(routes=[Route("/api/v1/health", _said), Route("/more", _said)])
@@ -42,10 +46,35 @@ def test_health_is_told_at_once_and_everything_else_waits() -> None:
         assert http.get("/api/v1/health").text == "there"
 
 
+def test_jobs_are_taken_before_the_application_is_there(tmp_path: Path) -> None:
+    go, taking = threading.Event(), threading.Event()
+    settings = Settings(tmp_path, worker=FAKE)
+
+    def load(taken_by: Callable[[Taker], None]) -> Starlette:
+        desk = Desk.of(settings)
+        taken_by(desk.take)
+        taking.set()
+        assert go.wait(10)
+        return application(settings, desk)
+
+    with TestClient(Opening(load, lambda: None)) as http:
+        assert taking.wait(10)
+        key = {"Idempotency-Key": "one"}
+        first = http.post(JOBS, json={"prompt": "a fox"}, headers=key)
+        assert (first.status_code, first.json()["state"], go.is_set()) == (202, "queued", False)
+        assert http.post(JOBS, json={"prompt": "a fox"}, headers=key).json() == first.json()
+        threading.Timer(0.05, go.set).start()
+        refused = http.post(JOBS, json={"prompt": "a fox", "steps": 0})
+        assert (refused.status_code, go.is_set()) == (422, True), "the application says why"
+        again = http.post(JOBS, json={"prompt": "a fox"}, headers=key)
+        assert again.json().keys() == first.json().keys()
+        assert again.json()["id"] == first.json()["id"]
+
+
 def test_what_cannot_be_loaded_ends_the_service() -> None:
     failed = threading.Event()
 
-    def load() -> Starlette:
+    def load(taken_by: Callable[[Taker], None]) -> Starlette:
         raise SfumatoError("the database is of tomorrow")
 
     opening = Opening(load, failed.set)

@@ -21,17 +21,15 @@ from sfumato.choices import Browsable
 from sfumato.errors import OutputError, SfumatoError, UnknownNameError
 from sfumato.requests.base import read_object
 from sfumato.service import about, inspected, page, uploads, writing
-from sfumato.service.bus import Bus, Event
-from sfumato.service.database import Database
+from sfumato.service.bus import Event
 from sfumato.service.described import ASKED, described
-from sfumato.service.desk import Desk, client_of
+from sfumato.service.desk import MOST_KEY, Desk, client_of
 from sfumato.service.dialects import a1111, comfy, openai
-from sfumato.service.dispatch import Dispatcher
 from sfumato.service.door import HEALTH, guarded
 from sfumato.service.gallery import routes
 from sfumato.service.gallery.collector import Collector
 from sfumato.service.gallery.store import Gallery
-from sfumato.service.jobs import MAX_PRIORITY, Job, Jobs, QueueFullError, State, StateError, UsedKeyError
+from sfumato.service.jobs import MAX_PRIORITY, Job, QueueFullError, State, StateError, UsedKeyError
 from sfumato.service.refusals import Refusal, body_of
 from sfumato.service.settings import Settings
 
@@ -93,24 +91,20 @@ def create(settings: Settings) -> ASGIApp:
     return guarded(application(settings), settings)
 
 
-def application(settings: Settings) -> FastAPI:
-    """The application without its door."""
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    opened = Database(settings.database) if settings.database else Database.in_folder(settings.folder)
-    jobs, bus = Jobs(opened, limit=settings.queue), Bus()
-    gallery = Gallery(opened, settings.folder)
-    collector = Collector(gallery, bus, retain=settings.retain)
-    dispatcher = Dispatcher(jobs, settings.folder, bus, idle=settings.idle, command=settings.worker)
-    desk = Desk(jobs, dispatcher, bus, settings.folder)
+def application(settings: Settings, desk: Desk | None = None) -> FastAPI:
+    """The application without its door; of a desk that takes jobs already, where there is one."""
+    desk = Desk.of(settings) if desk is None else desk
+    gallery = Gallery(desk.database, settings.folder)
+    collector = Collector(gallery, desk.bus, retain=settings.retain)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        running = [asyncio.create_task(each.run()) for each in (dispatcher, collector)]
+        running = [asyncio.create_task(each.run()) for each in (desk.dispatcher, collector)]
         yield
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        opened.close()
+        desk.database.close()
 
     app = FastAPI(title="sfumato", version=version("sfumato"), lifespan=lifespan, openapi_url=None)
     app.state.desk = desk
@@ -186,7 +180,7 @@ def _native(app: FastAPI, desk: Desk) -> None:
         priority: Priority = 0,
         format: Browsable = "png",
         quality: Annotated[int | None, Query(ge=1, le=100, description="of all formats but png")] = None,
-        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+        idempotency_key: Annotated[str | None, Header(max_length=MOST_KEY)] = None,
     ) -> dict[str, Any]:
         """Ask for pictures: the request of any task. The same Idempotency-Key and request are the same job."""
         if quality is not None and format == "png":

@@ -5,17 +5,23 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from starlette.requests import Request as Call
+from starlette.responses import JSONResponse
 
 from sfumato.requests import Request, parse_request
+from sfumato.requests.base import read_object
 from sfumato.service import asked
 from sfumato.service.bus import Bus, Event
+from sfumato.service.database import Database
 from sfumato.service.dispatch import Dispatcher
 from sfumato.service.jobs import OPEN, Job, Jobs
 from sfumato.service.refusals import Refusal
+from sfumato.service.settings import Settings
 
+MOST_KEY = 200
+"""Characters of an Idempotency-Key."""
 _HEARTBEAT = 15.0  # seconds between signs of life for who watches
 
 
@@ -31,6 +37,20 @@ class Desk:
     dispatcher: Dispatcher
     bus: Bus
     folder: Path
+    database: Database
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """That of a service, with its database, which `jobs.close` closes.
+
+        Raises:
+            SfumatoError: the database cannot be used.
+        """
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        database = Database(settings.database) if settings.database else Database.in_folder(settings.folder)
+        jobs, bus = Jobs(database, limit=settings.queue), Bus()
+        dispatcher = Dispatcher(jobs, settings.folder, bus, idle=settings.idle, command=settings.worker)
+        return cls(jobs, dispatcher, bus, settings.folder, database)
 
     @property
     def uploads(self) -> Path:
@@ -48,6 +68,18 @@ class Desk:
             self.bus.publish(Event(job.id, "state", {"state": job.state, "reason": None}))
         self.dispatcher.wake()
         return job, new
+
+    async def take(self, call: Call) -> JSONResponse | None:
+        """The answer to a post of a job without further wishes, where there is nothing to refuse; else None."""
+        key = call.headers.get("idempotency-key")
+        if call.query_params or len(key or "") > MOST_KEY:
+            return None
+        try:
+            request = await self.request(read_object(await call.body()))
+            job, _ = await self.submit(request, client=client_of(call), key=key)
+        except Exception:  # whoever refuses says why; nothing was taken
+            return None
+        return JSONResponse(await asyncio.to_thread(self.shown, job), 202)
 
     async def get(self, id: str) -> Job:
         """A job as it is now. Raises as `Jobs.get`."""

@@ -7,14 +7,14 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.errors import SfumatoError
 from sfumato.service.door import ANY_ADDRESS, guarded
-from sfumato.service.opening import Opening
+from sfumato.service.opening import Opening, Taker
 from sfumato.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,10 +62,14 @@ def serve(settings: Settings, port: int, *, open: bool = False) -> None:
 
     from sfumato.service.connections import Connection
 
-    def load() -> "FastAPI":
+    def load(taken_by: Callable[[Taker], None]) -> "FastAPI":
+        from sfumato.service.desk import Desk
+
+        desk = Desk.of(settings)
+        taken_by(desk.take)
         from sfumato.service.app import application
 
-        return application(settings)
+        return application(settings, desk)
 
     def stop() -> None:
         server.should_exit = True

@@ -21,7 +21,7 @@ from sfumato.metadata.gathering import Gathering
 from sfumato.requests import Img2Img, Inpaint, Painting, Source, Txt2Img, parse_size
 from sfumato.service import uploads
 from sfumato.service.asked import check
-from sfumato.service.desk import Desk, client_of, refuse_failed
+from sfumato.service.desk import MOST_KEY, Desk, client_of, refuse_failed
 from sfumato.service.jobs import Job
 from sfumato.service.refusals import Refusal
 
@@ -43,7 +43,6 @@ FOREIGN_MODELS = ("dall-e-", "gpt-image-", "chatgpt-image-")
 MOST = 10
 MOST_FIELDS = 64
 MOST_PARTIAL = 3
-MOST_KEY = 200
 AGAIN = 24 * 3600.0
 """Seconds within which a repetition is one."""
 
