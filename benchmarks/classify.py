@@ -30,6 +30,7 @@ from sfumato import Studio
 from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.diffusion.classifier import Race, race
 from sfumato.evaluation.judge import small, tensor_of
+from sfumato.files import write_atomic
 from sfumato.recognition.zero_shot import DRAWS, TEMPERATURE, Settings, raced
 
 JUDGE = Path(__file__).parents[1] / "recipes/nano/judge"
@@ -37,6 +38,8 @@ SIZE = 256
 SEED = 1
 """Another than the data set's: placements that nobody has trained on."""
 RISKS = (0.0, 0.1, 0.05, 0.01, 0.001)
+TOGETHER = 4
+"""Pictures that are raced together: labels are encoded once for all of them."""
 NEIGHBOURS = 8
 """Labelled renders a class that the nearest neighbour is looked for among; the fewest of them that have both looks."""
 
@@ -109,20 +112,25 @@ def measure(name: str, pictures: int, work: Path, model: str) -> None:
     known = [small(array, 32) for label in range(classes) for array in question.render(label, 0, NEIGHBOURS)]
     answers = torch.tensor([judge.config.classes[question.head].index(word) for word in question.words])
     work.mkdir(parents=True, exist_ok=True)
-    for number in range(pictures):
-        file = work / f"{name}-{number}.json"
-        if file.is_file():
-            continue
-        truth = number % classes
-        array = question.render(truth, SEED, number // classes + 1)[-1]
+    left = [number for number in range(pictures) if not _file(work, name, number).is_file()]
+    for first in range(0, len(left), TOGETHER):
+        numbers = left[first : first + TOGETHER]
+        arrays = [question.render(number % classes, SEED, number // classes + 1)[-1] for number in numbers]
         settings = Settings(draws=DRAWS, risk=0)
-        errors = raced(loaded, [Image.fromarray(array)], question.labels, settings, lambda done, most: None).errors[0]
-        with torch.inference_mode():
-            judged = int(judge(tensor_of([array]))[question.head][0, answers].argmax())
-        mine = small(array, 32).astype(float)
-        nearest = int(np.argmin([np.abs(mine - each).mean() for each in known])) // NEIGHBOURS
-        file.write_text(json.dumps({"truth": truth, "judge": judged, "nearest": nearest, "errors": errors.tolist()}))
-        print(f"{name}, picture {number + 1} of {pictures}", flush=True)
+        images = [Image.fromarray(array) for array in arrays]
+        errors = raced(loaded, images, question.labels, settings, lambda done, most: None).errors
+        for number, array, table in zip(numbers, arrays, errors.tolist(), strict=True):
+            with torch.inference_mode():
+                judged = int(judge(tensor_of([array]))[question.head][0, answers].argmax())
+            mine = small(array, 32).astype(float)
+            nearest = int(np.argmin([np.abs(mine - each).mean() for each in known])) // NEIGHBOURS
+            facts = {"truth": number % classes, "judge": judged, "nearest": nearest, "errors": table}
+            write_atomic(_file(work, name, number), json.dumps(facts).encode())
+            print(f"{name}, picture {number + 1} of {pictures}", flush=True)
+
+
+def _file(work: Path, name: str, number: int) -> Path:
+    return work / f"{name}-{number}.json"
 
 
 def replayed(tables: torch.Tensor, risk: float) -> Race:

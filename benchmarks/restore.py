@@ -36,6 +36,7 @@ def methods(weights: Path | None) -> dict[str, Callable[[Pixels, float], Pixels]
     if folder is not None:
         model = network.load(folder)
         found["ours"] = lambda x, sigma: network.applied(model, x, Noise(sigma * LEVELS))
+        found["ours, ensemble"] = lambda x, sigma: network.ensembled(model, x, Noise(sigma * LEVELS))
     return found
 
 

@@ -15,16 +15,24 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from PIL import Image
 
 from recipes.nano.data.render import COUNTS, jobs, paint
+from sfumato import Studio
+from sfumato.families import Model
+from sfumato.training.restorer import PAINTED
 
 SIDE = 160
 SCALES = (2, 3, 4)
 RADIOGRAPHS = 300
 DRAWN = 1024
 """Pixels a side of drawings: 4 times what nano paints."""
+FACTOR = 4
+OFF = 0.2
+"""How far latents are off at most, of their deviation."""
 PLACES = tuple(range(0, DRAWN - SIDE + 1, SIDE - 16))
 HELD_OUT = ("Dragonfly_by_Bolly.jpg", "Wine_by_Jakkub_Mede.jpg", "goldfish.png")
 """Whole pictures by which training is judged."""
@@ -70,6 +78,8 @@ SOURCES: dict[str, dict[str, str]] = {
 """By package and end of the path: licence and author, as the package's copyright file or the picture's metadata say."""
 
 Square = UInt8[np.ndarray, "s s 3"]
+Row = tuple[Square, dict[str, str], Square | None]
+"""A square, its attributes, and where it is drawn the same as nano might paint it."""
 
 
 def fetch(packages: Path) -> dict[str, Path]:
@@ -104,18 +114,37 @@ def squares(file: Path) -> Iterator[Square]:
                     yield square
 
 
-def drawn(count: int) -> Iterator[tuple[Square, dict[str, str]]]:
-    """Squares of nano's drawings, rendered at `DRAWN` pixels: where most happens, but for one in eight."""
+def drawn(count: int) -> Iterator[Row]:
+    """Squares of nano's drawings, rendered at `DRAWN` pixels: where most happens, but for one in eight. Beside each its
+    part of the picture at nano's size, as nano's autoencoder gives it back of latents that are a little off, as painted
+    ones are.
+    """
     every = jobs(COUNTS, 1)
+    coder = Studio("nano", device="cpu", precision="fp32").load()
+    rng = torch.Generator().manual_seed(0)
     for job in Random(0).sample(every, count):
         for picture, shown in paint(job, placements=1, size=DRAWN, seed=0):
             if picture is None:
                 continue
-            cut = [picture[y : y + SIDE, x : x + SIDE] for y in PLACES for x in PLACES]
-            cut.sort(key=lambda square: -float(np.abs(np.diff(square.astype(np.int16), axis=0)).mean()))
+            coded = painted(coder, picture, rng)
+            places = [(y, x) for y in PLACES for x in PLACES]
+            cut = {(y, x): picture[y : y + SIDE, x : x + SIDE] for y, x in places}
+            places.sort(key=lambda place: -float(np.abs(np.diff(cut[place].astype(np.int16), axis=0)).mean()))
             split = "validation" if shown["split"] == "validation" else "train"
-            for square in (*cut[:7], cut[len(cut) // 2]):
-                yield square, {"kind": "drawing", "name": f"{job.style} {job.index}", "split": split}
+            for y, x in (*places[:7], places[len(places) // 2]):
+                attributes = {"kind": "drawing", "name": f"{job.style} {job.index}", "split": split}
+                part = coded[y // FACTOR : (y + SIDE) // FACTOR, x // FACTOR : (x + SIDE) // FACTOR]
+                yield cut[y, x], attributes, part
+
+
+@torch.inference_mode()
+def painted(coder: Model, picture: Square, rng: torch.Generator) -> Square:
+    """A picture made `FACTOR` times smaller, and through the model's autoencoder."""
+    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    latents = coder.encode_pixels(F.avg_pool2d(pixels, FACTOR))
+    off = OFF * torch.rand((), generator=rng) * latents.std()
+    decoded = coder.decode(latents + off * torch.randn(latents.shape, generator=rng))
+    return np.asarray(((decoded[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0))
 
 
 def radiograph(seed: int, side: int = 256) -> Float[np.ndarray, "s s"]:
@@ -148,31 +177,36 @@ def radiograph(seed: int, side: int = 256) -> Float[np.ndarray, "s s"]:
     return np.asarray((through - through.min()) / np.ptp(through), np.float32)
 
 
-def rows(packages: Path, scale: float, drawings: int) -> Iterator[tuple[Square, dict[str, str]]]:
+def rows(packages: Path, scale: float, drawings: int) -> Iterator[Row]:
     """All squares with their attributes; `scale` is the share of them, and `drawings` are cut up beside them."""
     for name, file in fetch(packages).items():
         split = "validation" if name in HELD_OUT else "train"
         for k, square in enumerate(squares(file)):
             if k * scale % 1 < scale:
-                yield square, {"kind": "photograph", "name": name, "split": split}
+                yield square, {"kind": "photograph", "name": name, "split": split}, None
     yield from radiographs(max(2, round(RADIOGRAPHS * scale)))
-    yield from drawn(drawings)
+    if drawings:
+        yield from drawn(drawings)
 
 
-def radiographs(count: int) -> Iterator[tuple[Square, dict[str, str]]]:
+def radiographs(count: int) -> Iterator[Row]:
     """Simulated ones, every tenth held out."""
     for k in range(count):
         grey = (radiograph(k)[:SIDE, :SIDE] * 255 + 0.5).astype(np.uint8)
         split = "validation" if k % 10 == 9 else "train"
-        yield np.repeat(grey[..., None], 3, 2), {"kind": "radiograph", "name": str(k), "split": split}
+        yield np.repeat(grey[..., None], 3, 2), {"kind": "radiograph", "name": str(k), "split": split}, None
 
 
-def write(found: Iterator[tuple[Square, dict[str, str]]], out: Path) -> int:
-    """`pictures.npy` and `attributes.jsonl`; how many there are."""
+def write(found: Iterator[Row], out: Path) -> int:
+    """`pictures.npy`, `attributes.jsonl` and, where some are drawn, `painted.npy`; how many there are."""
     out.mkdir(parents=True, exist_ok=True)
-    pictures, attributes = zip(*found, strict=True)
+    pictures, attributes, small = zip(*found, strict=True)
     np.save(out / "pictures.npy", np.stack(pictures))
-    (out / "attributes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in attributes), encoding="utf-8")
+    if any(each is not None for each in small):
+        none = np.zeros((SIDE // FACTOR, SIDE // FACTOR, 3), np.uint8)
+        np.save(out / PAINTED, np.stack([none if each is None else each for each in small]))
+    facts = [row if each is None else {**row, "painted": True} for row, each in zip(attributes, small, strict=True)]
+    (out / "attributes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in facts), encoding="utf-8")
     return len(pictures)
 
 
@@ -182,6 +216,9 @@ def sources() -> str:
     for package, pictures in SOURCES.items():
         lines += ["", f"## {package}", "", *(f"- `{name}`: {licence}" for name, licence in pictures.items())]
     lines += ["", "Radiographs are simulated by `data.py`; no patient's picture is used.", ""]
+    nano = (Path(__file__).parents[1] / "nano" / "SOURCES.md").read_text(encoding="utf-8")
+    drawings = nano.partition("## Pictures\n")[2].partition("## Names\n")[0].strip()
+    lines += ["## Drawings", "", "The enlarger has learned from nano's as well.", "", drawings, ""]
     return "\n".join(lines)
 
 

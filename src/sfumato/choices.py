@@ -57,11 +57,11 @@ Syntax = Literal["a1111", "comfy", "compel", "novelai", "plain"]
 
 Upscaler = Literal["latent", "lanczos"]
 
-DenoiseMethod = Literal["auto", "ours", "diffusion", "nlm", "tv", "wavelet"]
+DenoiseMethod = Literal["auto", "ours", "ensemble", "diffusion", "nlm", "tv", "wavelet"]
 
 DeblurPrior = Literal["auto", "ours", "nlm", "tv"]
 
-OwnUpscaler = Literal["auto", "ours", "lanczos", "bicubic", "diffusion"]
+OwnUpscaler = Literal["auto", "ours", "painted", "lanczos", "bicubic", "diffusion"]
 """What enlarges pictures beside upscalers of other programs."""
 
 NoiseKind = Literal["gaussian", "poisson"]

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import sfumato
 from sfumato.errors import TrainingError
 from sfumato.models.restorer import OPPONENT, Restorer, RestorerConfig, noise_level_map
-from sfumato.restoration.network import applied, in_tiles, load
+from sfumato.restoration.network import applied, ensembled, in_tiles, load
 from sfumato.restoration.noise import Noise
 from sfumato.training.loop import AdversarialTask
 from sfumato.training.restorer import RestorerRun, RestorerTask, restorer_task, shrunk
@@ -70,6 +71,17 @@ def test_grey_pictures_stay_grey() -> None:
     assert applied(model, np.random.default_rng(0).random((9, 11, 3), np.float32), Noise(10)).shape == (9, 11, 3)
 
 
+def test_an_ensemble_turns_with_its_picture() -> None:
+    """What the network gives depends on how the picture lies; the mean of all ways does not."""
+    model, rng = network(scale=4), np.random.default_rng(0)
+    for pixels in (rng.random((8, 12, 3), np.float32), rng.random((8, 12), np.float32)):
+        for way, same in ((ensembled, True), (applied, False)):
+            made, again = (
+                way(model, np.ascontiguousarray(each), Noise(10)) for each in (pixels, np.rot90(pixels[::-1]))
+            )
+            assert np.allclose(np.rot90(made[::-1]), again, atol=1e-4 * np.abs(made).max()) == same
+
+
 def test_shrinking_is_what_pillow_does() -> None:
     from PIL import Image
 
@@ -85,6 +97,7 @@ def test_training_brings_it_nearer_and_what_is_exported_loads(scale: int, crop: 
 
     write(radiographs(10), tmp_path / "data")
     settings = {"channels": (8, 8, 8), "blocks": 1, "fold": 2 if scale == 1 else 1, "scale": scale, "crop": crop}
+    settings |= {"validation": 1}
     loop = {"steps": 30, "batch": 4, "learning_rate": 3e-3}
     run = RestorerRun.model_validate({"task": "restorer", "data": tmp_path / "data", "loop": loop, **settings})
     task = RestorerTask(run, tmp_path)
@@ -107,6 +120,29 @@ def test_training_brings_it_nearer_and_what_is_exported_loads(scale: int, crop: 
     loaded = load(tmp_path / "export")
     x, sigma = torch.rand(1, 3, 16, 16), torch.full((1, 2, 16, 16), 0.1)
     assert torch.allclose(loaded(x, sigma), task.model(x, sigma), atol=2e-3)  # stored as float16
+
+
+def test_what_is_painted_is_enlarged_to_its_own_part(tmp_path: Path) -> None:
+    """Squares of 4 x 4 equal pixels: cut and turned alike, the painted ones are their means."""
+    from recipes.restore.data import radiographs, write
+
+    rng = np.random.default_rng(0)
+    small = [rng.integers(0, 256, (40, 40, 3), np.uint8) for _ in range(4)]
+    drawn = [(each.repeat(4, 0).repeat(4, 1), {"split": "train", "kind": "drawing"}, each) for each in small]
+    drawn[3][1]["split"] = "validation"
+    write(iter([*drawn, *radiographs(10)]), tmp_path / "data")
+    settings = {"scale": 4, "fold": 1, "crop": 64, "channels": (8, 8), "sigma": 0, "grey": 0, "painted": 1}
+    loop = {"steps": 1, "batch": 3, "learning_rate": 1e-3}
+    task = RestorerTask(
+        RestorerRun.model_validate({"task": "restorer", "data": tmp_path / "data", "loop": loop, **settings}), tmp_path
+    )
+    for k in range(8):
+        worse = task._worse(torch.arange(3), torch.Generator().manual_seed(k))
+        assert torch.allclose(F.avg_pool2d(worse.clean, 4), worse.pixels, atol=1e-6)
+    assert {"psnr_painted", "gain_painted", "psnr_drawing", "psnr_radiograph"} <= set(task.validate(task.model))
+    task.export(task.model, tmp_path / "export")
+    again = RestorerTask(task.run.model_copy(update={"start": tmp_path / "export"}), tmp_path)
+    assert torch.equal(again.model.conv_in.weight, task.model.conv_in.weight.half().float())
 
 
 def test_a_discriminator_takes_part(tmp_path: Path) -> None:

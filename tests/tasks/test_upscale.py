@@ -10,6 +10,8 @@ from sfumato import Studio, Upscale
 from sfumato.cli import main
 from sfumato.errors import RequestError
 from sfumato.output import read_request
+from sfumato.restoration import network
+from sfumato.restoration.noise import Noise
 from tests.restoration.photographs import crops
 
 
@@ -32,7 +34,7 @@ def test_methods_are_measured_and_repeat(
     assert "consistency" in capsys.readouterr().err
     request = read_request(out)
     assert isinstance(request, Upscale)
-    assert request.method == "lanczos"
+    assert request.method == "ours"
     assert main(["replay", str(out)]) == 0
     capsys.readouterr()
     report = Studio().upscale(small, clean=large).report
@@ -58,11 +60,45 @@ def test_transparency_is_kept(scale: int, tmp_path: Path) -> None:
     assert made.getpixel((10 * scale - 1, 0))[3] == 255  # type: ignore[index]
 
 
+def test_our_network_surpasses_resampling(photographs: tuple[Path, Path]) -> None:
+    small, large = photographs
+    Image.open(large).resize((24, 24), Image.Resampling.BICUBIC).save(small)
+    result = Studio().upscale(small, scale=4, clean=large)
+    assert result.request.method == "ours"  # type: ignore[attr-defined]
+    assert result.provenance.model_hash
+    assert result.report is not None
+    rows = {str(row["picture"]): row for row in result.report.rows}
+    assert float(rows["ours"]["psnr"] or 0) > float(rows["bicubic"]["psnr"] or 0) + 0.3
+    assert float(rows["ours"]["gmsd"] or 0) < float(rows["bicubic"]["gmsd"] or 0)
+    assert (
+        np.abs(np.asarray(Studio().upscale(small, scale=4, method="painted")[0], float) - np.asarray(result[0])).max()
+        > 2
+    )
+
+
+@pytest.mark.parametrize(("sort", "scale"), [("upscale4", 4), ("painted4", 3)])
+def test_tiles_of_the_bundled_networks_are_the_whole(sort: network.Sort, scale: int) -> None:
+    """To a level of 255, also where the result is resampled."""
+    folder = network.folder_of(sort)
+    assert folder is not None
+    model, pixels = network.load(folder), crops(1, 80)[0]
+    whole, tiled = (network.applied(model, pixels, Noise(0), tile=tile, scale=scale) for tile in (80, 60))
+    assert whole.shape == (scale * 80, scale * 80, 3)
+    assert np.abs(whole - tiled).max() < 1 / 255
+
+
+@pytest.mark.slow
+def test_what_nano_paints_is_enlarged_as_painted() -> None:
+    result = Studio("nano", device="cpu").txt2img("a fox", seed=1, steps=1, upscale=4)
+    assert result[0].size == (1024, 1024)
+    assert result.request.upscaler == "painted"  # type: ignore[attr-defined]
+
+
 def test_details_are_painted_over_it(photographs: tuple[Path, Path], tiny: Path) -> None:
     result = Studio(tiny, device="cpu", precision="fp32").upscale(photographs[0], refine="a cup", strength=0.5)
     assert result[0].size == (96, 96)
     assert result.report is not None
-    assert [row["picture"] for row in result.report.rows] == ["lanczos", "bicubic", "refined"]
+    assert [row["picture"] for row in result.report.rows] == ["lanczos", "bicubic", "ours", "refined"]
     assert result.provenance.model_hash
 
 
@@ -70,8 +106,6 @@ def test_what_cannot_be_done_is_said(photographs: tuple[Path, Path]) -> None:
     small, _ = photographs
     with pytest.raises(RequestError, match=r"small.png is 48x48, and the result is 96x96"):
         Studio().upscale(small, clean=small)
-    with pytest.raises(RequestError, match="there is no network of ours for --scale 3"):
-        Studio().upscale(small, scale=3, method="ours")
     with pytest.raises(RequestError, match="scale"):
         Upscale.build(image=str(small), scale=5)
 

@@ -96,7 +96,7 @@ def _noise(request: Denoise, noisy: Pixels) -> Noise:
 
 
 def _methods(studio: Studio, request: Denoise, noise: Noise) -> dict[DenoiseMethod, Apply]:
-    """What can be tried, by name: the one that is asked for, or of "auto" all but diffusion, which takes its time.
+    """What can be tried, by name: the one that is asked for, or of "auto" all but those that take their time.
 
     Raises:
         RequestError: the one that is asked for is not there; or none is.
@@ -105,7 +105,9 @@ def _methods(studio: Studio, request: Denoise, noise: Noise) -> dict[DenoiseMeth
     folder = network.folder_of("denoise")
     if folder is not None:
         model = network.load(folder, str(studio.device))
-        found["ours"] = partial(_by_network, model, noise)
+        found["ours"] = partial(_by_network, network.applied, model, noise)
+        if request.method == "ensemble":
+            found["ensemble"] = partial(_by_network, network.ensembled, model, noise)
     if classical.available():
         found |= {name: partial(_by_classical, function, noise) for name, function in classical.CLASSICAL.items()}
     if request.method == "diffusion":
@@ -117,8 +119,10 @@ def _methods(studio: Studio, request: Denoise, noise: Noise) -> dict[DenoiseMeth
     return found
 
 
-def _by_network(model: Restorer, noise: Noise, noisy: Pixels) -> Pixels:
-    return network.applied(model, noisy, noise)
+def _by_network(
+    way: Callable[[Restorer, Pixels, Noise], Pixels], model: Restorer, noise: Noise, noisy: Pixels
+) -> Pixels:
+    return way(model, noisy, noise)
 
 
 def _by_classical(function: Callable[[Pixels, float], Pixels], noise: Noise, noisy: Pixels) -> Pixels:
@@ -195,7 +199,7 @@ def _remarks(raster: Raster, noise: Noise, noisy: Pixels, restored: Pixels) -> S
 def _provenance(studio: Studio, request: Denoise) -> Provenance:
     torch_version = torch.__version__.partition("+")[0]
     digest = ""
-    if request.method == "ours" and (folder := network.folder_of("denoise")) is not None:
+    if request.method in ("ours", "ensemble") and (folder := network.folder_of("denoise")) is not None:
         digest = network.digest(folder)
     elif request.method == "diffusion":
         digest = studio.load(request.model).hash

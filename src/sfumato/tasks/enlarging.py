@@ -1,6 +1,6 @@
 """What enlarges a picture: resampling, our network, or an upscaler of another program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
@@ -14,6 +14,7 @@ from PIL import Image
 from sfumato.adapters import folders
 from sfumato.choices import OwnUpscaler
 from sfumato.errors import RequestError, UnknownNameError
+from sfumato.models.restorer import Restorer
 from sfumato.restoration import foreign, network
 from sfumato.restoration.noise import Noise
 from sfumato.runtime.digests import remembered_sha256
@@ -22,6 +23,8 @@ Pixels = Float[np.ndarray, "h w *c"]
 Size = tuple[int, int]
 RESAMPLINGS = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}
 OWN = get_args(OwnUpscaler)
+NETWORKS: Mapping[str, network.Sort] = {"ours": "upscale4", "painted": "painted4"}
+"""By method: for photographs and drawings as they are, and for drawings that nano has painted, which are softer."""
 RESAMPLED = 2
 """How much is enlarged where nobody says it."""
 
@@ -62,16 +65,21 @@ def find(name: str, scale: int | None, device: torch.device) -> Enlarger:
     if name not in OWN:
         return _foreign(name, scale, device)
     scale = RESAMPLED if scale is None else scale
-    folder = network.folder_of("upscale2" if scale == 2 else "upscale4") if scale in (2, 4) else None
-    if name in ("auto", "ours") and folder is not None:
-        model = network.load(folder, str(device))
-        return Enlarger("ours", scale, lambda x, size: network.applied(model, x, Noise(0.0)), network.digest(folder))
+    ours = "ours" if name == "auto" else name
+    folder = network.folder_of(NETWORKS[ours]) if ours in NETWORKS else None
+    if folder is not None:
+        run = partial(_by_network, network.load(folder, str(device)), scale)
+        return Enlarger(ours, scale, run, network.digest(folder))
     if name == "diffusion":
         raise RequestError("--method diffusion is of upscale, and takes a x4 or a latent upscaler by --model")
-    if name == "ours":
-        raise RequestError(f"there is no network of ours for --scale {scale} in this installation; take lanczos")
+    if name in NETWORKS:
+        raise RequestError(f"method {name} has no weights in this installation; take lanczos")
     name = "lanczos" if name == "auto" else name
     return Enlarger(name, scale, partial(resized, how=RESAMPLINGS[name]))
+
+
+def _by_network(model: Restorer, scale: int, pixels: Pixels, size: Size) -> Pixels:
+    return network.applied(model, pixels, Noise(0.0), scale=scale)
 
 
 def _foreign(name: str, scale: int | None, device: torch.device) -> Enlarger:

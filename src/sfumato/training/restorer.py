@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -15,7 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from sfumato.checkpoints.classifiers import classifier_digest, load_classifier
+from sfumato.checkpoints.folder import part_file
+from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.save import save_part
+from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
 from sfumato.models.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
@@ -27,6 +31,9 @@ from sfumato.training.data import Order, Pictures, generator_for
 from sfumato.training.loop import LoopConfig
 
 PART = "restorer"
+PAINTED = "painted.npy"
+"""Beside the pictures of a data set, (n, size / scale, size / scale, 3) uint8: the same smaller as a model might have
+painted them, softened by its autoencoder; of those whose attributes have `painted`."""
 LEVELS = (15, 25, 50)
 """Levels of noise, of 255, at which held-out pictures are measured."""
 
@@ -56,6 +63,10 @@ class RestorerRun(BaseModel):
     """Weight of the distance in a classifier's features, once the discriminator takes part."""
     perceptual: Path | None = None
     """The export of that classifier."""
+    start: Path | None = None
+    """The export of a trained restorer of the same form, from which to begin."""
+    painted: float = Field(0.0, ge=0, le=1)
+    """Share of pictures that have a painted counterpart (`PAINTED`) which are enlarged from that."""
     validation: int = Field(24, gt=0)
     """Held-out pictures of each kind."""
     loop: LoopConfig
@@ -133,13 +144,44 @@ class RestorerTask:
                 f"crop={run.crop} must be a multiple of {self.model.config.factor * run.scale}, and at most the "
                 f"pictures' {self.pictures.size}"
             )
+        if run.start is not None:
+            fit(self.model, read_tensors(part_file(run.start / PART)), str(run.start), torch.float32)
         self.order = Order(self.pictures.train, run.loop.batch, run.loop.seed)
+        file = run.data / PAINTED
+        self.painted: np.memmap | None = np.load(file, mmap_mode="r") if run.painted and file.is_file() else None
+
+    def _cut(self, indices: Int[Tensor, " b"], rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Crops, 0 to 1, and of the painted counterparts the same part, where there are any."""
+        crop, scale = self.run.crop, self.run.scale
+        if self.painted is None:
+            return self.pictures.pixels(indices, crop, rng) / 2 + 0.5, None
+        most = (self.pictures.size - crop) // scale
+        corners = torch.randint(0, most + 1, (len(indices), 2), generator=rng).tolist()
+
+        def cut(array: np.ndarray, grain: int) -> Tensor:
+            side = crop * grain // scale
+            parts = [
+                array[index, y * grain : y * grain + side, x * grain : x * grain + side]
+                for index, (y, x) in zip(indices.tolist(), corners, strict=True)
+            ]
+            return torch.from_numpy(np.stack(parts)).permute(0, 3, 1, 2).float() / 255
+
+        return cut(self.pictures.array, scale), cut(self.painted, 1)
+
+    def _has_painted(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
+        return torch.tensor([float(self.pictures.attributes[k].get("painted", False)) for k in indices.tolist()])[
+            :, None, None, None
+        ]
 
     def _worse(self, indices: Int[Tensor, " b"], rng: torch.Generator) -> Worse:
         """Crops of these pictures, turned, made worse."""
-        clean = self.pictures.pixels(indices, self.run.crop, rng) / 2 + 0.5
-        turn = torch.randint(0, 8, (), generator=rng).item()
-        clean = torch.rot90(clean.flip(-1) if turn >= 4 else clean, int(turn) % 4, (-2, -1))
+        clean, painted = self._cut(indices, rng)
+        turn = int(torch.randint(0, 8, (), generator=rng))
+
+        def turned(pixels: Tensor) -> Tensor:
+            return torch.rot90(pixels.flip(-1) if turn >= 4 else pixels, turn % 4, (-2, -1))
+
+        clean = turned(clean)
         b = len(clean)
 
         def chosen(share: float) -> Tensor:
@@ -149,6 +191,10 @@ class RestorerTask:
         clean = torch.where(grey > 0, clean.mean(1, keepdim=True), clean)
         if self.run.scale > 1:
             small = shrunk(clean, self.run.scale, area=bool(torch.rand((), generator=rng) < AREA))
+            if painted is not None:
+                instead = chosen(self.run.painted) * self._has_painted(indices)
+                painted = torch.where(grey > 0, turned(painted).mean(1, keepdim=True), turned(painted))
+                small = torch.where(instead > 0, painted, small)
             sigma = self.run.sigma / 255 * torch.rand(b, 1, 1, 1, generator=rng) * chosen(0.5)
             return replace(noised(small, sigma, grey, poisson * 0, rng), clean=clean)
         sigma = self.run.sigma / 255 * torch.rand(b, 1, 1, 1, generator=rng) ** 1.5
@@ -178,16 +224,23 @@ class RestorerTask:
         for kind in sorted(set(kinds)):
             chosen = held_out[torch.tensor([each == kind for each in kinds])]
             yield kind, chosen[: self.run.validation], 0, 0.0
+        if self.painted is not None:
+            chosen = held_out[self._has_painted(held_out).flatten() > 0]
+            yield "painted", chosen[: self.run.validation], 0, 0.0
 
     @torch.no_grad()
     def _held_out(self, model: nn.Module) -> dict[str, list[tuple[Worse, Tensor]]]:
         """Held-out pictures made worse, and given back, by how."""
         found: dict[str, list[tuple[Worse, Tensor]]] = {}
         for k, (name, some, level, grey) in enumerate(self._cases()):
-            for part in (self.pictures.pixels(some, self.run.crop, generator_for(1)) / 2 + 0.5).split(8):
+            wholes, painted = self._cut(some, generator_for(1))
+            for first in range(0, len(some), 8):
+                part = wholes[first : first + 8]
                 one = torch.ones(len(part), 1, 1, 1)
                 whole = part.mean(1, keepdim=True).expand_as(part) if grey else part
                 small = whole if self.run.scale == 1 else shrunk(whole, self.run.scale)
+                if name == "painted" and painted is not None:
+                    small = painted[first : first + 8]
                 worse = noised(small, one * level / 255, one * grey, one * 0, generator_for(2, k))
                 worse = replace(worse, clean=whole)
                 found.setdefault(name, []).append((worse, model(worse.pixels, worse.deviation)))

@@ -239,7 +239,7 @@ def _upload_of(name: str) -> str | None:
 _CHECKPOINT = _files(_checkpoints)
 _LORA = _files(lambda: folders.available("lora"))
 _VAE = _files(lambda: folders.available("vae"))
-_OWN = ("ours", "lanczos", "bicubic")
+_OWN = ("ours", "painted", "lanczos", "bicubic")
 _UPSCALER = _files(lambda: dict.fromkeys(_OWN, Path()) | folders.available("upscaler"))
 _SAMPLER = Input("COMBO", choices=lambda: list(dict.fromkeys((*_THEIRS, *names.SAMPLER_LABELS))), read=_sampler_of)
 _SCHEDULE = Input("COMBO", choices=lambda: _GRIDS, read=names.read_schedule)
