@@ -73,7 +73,8 @@ class UnknownNameError(RequestError):
         own = [each for each in names if each not in meant]
         known = shorten(", ".join(own), 400, placeholder=" ...") or "none"
         offer = f"did you mean {' or '.join(near)}?" if near else f"known: {known}"
-        super().__init__(f"unknown {kind} {name!r}; {offer}{otherwise and f'; {otherwise}'}")
+        offers = [*([] if otherwise and not own else [offer]), *([otherwise] if otherwise else [])]
+        super().__init__(f"unknown {kind} {name!r}; {'; '.join(offers)}")
 
 
 class CheckpointError(SfumatoError):

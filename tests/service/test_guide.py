@@ -35,4 +35,4 @@ def test_addresses_are_those_of_the_application(name: str, tmp_path: Path) -> No
     english, chinese = ([*re.findall(r"`(?:GET|POST|PATCH) (/[^\s`]+)`", text)] for text in texts(name))
     assert english == chinese
     assert len(english) >= PAGES[name]
-    assert {re.sub(r"\b(ID|INDEX)\b", "*", address.partition("?")[0]) for address in english} <= paths
+    assert {re.sub(r"\b(ID|INDEX|NAME)\b", "*", address.partition("?")[0]) for address in english} <= paths

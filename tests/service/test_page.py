@@ -194,6 +194,25 @@ def test_reports_hold_no_folder_of_this_machine(
     assert (refused.status_code, refused.json()["error"]["message"]) == (422, "ink.safetensors is no weights")
 
 
+@pytest.mark.parametrize(
+    ("method", "address", "said"),
+    [
+        ("GET", "jobs?limit=999", "limit '999' should be less than or equal to 200"),
+        ("POST", "jobs?format=gif", "format 'gif' should be 'png', 'jpeg', 'webp' or 'avif'"),
+        ("POST", "words", "prompt is missing; /docs says what is asked for here"),
+        ("GET", "nothing", "GET /api/v1/nothing: Not Found; /docs lists what there is"),
+        ("GET", "jobs/zz", "unknown job 'zz'; the list of jobs has those that are there"),
+        ("GET", "gallery/zz", "unknown picture 'zz'; the gallery lists those that are there"),
+    ],
+)
+def test_refusals_say_what_was_given_and_what_is_allowed(
+    http: TestClient, method: str, address: str, said: str
+) -> None:
+    answer = http.request(method, f"/api/v1/{address}", json={} if method == "POST" else None)
+    assert answer.status_code in (404, 422)
+    assert answer.json()["error"]["message"] == said
+
+
 @pytest.mark.slow
 def test_reports_are_those_of_inspect(
     http: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Path

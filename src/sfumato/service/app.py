@@ -5,7 +5,7 @@ import contextlib
 import html
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -123,10 +123,12 @@ def application(settings: Settings, desk: Desk | None = None) -> FastAPI:
 
     def refused(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, HTTPException):
-            error = Refusal(error.status_code, f"{request.method} {request.url.path[:80]}: {error.detail}")
+            error = Refusal(
+                error.status_code,
+                f"{request.method} {request.url.path[:80]}: {error.detail}; /docs lists what there is",
+            )
         elif isinstance(error, RequestValidationError):
-            first = error.errors()[0]
-            error = Refusal(422, f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}")
+            error = Refusal(422, _broken(error.errors()[0]))
         refusal = refusal_of(error)
         return JSONResponse(body_of(request.url.path, refusal), refusal.status, headers=refusal.headers)
 
@@ -154,6 +156,17 @@ def refusal_of(error: Exception) -> Refusal:
         case DBAPIError() | OSError():
             return Refusal(507, "the service cannot write to its data folder; free some space and ask again")
     return Refusal(500, f"a defect of sfumato: {type(error).__name__}")
+
+
+def _broken(first: Mapping[str, Any]) -> str:
+    """The field, what was given, and the rule that it breaks."""
+    field = ".".join(map(str, first["loc"][1:])) or "the body"
+    if first["type"] in ("missing", "json_invalid"):
+        return (
+            f"{field} is {'missing' if first['type'] == 'missing' else 'not JSON'}; /docs says what is asked for here"
+        )
+    rule = str(first["msg"]).removeprefix("Input should ")
+    return f"{field} {repr(first['input'])[:60]} should {rule}" if rule.startswith("be ") else f"{field}: {rule}"
 
 
 def stream(lines: AsyncIterator[str]) -> StreamingResponse:

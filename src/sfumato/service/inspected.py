@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sfumato.adapters import folders
 from sfumato.checkpoints import catalogue, extra_paths
 from sfumato.checkpoints.hub import INDEX
-from sfumato.errors import RequestError, UnknownNameError
+from sfumato.errors import RequestError
 from sfumato.service.about import info_of
-from sfumato.service.writing import SORTS, known_adapters
+from sfumato.service.writing import SORTS, adapter_of
 
 COMMAND = (sys.executable, "-m", "sfumato", "inspect", "--json")
 _MAX_SECONDS = 300
@@ -66,12 +66,10 @@ def router() -> APIRouter:
         sort: str, name: str, model: Annotated[str | None, Query(max_length=4096)] = None
     ) -> dict[str, Any]:
         """What ``sfumato inspect`` says of an adapter; of a LoRA or embedding also whether it fits a model."""
-        known = await asyncio.to_thread(known_adapters, sort)
-        if name not in known:
-            raise UnknownNameError(SORTS[sort], name[:64], known)
+        path = await asyncio.to_thread(adapter_of, sort, name)
         held = None if model is None else (await asyncio.to_thread(info_of, model)).path
         async with turn:
-            return await inspected(known[name], held)
+            return await inspected(path, held)
 
     return api
 

@@ -418,7 +418,7 @@ class Jobs:
     def _get(self, connection: Connection, id: str) -> Job:
         row = connection.execute(select(_jobs).where(_jobs.c.id == id)).one_or_none()
         if row is None:
-            raise UnknownNameError("job", id[:32], ())
+            raise UnknownNameError("job", id[:32], (), otherwise="the list of jobs has those that are there")
         return self._whole(connection, row)
 
     def _whole(self, connection: Connection, row: Row[Any]) -> Job:

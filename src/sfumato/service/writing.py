@@ -102,7 +102,7 @@ def router(desk: Desk) -> APIRouter:
     @api.get("/adapters/{sort}/{name:path}/preview", response_class=FileResponse)
     async def preview(sort: str, name: str) -> FileResponse:
         """The picture beside an adapter."""
-        return shown_picture((await asyncio.to_thread(known_adapters, sort)).get(name), name)
+        return shown_picture(await asyncio.to_thread(adapter_of, sort, name), name)
 
     return api
 
@@ -140,6 +140,14 @@ def known_adapters(sort: str) -> dict[str, Path]:
     return folders.available(SORTS[sort])
 
 
+def adapter_of(sort: str, name: str) -> Path:
+    """The file of an adapter. Raises UnknownNameError where there is no such sort or name."""
+    known = known_adapters(sort)
+    if name not in known:
+        raise UnknownNameError(SORTS[sort], name[:64], known)
+    return known[name]
+
+
 def _adapter(sort: str, name: str, path: Path) -> Adapter:
     about = path.stat()
     triggers = [name] if sort == "embeddings" else list(_triggers(path, about.st_mtime_ns)) if sort == "loras" else []
@@ -157,13 +165,13 @@ def picture_of(path: Path) -> Path | None:
     return next((each for each in beside if each.is_file()), None)
 
 
-def shown_picture(path: Path | None, name: str) -> FileResponse:
+def shown_picture(path: Path, name: str) -> FileResponse:
     """The picture beside what is called so.
 
     Raises:
         Refusal: there is none.
     """
-    beside = None if path is None else picture_of(path)
+    beside = picture_of(path)
     if beside is None:
         raise Refusal(404, f"there is no picture beside {name[:40]!r}; put {name[:40]}.png beside its file")
     return FileResponse(beside, media_type=PICTURES[beside.suffix.lower()])

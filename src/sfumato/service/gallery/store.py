@@ -49,6 +49,8 @@ MAX_LABEL = 80
 Sort = Literal["newest", "oldest", "rating"]
 Label = Literal["tag", "board"]
 
+_THERE = "the gallery lists those that are there"
+
 
 class Filters(BaseModel):
     """Which pictures; each that is given holds."""
@@ -518,7 +520,7 @@ class Gallery:
     def _get(self, connection: Connection, id: str) -> Entry:
         row = connection.execute(select(_gallery).where(_gallery.c.id == id)).one_or_none()
         if row is None:
-            raise UnknownNameError("picture", id[:40], ())
+            raise UnknownNameError("picture", id[:40], (), otherwise=_THERE)
         return self._whole(connection, [row])[0]
 
     def _whole(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Entry]:
@@ -643,7 +645,7 @@ class Gallery:
         rows = connection.execute(select(_gallery).where(_gallery.c.id.in_(ids))).all()
         missing = {*ids} - {row.id for row in rows}
         if missing:
-            raise UnknownNameError("picture", min(missing)[:40], ())
+            raise UnknownNameError("picture", min(missing)[:40], (), otherwise=_THERE)
         return rows
 
     def _numbers(self, connection: Connection, ids: Sequence[str]) -> list[int]:
