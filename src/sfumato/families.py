@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sfumato.diffusion.batching import Call, directly
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.samplers import Sampler
@@ -563,6 +564,8 @@ class Model:
     """For an upscaler, how much noise its classes put into the small picture that it sees."""
     ram: int | None = None
     """Bytes that the process may have; None: what the machine has."""
+    call: Call = directly
+    """How its network is evaluated."""
 
     def sharing(self, *names: str) -> "Model":
         """The same model with components of its own, whose tensors are shared: what is put into the place of one there
@@ -643,7 +646,7 @@ class Model:
         """D(x, sigma, cond) of this model."""
 
         def network(x: Tensor, label: Tensor, cond: Conditioning) -> Tensor:
-            return self.network(x.contiguous(memory_format=torch.channels_last), label, cond)
+            return self.call(self.network, x.contiguous(memory_format=torch.channels_last), label, cond)
 
         return Denoiser(network, self.sampling.parameterisation, self.sampling.schedule, self.dtype)
 

@@ -24,6 +24,7 @@ from sfumato.checkpoints.ip_adapters import encoder_of, load_ip_adapter, load_pi
 from sfumato.checkpoints.lacking import given, lacking
 from sfumato.checkpoints.single import load_single
 from sfumato.choices import Engine, Precision, Prediction
+from sfumato.diffusion.batching import Call, directly
 from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.errors import RequestError
 from sfumato.families import Model, latent_space
@@ -73,6 +74,7 @@ class Studio(Running, Shorthand):
         precision: "auto" measures what is fastest on this machine.
         engine: "plain" computes from weights as they are; "packed" lays them out for this CPU where that is faster, by
             a race, and is an error where it cannot be done; "auto" packs large models where it can.
+        call: how a network is evaluated; `sfumato.diffusion.batching.SharedBatches` lets threads share batches.
         allow_nonfinite: load weights that hold NaN or infinity, which are refused otherwise.
 
     Models are loaded when first needed; the last one used stays, and so do the adapters it painted with, until others
@@ -88,6 +90,7 @@ class Studio(Running, Shorthand):
         precision: Precision = "auto",
         allow_nonfinite: bool = False,
         engine: Engine = "auto",
+        call: Call = directly,
     ) -> None:
         self.default = str(model)
         self.device = choose_device(device)
@@ -96,6 +99,7 @@ class Studio(Running, Shorthand):
         self.choice = choose(self.device, precision)
         choose_engine(self.device, self.choice.dtype, engine, weights=0)  # whether it can be had
         self.engine = engine
+        self.call = call
         self.allow_nonfinite = allow_nonfinite
         self._loading = threading.RLock()
         self._model: tuple[_Asked, Model] | None = None
@@ -153,7 +157,7 @@ class Studio(Running, Shorthand):
         networks = *model.components.values(), model.autoencoder
         weights = sum(value.numel() for each in networks for value in cast("nn.Module", each).parameters())
         engine = choose_engine(self.device, self.choice.dtype, self.engine, weights)
-        return _packed(replace(model, engine=engine), *networks)
+        return _packed(replace(model, engine=engine, call=self.call), *networks)
 
     def events(
         self, request: Request, saved: Saved = UNSAVED, *, since: float | None = None

@@ -2,6 +2,7 @@
 
 crash   dies by SIGKILL after its first step        fail     says that it failed
 slow    a step takes 50 ms                          crash once   dies unless a file says that it did
+room    there is room for two like that at once; the second is painted when the first is done
 """
 
 import base64
@@ -71,6 +72,7 @@ class Fake:
                 if "slow" in said:
                     time.sleep(0.05)
                 facts = {"image": i, "batch": 1, "index": step, "total": exact.steps, "sigma": 1.0}
+                facts["room"] = 2 if "room" in said else 1
                 self.tell("progress", job, **facts, preview=base64.b64encode(PREVIEW.getvalue()).decode())
                 if "crash" in said and not ("once" in said and (folder / "crashed").exists()):
                     folder.mkdir(parents=True, exist_ok=True)

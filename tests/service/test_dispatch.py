@@ -36,7 +36,7 @@ def played(jobs: Jobs, folder: Path, scene: Callable[[Dispatcher], Awaitable[Non
 
 
 async def ended(dispatcher: Dispatcher, id: str) -> Job:
-    while dispatcher.jobs.get(id).open or (dispatcher.live is not None and dispatcher.live.job == id):
+    while dispatcher.jobs.get(id).open or id in dispatcher.lives:
         await asyncio.sleep(0.01)
     return dispatcher.jobs.get(id)
 
@@ -69,6 +69,35 @@ def test_a_crash_costs_one_attempt_and_no_other_job(jobs: Jobs, tmp_path: Path) 
         assert found[1].reason is not None
         assert "SIGKILL, as the system does when memory is short, at each of 3 attempts" in found[1].reason
         assert dispatcher.crashes == 4
+
+    played(jobs, tmp_path, scene)
+
+
+def test_jobs_keep_company_in_turn(jobs: Jobs, tmp_path: Path) -> None:
+    async def scene(dispatcher: Dispatcher) -> None:
+        said = FOX.changed(prompt="slow room")
+        asked = [said, said.changed(seed=9, steps=8), said.changed(width=64), said]
+        ids = [jobs.submit(each)[0].id for each in asked]
+        dispatcher.wake()
+        seen = set()
+        while jobs.get(ids[-1]).open:
+            seen.add(tuple(ids.index(id) for id in dispatcher.lives))
+            await asyncio.sleep(0.005)
+        assert (0, 1) in seen
+        assert seen <= {(), (0,), (0, 1), (1,), (2,), (3,)}  # another size waits, and is not overtaken by the last
+        assert [jobs.get(id).attempts for id in ids] == [1] * 4
+
+    played(jobs, tmp_path, scene)
+
+
+def test_a_crash_costs_its_company_one_attempt(jobs: Jobs, tmp_path: Path) -> None:
+    """After it each is painted by itself, so that only the one that it came from fails."""
+
+    async def scene(dispatcher: Dispatcher) -> None:
+        crash, other = (jobs.submit(FOX.changed(prompt=f"slow room{said}"))[0].id for said in (" crash", ""))
+        dispatcher.wake()
+        assert [(await ended(dispatcher, id)).attempts for id in (crash, other)] == [3, 2]
+        assert (jobs.get(crash).state, jobs.get(other).state) == ("failed", "done")
 
     played(jobs, tmp_path, scene)
 

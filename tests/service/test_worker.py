@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato import Studio, Txt2Img
+from sfumato.diffusion.batching import SharedBatches
 from sfumato.service import wire
 from sfumato.service.worker import Worker
 
@@ -28,16 +29,23 @@ class Reports(io.BytesIO):
         return len(data)
 
 
+def carry_out(worker: Worker, *orders: dict[str, Any]) -> None:
+    """Side by side."""
+    done = [worker.take(order) for order in orders]
+    for each in done:
+        each.result()
+
+
 def test_an_order_that_was_cut_off_goes_on_to_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     studio, painted = Studio(tiny, device="cpu", precision="fp32"), dict[str, list[bytes]]()
     asked = ASKED.changed(model=str(tiny)).model_dump(mode="json")
     for name, stop in (("whole", None), ("cut", 10), ("cut", None)):
         reports = Reports()
-        reports.worker, reports.stop = Worker(reports, studio), stop
-        reports.worker._previewed, reports.worker._cost = time.perf_counter(), 60.0  # of a job before
+        reports.worker, reports.stop = Worker(reports, studio, SharedBatches()), stop
+        reports.worker._cost = 60.0  # as of a job before
         folder = tmp_path / name
         order = {"job": "a", "request": asked, "folder": str(folder), "uploads": "", "saved": f"{folder}.saved"}
-        reports.worker.paint({**order, "format": "png", "quality": None})
+        carry_out(reports.worker, {**order, "format": "png", "quality": None})
         assert reports.said[-1]["event"] == ("done" if stop is None else "cancelled")
         assert [each.get("index") for each in reports.said if "preview" in each] == [reports.said[0]["index"]]
         painted[name] = [file.read_bytes() for file in sorted(folder.iterdir())]
@@ -45,3 +53,38 @@ def test_an_order_that_was_cut_off_goes_on_to_the_same_bytes(tiny: Path, tmp_pat
     assert painted["cut"] == painted["whole"]
     found = [each["saved"] for each in reports.said if each["event"] == "progress"]
     assert found == [True] * 9 + [False] * 3  # ten reports were nine steps and a picture
+
+
+def test_orders_share_batches_and_their_pictures_are_those_of_one_alone(tiny: Path, tmp_path: Path) -> None:
+    batches = SharedBatches()
+    studio, reports = Studio(tiny, device="cpu", precision="fp32", call=batches), Reports()
+    worker = Worker(reports, studio, batches)
+    others = [{"sampler": "euler", "steps": 5}, {"prompt": "a blue cat", "negative": "a dog"}, {"guidance": 1.0}]
+    orders = []
+    for seed, other in enumerate(others):
+        asked = ASKED.changed(**{"model": str(tiny), "seed": seed, **other}).model_dump(mode="json")
+        orders.append({"request": asked, "uploads": "", "format": "png", "quality": None})
+    painted: dict[str, list[bytes]] = {}
+    for way in ("alone", "beside"):
+        named = [
+            {
+                **order,
+                "job": f"{way}{i}",
+                "folder": str(tmp_path / f"{way}{i}"),
+                "saved": str(tmp_path / f"{way}{i}.saved"),
+            }
+            for i, order in enumerate(orders)
+        ]
+        if way == "beside":
+            assert batches.shared == 0
+            carry_out(worker, *named)
+        else:
+            for order in named:
+                carry_out(worker, order)
+        for order in named:
+            painted.setdefault(way, []).extend(file.read_bytes() for file in sorted(Path(order["folder"]).iterdir()))
+    assert len(painted["alone"]) == 6
+    assert painted["beside"] == painted["alone"]
+    assert batches.shared == 18  # the two guided ones, ten steps of both, but for the first, which is tried both ways
+    assert [each["event"] for each in reports.said].count("done") == 6
+    assert {each["room"] for each in reports.said if each["event"] == "progress"} == {4}

@@ -37,6 +37,12 @@ class Conditioning:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What is given, of which shape a row; equal for those that `batch` takes as they are."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple(None if value is None else (value.dtype, value.shape[1:]) for value in values)
+
     def expand(self, count: int) -> "Conditioning":
         """A row for each of ``count`` images, from a single row; a batch of that size is itself.
 

@@ -24,6 +24,14 @@ def sinusoidal(
     return torch.cat(parts, dim=-1)
 
 
+def by_rows(layer: nn.Module, rows: Float[Tensor, "b c"]) -> Float[Tensor, "b k"]:
+    """What a layer makes of vectors, each by itself: products of few rows are cut by their number, so that sums round
+    otherwise in another batch (see `sfumato.diffusion.batching`). In training they are one product."""
+    if torch.is_grad_enabled() or len(rows) == 1:
+        return layer(rows)
+    return torch.cat([layer(row) for row in rows.split(1)])
+
+
 class TimestepEmbedding(nn.Module):
     """linear - silu - linear; `c_cond` numbers more are projected and added before."""
 
@@ -35,5 +43,5 @@ class TimestepEmbedding(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c"], cond: Float[Tensor, "b k"] | None = None) -> Float[Tensor, "b dim"]:
         if self.cond_proj is not None and cond is not None:
-            x = x + self.cond_proj(cond)
-        return self.linear_2(F.silu(self.linear_1(x)))
+            x = x + by_rows(self.cond_proj, cond)
+        return by_rows(self.linear_2, F.silu(by_rows(self.linear_1, x)))

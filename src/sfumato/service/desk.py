@@ -125,12 +125,12 @@ class Desk:
 
     def waiting(self) -> dict[str, tuple[int, float | None]]:
         """The place of each job that waits, from 1, and the seconds until it is done, where that can be known."""
-        live = self.dispatcher.live
-        running = self.jobs.running()
         sum_: float | None = 0.0
-        if running is not None:
-            left = live.seconds_left if live is not None and live.job == running.id else None
-            sum_ = self.jobs.estimate(parse_request(running.request)) if left is None else left
+        for job in self.jobs.running():  # which go on side by side: the one that takes longest counts
+            live = self.dispatcher.lives.get(job.id)
+            left = None if live is None else live.seconds_left
+            left = self.jobs.estimate(parse_request(job.request)) if left is None else left
+            sum_ = None if sum_ is None or left is None else max(sum_, left)
         found = {}
         for place, job in enumerate(self.jobs.order(), 1):
             own = self.jobs.estimate(parse_request(job.request))
@@ -140,8 +140,7 @@ class Desk:
 
     def shown(self, job: Job, waiting: dict[str, tuple[int, float | None]] | None = None) -> dict[str, Any]:
         """A job as JSON."""
-        live = self.dispatcher.live
-        live = live if live is not None and live.job == job.id else None
+        live = self.dispatcher.lives.get(job.id)
         position, left = None, None if live is None else live.seconds_left
         if job.state == "queued":
             position, left = (self.waiting() if waiting is None else waiting).get(job.id, (None, None))

@@ -1,4 +1,7 @@
-"""Gives jobs to the worker, one at a time, and writes down what becomes of them. Lives in the service's event loop."""
+"""Gives jobs to the worker, and writes down what becomes of them. Lives in the service's event loop.
+
+One job is painted, and beside it such as can share its batches, while the next in turn is one of these. So nobody is
+passed over. A job over which a worker died is painted by itself: it is the one, or another is."""
 
 import asyncio
 import contextlib
@@ -16,6 +19,7 @@ from sfumato.errors import UnknownNameError
 from sfumato.requests import parse_request
 from sfumato.service import wire
 from sfumato.service.bus import Bus, Event
+from sfumato.service.company import company
 from sfumato.service.jobs import Job, Jobs, Picture
 from sfumato.service.process import WORKER, Process
 
@@ -32,7 +36,10 @@ class Live:
         total: steps that they have.
         preview: a JPEG in Base64, the last one.
         begun: by the monotonic clock, in seconds; of what is computed now, not found from an attempt that was cut off.
-    found: the share that was.
+        found: the share that was.
+        company: of the jobs that may be painted beside it, see `company`.
+        room: how many of them there may be at once, with this one.
+        alone: whether there were none.
     """
 
     job: str
@@ -44,6 +51,9 @@ class Live:
     preview: str | None = None
     begun: float = 0.0
     found: float = 0.0
+    company: tuple[object, ...] | None = None
+    room: int = 1
+    alone: bool = True
 
     @property
     def share(self) -> float:
@@ -80,12 +90,18 @@ class Dispatcher:
         self, jobs: Jobs, folder: Path, bus: Bus, *, idle: float = 600.0, command: Sequence[str] = WORKER
     ) -> None:
         self.jobs, self.folder, self.bus, self.idle, self.command = jobs, folder, bus, idle, command
-        self.live: Live | None = None
+        self.lives: dict[str, Live] = {}
+        """The jobs that are being painted, by id."""
         self.peak = 0
         """Bytes of memory that a worker had at most."""
         self.crashes = 0
         self._worker: Process | None = None
         self._news = asyncio.Event()
+
+    @property
+    def live(self) -> Live | None:
+        """The job that has been painted for the longest."""
+        return next(iter(self.lives.values()), None)
 
     @property
     def unfinished(self) -> Path:
@@ -113,8 +129,8 @@ class Dispatcher:
                     await self._end_worker()
                     await asyncio.sleep(_PAUSE)
         finally:
-            if self.live is not None:
-                self.jobs.give_back(self.live.job)
+            for id in self.lives:
+                self.jobs.give_back(id)
             await self._end_worker()
 
     def _recover(self) -> None:
@@ -127,9 +143,9 @@ class Dispatcher:
 
     async def _next(self) -> None:
         """Paint the next job, or wait for one."""
-        if self.live is not None:
-            await asyncio.to_thread(self.jobs.give_back, self.live.job)
-            self.live = None
+        for id in list(self.lives):
+            await asyncio.to_thread(self.jobs.give_back, id)
+            del self.lives[id]
         self._news.clear()
         job = await asyncio.to_thread(self.jobs.claim)
         if job is not None:
@@ -151,13 +167,32 @@ class Dispatcher:
         return job
 
     async def _paint(self, job: Job) -> None:
-        request = parse_request(job.request)
-        self.live = live = Live(job.id, max(request.pictures, 1), begun=time.monotonic())
-        self._told(job)
+        """Paint a job, and those that keep it company."""
         if self._worker is None or not self._worker.alive:
             await self._end_worker()
             self._worker = await Process.started(self.command)
         worker = self._worker
+        await self._begin(job, worker)
+        try:
+            while self.lives and (message := await worker.receive()) is not None:
+                live = self.lives.get(message.get("job", ""))
+                if live is not None and await self._noted(live, message):
+                    del self.lives[live.job]
+                    self._news.set()  # there is room for another
+                await self._accompany(worker)
+            if self.lives:
+                await self._crashed()
+        except wire.WireError as error:
+            await self._crashed(str(error))
+
+    async def _begin(self, job: Job, worker: Process) -> None:
+        request = parse_request(job.request)
+        self.lives[job.id] = live = Live(job.id, max(request.pictures, 1), begun=time.monotonic())
+        live.company = company(request) if job.attempts == 1 else None
+        if len(self.lives) > 1:
+            for each in self.lives.values():
+                each.alone = False
+        self._told(job)
         await worker.send(
             {
                 "do": "paint",
@@ -170,15 +205,19 @@ class Dispatcher:
                 "quality": job.quality,
             }
         )
-        try:
-            while (message := await worker.receive()) is not None:
-                if message.get("job") == job.id and await self._noted(live, message):
-                    break
-            else:
-                await self._crashed(job)
-        except wire.WireError as error:
-            await self._crashed(job, str(error))
-        self.live = None
+        self._news.set()  # others may wait to keep it company
+
+    async def _accompany(self, worker: Process) -> None:
+        """Begin the next job as well, if there may be one that can be painted beside the present ones."""
+        live = self.live
+        if live is None or live.company is None or not self._news.is_set():
+            return
+        if len(self.lives) >= min(each.room for each in self.lives.values()):
+            return
+        self._news.clear()
+        job = await asyncio.to_thread(self.jobs.claim, live.company)
+        if job is not None:
+            await self._begin(job, worker)
 
     async def _noted(self, live: Live, message: wire.Message) -> bool:
         """Write down what the worker reports; whether it was the last of the job."""
@@ -187,6 +226,7 @@ class Dispatcher:
             case "progress":
                 live.image, live.batch = facts["image"], facts["batch"]
                 live.index, live.total = facts["index"] + 1, facts["total"]
+                live.room = facts.get("room", 1)
                 if facts.get("saved"):
                     live.going_on()
                 told = {name: facts[name] for name in ("image", "batch", "sigma")}
@@ -206,7 +246,7 @@ class Dispatcher:
                 report = {name: facts[name] for name in parts if facts.get(name) is not None}
                 job = await asyncio.to_thread(self.jobs.finish, id, "done", report=report)
                 self.peak = max(self.peak, facts["peak"])
-                if not live.found:
+                if live.alone and not live.found:
                     request = parse_request(job.request)
                     await asyncio.to_thread(self.jobs.measured, request, max(seconds, 1e-3), live.total)
                 self._told(job)
@@ -219,10 +259,12 @@ class Dispatcher:
                 return True
         return False
 
-    async def _crashed(self, job: Job, reason: str | None = None) -> None:
+    async def _crashed(self, reason: str | None = None) -> None:
         self.crashes += 1
         code = await self._end_worker()
-        self._told(await asyncio.to_thread(self.jobs.crashed, job.id, reason or died(code)))
+        for id in list(self.lives):
+            self._told(await asyncio.to_thread(self.jobs.crashed, id, reason or died(code)))
+            del self.lives[id]
 
     async def _end_worker(self) -> int:
         worker, self._worker = self._worker, None

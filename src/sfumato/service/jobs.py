@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sfumato.errors import SfumatoError, UnknownNameError
 from sfumato.requests import Painting, Request, parse_request
 from sfumato.service import database
+from sfumato.service.company import company
 from sfumato.service.database import Database
 
 State = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
@@ -302,14 +303,20 @@ class Jobs:
             rows = connection.execute(select(_jobs.c.id).where(_jobs.c.state == "running")).scalars().all()
             return [self._lost(connection, id, "the service ended while it was painted") for id in rows]
 
-    def claim(self) -> Job | None:
-        """The next job, which is running from now on; None where there is none, or the queue is paused."""
+    def claim(self, beside: tuple[object, ...] | None = None) -> Job | None:
+        """The next job, which is running from now on; None where there is none, or the queue is paused.
+
+        Args:
+            beside: the `company` of what is running; only a job that belongs to it is begun, and for the first time.
+        """
         with self._begin() as connection:
             held = connection.execute(select(_settings.c.value).where(_settings.c.name == _HELD)).scalar()
             order = [] if held == "yes" else self._order(connection)
             if not order:
                 return None
             job = order[0]
+            if beside is not None and (job.attempts or company(parse_request(job.request)) != beside):
+                return None
             self._set(
                 connection, job.id, state="running", attempts=job.attempts + 1, started=time.time(), cancelling=False
             )
@@ -394,11 +401,11 @@ class Jobs:
         with self._begin() as connection:
             return self._order(connection)
 
-    def running(self) -> Job | None:
-        """The job that is being painted."""
+    def running(self) -> list[Job]:
+        """The jobs that are being painted, the one that began first first."""
+        query = select(_jobs).where(_jobs.c.state == "running").order_by(_jobs.c.started)
         with self._begin() as connection:
-            row = connection.execute(select(_jobs).where(_jobs.c.state == "running")).first()
-            return None if row is None else self._whole(connection, row)
+            return [self._whole(connection, row) for row in connection.execute(query).all()]
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""

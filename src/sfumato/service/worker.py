@@ -4,10 +4,13 @@
     {"do": "cancel", "job"}                         may come at any time, also before its "paint"
 
     {"event": "ready"}                              once
-    {"event": "progress", "job", "image", "batch", "index", "total", "sigma", "saved", "preview"?}
+    {"event": "progress", "job", "image", "batch", "index", "total", "sigma", "saved", "room", "preview"?}
     {"event": "pictures", "job", "files": [{"index", "seed", "name", "width", "height"}]}
     {"event": "done", "job", "request", "seeds", "timings", "provenance", "peak"}
     {"event": "cancelled", "job"} or {"event": "failed", "job", "reason"}
+
+Several orders are carried out at the same time, and share their networks' batches, see `sfumato.diffusion.batching`;
+`room` says for how many like that there is room at once. Whoever orders sees to it that they belong together.
 
 It ends when stdin does: no worker outlives its service. It is `nice`, and opens no connection.
 """
@@ -16,11 +19,10 @@ import base64
 import io
 import math
 import os
-import queue
 import sys
-import threading
 import time
 import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -33,6 +35,7 @@ from sfumato.service import wire
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from sfumato.diffusion.batching import SharedBatches
     from sfumato.diffusion.saved import Saved
     from sfumato.results import Progress, Result
     from sfumato.studio import Studio
@@ -45,19 +48,36 @@ PREVIEW_SHARE = 50
 always made: it shows that it has begun."""
 
 
+MOST_AT_ONCE = 4
+"""Orders."""
+
+
 class Worker:
-    """Carries out orders, one after the other.
+    """Carries out orders, each in a thread, of which one runs at a time.
 
     Args:
         out: where reports go.
         studio: paints.
+        batches: where its descents meet.
     """
 
-    def __init__(self, out: BinaryIO, studio: "Studio") -> None:
+    def __init__(self, out: BinaryIO, studio: "Studio", batches: "SharedBatches") -> None:
         self.out = out
         self.studio = studio
+        self.batches = batches
         self.cancelled: set[str] = set()
-        self._previewed, self._cost = -math.inf, 0.0
+        self._previewed: dict[str, float] = {}
+        self._cost = 0.0
+        self._threads = ThreadPoolExecutor(MOST_AT_ONCE)
+
+    def take(self, order: wire.Message) -> Future[None]:
+        """Carry out a request in a thread."""
+        self.batches.join()
+        return self._threads.submit(self._among_others, order)
+
+    def _among_others(self, order: wire.Message) -> None:
+        with self.batches.taking_part():
+            self.paint(order)
 
     def tell(self, event: str, job: str, **facts: object) -> None:
         """Report."""
@@ -83,6 +103,7 @@ class Worker:
                 self.tell("cancelled", job)
         finally:
             self.cancelled.discard(job)
+            self._previewed.pop(job, None)
 
     def _painted(self, order: wire.Message) -> bool:
         """Whether it was painted to its end."""
@@ -100,7 +121,6 @@ class Worker:
         from sfumato.results import Progress, Result
 
         job, folder = order["job"], Path(order["folder"])
-        self._previewed = -math.inf
         request = opened(order["request"], Path(order["uploads"]))
         batches: list[Result] = []
         for event in self.studio.events(request, saved):
@@ -128,14 +148,14 @@ class Worker:
         return True
 
     def _report(self, job: str, progress: "Progress", saved: bool) -> None:
-        facts: dict[str, Any] = {"saved": saved}
+        facts: dict[str, Any] = {"saved": saved, "room": min(self.batches.room, MOST_AT_ONCE)}
         begun = time.perf_counter()
-        if begun - self._previewed >= PREVIEW_SHARE * self._cost:
+        if begun - self._previewed.get(job, -math.inf) >= PREVIEW_SHARE * self._cost:
             pictures = (progress.glimpse or progress.preview)()
             if pictures:  # some tasks have nothing to show on the way
                 facts["preview"] = _small(pictures[0])
-            self._previewed = time.perf_counter()
-            self._cost = self._previewed - begun
+            self._previewed[job] = time.perf_counter()
+            self._cost = self._previewed[job] - begun
         names = ("image", "batch", "index", "total", "sigma")
         self.tell("progress", job, **{name: getattr(progress, name) for name in names}, **facts)
 
@@ -195,23 +215,18 @@ def main(device: str = "auto", precision: str = "auto") -> None:
     if hasattr(os, "nice"):
         os.nice(NICE)
     sys.addaudithook(_stay_inside)
+    from sfumato.diffusion.batching import SharedBatches
     from sfumato.studio import Studio
 
-    worker = Worker(out, Studio(device=device, precision=precision))  # type: ignore[arg-type]
-    orders: queue.Queue[wire.Message] = queue.Queue()
-
-    def listen() -> None:
-        while (message := wire.read(sys.stdin.buffer)) is not None:
-            if message["do"] == "cancel":
-                worker.cancelled.add(message["job"])
-            else:
-                orders.put(message)
-        os._exit(0)  # nobody is there to paint for
-
-    threading.Thread(target=listen, daemon=True).start()
+    batches = SharedBatches()
+    worker = Worker(out, Studio(device=device, precision=precision, call=batches), batches)  # type: ignore[arg-type]
     wire.write(out, {"event": "ready"})
-    while True:
-        worker.paint(orders.get())
+    while (message := wire.read(sys.stdin.buffer)) is not None:
+        if message["do"] == "cancel":
+            worker.cancelled.add(message["job"])
+        else:
+            worker.take(message)
+    os._exit(0)  # nobody is there to paint for
 
 
 if __name__ == "__main__":

@@ -145,9 +145,9 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/interrupt")
     @api.post("/skip")
     async def interrupt() -> dict[str, Any]:
-        """Cancel the present job, if it was asked for here."""
-        job = await asyncio.to_thread(desk.jobs.running)
-        if job is not None and job.dialect == "a1111":
+        """Cancel the present job of those that were asked for here."""
+        running = await asyncio.to_thread(desk.jobs.running)
+        for job in [each for each in running if each.dialect == "a1111"][:1]:
             await desk.dispatcher.cancel(job.id)
         return {}
 

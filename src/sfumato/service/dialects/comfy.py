@@ -164,8 +164,7 @@ def router(desk: Desk) -> APIRouter:
         """Jobs that were asked for here and are not done."""
 
         def found() -> dict[str, Any]:
-            running = desk.jobs.running()
-            rows = {"queue_running": [] if running is None else [running], "queue_pending": desk.jobs.order()}
+            rows = {"queue_running": desk.jobs.running(), "queue_pending": desk.jobs.order()}
             return {
                 name: [ticket.row(job) for job in jobs if (ticket := tickets.of(job.id)) is not None]
                 for name, jobs in rows.items()
@@ -187,11 +186,11 @@ def router(desk: Desk) -> APIRouter:
 
     @api.post("/interrupt")
     async def interrupt(request: Request) -> dict[str, Any]:
-        """Cancel the present job, if it was asked for here, and is the one of ``prompt_id`` where that is given."""
+        """Cancel the present job of those that were asked for here, or the one of ``prompt_id`` if it is running."""
         wanted = (await _object(request)).get("prompt_id")
-        job = await asyncio.to_thread(desk.jobs.running)
-        ticket = None if job is None else tickets.of(job.id)
-        if job is not None and ticket is not None and wanted in (None, ticket.prompt):
+        running = [(job, tickets.of(job.id)) for job in await asyncio.to_thread(desk.jobs.running)]
+        ours = [job for job, ticket in running if ticket is not None and wanted in (None, ticket.prompt)]
+        for job in ours[:1]:
             await desk.dispatcher.cancel(job.id)
         return {}
 

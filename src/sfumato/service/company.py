@@ -1,0 +1,19 @@
+"""Which jobs may be painted at the same time: those that ask one network about latents of one shape, so that they can
+share its batches."""
+
+from sfumato.requests import Painting, Request
+
+ALIKE = ("task", "model", "vae", "prediction", "text_encoders", "width", "height", "batch", "loras", "embeddings")
+"""Fields that are equal in all of a company: what is loaded, and the form of its latents."""
+APART = ("pag", "freeu", "deep_cache", "fast", "budget", "ram", "tile", "tileable", "controls", "like", "refiner")
+"""Fields with which a job is painted by itself: they change the network for a time, look into it, or plan for the whole
+machine."""
+
+
+def company(request: Request) -> tuple[object, ...] | None:
+    """Equal for jobs that may be painted together; None for one that may not."""
+    if not isinstance(request, Painting) or "<" in request.prompt + request.negative:  # adapters, by tags
+        return None
+    if any(getattr(request, name) != request.__class__.model_fields[name].default for name in APART):
+        return None
+    return tuple(getattr(request, name) for name in ALIKE)
