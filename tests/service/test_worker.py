@@ -1,7 +1,6 @@
 """The process that paints, within this one: an order that was cut off goes on from what it saved."""
 
 import io
-import time
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +58,18 @@ def test_orders_share_batches_and_their_pictures_are_those_of_one_alone(tiny: Pa
     batches = SharedBatches()
     studio, reports = Studio(tiny, device="cpu", precision="fp32", call=batches), Reports()
     worker = Worker(reports, studio, batches)
-    others = [{"sampler": "euler", "steps": 5}, {"prompt": "a blue cat", "negative": "a dog"}, {"guidance": 1.0}]
-    orders = []
+    others: list[dict[str, Any]] = [
+        {"sampler": "euler", "steps": 5},
+        {"prompt": "a blue cat", "negative": "a dog"},
+        {"guidance": 1.0},
+    ]
+    orders: list[dict[str, Any]] = []
     for seed, other in enumerate(others):
         asked = ASKED.changed(**{"model": str(tiny), "seed": seed, **other}).model_dump(mode="json")
         orders.append({"request": asked, "uploads": "", "format": "png", "quality": None})
     painted: dict[str, list[bytes]] = {}
     for way in ("alone", "beside"):
-        named = [
+        named: list[dict[str, Any]] = [
             {
                 **order,
                 "job": f"{way}{i}",

@@ -139,9 +139,10 @@ class SharedBatches:
         else:
             _alone(together)
         if len(together) > 1 and exact is None:
-            found = batched or [None] * len(together)
-            pairs = zip(together, found, strict=True)
-            known[key] = all(a.output is not None and b is not None and torch.equal(a.output, b) for a, b in pairs)
+            known[key] = batched is not None and all(
+                each.output is not None and torch.equal(each.output, rows)
+                for each, rows in zip(together, batched, strict=True)
+            )
         same = all(exact for (form, _), exact in known.items() if form == first.form)
         self.room = max(1, self.most // first.numbers) if same else 1
 

@@ -7,11 +7,13 @@ the same root-mean-square update, they share one learning rate. `Prodigy` finds 
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from functools import cache, reduce
 from typing import Any, Final, Literal, overload
 
 import torch
 from torch import Tensor, nn
+
+from sfumato.runtime.precision import choose
 
 Shape = Literal["constant", "cosine", "warmup_stable_decay"]
 
@@ -22,15 +24,21 @@ WIDE: Final = 3
 """From this ratio of sides on, iterating on the small Gram matrix is the cheaper way."""
 
 
+@cache
+def _iterated_in(device: torch.device) -> torch.dtype:
+    return choose(device).dtype if device.type == "cpu" else torch.bfloat16
+
+
 def orthogonalise(g: Tensor) -> Tensor:
     """The nearest semi-orthogonal matrix to `g` (m, n), roughly: singular values end in 0.7 to 1.2.
 
-    Five quintic Newton-Schulz iterations in bfloat16, x <- (a + b G + c G^2) x with G = x x^T (Jordan et al. 2024,
-    "Muon"). Polynomials of G commute, so that of a wide matrix several iterations need only G: it goes on as p G p
-    and x waits for the product of the p. Rounding in G then grows, so x takes part after the third.
+    Five quintic Newton-Schulz iterations, x <- (a + b G + c G^2) x with G = x x^T (Jordan et al. 2024, "Muon"), in
+    bfloat16 as there, or in float32 where a processor has no products of bfloat16. Polynomials of G commute, so that of
+    a wide matrix several iterations need only G: it becomes p G p and x waits for the product of the p. Rounding of G
+    then grows, so x takes part after the third.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.to(_iterated_in(g.device))
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.T
