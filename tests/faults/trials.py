@@ -35,8 +35,8 @@ from sfumato.requests import Txt2Img
 from sfumato.service.connections import HEAD_SECONDS
 from tests.service.services import ROOT, free_port, real, running, running_fake
 
-ASKED = Txt2Img.build(prompt="slow", steps=4, seed=3, count=2)
-"""Takes the worker of a few lines 0.4 seconds."""
+ASKED = Txt2Img.build(prompt="slow room", steps=4, seed=3, count=2)
+"""Takes the worker of a few lines 0.4 seconds; another may keep it company."""
 QUICK = ASKED.changed(prompt="a fox", count=1)
 MOST_GROWTH = 2**20
 """Bytes of memory that may be added by a hundred jobs."""
