@@ -20,7 +20,8 @@ from torch import Tensor
 
 from sfumato.adapters.trained import Form, attach
 from sfumato.diffusion.conditioning import Conditioning
-from sfumato.families import FAMILIES, Model
+from sfumato.families import FAMILIES
+from sfumato.model import Model
 from sfumato.models.unet import UNet, UNetConfig
 
 RANK = 8

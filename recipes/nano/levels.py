@@ -25,7 +25,7 @@ from torch import Tensor
 from recipes.nano.data.captions import caption, full_caption
 from sfumato import Studio
 from sfumato.diffusion.schedules import FlowSchedule
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.training.data import Attributes, Pictures, generator_for
 from sfumato.training.objectives import network_input
 

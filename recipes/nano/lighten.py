@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sfumato.checkpoints.folder import part_file
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.diffusion.samplers import Descent, euler
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.studio import Studio
 from sfumato.training.objectives import network_input
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from recipes.nano.data.render import COUNTS, jobs, paint
 from sfumato import Studio
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.training.restorer import PAINTED
 
 SIDE = 160

@@ -27,8 +27,8 @@ from sfumato.choices import Engine, Precision, Prediction
 from sfumato.diffusion.batching import Call, directly
 from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.errors import RequestError
-from sfumato.families import Model, latent_space
 from sfumato.metadata.provenance import HASH_DIGITS
+from sfumato.model import Model, latent_space
 from sfumato.models.clip_vision import CLIPVisionEncoder
 from sfumato.models.controls import ControlNetwork
 from sfumato.models.ip_adapter import IPAdapter

@@ -14,11 +14,11 @@ from sfumato.adapters.applied import apply, lora_hash
 from sfumato.adapters.requested import Requested, files_of, requested
 from sfumato.cli import main
 from sfumato.errors import RequestError, SfumatoError
-from sfumato.families import Model
 from sfumato.metadata.carriers import PARAMETERS, load, read
 from sfumato.metadata.describe import describe
 from sfumato.metadata.infotext import parse
 from sfumato.metadata.provenance import Provenance
+from sfumato.model import Model
 from sfumato.requests import Lora, Txt2Img
 from tests.adapters.conftest import KINDS, Write, lora, numbers, of
 

@@ -12,7 +12,7 @@ from sfumato.adapters.requested import Requested, files_of
 from sfumato.adapters.surgery import Rank, blended, change_of, extracted, pieces_of, resized
 from sfumato.checkpoints.folder import load_folder
 from sfumato.cli import main
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.requests import Lora
 from tests.adapters.conftest import State, Write, lora, of
 from tests.conftest import write_tiny

@@ -14,7 +14,7 @@ from sfumato.adapters.trained import METHODS, Adapters, Form, MethodName, attach
 from sfumato.adapters.written import DIFFUSERS, Trained, write_adapter, write_embedding
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.nn.attention import SpatialTransformer
 from sfumato.nn.blocks import ResnetBlock
 from sfumato.requests import Lora

@@ -12,7 +12,7 @@ from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.rules import check_finite
 from sfumato.checkpoints.single import load_single
 from sfumato.checkpoints.tensors import read_tensors
-from sfumato.families import Model
+from sfumato.model import Model
 
 CPU = torch.device("cpu")
 THREADS = 8

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sfumato import Studio
 from sfumato.adapters.applied import apply
 from sfumato.adapters.requested import Requested, files_of
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.requests import Lora
 from tests.parity.measure import assert_same_picture
 from tests.parity.sd3 import make_sd3

@@ -31,7 +31,7 @@ from sfumato.checkpoints.tables import ldm_controlnet
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.diffusion import Conditioning
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models import t2i_adapter as adapters
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.residuals import Residuals

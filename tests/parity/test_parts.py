@@ -19,7 +19,7 @@ from sfumato.checkpoints.shapes import ShapesByName, read_unet
 from sfumato.checkpoints.tables import ldm_unet
 from sfumato.checkpoints.tables.checkpoint import UNET
 from sfumato.diffusion.conditioning import Conditioning
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.clip import CLIPTextConfig, CLIPTextEncoder
 from sfumato.models.tokenizer import ClipTokenizer

@@ -14,7 +14,8 @@ from sfumato import Studio
 from sfumato.checkpoints.folder import load_folder, read_folder
 from sfumato.checkpoints.scheduler import read_scheduler
 from sfumato.errors import CheckpointError, RequestError
-from sfumato.families import FAMILIES, Model, family_of
+from sfumato.families import FAMILIES, family_of
+from sfumato.model import Model
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.prompts.t5 import T5Part
 from sfumato.requests import Txt2Img

@@ -24,7 +24,7 @@ from sfumato.checkpoints.tables import sd3_controlnet
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.diffusion import Conditioning
 from sfumato.errors import CheckpointError, RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.mmdit import MMDiT, MMDiTConfig
 from sfumato.models.residuals import Residuals
 from sfumato.models.sd3_controlnet import CANNY, SD3ControlNet, SD3ControlNetConfig

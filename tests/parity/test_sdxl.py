@@ -26,7 +26,7 @@ from sfumato.checkpoints.folder import load_folder, read_folder
 from sfumato.checkpoints.single import load_single, read_file
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.prompts.encode import TextPart
 from sfumato.published import SDXL

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from sfumato import Studio
 from sfumato.adapters.trained import Adapters, Form, MethodName, attach
 from sfumato.adapters.written import DIFFUSERS, Trained, write_adapter
-from sfumato.families import Model
+from sfumato.model import Model
 from tests.parity.measure import assert_same_picture
 from tests.parity.sd3 import make_sd3
 from tests.parity.test_adapters import PROMPT, SETTINGS, Pair, painted_by

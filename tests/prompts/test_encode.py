@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfumato.checkpoints.folder import load_folder
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.prompts import Emphasis, FlatPrompt, Piece, Reading, Segment, Syntax, parse, timeline
 from sfumato.prompts.chunks import pack, padded

@@ -12,7 +12,7 @@ from torch import Tensor
 from sfumato.diffusion import EPSILON, FLOW, Parameterisation, V
 from sfumato.diffusion.path import over
 from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule, Schedule
-from sfumato.families import Model
+from sfumato.model import Model
 
 SCHEDULES: dict[Parameterisation, Schedule] = {
     FLOW: FlowSchedule(5.0),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from sfumato import Studio
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.recognition import zero_shot
 from sfumato.recognition.zero_shot import Settings, classify, worded
 from sfumato.requests.fields import checked_labels

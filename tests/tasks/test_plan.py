@@ -11,7 +11,7 @@ import torch
 from sfumato.diffusion import EPSILON, FLOW, BrownianNoise, DiscreteSchedule, FlowSchedule, ImageNoise, Orders, Spacing
 from sfumato.diffusion.schedules import ALIGNED, karras, shifted, spaced
 from sfumato.errors import RequestError
-from sfumato.families import Sampling
+from sfumato.model import Sampling
 from sfumato.requests import Txt2Img
 from sfumato.studio import Studio
 from sfumato.tasks.plan import Plan, plan

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sfumato import Studio, families
+from sfumato import Studio
 from sfumato.diffusion.tiles import borders, starts, tiled, window
 from sfumato.errors import RequestError
 from sfumato.images import tile_seam
@@ -157,7 +157,7 @@ def test_bands_are_taken_where_memory_is_short(tiny: Path, monkeypatch: pytest.M
     taken: list[str] = []
     plain = bands.decode
     monkeypatch.setattr(bands, "decode", lambda *given: taken.append("bands") or plain(*given))
-    monkeypatch.setattr(families, "MODEST", 0)
+    monkeypatch.setattr("sfumato.model.MODEST", 0)
     monkeypatch.setattr(bands, "BAND", 1 << 12)
     assert torch.equal(model.decode(latents), whole)  # there is room
     assert taken == []

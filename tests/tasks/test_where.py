@@ -15,8 +15,8 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.errors import RequestError
-from sfumato.families import Model
 from sfumato.metadata.describe import describe
+from sfumato.model import Model
 from sfumato.requests import Inpaint, Replace
 from sfumato.tasks import where
 from sfumato.tasks.where import located, otsu, replaced, with_and_without

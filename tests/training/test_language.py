@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from sfumato.checkpoints.folder import load_folder, part_file
 from sfumato.errors import TrainingError
-from sfumato.families import Model
 from sfumato.files import sha256
+from sfumato.model import Model
 from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.training.language import LanguageTask, by_sort
 from sfumato.training.run import read_config, train

@@ -15,7 +15,7 @@ from sfumato.adapters.formats import read_adapter
 from sfumato.adapters.requested import NOTHING, File, Requested
 from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.clip_vision import CLIPVisionEncoder
 from sfumato.models.controls import ControlNetwork
 from sfumato.models.ip_adapter import IPAdapter

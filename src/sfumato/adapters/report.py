@@ -19,7 +19,7 @@ from sfumato.checkpoints.inspect import NAMED
 from sfumato.checkpoints.rules import non_finite
 from sfumato.checkpoints.single import load_single
 from sfumato.checkpoints.tensor_file import TensorFile
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.runtime.digests import remembered_sha256
 
 

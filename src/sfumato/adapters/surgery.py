@@ -23,7 +23,7 @@ from sfumato.adapters.targets import CONVOLUTION, LINEAR, layers
 from sfumato.adapters.written import Trained
 from sfumato.checkpoints.rules import convert
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 
 LINEAR, CONVOLUTION, NORM = (nn.Linear,), (nn.Conv2d,), (nn.GroupNorm, nn.LayerNorm)
 PRESETS: Mapping[str, tuple[tuple[type[nn.Module], ...], tuple[str, ...]]] = {

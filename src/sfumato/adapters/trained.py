@@ -30,7 +30,7 @@ from torch.utils.checkpoint import checkpoint
 from sfumato.adapters.kinds import LOW_RANK, Parts, bias_change, kind_of, weight_change
 from sfumato.adapters.targets import CONVOLUTION, LAYERS, LINEAR, NORM, chosen
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.nn.sharing import sharing
 from sfumato.prompts.encode import TextPart
 

@@ -21,7 +21,7 @@ from sfumato.adapters.apply import Arranged, original_names
 from sfumato.adapters.kinds import LOW_RANK, kind_of
 from sfumato.checkpoints.save import HASH, write_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.unet import UNet
 
 ENDINGS: Mapping[str, str] = {"down": "lora_down.weight", "up": "lora_up.weight", "mid": "lora_mid.weight"}

@@ -7,7 +7,7 @@ from sfumato.checkpoints.parts import built
 from sfumato.checkpoints.single import read_vae
 from sfumato.checkpoints.tiny import is_tiny, load_tiny
 from sfumato.errors import CheckpointError
-from sfumato.families import Autoencoder, Model
+from sfumato.model import Autoencoder, Model
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 
 

@@ -22,7 +22,7 @@ from sfumato.checkpoints.shapes import (
 from sfumato.checkpoints.tables import ldm_controlnet, sd3_controlnet
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.config import ModelConfig
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.controls import ControlConfig, ControlNetwork

@@ -20,8 +20,8 @@ from sfumato.checkpoints.save import STEMS, T5
 from sfumato.checkpoints.tables import t5
 from sfumato.checkpoints.tensor_file import open_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
 from sfumato.files import read_regular
+from sfumato.model import Model
 from sfumato.models.autoencoder_fold import AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTinyConfig

@@ -9,7 +9,7 @@ from sfumato.checkpoints.rules import check_finite, check_same
 from sfumato.checkpoints.shapes import ShapesByName
 from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.clip_vision import CLIPVisionConfig, CLIPVisionEncoder
 from sfumato.models.ip_adapter import HEAD, IPAdapter, IPAdapterConfig, widths_of
 from sfumato.models.unet import UNet

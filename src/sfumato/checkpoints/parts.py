@@ -22,7 +22,8 @@ from sfumato.checkpoints.skeleton import on_meta
 from sfumato.diffusion.scalings import edm
 from sfumato.diffusion.schedules import DiscreteSchedule, LogLabelled, Schedule
 from sfumato.errors import CheckpointError
-from sfumato.families import Family, Model, Network, NetworkConfig, Sampling, family_of, latent_channels
+from sfumato.families import Family, Network, NetworkConfig, family_of, latent_channels
+from sfumato.model import Model, Sampling
 from sfumato.models.autoencoder_fold import AutoencoderFold, AutoencoderFoldConfig
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.models.autoencoder_tiny import AutoencoderTiny, AutoencoderTinyConfig

@@ -46,7 +46,7 @@ from sfumato.diffusion.schedules import (
 )
 from sfumato.diffusion.spacing import beta_between, even, exponential_between, karras_between
 from sfumato.errors import CheckpointError
-from sfumato.families import Sampling
+from sfumato.model import Sampling
 
 log = logging.getLogger(__name__)
 

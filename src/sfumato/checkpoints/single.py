@@ -29,7 +29,7 @@ from sfumato.checkpoints.tensor_file import TensorFile, open_tensors
 from sfumato.checkpoints.yaml_beside import prediction_beside
 from sfumato.choices import Prediction
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer

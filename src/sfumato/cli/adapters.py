@@ -10,7 +10,7 @@ from sfumato.errors import OutputError, RequestError, UnknownNameError
 if TYPE_CHECKING:
     from sfumato.adapters.surgery import Kept, Rank
     from sfumato.adapters.written import Layout, Trained
-    from sfumato.families import Model
+    from sfumato.model import Model
 
 
 def convert(source: str, target: Path, model: str, layout: str) -> None:

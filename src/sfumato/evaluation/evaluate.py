@@ -20,8 +20,8 @@ from sfumato.evaluation.distances import diversity, frechet, neighbours
 from sfumato.evaluation.judge import Picture, Verdict, judge, pixel_distance
 from sfumato.evaluation.plan import OBJECT, Case, choose
 from sfumato.evaluation.report import RENDER, Attribute, Report, Row, Whole
-from sfumato.families import Model
 from sfumato.files import write_atomic
+from sfumato.model import Model
 from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.requests import Txt2Img
 from sfumato.runtime.digests import remembered_sha256

@@ -21,7 +21,7 @@ from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.rules import fit
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.recognition.judge import Judge, bundled
 from sfumato.runtime.digests import remembered_sha256
 

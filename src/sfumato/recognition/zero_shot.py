@@ -13,8 +13,8 @@ from torch import Tensor
 from sfumato.diffusion.classifier import FIRST, Cell, Race, levels, race, velocity_error
 from sfumato.diffusion.conditioning import Conditioning, batch
 from sfumato.errors import RequestError
-from sfumato.families import Model
 from sfumato.images import to_tensor
+from sfumato.model import Model
 from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.requests.fields import checked_labels
 from sfumato.validation import brief

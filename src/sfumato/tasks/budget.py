@@ -20,7 +20,7 @@ from typing import Any, Self
 from sfumato.adapters.applied import Applied
 from sfumato.diffusion.samplers import SAMPLERS, Sampler
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.requests import Painting
 from sfumato.requests.fields import SECONDS, amount_of
 from sfumato.results import Progress, Result

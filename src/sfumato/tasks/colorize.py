@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sfumato.adapters.applied import Applied
 from sfumato.diffusion.denoiser import Denoise
-from sfumato.families import Model
 from sfumato.images import to_pil, to_tensor
+from sfumato.model import Model
 from sfumato.requests import Colorize
 from sfumato.results import Progress, Result
 from sfumato.tasks.paint import Canvas, paint

@@ -15,8 +15,8 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.errors import RequestError
-from sfumato.families import Model
 from sfumato.images import to_tensor
+from sfumato.model import Model
 from sfumato.models.autoencoder_kl import AutoencoderKLConfig
 from sfumato.models.controls import ControlNetwork
 from sfumato.models.residuals import NO_RESIDUALS, Residuals

@@ -23,8 +23,9 @@ from sfumato.diffusion.editing import carried
 from sfumato.diffusion.samplers import SAMPLERS
 from sfumato.diffusion.schedules import ContinuousSchedule
 from sfumato.errors import RequestError
-from sfumato.families import EDITING, Model
+from sfumato.families import EDITING
 from sfumato.images import to_tensor
+from sfumato.model import Model
 from sfumato.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from sfumato.requests import TextEdit
 from sfumato.results import Progress, Result

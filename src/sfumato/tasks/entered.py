@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sfumato.adapters.applied import Applied
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.requests import Txt2Img
 from sfumato.restoration.noise import Noise
 from sfumato.tasks.session import prepare, resolve, takes_latents_alone

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sfumato.families import LIVE, Family, Model
+from sfumato.families import Family
+from sfumato.model import LIVE, Model
 from sfumato.runtime.memory import available_memory
 from sfumato.tasks.session import Session
 

@@ -17,8 +17,9 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.constraints import keep_outside
 from sfumato.diffusion.denoiser import Denoise
 from sfumato.errors import RequestError
-from sfumato.families import INPAINTING, Model
+from sfumato.families import INPAINTING
 from sfumato.images import to_pil, to_tensor
+from sfumato.model import Model
 from sfumato.requests import Inpaint, Masked, Source
 from sfumato.results import Progress, Result
 from sfumato.tasks.paint import Canvas, paint

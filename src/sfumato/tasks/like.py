@@ -12,8 +12,8 @@ from torch import Tensor
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.noise import ImageNoise
 from sfumato.errors import RequestError
-from sfumato.families import Model
 from sfumato.images import to_tensor
+from sfumato.model import Model
 from sfumato.models.clip_vision import DEVIATION, MEAN, CLIPVisionEncoder
 from sfumato.models.ip_adapter import IPAdapter, attach
 from sfumato.models.reference import Reference, look

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sfumato.adapters.applied import Applied
 from sfumato.checkpoints.tensors import is_mapped, release
 from sfumato.errors import RequestError
-from sfumato.families import LIVE, Model, decoding
+from sfumato.model import LIVE, Model, decoding
 from sfumato.models.mmdit import MMDiT
 from sfumato.nn.packed import filter_bytes, without_filters
 from sfumato.requests import Painting

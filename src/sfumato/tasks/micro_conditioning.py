@@ -11,7 +11,7 @@ import torch
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.requests import Painting
 
 FIELDS = {

@@ -7,7 +7,7 @@ from typing import TypeVar
 from PIL import Image
 
 from sfumato.errors import RequestError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.requests import Edit
 from sfumato.tasks.session import resolve
 from sfumato.tasks.sources import MAX_SIDE, padded_to, read

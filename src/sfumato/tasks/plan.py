@@ -26,8 +26,8 @@ from sfumato.diffusion.schedules import (
     spaced,
 )
 from sfumato.errors import RequestError
-from sfumato.families import Sampling
 from sfumato.metadata.names import automatic
+from sfumato.model import Sampling
 from sfumato.requests import Painting
 
 TIMED = ("ddim", "plms", "unipc")

@@ -25,8 +25,9 @@ from sfumato.diffusion.saved import UNSAVED, Saved
 from sfumato.diffusion.schedules import ContinuousSchedule
 from sfumato.diffusion.tiles import borders, tiled
 from sfumato.errors import RequestError
-from sfumato.families import DEPTH, EDITING, ENLARGING, INPAINTING, Model
+from sfumato.families import DEPTH, EDITING, ENLARGING, INPAINTING
 from sfumato.metadata.provenance import Provenance
+from sfumato.model import Model
 from sfumato.models.deep_cache import sharing_deep
 from sfumato.models.unet import UNet
 from sfumato.prompts import parse, timeline

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.requests import Request
 from sfumato.results import Progress, Result
 

@@ -15,10 +15,10 @@ from torch import Tensor
 from sfumato.adapters.applied import Applied
 from sfumato.choices import Numerics, Upscaler
 from sfumato.errors import RequestError
-from sfumato.families import Model
 from sfumato.images import to_tensor
 from sfumato.metadata.provenance import HASH_DIGITS
 from sfumato.metadata.trace import Trace
+from sfumato.model import Model
 from sfumato.pictures import Painted
 from sfumato.requests import Txt2Img
 from sfumato.results import Progress, Result

@@ -18,8 +18,9 @@ from torch import Tensor
 from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.noise import ImageNoise
-from sfumato.families import ENLARGING, Model
+from sfumato.families import ENLARGING
 from sfumato.images import to_tensor
+from sfumato.model import Model
 from sfumato.models.k_unet import KUNet
 from sfumato.requests import Txt2Img, Upscale
 from sfumato.results import Progress, Result

@@ -25,8 +25,9 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.errors import RequestError
-from sfumato.families import INPAINTING, Model
+from sfumato.families import INPAINTING
 from sfumato.images import to_tensor
+from sfumato.model import Model
 from sfumato.requests import Painting
 from sfumato.tasks.plan import Plan, plan
 from sfumato.tasks.session import encode_prompts, resolve, takes_latents_alone

@@ -15,7 +15,7 @@ from torch import nn
 from sfumato.adapters.trained import Adapters, Form, MethodName, attach, checkpoint_blocks
 from sfumato.adapters.written import Trained, write_adapter, write_embedding
 from sfumato.errors import TrainingError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.clip import Layer as TextLayer
 from sfumato.models.mmdit import JointBlock
 from sfumato.nn.attention import SpatialTransformer

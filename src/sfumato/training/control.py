@@ -29,9 +29,9 @@ from sfumato.choices import Preprocessor
 from sfumato.decoding import RejectedPicture, decoded
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.errors import CheckpointError, TrainingError
-from sfumato.families import Model
 from sfumato.images import contact_sheet, to_tensor
 from sfumato.lettering import captioned
+from sfumato.model import Model
 from sfumato.models.controlnet import ControlNet, ControlNetConfig
 from sfumato.models.t2i_adapter import XL, T2IAdapter, T2IAdapterConfig
 from sfumato.models.unet import UNet, UNetConfig

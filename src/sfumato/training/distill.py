@@ -31,7 +31,7 @@ from sfumato.diffusion.path import over
 from sfumato.diffusion.samplers import Descent, euler, lcm
 from sfumato.diffusion.step import Step
 from sfumato.errors import TrainingError
-from sfumato.families import Model
+from sfumato.model import Model
 from sfumato.models.unet import Level, UNet
 from sfumato.requests import Txt2Img
 from sfumato.training.adapter import AdapterRun, AdapterTask

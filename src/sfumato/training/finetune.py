@@ -24,9 +24,9 @@ from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.single import load_single
 from sfumato.diffusion.conditioning import Conditioning, batch
 from sfumato.errors import TrainingError
-from sfumato.families import Model, Sampling
 from sfumato.images import contact_sheet
 from sfumato.lettering import captioned
+from sfumato.model import Model, Sampling
 from sfumato.prompts.encode import encode
 from sfumato.prompts.reading import literal
 from sfumato.requests import Txt2Img
