@@ -1,7 +1,7 @@
 """Zero-shot classification by nano's denoiser on held-out renders of objects: accuracy, evaluations, calibration.
 
     python -m benchmarks.classify objects-10 --pictures 30
-    python -m benchmarks.classify objects-100 --pictures 10
+    python -m benchmarks.classify objects-100 --pictures 20
     python -m benchmarks.classify mouths --pictures 33
     python -m benchmarks.classify --report runs/classify --out docs/guide/images/reliability.png
 
