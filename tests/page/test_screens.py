@@ -96,6 +96,12 @@ def test_keys(fake: str, opened: Opened) -> None:
     page.wait_for_url("**/#/queue")
     page.keyboard.press("Escape")
     page.wait_for_url("**/#/paint")
+    page.locator(".finished .picture").wait_for()
+    page.keyboard.press("u")
+    page.wait_for_url("**/#/edit")
+    assert page.locator("#task").input_value() == "upscale"
+    page.keyboard.press("o")
+    assert page.locator("#task").input_value() == "outpaint"
 
 
 def test_what_was_typed_is_kept(fake: str, opened: Opened) -> None:
