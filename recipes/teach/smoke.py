@@ -28,7 +28,13 @@ WORD = {"word": "inkling", "vectors": 2, "initial": "portrait"}
 def runs() -> Mapping[str, dict[str, Any]]:
     """What differs in each."""
     adapters: dict[str, dict[str, Any]] = {method: {"adapter": {"method": method, "rank": 2}} for method in METHODS}
-    return {**adapters, "word": {"adapter": False, "word": WORD}, "pivotal": {"adapter": {"rank": 2}, "word": WORD}}
+    student = {"adapter": {"rank": 2}, "distill": {"steps": 2, "grid": 4}}
+    return {
+        **adapters,
+        "word": {"adapter": False, "word": WORD},
+        "pivotal": {"adapter": {"rank": 2}, "word": WORD},
+        "student": {**student, "adversarial": {"weight": 0.4}, "loop": {"opponent": {"start": 0}}},
+    }
 
 
 def main() -> int:
@@ -53,7 +59,7 @@ def main() -> int:
             "draws": 1,
             "validation": 0.25,
             **changes,
-            "loop": loop,
+            "loop": loop | changes.get("loop", {}),
         }
         file = given.out / f"{name}.toml"
         file.write_text(toml(values))

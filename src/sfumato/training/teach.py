@@ -308,5 +308,7 @@ def _tables(value: Any) -> bool:
 
 
 def _value(value: Any) -> str:
-    """A text, a number or a list of them in TOML, whose basic strings are JSON's but for DEL."""
+    """A text, a number, a list of them or an inline table in TOML, whose basic strings are JSON's but for DEL."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {_value(own)}" for name, own in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
