@@ -30,6 +30,7 @@ from sfumato.diffusion.scalings import FLOW
 from sfumato.diffusion.schedules import FlowSchedule
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.runtime.memory import keep_freed_memory
+from sfumato.runtime.precision import choose
 from sfumato.training.data import Order, generator_for
 from sfumato.training.loop import LoopConfig, State, enlist, gradients, networks_of
 from sfumato.training.objectives import denoising_error, uniform
@@ -169,7 +170,7 @@ def main() -> None:
         processes=processes,
         learning_rate=3e-4,
         muon=arguments.muon,
-        precision="bf16",
+        precision="bf16" if choose("cpu").dtype is torch.bfloat16 else "fp32",
     )
     again = partial(Fixed, config, loop.batch)
     task = again()
