@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sfumato.nn.embeddings import by_rows
+from sfumato.nn.embeddings import in_fours
 from sfumato.nn.norms import GroupNorm
 
 
@@ -27,7 +27,7 @@ class ResnetBlock(nn.Module):
     ) -> Float[Tensor, "b k h w"]:
         y = self.conv1(F.silu(self.norm1(x)))
         if self.time_emb_proj is not None and time is not None:
-            y += by_rows(self.time_emb_proj, F.silu(time))[:, :, None, None]
+            y += in_fours(self.time_emb_proj, F.silu(time))[:, :, None, None]
         y = self.conv2(F.silu(self.norm2(y)))
         return y.add_(x if self.conv_shortcut is None else self.conv_shortcut(x))
 

@@ -285,7 +285,7 @@ def test_pictures_become_one_that_moves(http: TestClient) -> None:
         ({"ids": [ids[0], larger]}, 422, "the pictures are 128x128 and 96x96; frames have one size"),
         ({"ids": [ids[0], "ab-0"]}, 404, "unknown picture 'ab-0'"),
         ({"ids": ids[:1]}, 422, "ids: "),
-        ({"ids": ids, "fps": 0}, 422, "fps: "),
+        ({"ids": ids, "fps": 0}, 422, "fps '0' should be"),
     ):
         answer = http.get("/api/v1/gallery/animation", params=params)
         assert answer.status_code == status
