@@ -265,7 +265,7 @@ def test_bad_input(changes: dict[str, Any], message: str, tiny_model: Path, phot
 
 
 def test_a_rate_that_diverges(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
-    values = settings(tiny_model, photos, loop={"learning_rate": 50.0, "steps": 20, "validate_every": 2, "rise": 1.05})
+    values = settings(tiny_model, photos, loop={"learning_rate": 50.0, "steps": 20, "validate_every": 2, "rise": 1.01})
     with pytest.raises(DivergedError, match=r"the validation loss rose from .* is kept in .*best; begin a new run"):
         train(run_of(tmp_path, values), tmp_path / "run")
     assert (tmp_path / "run/best/best.safetensors").is_file()
