@@ -70,6 +70,8 @@ class Family:
     guidance: float
     reach: float = 1.5
     """How many times longer or shorter than in training a picture's side may be."""
+    upscaler: str = "auto"
+    """The method that enlarges what it paints, unless another is asked for."""
 
     @property
     def many_shapes(self) -> bool:
@@ -148,6 +150,7 @@ FAMILIES: tuple[Family, ...] = (
         steps=24,
         guidance=4.0,
         reach=1.125,
+        upscaler="painted",
     ),
     Family(
         name="sd1",

@@ -64,8 +64,8 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
         exact = exact.changed(hires_strength=hires.strength, hires_steps=hires.steps, hires_upscaler=hires.upscaler)
     enlarger = None
     if exact.upscale > 1:
-        automatic = "painted" if applied.model.family.name == "nano" else "auto"
-        enlarger = find(exact.upscaler or automatic, exact.upscale, applied.model.device)
+        method = exact.upscaler or applied.model.family.upscaler
+        enlarger = find(method, exact.upscale, applied.model.device)
         exact = exact.changed(upscaler=enlarger.name)
     size, times = exact.settled.size, exact.hires * exact.upscale
     if exact.upscale > 1 and max(size) * times > MAX_SIDE:
