@@ -88,6 +88,11 @@ def parse(text: str, syntax: Syntax = "a1111", *, negative: bool = False) -> Pro
             return Prompt(syntax, _parts(_NETWORK.sub("", text)), networks, mode)
 
 
+def names_network(text: str, syntax: Syntax) -> bool:
+    """Whether `parse` would find a network in a prompt, or something that is written like one."""
+    return syntax == "a1111" and _NETWORK.search(uncommented(text)) is not None
+
+
 def uncommented(text: str) -> str:
     """The text without A1111's comments, which go from # to the end of a line."""
     return _COMMENT.sub("", text)

@@ -1,6 +1,7 @@
 """Which jobs may be painted at the same time: those that ask one network about latents of one shape, so that they can
 share its batches."""
 
+from sfumato.prompts.grammar import names_network
 from sfumato.requests import Painting, Request
 
 ALIKE = ("task", "model", "vae", "prediction", "text_encoders", "width", "height", "batch", "loras", "embeddings")
@@ -12,7 +13,7 @@ machine."""
 
 def company(request: Request) -> tuple[object, ...] | None:
     """Equal for jobs that may be painted together; None for one that may not."""
-    if not isinstance(request, Painting) or "<" in request.prompt + request.negative:  # adapters, by tags
+    if not isinstance(request, Painting) or names_network(request.prompt, request.prompt_syntax):
         return None
     if any(getattr(request, name) != request.__class__.model_fields[name].default for name in APART):
         return None
