@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sfumato.choices import Sampler, Schedule
-from sfumato.diffusion import samplers, schedules
+from sfumato.diffusion import grids, samplers
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.requests import MAX_SEED, Txt2Img, draw_seed, parse_size
 
@@ -218,7 +218,7 @@ def test_wrong_sizes_are_refused(text: str) -> None:
 
 def test_names_are_those_of_the_mathematics() -> None:
     assert set(get_args(Sampler)) == {sampler.name for sampler in samplers.SAMPLERS}
-    assert set(get_args(Schedule)) == set(schedules.GRIDS)
+    assert set(get_args(Schedule)) == set(grids.GRIDS)
 
 
 def test_requests_are_cheap_to_import() -> None:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sfumato import Studio
+from sfumato.diffusion.grids import GRIDS
 from sfumato.diffusion.samplers import SAMPLERS
-from sfumato.diffusion.schedules import GRIDS
 from sfumato.errors import OutputError, RequestError
 from sfumato.requests import Txt2Img
 from sfumato.results import Progress, Result

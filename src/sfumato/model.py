@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from sfumato.diffusion.batching import Call, directly
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.grids import GRIDS, align_your_steps
 from sfumato.diffusion.samplers import Sampler
 from sfumato.diffusion.scalings import Parameterisation
-from sfumato.diffusion.schedules import GRIDS, FlowSchedule, Schedule, align_your_steps
+from sfumato.diffusion.schedules import FlowSchedule, Schedule
 from sfumato.families import ENLARGING, TASKS, Family, Network, extra_channels
 from sfumato.models import bands, tiles
 from sfumato.models.autoencoder_kl import AutoencoderKL

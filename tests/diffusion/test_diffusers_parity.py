@@ -25,7 +25,7 @@ from sfumato.diffusion import (
     Parameterisation,
     Spacing,
 )
-from sfumato.diffusion.schedules import ALIGNED, exponential, karras, lcm, shifted, spaced
+from sfumato.diffusion.grids import ALIGNED, exponential, karras, lcm, shifted, spaced
 from tests.diffusion.closed_form import TWO_HILLS
 
 diffusers = pytest.importorskip("diffusers")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sfumato.diffusion import SAMPLERS, VARIANCE_EXPLODING, DiscreteSchedule, NoiseSource, Sampler
-from sfumato.diffusion.schedules import exponential, karras, polyexponential
+from sfumato.diffusion.grids import exponential, karras, polyexponential
 from tests.diffusion.closed_form import TWO_HILLS
 from tests.diffusion.k_diffusion import sampling
 

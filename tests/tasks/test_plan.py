@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sfumato.diffusion import EPSILON, FLOW, BrownianNoise, DiscreteSchedule, FlowSchedule, ImageNoise, Orders, Spacing
-from sfumato.diffusion.schedules import ALIGNED, karras, shifted, spaced
+from sfumato.diffusion.grids import ALIGNED, karras, shifted, spaced
 from sfumato.errors import RequestError
 from sfumato.model import Sampling
 from sfumato.requests import Txt2Img

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.grids import GRIDS
 from sfumato.diffusion.guidance import classifier_free
 from sfumato.diffusion.samplers import Descent, euler
 from sfumato.diffusion.scalings import FLOW
-from sfumato.diffusion.schedules import GRIDS, FlowSchedule
+from sfumato.diffusion.schedules import FlowSchedule
 from sfumato.training.data import generator_for
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.reward import FEWEST, MOST, guided, moments

@@ -33,18 +33,11 @@ from sfumato.checkpoints.scheduler_keys import (
     Settings,
     check,
 )
+from sfumato.diffusion.grids import closed, lcm
 from sfumato.diffusion.samplers import Orders
 from sfumato.diffusion.scalings import FLOW, PARAMETERISATIONS, Parameterisation, V, edm
-from sfumato.diffusion.schedules import (
-    ContinuousSchedule,
-    DiscreteSchedule,
-    FlowSchedule,
-    Schedule,
-    Spacing,
-    closed,
-    lcm,
-)
-from sfumato.diffusion.spacing import beta_between, even, exponential_between, karras_between
+from sfumato.diffusion.schedules import ContinuousSchedule, DiscreteSchedule, FlowSchedule, Schedule
+from sfumato.diffusion.spacing import Spacing, beta_between, even, exponential_between, karras_between
 from sfumato.errors import CheckpointError
 from sfumato.model import Sampling
 

@@ -1,18 +1,20 @@
 """The mathematics of diffusion: paths, parameterisations, schedules, denoisers, guidance, noise and samplers.
 
 It imports nothing else of sfumato, opens no file and knows no picture format. Read it in this order: `path`,
-`scalings`, `schedules`, `denoiser`, `guidance`, `step`, `descent`, `samplers`.
+`scalings`, `schedules`, `grids`, `denoiser`, `guidance`, `step`, `descent`, `samplers`.
 """
 
 from .conditioning import Conditioning, batch
 from .denoiser import Denoise, Denoiser, Network
 from .descent import Descent
+from .grids import GRIDS, Grid
 from .guidance import classifier_free, renoised
 from .noise import BrownianNoise, ImageNoise, NoiseSource
 from .path import PATHS, STRAIGHT, VARIANCE_EXPLODING, VARIANCE_PRESERVING, Path
 from .samplers import SAMPLERS, Orders, Sampler, Step
 from .scalings import CLEAN, EDM, EPSILON, FLOW, PARAMETERISATIONS, Parameterisation, Scaling, V, edm
-from .schedules import GRIDS, ContinuousSchedule, DiscreteSchedule, FlowSchedule, Grid, Schedule, Spacing
+from .schedules import ContinuousSchedule, DiscreteSchedule, FlowSchedule, Schedule
+from .spacing import Spacing
 
 __all__ = [
     "CLEAN",

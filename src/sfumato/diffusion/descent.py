@@ -18,7 +18,7 @@ class Descent:
     Args:
         denoise: D(x, sigma); see `denoiser.Denoise`.
         x: at level ``sigmas[0]``; to start from nothing, ``path.prior(noise(), sigmas[0])``.
-        sigmas: strictly descending, the last one 0 or above; see `schedules.GRIDS`.
+        sigmas: strictly descending, the last one 0 or above; see `grids.GRIDS`.
         noise: fresh unit noise at each call; called only by samplers which add noise, never for a step to 0.
         path: that of the denoiser's parameterisation.
     """

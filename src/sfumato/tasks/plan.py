@@ -12,19 +12,12 @@ import torch
 from torch import Tensor
 
 from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.grids import beta_in_sigma, ddim_uniform, exponential, kl_optimal, spaced
 from sfumato.diffusion.noise import BrownianNoise, ImageNoise
 from sfumato.diffusion.path import Path
 from sfumato.diffusion.samplers import SAMPLERS, Sampler
-from sfumato.diffusion.schedules import (
-    DiscreteSchedule,
-    Schedule,
-    Spacing,
-    beta_in_sigma,
-    ddim_uniform,
-    exponential,
-    kl_optimal,
-    spaced,
-)
+from sfumato.diffusion.schedules import DiscreteSchedule, Schedule
+from sfumato.diffusion.spacing import Spacing
 from sfumato.errors import RequestError
 from sfumato.metadata.names import automatic
 from sfumato.model import Sampling

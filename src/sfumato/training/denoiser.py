@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from sfumato.checkpoints.save import save_index, save_part
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
+from sfumato.diffusion.grids import GRIDS
 from sfumato.diffusion.guidance import classifier_free
 from sfumato.diffusion.noise import ImageNoise
 from sfumato.diffusion.samplers import Descent, euler
 from sfumato.diffusion.scalings import FLOW, Parameterisation, V
-from sfumato.diffusion.schedules import GRIDS, DiscreteSchedule, FlowSchedule, Schedule
+from sfumato.diffusion.schedules import DiscreteSchedule, FlowSchedule, Schedule
 from sfumato.errors import TrainingError
 from sfumato.files import sha256
 from sfumato.images import contact_sheet, to_pil
