@@ -21,7 +21,7 @@ def test_what_keeps_a_job_by_itself(changed: dict[str, object], apart: bool) -> 
 
 
 def test_tasks_that_do_not_paint_have_no_company() -> None:
-    assert company(Denoise(image="a.png")) is None
+    assert company(Denoise.build(image="a.png")) is None
 
 
 def test_jobs_of_other_sizes_are_of_other_companies() -> None:
