@@ -9,7 +9,7 @@ from typing import Any
 from typer import Context
 from typer.main import get_command
 
-from sfumato.checkpoints.scheduler import CLASSES
+from sfumato.checkpoints.scheduler_classes import CLASSES
 from sfumato.cli.app import app
 from sfumato.diffusion import GRIDS, SAMPLERS
 from sfumato.families import FAMILIES

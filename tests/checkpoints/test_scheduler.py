@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.checkpoints.scheduler import CLASSES, read_scheduler
+from sfumato.checkpoints.scheduler import read_scheduler
+from sfumato.checkpoints.scheduler_classes import CLASSES
 from sfumato.diffusion import SAMPLERS
 from sfumato.errors import CheckpointError
 
@@ -34,7 +35,7 @@ def test_any_combination_descends(
     name: str, steps: int, spacing: str, offset: int, karras: bool, alpha: bool, final: str
 ) -> None:
     if (name, karras, final) == ("DPMSolverSinglestepScheduler", True, "sigma_min"):
-        return  # diffusers computes no level to end at there; refused, see `_single_step`
+        return  # diffusers computes no level to end at there; refused, see `scheduler_classes`
     sampling = read_scheduler(
         {
             "_class_name": name,

@@ -14,7 +14,8 @@ from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import c
 from diffusers.schedulers import scheduling_dpmsolver_sde
 from torch import Tensor
 
-from sfumato.checkpoints.scheduler import CLASSES, read_scheduler
+from sfumato.checkpoints.scheduler import read_scheduler
+from sfumato.checkpoints.scheduler_classes import CLASSES
 from sfumato.diffusion import SAMPLERS, Conditioning, Denoiser, ImageNoise
 from tests.parity.halves import Halves
 

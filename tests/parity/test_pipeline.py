@@ -28,7 +28,8 @@ from diffusers import (
 from diffusers.schedulers import scheduling_dpmsolver_sde
 
 from sfumato import Studio
-from sfumato.checkpoints.scheduler import CLASSES, read_scheduler
+from sfumato.checkpoints.scheduler import read_scheduler
+from sfumato.checkpoints.scheduler_classes import CLASSES
 from tests.parity import measure
 from tests.parity.halves import Halves
 

@@ -7,7 +7,7 @@ import diffusers
 import pytest
 from diffusers import StableDiffusionPipeline
 
-from sfumato.checkpoints.scheduler import CLASSES, NEAR
+from sfumato.checkpoints.scheduler_classes import CLASSES, NEAR
 from sfumato.checkpoints.scheduler_keys import ANYTHING, DEFAULTS, VALUES
 from sfumato.errors import CheckpointError
 from tests.parity.scheduler_sweep import Bench, case, known

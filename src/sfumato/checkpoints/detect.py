@@ -26,7 +26,7 @@ from torch import Tensor
 
 from sfumato.checkpoints.rules import Rule, Shapes
 from sfumato.checkpoints.save import T5
-from sfumato.checkpoints.scheduler import CLASSES
+from sfumato.checkpoints.scheduler_classes import CLASSES
 from sfumato.checkpoints.shapes import (
     ShapesByName,
     linear_vae,

@@ -1,40 +1,24 @@
 """A diffusers `scheduler_config.json` as our `Sampling`: levels, prediction, grid, ends, sampler and its solver.
 
 The classes differ in the keys that they take, in the defaults of these and in how they place timesteps: the table
-`CLASSES`. A key that the named class does not take changes nothing, as in diffusers, whose `from_config` leaves it out
-and whose `save_pretrained` writes it again. A key that it takes is followed, or refused where its value is not in
-`scheduler_keys.VALUES`. Changing the sampler in a request leaves all but the solver as it is.
+`scheduler_classes.CLASSES`. A key that the named class does not take changes nothing, as in diffusers, whose
+`from_config` leaves it out and whose `save_pretrained` writes it again. A key that it takes is followed, or refused
+where its value is not in `scheduler_keys.VALUES`. Changing the sampler in a request leaves all but the solver as it is.
 """
 
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.checkpoints.scheduler_keys import (
-    AS_FLOW,
-    CLIPPED,
-    DEFAULTS,
-    DYNAMIC,
-    EDM_TABLE,
-    ENDS,
-    LEARNED,
-    SHAPED,
-    SOLVER,
-    SPACED,
-    TABLE,
-    THRESHOLD,
-    ZERO_SNR,
-    Settings,
-    check,
-)
+from sfumato.checkpoints.scheduler_classes import CLASSES, KNOWN, NEAR, SchedulerClass
+from sfumato.checkpoints.scheduler_keys import DEFAULTS, SHAPED, Settings, check
 from sfumato.diffusion.grids import closed, lcm
-from sfumato.diffusion.samplers import Orders
 from sfumato.diffusion.scalings import FLOW, PARAMETERISATIONS, Parameterisation, V, edm
 from sfumato.diffusion.schedules import ContinuousSchedule, DiscreteSchedule, FlowSchedule, Schedule
 from sfumato.diffusion.spacing import Spacing, beta_between, even, exponential_between, karras_between
@@ -42,223 +26,6 @@ from sfumato.errors import CheckpointError
 from sfumato.model import Sampling
 
 log = logging.getLogger(__name__)
-
-Shape = Callable[[float, float, int], Tensor]
-"""(high, low, steps) -> descending levels (steps,)."""
-Solver = tuple[str, dict[str, Any]]
-"""A name of `SAMPLERS`, and keywords of its function."""
-
-# ----------------------------------------------------------------------------------------------------- solvers
-
-
-def _dpm(settings: Settings, beyond: int) -> Solver:
-    algorithm = settings["algorithm_type"]
-    orders = Orders(
-        settings["solver_order"],
-        lowered=bool(settings["lower_order_final"]),
-        euler_at_final=bool(settings["euler_at_final"]),
-        beyond=beyond,
-    )
-    options = {"orders": orders, "curve": "exact" if settings["solver_type"] == "heun" else "midpoint"}
-    if algorithm == "sde-dpmsolver++":
-        return "dpmpp_2m_sde", options
-    return "dpmpp_2m", {**options, "on": "noise" if algorithm == "dpmsolver" else "clean"}
-
-
-def _single_step(settings: Settings, beyond: int) -> Solver:
-    if beyond:
-        raise ValueError("final_sigmas_type='sigma_min' goes with none of the computed levels; use 'zero'")
-    sde = settings["algorithm_type"] == "sde-dpmsolver++"
-    options = {
-        "orders": Orders(
-            settings["solver_order"],
-            lowered=bool(settings["lower_order_final"]) or settings["final_sigmas_type"] == "zero",
-        ),
-        "on": "noise" if settings["algorithm_type"] == "dpmsolver" else "clean",
-        "curve": "exact" if settings["solver_type"] == "heun" else "midpoint",
-    }
-    return "dpmpp_2s", {**options, "eta": 1.0} if sde else options
-
-
-def _unipc(settings: Settings, beyond: int) -> Solver:
-    return "unipc", {
-        "orders": Orders(
-            settings["solver_order"], lowered=bool(settings["lower_order_final"]), few=None, beyond=beyond
-        ),
-        "on": "clean" if settings["predict_x0"] else "noise",
-        "growing": settings["solver_type"] != "bh1",
-        "uncorrected": tuple(settings["disable_corrector"] or ()),
-    }
-
-
-def _deis(settings: Settings, beyond: int) -> Solver:
-    order = settings["solver_order"]
-    if order == 1:
-        return "euler", {}
-    orders = Orders(order, lowered=bool(settings["lower_order_final"]), beyond=beyond)
-    return ("deis" if order == 3 else "deis_2m"), {"orders": orders}
-
-
-# ----------------------------------------------------------------------------------------------------- classes
-
-
-@dataclass(frozen=True)
-class SchedulerClass:
-    """How one diffusers scheduler reads its configuration."""
-
-    sampler: str | Callable[[Settings, int], Solver]
-    """A name of `SAMPLERS`; or the solver of its settings, and of whether its grid's end counts as one more step."""
-    keys: frozenset[str]
-    """The parameters of its constructor."""
-    defaults: Settings = field(default_factory=dict)
-    """Those that are not in `scheduler_keys.DEFAULTS`."""
-    levels: Literal["table", "flow", "edm", "lcm"] = "table"
-    interior: bool = False
-    rounded: bool = False
-    """See `Spacing`."""
-    table_ends: bool = False
-    """Karras, exponential and beta levels span the whole table rather than the spacing's own ends."""
-    sigma_start: bool = False
-    """Starts at noise * sigma_max unless the spacing is leading."""
-    end: Literal["zero", "sigma_min"] = "zero"
-    """Where the last step goes, if no key of the configuration says it."""
-    repeats: bool = False
-    """An end above 0 is the last of computed levels, and not the lowest of the table."""
-
-
-SD_BETAS = {"beta_start": 0.00085, "beta_end": 0.012}
-K_DIFFUSION = partial(SchedulerClass, keys=TABLE | SPACED | SHAPED, sigma_start=True)
-DDIM = SchedulerClass(
-    "ddim",
-    TABLE | SPACED | CLIPPED | THRESHOLD | ZERO_SNR | {"set_alpha_to_one"},
-    {"timestep_spacing": "leading", "set_alpha_to_one": True},
-    rounded=True,
-)
-DDPM = SchedulerClass(
-    "ddpm",
-    TABLE | SPACED | CLIPPED | THRESHOLD | ZERO_SNR | {"variance_type"},
-    {"timestep_spacing": "leading", "variance_type": "fixed_small"},
-    rounded=True,
-)
-MULTISTEP = SchedulerClass(
-    _dpm,
-    TABLE
-    | SPACED
-    | SHAPED
-    | SOLVER
-    | AS_FLOW
-    | LEARNED
-    | ENDS
-    | ZERO_SNR
-    | {"algorithm_type", "euler_at_final", "use_lu_lambdas"},
-    interior=True,
-    rounded=True,
-    table_ends=True,
-)
-DISTILLED = SchedulerClass(
-    "lcm",
-    DDIM.keys | {"original_inference_steps", "timestep_scaling"},
-    {**SD_BETAS, "beta_schedule": "scaled_linear", "timestep_spacing": "leading", "set_alpha_to_one": True},
-    levels="lcm",
-)
-FLOW_MATCH = SchedulerClass(
-    "euler", SHAPED | DYNAMIC | {"num_train_timesteps", "shift", "invert_sigmas", "shift_terminal"}, levels="flow"
-)
-EDM_KEYS = EDM_TABLE | ENDS | {"num_train_timesteps"}
-EDM_DEFAULTS = {"sigma_min": 0.002, "sigma_max": 80.0}
-
-CLASSES: dict[str, SchedulerClass] = {
-    "EulerDiscreteScheduler": K_DIFFUSION(
-        "euler",
-        keys=TABLE
-        | SPACED
-        | SHAPED
-        | ZERO_SNR
-        | ENDS
-        | {"interpolation_type", "sigma_min", "sigma_max", "timestep_type"},
-    ),
-    "EulerAncestralDiscreteScheduler": K_DIFFUSION("euler_a", keys=TABLE | SPACED | ZERO_SNR),
-    "HeunDiscreteScheduler": K_DIFFUSION("heun", keys=TABLE | SPACED | SHAPED | CLIPPED, defaults=SD_BETAS),
-    "KDPM2DiscreteScheduler": K_DIFFUSION("dpm_2", defaults=SD_BETAS),
-    "KDPM2AncestralDiscreteScheduler": K_DIFFUSION("dpm_2_a", defaults=SD_BETAS),
-    "LMSDiscreteScheduler": K_DIFFUSION("lms"),
-    "DPMSolverSDEScheduler": K_DIFFUSION(
-        "dpmpp_sde", keys=TABLE | SPACED | SHAPED | {"noise_sampler_seed"}, defaults=SD_BETAS
-    ),
-    "DDPMScheduler": DDPM,
-    "DDPMParallelScheduler": DDPM,
-    "DDIMScheduler": DDIM,
-    "DDIMParallelScheduler": DDIM,
-    "PNDMScheduler": SchedulerClass(
-        "plms",
-        TABLE | SPACED | {"set_alpha_to_one", "skip_prk_steps"},
-        {"timestep_spacing": "leading", "set_alpha_to_one": False, "skip_prk_steps": False},
-        rounded=True,
-    ),
-    "DPMSolverMultistepScheduler": MULTISTEP,
-    "DPMSolverSinglestepScheduler": replace(
-        MULTISTEP,
-        sampler=_single_step,
-        keys=MULTISTEP.keys - SPACED - ZERO_SNR - {"euler_at_final", "use_lu_lambdas"},
-        defaults={"lower_order_final": False},
-    ),
-    "UniPCMultistepScheduler": replace(
-        MULTISTEP,
-        sampler=_unipc,
-        keys=TABLE
-        | SPACED
-        | SHAPED
-        | SOLVER
-        | AS_FLOW
-        | ENDS
-        | ZERO_SNR
-        | {"predict_x0", "disable_corrector", "solver_p", "sigma_min", "sigma_max", "shift_terminal"},
-        defaults={"solver_type": "bh2"},
-        repeats=True,
-    ),
-    "DEISMultistepScheduler": replace(
-        MULTISTEP,
-        sampler=_deis,
-        keys=TABLE | SPACED | SHAPED | SOLVER | AS_FLOW | {"algorithm_type"},
-        end="sigma_min",
-        repeats=True,
-    ),
-    "LCMScheduler": DISTILLED,
-    "TCDScheduler": replace(DISTILLED, sampler="tcd", end="sigma_min"),
-    "FlowMatchEulerDiscreteScheduler": replace(FLOW_MATCH, keys=FLOW_MATCH.keys | {"stochastic_sampling"}),
-    "FlowMatchLCMScheduler": replace(
-        FLOW_MATCH, sampler="lcm", keys=FLOW_MATCH.keys | {"scale_factors", "upscale_mode"}
-    ),
-    "FlowMatchHeunDiscreteScheduler": replace(
-        FLOW_MATCH, sampler="heun", keys=frozenset({"num_train_timesteps", "shift"})
-    ),
-    "EDMEulerScheduler": SchedulerClass("euler", EDM_KEYS, EDM_DEFAULTS, levels="edm", repeats=True),
-    "EDMDPMSolverMultistepScheduler": SchedulerClass(
-        _dpm, EDM_KEYS | SOLVER | {"algorithm_type", "euler_at_final"}, EDM_DEFAULTS, levels="edm", repeats=True
-    ),
-}
-
-NEAR = {
-    "SASolverScheduler": "DPMSolverMultistepScheduler with algorithm_type sde-dpmsolver++",
-    "IPNDMScheduler": "PNDMScheduler with skip_prk_steps true",
-    "DDIMInverseScheduler": "DDIMScheduler",
-    "DPMSolverMultistepInverseScheduler": "DPMSolverMultistepScheduler",
-    "CosineDPMSolverMultistepScheduler": "EDMDPMSolverMultistepScheduler",
-    "CogVideoXDDIMScheduler": "DDIMScheduler",
-    "CogVideoXDPMScheduler": "DPMSolverMultistepScheduler",
-    "CMStochasticIterativeScheduler": "LCMScheduler",
-    "DDPMWuerstchenScheduler": "DDPMScheduler",
-    "RePaintScheduler": "DDPMScheduler",
-    "UnCLIPScheduler": "DDPMScheduler",
-    "KarrasVeScheduler": "EDMEulerScheduler",
-    "ScoreSdeVeScheduler": "EDMEulerScheduler",
-    "LTXEulerAncestralRFScheduler": "FlowMatchEulerDiscreteScheduler",
-    "FlowMapEulerDiscreteScheduler": "FlowMatchEulerDiscreteScheduler",
-    "SCMScheduler": "FlowMatchLCMScheduler",
-}
-"""diffusers' other classes: what samples the same models, by other steps."""
-
-KNOWN = frozenset[str]().union(*(kind.keys for kind in CLASSES.values()))
 
 PIPELINE_OFFSET = 1
 """`StableDiffusionPipeline` sets `steps_offset` to this whatever the file says; that of SDXL does not."""
@@ -298,7 +65,8 @@ def read_scheduler(
         raise CheckpointError(f"{source}: {error}") from error
 
 
-# ------------------------------------------------------------------------------------------------------- grids
+Shape = Callable[[float, float, int], Tensor]
+"""(high, low, steps) -> descending levels (steps,)."""
 
 
 @dataclass(frozen=True)
@@ -341,12 +109,6 @@ def _shape(settings: Settings) -> Shape | None:
     return shapes[asked[0]] if asked else None
 
 
-def _solver(kind: SchedulerClass, settings: Settings, beyond: bool) -> Solver:
-    if settings.get("algorithm_type") == "dpmsolver" and settings.get("final_sigmas_type", "") == "zero":
-        raise ValueError("algorithm_type='dpmsolver' cannot end at 0; set final_sigmas_type to 'sigma_min'")
-    return (kind.sampler, {}) if isinstance(kind.sampler, str) else kind.sampler(settings, int(beyond))
-
-
 def _of_table(kind: SchedulerClass, settings: Settings) -> Sampling:
     if settings.get("use_flow_sigmas"):
         return _flow_by_solver(kind, settings)
@@ -378,7 +140,7 @@ def _of_table(kind: SchedulerClass, settings: Settings) -> Sampling:
     elif shape is not None and whole_table:
         row = None
     beyond = above is not None and shape is not None and (low is None or low <= above)
-    sampler, options = _solver(kind, settings, beyond)
+    sampler, options = kind.solver(settings, beyond=beyond)
     parameterisation = PARAMETERISATIONS[settings["prediction_type"]]
     if settings.get("timestep_type") == "continuous" and parameterisation is V:
         schedule = ContinuousSchedule(low or table.sigma_min, high or table.sigma_max, table.num_timesteps)
@@ -422,7 +184,7 @@ def _of_flow(kind: SchedulerClass, settings: Settings) -> Sampling:
     total = settings["num_train_timesteps"]
     schedule = FlowSchedule(1.0 if dynamic else settings["shift"], total)
     row = partial(_flow_row, twice=not dynamic, terminal=settings.get("shift_terminal"))
-    sampler, options = _solver(kind, settings, beyond=False)
+    sampler, options = kind.solver(settings, beyond=False)
     return Sampling(
         FLOW,
         schedule,
@@ -462,8 +224,8 @@ def _flow_by_solver(kind: SchedulerClass, settings: Settings) -> Sampling:
     if settings["time_shift_type"] != "exponential":
         raise ValueError("time_shift_type='linear' is not supported with use_flow_sigmas, only 'exponential'")
     total, dynamic = settings["num_train_timesteps"], settings["use_dynamic_shifting"]
-    row = partial(_solver_row, from_1=kind.sampler is _unipc, terminal=settings.get("shift_terminal"))
-    sampler, options = _solver(kind, settings, beyond=False)
+    row = partial(_solver_row, from_1=kind.flow_from_1, terminal=settings.get("shift_terminal"))
+    sampler, options = kind.solver(settings, beyond=False)
     return Sampling(
         FLOW,
         FlowSchedule(settings["flow_shift"], total),
@@ -496,6 +258,6 @@ def _of_edm(kind: SchedulerClass, settings: Settings) -> Sampling:
     schedule = ContinuousSchedule(settings["sigma_min"], settings["sigma_max"], settings["num_train_timesteps"])
     shape = partial(karras_between, rho=settings["rho"])
     above = None if settings["final_sigmas_type"] == "zero" else schedule.sigma_min
-    sampler, options = _solver(kind, settings, beyond=above is not None)
+    sampler, options = kind.solver(settings, beyond=above is not None)
     grid = OwnGrid(None, shape if settings["sigma_schedule"] == "karras" else exponential_between, above=above)
     return Sampling(parameterisation, schedule, sampler, grid, options=options)

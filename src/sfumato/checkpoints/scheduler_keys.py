@@ -141,7 +141,7 @@ DEFAULTS: Settings = {
         "lambda_min_clipped": -math.inf,
     },
 }
-"""Those of most classes; the others' are in `SchedulerClass.defaults`."""
+"""Those of most classes; the others' are in `scheduler_classes.CLASSES`."""
 
 
 def check(key: str, value: object, source: str) -> None:
