@@ -1,4 +1,4 @@
-"""diffusers' scheduler classes as a table: each one's sampler, the keys that it takes, and where it places its levels."""
+"""diffusers' scheduler classes as a table: the sampler of each, the keys that it takes, and where it places levels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
