@@ -20,6 +20,8 @@ class PatchDiscriminatorConfig(ModelConfig):
     fold: int = 2
     channels: tuple[int, ...] = (64, 128, 256)
     groups: int = 8
+    condition: int = 0
+    """Width of a vector that a picture is judged by as well; 0 for none."""
 
 
 class PatchDiscriminator(nn.Module):
@@ -27,6 +29,7 @@ class PatchDiscriminator(nn.Module):
 
     Pixels are folded first, so that no convolution sees full size; all but the last width halve it by strided 4 x 4
     convolutions. Group normalisation after all but the first: each picture by itself, so that a batch of one is sound.
+    With a condition its projection on each place's features is added to the logit (Miyato and Koyama 2018, eq. 3).
     """
 
     def __init__(self, config: PatchDiscriminatorConfig) -> None:
@@ -42,9 +45,16 @@ class PatchDiscriminator(nn.Module):
         )
         self.norms = nn.ModuleList(nn.GroupNorm(config.groups, width) for width in widths[1:])
         self.conv_out = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.project = nn.Linear(config.condition, widths[-1], bias=False) if config.condition else None
 
-    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 y x"]:
+    def forward(
+        self, pixels: Float[Tensor, "b c h w"], condition: Float[Tensor, "b w"] | None = None
+    ) -> Float[Tensor, "b 1 y x"]:
         x = F.leaky_relu(self.conv_in(self.fold(pixels)), 0.2)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), 0.2)
-        return self.conv_out(x)
+        logits = self.conv_out(x)
+        if self.project is None or condition is None:
+            return logits
+        projected = self.project(condition)[:, :, None, None] / x.shape[1] ** 0.5
+        return logits + (projected * x).sum(1, keepdim=True)

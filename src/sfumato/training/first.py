@@ -9,8 +9,8 @@ from sfumato.checkpoints.folder import read_json
 from sfumato.errors import OutputError, TrainingError
 from sfumato.files import write_atomic
 from sfumato.training.data import Attributes, Pictures, captions_of
-from sfumato.training.denoiser import require_fit
 from sfumato.training.latents import autoencoder_form
+from sfumato.training.text_to_image import require_fit
 
 MODEL = "nano"
 BATCH = 32

@@ -23,6 +23,7 @@ from sfumato.training.classifier import ClassifierRun, ClassifierTask
 from sfumato.training.control import ControlRun, ControlTask
 from sfumato.training.denoiser import DenoiserRun, DenoiserTask
 from sfumato.training.distill import adapter_task
+from sfumato.training.gan import GANRun, GANTask
 from sfumato.training.language import LanguageRun, LanguageTask
 from sfumato.training.loop import EXTENDABLE, Task, fit
 from sfumato.training.restorer import RestorerRun, restorer_task
@@ -30,7 +31,17 @@ from sfumato.training.runs import note_begin
 from sfumato.training.text import TextRun, TextTask
 from sfumato.validation import explained
 
-Run = AdapterRun | AutoencoderRun | ClassifierRun | ControlRun | DenoiserRun | LanguageRun | RestorerRun | TextRun
+Run = (
+    AdapterRun
+    | AutoencoderRun
+    | ClassifierRun
+    | ControlRun
+    | DenoiserRun
+    | GANRun
+    | LanguageRun
+    | RestorerRun
+    | TextRun
+)
 
 TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "adapter": (AdapterRun, adapter_task),
@@ -38,6 +49,7 @@ TASKS: dict[str, tuple[type[Run], Callable[[Any, Path], Task]]] = {
     "classifier": (ClassifierRun, ClassifierTask),
     "control": (ControlRun, ControlTask),
     "denoiser": (DenoiserRun, DenoiserTask),
+    "gan": (GANRun, GANTask),
     "language": (LanguageRun, LanguageTask),
     "restorer": (RestorerRun, restorer_task),
     "text": (TextRun, TextTask),
