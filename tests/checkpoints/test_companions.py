@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sfumato import Studio
-from sfumato.checkpoints.detect import METADATA, detect
+from sfumato.checkpoints.detect import detect
 from sfumato.checkpoints.export import export
 from sfumato.checkpoints.folder import read_folder
+from sfumato.checkpoints.header import METADATA
 from sfumato.checkpoints.inspect import inspect
 from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.parts import Parts

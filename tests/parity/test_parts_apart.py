@@ -12,9 +12,9 @@ from diffusers import EDMDPMSolverMultistepScheduler, EDMEulerScheduler, StableD
 from safetensors.torch import load_file, save_file
 
 from sfumato import Studio
-from sfumato.checkpoints.detect import METADATA
 from sfumato.checkpoints.export import export
 from sfumato.checkpoints.folder import read_folder
+from sfumato.checkpoints.header import METADATA
 from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.single import read_file
 from sfumato.checkpoints.tensors import read_header

@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sfumato import Studio
-from sfumato.checkpoints.detect import T5_TOKENIZER, detect
+from sfumato.checkpoints.detect import detect
 from sfumato.checkpoints.export import export
+from sfumato.checkpoints.header import T5_TOKENIZER
 from sfumato.checkpoints.inspect import inspect
 from sfumato.checkpoints.parts import Parts
 from sfumato.checkpoints.single import check_file, describe, read_file

@@ -12,8 +12,8 @@ from typing import Literal
 
 import torch
 
-from sfumato.checkpoints.detect import METADATA, T5_TOKENIZER, beyond_shapes
 from sfumato.checkpoints.folder import X4, read_folder
+from sfumato.checkpoints.header import METADATA, T5_TOKENIZER, beyond_shapes
 from sfumato.checkpoints.lacking import given
 from sfumato.checkpoints.parts import Parts, native_size, second
 from sfumato.checkpoints.rules import Rule, revert

@@ -12,15 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.checkpoints.companions import complete, folders
-from sfumato.checkpoints.detect import (
-    METADATA,
-    T5_TOKENIZER,
-    Detected,
-    Layout,
-    beyond_shapes,
-    detect,
-)
+from sfumato.checkpoints.detect import Detected, Layout, detect
 from sfumato.checkpoints.folder import AUTOENCODER_RULES, read_json
+from sfumato.checkpoints.header import METADATA, T5_TOKENIZER, beyond_shapes
 from sfumato.checkpoints.parts import Parts, assemble, check, sampling, skeleton
 from sfumato.checkpoints.rules import Fit, Ignore, check_finite, check_same, compare, convert
 from sfumato.checkpoints.save import T5
@@ -114,7 +108,7 @@ def read_file(
             raise CheckpointError(f"{path}: its padding {padding[:40]!r} is no token of CLIP")
         if len(clip.vocabulary) > config.vocab_size:
             raise CheckpointError(f"{path} reads {config.vocab_size} tokens; CLIP has {len(clip.vocabulary)}")
-    state = convert(file.read(), layout.table)
+    state = convert(file.read(), found.table)
     check_finite(state, str(path), allow=allow_nonfinite)
     tokenizers = {
         name: replace(clip, padding=layout.padding[name], length=config.max_position_embeddings)
@@ -137,8 +131,8 @@ def _without_t5(found: Detected, layout: Layout) -> Detected:
     """What was found, its T5 ignored."""
     configs = {part: config for part, config in layout.configs.items() if part != T5}
     start = sd3.FILES[T5].removesuffix("transformer.")
-    table = (Ignore(start.replace(".", r"\."), "T5, which has no tokenizer here"), *layout.table)
-    return replace(found, layout=replace(layout, configs=configs, table=table), table=table)
+    table = (Ignore(start.replace(".", r"\."), "T5, which has no tokenizer here"), *found.table)
+    return replace(found, layout=replace(layout, configs=configs), table=table)
 
 
 def read_vae(
