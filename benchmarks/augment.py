@@ -25,7 +25,10 @@ from torch import Tensor, nn
 
 from benchmarks.classify import interval, rendered
 from sfumato import Studio
-from sfumato.augmentation import Plan, augment, pictures_in, read_classes
+from sfumato.augmentation.augment import augment
+from sfumato.augmentation.classes import read_classes
+from sfumato.augmentation.plan import Plan
+from sfumato.decoding import pictures_in
 
 SIDE = 64
 COUNTS = (5, 10, 20)

@@ -8,8 +8,14 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from sfumato import Studio, augmentation
-from sfumato.augmentation import LOG, Attempt, Plan, augment, folder_of, nearest_mean, read_classes
+from sfumato import Studio
+from sfumato.augmentation import agreement as agreements
+from sfumato.augmentation import augment as augmenting
+from sfumato.augmentation.agreement import nearest_mean
+from sfumato.augmentation.augment import augment, folder_of
+from sfumato.augmentation.classes import read_classes
+from sfumato.augmentation.log import LOG, Attempt
+from sfumato.augmentation.plan import Plan
 from sfumato.cli import main
 from sfumato.errors import RequestError
 from sfumato.output import read_request
@@ -44,7 +50,7 @@ PLAN = Plan(4, "img2img", strength=0.6, options={"steps": 2})
 def test_classes_are_filled_up_and_every_file_says_what_made_it(
     studio: Studio, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augmentation, "_agreement", lambda *args: _always)
+    monkeypatch.setattr(agreements, "chosen", lambda *args: _always)
     out = tmp_path / "out"
     attempts = list(augment(studio, read_classes(source), out, PLAN))
     green = [each for each in attempts if each.label == "green"]
@@ -67,17 +73,17 @@ def _always(painted: Sequence[Image.Image]) -> torch.Tensor:
 def test_what_the_classifier_takes_for_another_class_is_left_out_and_counted(
     studio: Studio, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augmentation, "_agreement", lambda *args: _always)
+    monkeypatch.setattr(agreements, "chosen", lambda *args: _always)
     attempts = list(augment(studio, read_classes(source), tmp_path / "out", PLAN))
     red = [each for each in attempts if each.label == "red"]
     assert sum(each.file is not None for each in red) == 3  # those that were there
-    assert [each.reason for each in red if each.number >= 0] == ["disagrees"] * augmentation.TRIES
+    assert [each.reason for each in red if each.number >= 0] == ["disagrees"] * augmenting.TRIES
     assert not list((tmp_path / "out" / "red").glob("painted*"))
 
 
 def test_copies_are_left_out(studio: Studio, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn("red", 0).resize((128, 128)).save(source / "red" / "copy.png")
-    monkeypatch.setattr(augmentation, "_agreement", lambda *args: _always)
+    monkeypatch.setattr(agreements, "chosen", lambda *args: _always)
     attempts = list(augment(studio, read_classes(source), tmp_path / "out", Plan(1)))
     assert [(each.reason, Path(each.source).name) for each in attempts if each.reason] == [
         ("near duplicate", "copy.png")
@@ -87,7 +93,7 @@ def test_copies_are_left_out(studio: Studio, source: Path, tmp_path: Path, monke
 def test_an_interrupted_run_goes_on_to_the_same_set(
     studio: Studio, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augmentation, "_agreement", lambda *args: _always)
+    monkeypatch.setattr(agreements, "chosen", lambda *args: _always)
     classes = read_classes(source)
     whole = list(augment(studio, classes, tmp_path / "whole", PLAN))
     for attempt in augment(studio, classes, tmp_path / "cut", PLAN):
@@ -128,8 +134,8 @@ def test_the_largest_strength_that_keeps_the_classes_is_chosen(
         return torch.eye(2)[[place if strengths[-1] <= 0.6 else 1 - place]]
 
     monkeypatch.setattr(studio, "run", watched)
-    monkeypatch.setattr(augmentation, "_agreement", lambda *args: agreement)
-    monkeypatch.setattr(augmentation, "PROBES", 2)
+    monkeypatch.setattr(agreements, "chosen", lambda *args: agreement)
+    monkeypatch.setattr(augmenting, "PROBES", 2)
     list(augment(studio, read_classes(source), tmp_path / "out", Plan(3, "img2img", options={"steps": 2})))
     assert json.loads((tmp_path / "out" / "augment.json").read_text())["strength"] == 0.6
     assert strengths[:8] == [0.9, 0.9, 0.8, 0.8, 0.7, 0.7, 0.6, 0.6]

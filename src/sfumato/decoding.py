@@ -38,6 +38,9 @@ Crop = Literal["centre", "smart"]
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 """Pillow's decoders that foreign bytes may reach; those that start other programs are not among them."""
 
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"})
+"""How files of these are named, in lower case."""
+
 MAX_PIXELS = 100_000_000
 
 
@@ -68,6 +71,11 @@ class Decoded:
     image: Image.Image
     alpha: Image.Image | None
     changes: list[Change]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The files of a folder that are pictures by their names, sorted."""
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file())
 
 
 def upright(data: Path | bytes, *, shortest: int, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, list[Change]]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.cli.terminal import note
+from sfumato.decoding import SUFFIXES
 from sfumato.errors import RequestError, SfumatoError
 from sfumato.files import cannot_write, whole_file
 from sfumato.metadata import carriers
 from sfumato.service.client import Client
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"})
 _AT_ONCE = 200
 
 
@@ -57,7 +57,7 @@ def _pictures(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
             continue
         for folder, _, names in os.walk(path):
-            yield from (Path(folder) / name for name in names if Path(name).suffix.lower() in _SUFFIXES)
+            yield from (Path(folder) / name for name in names if Path(name).suffix.lower() in SUFFIXES)
 
 
 def search(url: str, token: str | None, facts: Mapping[str, Any], *, limit: int, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from sfumato.choices import Language
 from sfumato.cli.options import check_precision
 from sfumato.cli.painting import require_model
 from sfumato.cli.terminal import narrating, note
-from sfumato.decoding import RejectedPicture, decoded
+from sfumato.decoding import RejectedPicture, decoded, pictures_in
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.output import check_writable, rewrite
 
@@ -62,8 +62,6 @@ def _embedded(files: Sequence[Path]) -> "tuple[list[Path], Tensor]":
 
 
 def _pictures(folder: Path) -> list[Path]:
-    from sfumato.augmentation import pictures_in
-
     if not folder.is_dir():
         raise RequestError(f"there is no folder {folder}; give one with pictures")
     found = pictures_in(folder)
@@ -132,17 +130,19 @@ def augment(
     precision: str,
 ) -> None:
     """Print a line of JSON for each attempt, and in the end what came of it."""
-    from sfumato import augmentation
+    from sfumato.augmentation.augment import augment as attempts_of
+    from sfumato.augmentation.classes import read_classes
+    from sfumato.augmentation.plan import Plan
 
-    plan = augmentation.Plan(per_class, **settings)
-    classes = augmentation.read_classes(folder)
+    plan = Plan(per_class, **settings)
+    classes = read_classes(folder)
     require_model(model)
     checked = check_precision(precision)
     stdout, attempts = sys.stdout, []
     with narrating(quiet=False), contextlib.redirect_stdout(sys.stderr):
         from sfumato.studio import Studio
 
-        for attempt in augmentation.augment(Studio(model, device=device, precision=checked), classes, out, plan):
+        for attempt in attempts_of(Studio(model, device=device, precision=checked), classes, out, plan):
             attempts.append(attempt)
             print(json.dumps(attempt.facts(), ensure_ascii=False), file=stdout, flush=True)
     short = [label for label in classes if sum(a.label == label and a.file is not None for a in attempts) < per_class]
