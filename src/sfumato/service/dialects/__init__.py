@@ -1,1 +1,4 @@
-"""The queue in the words of other programs: a file each, with a `router`; `nodes` is of `comfy`."""
+"""The queue in the words of other programs: a file each, with a `router`.
+
+`a1111` has its requests of `a1111_payload`; `comfy` has its own of `graph` and `nodes`.
+"""
