@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_
 
 from sfumato.choices import Preprocessor
 from sfumato.errors import RequestError
-from sfumato.requests.base import Strict
+from sfumato.requests.base import Shown, Strict
 from sfumato.validation import brief
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ def _few(value: object, example: str) -> tuple[object, ...]:
 
 Prompt = Annotated[str, Field(max_length=8192), AfterValidator(_text_only)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(_text_only)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Steps = Annotated[int, Field(ge=1, le=1000)]
+Guidance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Sigma = Annotated[float, Field(ge=0, le=MAX_SIGMA, allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)]
+"""The standard deviation of noise in a picture, of 255 levels."""
 Pixels = Annotated[int, Field(ge=16, le=8192, multiple_of=8)]
 Side = Annotated[int, Field(ge=1, le=8192)]
 Margin = Annotated[int, Field(ge=0, le=4096)]
@@ -139,6 +144,7 @@ Box = Annotated[tuple[int, int, int, int], BeforeValidator(_box)]
 Boxes = Annotated[tuple[Box, ...], BeforeValidator(lambda value: _few(value, "32,16,64,48"))]
 Colour = Annotated[str, BeforeValidator(_colour)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Strength = Annotated[Share, Shown("S", "Denoising strength", always=True)]
 Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, allow_inf_nan=False)]
 

@@ -17,6 +17,7 @@ from sfumato.requests.fields import (
     Controls,
     Duration,
     FileNames,
+    Guidance,
     Loras,
     Memory,
     Name,
@@ -25,9 +26,12 @@ from sfumato.requests.fields import (
     Pixels,
     Prompt,
     Score,
+    Seed,
     Share,
     Side,
     Sigma,
+    Steps,
+    Strength,
 )
 
 MAX_PIXELS = 2**30  # of one request: 3 GiB of finished pictures
@@ -73,10 +77,10 @@ class Painting(Request):
     text_encoders: Annotated[FileNames, Shown("FILE", flags=("--text-encoder",))] = Field(
         (), description="a text encoder that the model lacks"
     )
-    seed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "Seed")] = Field(
+    seed: Annotated[Seed | None, Shown("N", "Seed")] = Field(
         None, description="seed of the first picture; drawn when left out"
     )
-    subseed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "Variation seed")] = Field(
+    subseed: Annotated[Seed | None, Shown("N", "Variation seed")] = Field(
         None, description="seed of the noise that variations are turned towards; drawn when left out"
     )
     subseed_strength: Annotated[Share, Shown("S", "Variation seed strength")] = Field(
@@ -88,15 +92,13 @@ class Painting(Request):
     batch: Annotated[Annotated[int, Field(ge=1, le=64)] | None, Shown("B")] = Field(
         None, description="how many at a time"
     )
-    steps: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Shown("N", "Steps")] = Field(
-        None, description="sampling steps"
-    )
+    steps: Annotated[Steps | None, Shown("N", "Steps")] = Field(None, description="sampling steps")
     sampler: Annotated[Sampler | None, Shown("S", "Sampler")] = Field(None, description="the rule of a step")
     schedule: Annotated[Schedule | None, Shown("G", "Schedule type")] = Field(
         None, description="the grid of noise levels"
     )
-    guidance: Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "CFG scale")] = (
-        Field(None, description="how closely to follow the prompt; 1 is off")
+    guidance: Annotated[Guidance | None, Shown("F", "CFG scale")] = Field(
+        None, description="how closely to follow the prompt; 1 is off"
     )
     guidance_rescale: Annotated[Share, Shown("F", "Guidance rescale")] = Field(
         0.0, description="how much of the contrast that guidance adds to take back, 0 to 1"
@@ -114,9 +116,7 @@ class Painting(Request):
     dynamic_threshold: Annotated[
         Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)], Shown("F", "Dynamic threshold")
     ] = Field(1.0, description="share of values that guidance may not take out of range, as 0.995")
-    pag: Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)], Shown("F", "PAG")] = Field(
-        0.0, description="perturbed attention guidance, as 3; 0 is off"
-    )
+    pag: Annotated[Guidance, Shown("F", "PAG")] = Field(0.0, description="perturbed attention guidance, as 3; 0 is off")
     freeu: Annotated[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], Shown("F", "FreeU")] = Field(
         0.0, description="FreeU; 0 is off, 1 as published"
     )
@@ -315,7 +315,7 @@ class Edit(Painting):
     )
     width: Annotated[Side | None, Shown("W")] = Field(None, description="in pixels; the picture's own when left out")
     height: Annotated[Side | None, Shown("H")] = Field(None, description="in pixels; the picture's own when left out")
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+    strength: Strength = Field(
         0.75, description="how much of the noise to begin from: 0 keeps the picture, 1 forgets it"
     )
 

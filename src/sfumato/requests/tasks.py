@@ -20,12 +20,17 @@ from sfumato.requests.fields import (
     Boxes,
     Colour,
     Contrast,
+    Deviation,
+    Guidance,
     Labels,
     Margin,
     Name,
     Picture,
     Prompt,
+    Seed,
     Share,
+    Steps,
+    Strength,
     Traits,
 )
 from sfumato.requests.painting import Edit, Masked, Painting
@@ -43,7 +48,7 @@ class Txt2Img(Painting):
     hires_strength: Annotated[Share | None, Shown("S", "Denoising strength")] = Field(
         None, description="how much of the noise the second pass begins from; 0.7 when left out"
     )
-    hires_steps: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Shown("N", "Hires steps")] = Field(
+    hires_steps: Annotated[Steps | None, Shown("N", "Hires steps")] = Field(
         None, description="steps of the second pass; as many as of the first when left out"
     )
     hires_upscaler: Annotated[Upscaler | None, Shown("U", "Hires upscaler")] = Field(
@@ -98,7 +103,7 @@ class Replace(Masked):
     grow: Annotated[int, Shown("PIXELS", "Mask grow", always=True)] = Field(
         8, ge=-512, le=512, description="how far the mask is grown, or shrunk below 0, before"
     )
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+    strength: Strength = Field(
         0.9, description="how much of the noise to begin from: 0 keeps the picture, 1 forgets it"
     )
 
@@ -114,7 +119,7 @@ class Outpaint(Edit):
     overlap: Annotated[int, Shown("PIXELS", "Outpaint overlap")] = Field(
         16, ge=0, le=256, description="how far the new part fades into the picture"
     )
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+    strength: Strength = Field(
         1.0, description="how much of the noise to begin from; below 1 the edge's colours show through"
     )
 
@@ -129,9 +134,9 @@ class TextEdit(Edit):
     """Change a picture in words: an instruction for InstructPix2Pix, for any other model what it is to show."""
 
     task: Literal["edit"] = "edit"
-    image_guidance: Annotated[
-        Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "Image CFG scale")
-    ] = Field(None, description="how closely InstructPix2Pix follows the picture; 1.5 when left out, 1 is off")
+    image_guidance: Annotated[Guidance | None, Shown("F", "Image CFG scale")] = Field(
+        None, description="how closely InstructPix2Pix follows the picture; 1.5 when left out, 1 is off"
+    )
     before: Annotated[Prompt, Shown("T", "Prompt before", flags=("--from",))] = Field(
         "", description="for any other model: what the picture shows now; where PROMPT says the same, it stays"
     )
@@ -151,7 +156,7 @@ class Depth2Img(Edit):
     depth: Annotated[Picture | None, Shown("FILE", "Depth map hash")] = Field(
         None, description="how near each place is, white the nearest; as of MiDaS or Depth Anything"
     )
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+    strength: Strength = Field(
         0.8, description="how much of the noise to begin from: 0 keeps the picture, 1 its depth alone"
     )
 
@@ -190,9 +195,7 @@ class Colorize(Edit):
     """Give a grey picture colours; its luminance stays as it is."""
 
     task: Literal["colorize"] = "colorize"
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
-        1.0, description="how much of the noise to begin from: lower, the colours are paler"
-    )
+    strength: Strength = Field(1.0, description="how much of the noise to begin from: lower, the colours are paler")
 
 
 class Scene(Painting):
@@ -245,7 +248,7 @@ class Detail(Edit):
     padding: Annotated[int, Shown("PIXELS", "Masked area padding")] = Field(
         32, ge=0, le=1024, description="how far the surroundings reach that are enlarged with it"
     )
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+    strength: Strength = Field(
         0.4, description="how much of the noise to begin from: 0 keeps the picture, 1 forgets it"
     )
 
@@ -255,12 +258,12 @@ class Between(Painting):
 
     task: Literal["between"] = "between"
     to: Annotated[Prompt, Shown("TO", "To prompt", argument=3)] = Field(description="the prompt at the other end")
-    to_seed: Annotated[Annotated[int, Field(ge=0, le=MAX_SEED)] | None, Shown("N", "To seed")] = Field(
+    to_seed: Annotated[Seed | None, Shown("N", "To seed")] = Field(
         None, description="seed at the other end; the same when left out"
     )
-    to_guidance: Annotated[
-        Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "To guidance")
-    ] = Field(None, description="guidance at the other end; the same when left out")
+    to_guidance: Annotated[Guidance | None, Shown("F", "To guidance")] = Field(
+        None, description="guidance at the other end; the same when left out"
+    )
     share: Annotated[Share, Shown("F", "Share", always=True)] = Field(
         0.5, description="how far on the way: 0 paints PROMPT, 1 paints TO"
     )
@@ -298,7 +301,7 @@ class Follow(Edit):
     translation_y: Annotated[Shift, Shown("PIXELS", "Translation Y")] = Field(
         0.0, description="how far the picture moves down"
     )
-    strength: Annotated[Share, Shown("S", "Denoising strength", always=True)] = Field(
+    strength: Strength = Field(
         0.35, description="how much of the noise to begin from; Deforum's strength is 1 minus this"
     )
 
@@ -307,8 +310,8 @@ class Denoise(Processing):
     """Take the noise out of a picture, and say how much there was and how well that went."""
 
     task: Literal["denoise"] = "denoise"
-    sigma: Annotated[Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)] | None, Shown("auto|N", "Sigma")] = (
-        Field(None, description="standard deviation of the noise, of 255 levels; estimated when left out")
+    sigma: Annotated[Deviation | None, Shown("auto|N", "Sigma")] = Field(
+        None, description="standard deviation of the noise, of 255 levels; estimated when left out"
     )
     noise: Annotated[NoiseKind | None, Shown("K", "Noise")] = Field(
         None, description="how it depends on the light; estimated when left out"
@@ -345,10 +348,8 @@ class Enhance(Processing):
     deblur: Annotated[Blur | None, Shown("auto|N", "Deblur")] = Field(
         None, description="take out a blur whose Gaussian is N pixels wide; auto finds out how wide it is"
     )
-    sigma: Annotated[Annotated[float, Field(gt=0, le=255, allow_inf_nan=False)] | None, Shown("auto|N", "Sigma")] = (
-        Field(
-            None, description="of that: noise in the picture, of 255 levels; less rings more; estimated when left out"
-        )
+    sigma: Annotated[Deviation | None, Shown("auto|N", "Sigma")] = Field(
+        None, description="of that: noise in the picture, of 255 levels; less rings more; estimated when left out"
     )
     prior: Annotated[DeblurPrior, Shown("P", "Deblur prior")] = Field(
         "auto", description="of that: the denoiser that says what pictures are like"
@@ -452,11 +453,11 @@ class Upscale(Processing):
     tile: Annotated[Annotated[int, Field(ge=64, le=8192, multiple_of=8)] | None, Shown("PX", "Tile")] = Field(
         None, description="of that: sample in tiles of so many pixels a side"
     )
-    steps: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Shown("N", "Steps")] = Field(
+    steps: Annotated[Steps | None, Shown("N", "Steps")] = Field(
         None, description="of diffusion: how many; the model's own when left out"
     )
-    guidance: Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Shown("F", "CFG scale")] = (
-        Field(None, description="of diffusion: how closely --refine is followed; the model's own when left out")
+    guidance: Annotated[Guidance | None, Shown("F", "CFG scale")] = Field(
+        None, description="of diffusion: how closely --refine is followed; the model's own when left out"
     )
     noise_level: Annotated[Annotated[int, Field(ge=0, le=350)], Shown("N", "Noise level")] = Field(
         20, description="of diffusion by 4: how much noise hides what the picture shows; more lets more be invented"
