@@ -10,14 +10,14 @@ import mmap
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -114,13 +114,20 @@ class Pictures:
     ) -> Float[Tensor, "b 3 h w"]:
         """Pixels in [-1, 1]; `crop` cuts a random square of that size from each."""
         size = self.size if crop is None else crop
-        for index in indices.tolist():
-            _advise(self.array, "MADV_WILLNEED", index)
-        cut = np.empty((len(indices), size, size, 3), np.uint8)
         corners = torch.randint(0, self.size - size + 1, (len(indices), 2), generator=generator).tolist()
-        for row, (index, (y, x)) in enumerate(zip(indices.tolist(), corners, strict=True)):
-            cut[row] = self.array[index, y : y + size, x : x + size]
-        return torch.from_numpy(cut).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        return squares(self.array, indices, corners, size).float() / 127.5 - 1.0
+
+
+def squares(
+    array: np.memmap, indices: Int[Tensor, " b"], corners: Sequence[Sequence[int]], side: int
+) -> UInt8[Tensor, "b 3 side side"]:
+    """Parts of pictures, (n, h, w, 3) uint8: of each the square below and right of its corner (y, x)."""
+    for index in indices.tolist():
+        _advise(array, "MADV_WILLNEED", index)
+    cut = np.empty((len(indices), side, side, 3), np.uint8)
+    for row, (index, (y, x)) in enumerate(zip(indices.tolist(), corners, strict=True)):
+        cut[row] = array[index, y : y + side, x : x + side]
+    return torch.from_numpy(cut).permute(0, 3, 1, 2)
 
 
 def _advise(array: np.memmap, what: str, row: int | None = None) -> None:

@@ -27,7 +27,7 @@ from sfumato.models.picture_classifier import PictureClassifier
 from sfumato.models.restorer import Restorer, RestorerConfig, noise_level_map
 from sfumato.training.adversarial import AdversarialConfig, Alarms, contest
 from sfumato.training.autoencoder import perceptual_distance
-from sfumato.training.data import Order, Pictures, generator_for
+from sfumato.training.data import Order, Pictures, generator_for, squares
 from sfumato.training.loop import LoopConfig
 
 PART = "restorer"
@@ -158,15 +158,8 @@ class RestorerTask:
         most = (self.pictures.size - crop) // scale
         corners = torch.randint(0, most + 1, (len(indices), 2), generator=rng).tolist()
 
-        def cut(array: np.ndarray, grain: int) -> Tensor:
-            side = crop * grain // scale
-            parts = [
-                array[index, y * grain : y * grain + side, x * grain : x * grain + side]
-                for index, (y, x) in zip(indices.tolist(), corners, strict=True)
-            ]
-            return torch.from_numpy(np.stack(parts)).permute(0, 3, 1, 2).float() / 255
-
-        return cut(self.pictures.array, scale), cut(self.painted, 1)
+        whole = squares(self.pictures.array, indices, [(y * scale, x * scale) for y, x in corners], crop)
+        return whole.float() / 255, squares(self.painted, indices, corners, crop // scale).float() / 255
 
     def _has_painted(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
         return torch.tensor([float(self.pictures.attributes[k].get("painted", False)) for k in indices.tolist()])[
