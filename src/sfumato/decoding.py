@@ -111,7 +111,7 @@ def decoded(data: Path | bytes, *, shortest: int = 1, max_pixels: int = MAX_PIXE
     except RejectedPicture:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
-        raise RejectedPicture("too large", "more pixels than can be decoded") from error
+        raise RejectedPicture("too large", f"more than {max_pixels} pixels, or than memory holds") from error
     except UnidentifiedImageError as error:
         with data.open("rb") if isinstance(data, Path) else BytesIO(data) as file:
             tiff = file.read(4) in (b"II*\0", b"MM\0*")

@@ -97,7 +97,8 @@ class Fake:
 
     def _enlarge(self, job: str, request: Upscale, folder: Path, uploads: Path) -> None:
         image = Image.open(uploads / f"{request.image.sha256}.png").convert("RGB")
-        larger = image.resize((image.width * request.scale, image.height * request.scale))
+        by = request.scale or 2
+        larger = image.resize((image.width * by, image.height * by))
         (path,) = Result([larger], request, [0], {}, Provenance("")).save(folder / "{index:04}.png")
         file = {"index": 0, "seed": 0, "name": path.name, "width": larger.width, "height": larger.height}
         self.tell("pictures", job, files=[file])

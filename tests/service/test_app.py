@@ -1,8 +1,10 @@
 """The native API and its door, over a fake worker."""
 
+import asyncio
 import hashlib
 import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -360,3 +362,32 @@ def test_uploads_keep_what_is_transparent(tmp_path: Path) -> None:
     assert before.image.tobytes() == after.image.tobytes()
     assert hashlib.sha256(pixels(kept)).digest() == hashlib.sha256(kept).digest()
     assert Image.open(io.BytesIO(mask(buffer.getvalue()))).getpixel((0, 0)) == 255
+
+
+def test_pictures_wait_for_each_other_and_not_for_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most two children decode at once; one that spent its CPU time took too long."""
+    from sfumato.service import uploads
+
+    running, most = 0, 0
+
+    class Child:
+        returncode: int | None = None
+
+        async def communicate(self, data: bytes) -> tuple[bytes, bytes]:
+            nonlocal running, most
+            running, most = running + 1, max(most, running + 1)
+            await asyncio.sleep(0.001)
+            running -= 1
+            self.returncode = -signal.SIGXCPU if data == b"slow" else 0
+            return data, b""
+
+    async def started(*_: object, **__: object) -> Child:
+        return Child()
+
+    async def all_of(datas: list[bytes]) -> list[bytes | BaseException]:
+        return await asyncio.gather(*(uploads.handled(data, "pixels") for data in datas), return_exceptions=True)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
+    found = asyncio.run(all_of([b"slow", *[b"picture"] * 7]))
+    assert (most, found[1:]) == (2, [b"picture"] * 7)
+    assert "takes too long to decode" in str(found[0])

@@ -10,12 +10,14 @@ import asyncio
 import hashlib
 import io
 import json
+import signal
 import struct
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 from sfumato.errors import RequestError
 from sfumato.files import write_atomic
@@ -27,7 +29,9 @@ MAX_BYTES = 2**26
 MAX_PIXELS = 8192 * 8192
 _MAX_MEMORY = 2**31
 _MAX_SECONDS = 30
+_AT_ONCE = 2  # children; further pictures wait, since the clock of a child is not to run while others decode
 Doing = Literal["pixels", "mask", "texts", "red", "green", "blue", "masked", "moving"]
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def handled(data: bytes, doing: Doing) -> bytes:
@@ -38,13 +42,21 @@ async def handled(data: bytes, doing: Doing) -> bytes:
     """
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "sfumato.service.uploads", doing)
-    child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
-    try:
-        async with asyncio.timeout(2 * _MAX_SECONDS):
-            out, said = await child.communicate(data)
-    except TimeoutError:
-        child.kill()
-        raise RequestError("the picture takes too long to decode; save it anew") from None
+    slow = RequestError("the picture takes too long to decode; save it anew, or smaller")
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE)):
+        child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+        try:
+            async with asyncio.timeout(
+                4 * _MAX_SECONDS
+            ):  # its own limit is of CPU time, which a busy machine gives late
+                out, said = await child.communicate(data)
+        except TimeoutError:
+            raise slow from None
+        finally:
+            if child.returncode is None:  # also where nobody waits any more
+                child.kill()
+    if child.returncode == -getattr(signal, "SIGXCPU", 0):
+        raise slow
     if child.returncode == 2:
         raise RequestError(said.decode(errors="replace").strip())
     if child.returncode:
@@ -162,7 +174,8 @@ def opened(data: bytes) -> "Decoded":
     try:
         return decoded(data, max_pixels=MAX_PIXELS)
     except RejectedPicture as rejected:
-        raise RequestError(f"the picture is {rejected}; save it anew as PNG, JPEG or WebP") from None
+        remedy = "make it smaller" if rejected.reason == "too large" else "save it anew as PNG, JPEG or WebP"
+        raise RequestError(f"the picture is {rejected}; {remedy}") from None
 
 
 def limit_memory(seconds: int | None = None) -> None:
