@@ -253,6 +253,11 @@ def test_a_sketch_is_drawn_and_edited(fake: str, opened: Opened) -> None:
     assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == "64"
     page.get_by_role("button", name="Undo").click()
     assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == ""
+    page.select_option("#task", "upscale")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    before, after = (page.get_by_alt_text(f"The picture {when}", exact=True) for when in ("before", "after"))
+    after.wait_for()
+    assert before.bounding_box() == after.bounding_box(), "both are shown in one size, though one has fewer pixels"
 
 
 def test_frames_follow_each_other_and_are_played(fake: str, opened: Opened) -> None:

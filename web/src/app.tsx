@@ -2,7 +2,8 @@ import { signal } from "@preact/signals";
 import { Boxes, CircleHelp, Grid3x3, Ellipsis, Images, ListOrdered, Moon, Paintbrush, Pencil, Server, Settings2, Sun } from "lucide-preact";
 import { useEffect, useState } from "preact/hooks";
 import { api, ApiError, locked } from "./api";
-import { bring, marked } from "./gallery";
+import { dropped, Lost } from "./dropped";
+import { marked } from "./gallery";
 import { Keys } from "./keys";
 import { Queue } from "./queue";
 import { back, Edit, press as paintEdit } from "./screens/edit";
@@ -13,8 +14,8 @@ import { go as paintNow, Paint } from "./screens/paint";
 import { Settings } from "./screens/settings";
 import { Status } from "./screens/status";
 import { holding, walk, current } from "./stage";
-import { cancelOne, connect, connected, edit, explain, go, heard, held, restore, running, say, screen, sendTo, theme, waiting, type Screen } from "./state";
-import { Button, Dialog, Notices, typing, type Icon } from "./ui";
+import { cancelOne, connect, connected, edit, explain, go, heard, held, running, screen, sendTo, theme, waiting, type Screen } from "./state";
+import { Button, Notices, typing, type Icon } from "./ui";
 import { language, t } from "./words";
 
 const helping = signal(false);
@@ -59,7 +60,7 @@ export function App() {
       onDropCapture={() => setOver(false)}
       onDrop={(event) => { event.preventDefault(); const file = event.dataTransfer?.files[0]; if (file) void dropped(file); }}
     >
-      {over && screen.value !== "edit" && <p class="dropping">{t("drop.here")}</p>}
+      {over && <p class="dropping">{t("drop.here")}</p>}
       <a class="skip" href="#content" onClick={(event) => { event.preventDefault(); document.getElementById("content")?.focus(); }}>{t("skip")}</a>
       <header class="top">
         <a class="mark" href="#/paint">sfumato</a>
@@ -117,35 +118,6 @@ const SHOWN: Record<Screen, () => preact.JSX.Element> = {
     </div>
   ),
 };
-
-/** A picture that falls on the page: it is kept, and its settings are restored. */
-async function dropped(file: File): Promise<void> {
-  const found = await bring(file);
-  if (!found) return;
-  if (found.request) {
-    restore({ ...found.request, task: found.task || found.request.task }, found.seed ?? undefined);
-    const missing = await api.get<string[]>(`/api/v1/gallery/${found.id}/unrestored`).catch(() => []);
-    if (missing.length) lost.value = { tool: found.tool, lines: missing };
-  }
-  else {
-    say(t("drop.none"));
-    go("gallery");
-  }
-}
-
-/** What of a dropped picture's settings could not be restored. */
-const lost = signal<{ tool: string; lines: string[] } | null>(null);
-
-function Lost() {
-  if (!lost.value) return null;
-  return (
-    <Dialog title={t("drop.unrestored")} close={() => (lost.value = null)}>
-      <p class="soft">{t("drop.unrestored.help", { tool: lost.value.tool })}</p>
-      <ul class="lines">{lost.value.lines.map((line) => <li key={line} dir="auto">{line}</li>)}</ul>
-      <div class="actions"><Button kind="main" onClick={() => (lost.value = null)}>{t("close")}</Button></div>
-    </Dialog>
-  );
-}
 
 const wrong = signal(false);
 

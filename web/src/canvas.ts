@@ -50,6 +50,17 @@ export function toPicture(view: View, at: Point): Point {
   return { x: (at.x - view.x) / view.scale, y: (at.y - view.y) / view.scale };
 }
 
+/** Where a picture stands in what it became with a frame around it, in percent. */
+export function within(whole: Extent, frame: Frame): { left: string; top: string; width: string; height: string } {
+  const percent = (part: number, all: number) => `${(100 * part) / all}%`;
+  return {
+    left: percent(frame.left, whole.width),
+    top: percent(frame.top, whole.height),
+    width: percent(whole.width - frame.left - frame.right, whole.width),
+    height: percent(whole.height - frame.top - frame.bottom, whole.height),
+  };
+}
+
 /** The edge of the frame that is near to a point of the picture. */
 export function edgeAt(picture: Extent, frame: Frame, at: Point, near: number): Edge | null {
   const within = at.x > -frame.left - near && at.x < picture.width + frame.right + near && at.y > -frame.top - near && at.y < picture.height + frame.bottom + near;

@@ -7,7 +7,7 @@ import type { Whole } from "./gallery";
 import { differences, type Values } from "./schema";
 import { Split } from "./split";
 import { explain } from "./state";
-import { Button, Dialog, Skeleton } from "./ui";
+import { Button, Dialog, shaped, Skeleton } from "./ui";
 import { nameOf, t } from "./words";
 
 /** A picture and what made it. */
@@ -31,7 +31,7 @@ export function Pair({ a, b }: { a: Seen; b: Seen }) {
   const [only, show] = useState(false);
   const found = differences(a.request, b.request);
   return (
-    <div class={`compare ${only ? "difference" : ""}`}>
+    <div class={`compare ${only ? "difference" : ""}`} ref={shaped(b)}>
       <Split before={a.url} after={b.url} width={b.width} height={b.height} />
       <div class="actions"><Button icon={Diff} aria-pressed={only} onClick={() => show(!only)}>{t("compare.difference")}</Button></div>
       {found.length === 0 ? <p class="soft">{t("compare.same")}</p> : (

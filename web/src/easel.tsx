@@ -282,6 +282,11 @@ function noise(): HTMLCanvasElement {
   return grain;
 }
 
+/** Noise on what lies between two corners. */
+function strew(context: CanvasRenderingContext2D, left: number, top: number, right: number, bottom: number): void {
+  for (let y = top; y < bottom; y += 1024) for (let x = left; x < right; x += 1024) context.drawImage(noise(), x, y, 1024, 1024);
+}
+
 type Look = Pick<EaselProps, "masked" | "frame" | "feather" | "strength">;
 
 function draw(canvas: HTMLCanvasElement, picture: HTMLImageElement, { x, y, scale }: View, { masked, frame, feather, strength }: Look, box: [Point, Point] | null, hover: Point | null): void {
@@ -299,12 +304,22 @@ function draw(canvas: HTMLCanvasElement, picture: HTMLImageElement, { x, y, scal
   }
   context.drawImage(picture, 0, 0);
   const drawn = mask.drawn();
-  if (noisy.value && strength !== null && veil) {
+  if (noisy.value && strength !== null && frame) {
+    context.save();
+    context.beginPath();
+    context.rect(-frame.left, -frame.top, width + frame.left + frame.right, height + frame.top + frame.bottom);
+    context.rect(0, 0, width, height);
+    context.clip("evenodd");
+    context.globalAlpha = strength;
+    context.imageSmoothingEnabled = false;
+    strew(context, -frame.left, -frame.top, width + frame.right, height + frame.bottom);
+    context.restore();
+  } else if (noisy.value && strength !== null && veil) {
     veil.width = width;
     veil.height = height;
     const over = veil.getContext("2d")!;
     over.imageSmoothingEnabled = false;
-    for (let row = 0; row < height; row += 1024) for (let column = 0; column < width; column += 1024) over.drawImage(noise(), column, row, 1024, 1024);
+    strew(over, 0, 0, width, height);
     if (masked && drawn && !mask.empty.value) {
       over.globalCompositeOperation = "destination-in";
       over.filter = feather ? `blur(${feather}px)` : "none";

@@ -13,6 +13,7 @@ import { Button } from "./ui";
 import { SILENT } from "./wording";
 import { Cards, Thumb, useAdapters } from "./writing";
 import { choiceHelp, fieldHelp, fieldTitle, t } from "./words";
+import type { Word } from "./words/en";
 
 interface FormProps {
   task: Task;
@@ -114,8 +115,19 @@ const HALF = new Set(["left", "right", "top", "bottom", "translation_x", "transl
 type WidgetProps = FieldProps & { id: string };
 const described = (id: string) => ({ id, "aria-describedby": `${id}-help` });
 
+/** What it means that a field is left open. */
+const OPEN: Record<string, Word> = Object.fromEntries(
+  (
+    [
+      ["auto", "steps sampler schedule guidance image_guidance strength prediction eta vae hires_strength hires_steps hires_upscaler sigma noise batch upscaler to_guidance scale"],
+      ["open.limit", "budget ram"],
+      ["none", "refiner tileable tile palette like_model deblur contrast character to aesthetic negative_aesthetic"],
+    ] as const
+  ).flatMap(([word, names]) => names.split(" ").map((name) => [name, word])),
+);
+
 function ghost(field: Field): string {
-  if (field.default === null || field.default === undefined) return field.nullable ? t("auto") : "";
+  if (field.default === null || field.default === undefined) return field.nullable ? t(OPEN[field.name] ?? "open") : "";
   return String(field.default);
 }
 
@@ -142,12 +154,14 @@ function Numeral({ field, values, set, id }: WidgetProps) {
 function Slider({ field, values, set, id }: WidgetProps) {
   const typed = values[field.name] as number | undefined;
   const most = SENSIBLE[field.name] ?? field.max ?? 1;
-  const middle = typeof field.default === "number" ? field.default : (field.min ?? 0);
-  const value = typed ?? middle;
+  const least = Math.max(field.min ?? 0, -most);
+  const usual = typeof field.default === "number" ? field.default : undefined;
+  const value = typed ?? usual ?? (least + most) / 2;
+  const open = typed === undefined && usual === undefined;
   return (
     <div class="slider">
-      <input type="range" {...described(id)} min={field.min ?? 0} max={Math.max(most, value)} step={field.step} value={value} class={typed === undefined ? "ghost" : ""} onInput={(event) => set(Number(event.currentTarget.value))} />
-      <input type="number" aria-labelledby={`${id}-label`} min={field.min} max={field.max} step="any" value={typed ?? ""} placeholder={typeof field.default === "number" ? String(field.default) : "–"} onInput={(event) => set(numberOf(event.currentTarget.value))} />
+      <input type="range" {...described(id)} min={Math.min(least, value)} max={Math.max(most, value)} step={field.step} value={value} class={open ? "open" : typed === undefined ? "ghost" : ""} aria-valuetext={open ? ghost(field) : undefined} onInput={(event) => set(Number(event.currentTarget.value))} />
+      <input type="number" aria-labelledby={`${id}-label`} min={field.min} max={field.max} step="any" value={typed ?? ""} placeholder={open && ghost(field) === t("auto") ? t("auto.short") : ghost(field)} onInput={(event) => set(numberOf(event.currentTarget.value))} />
     </div>
   );
 }
@@ -162,7 +176,7 @@ function Choice({ field, values, set, id }: WidgetProps) {
   return (
     <>
       <select {...described(id)} value={value ?? (field.nullable ? "" : String(field.default))} onChange={(event) => set(event.currentTarget.value || undefined)}>
-        {field.nullable && <option value="">{t("auto")}</option>}
+        {field.nullable && <option value="">{ghost(field)}</option>}
         {options.map((option) => (
           <option key={option} value={option}>{option}</option>
         ))}
@@ -251,7 +265,7 @@ function Models({ field, values, set, id }: WidgetProps) {
   const [open, setOpen] = useState(false);
   return (
     <div class="joined">
-      <Pick id={id} known={known} value={value} none={field.nullable} set={set} />
+      <Pick id={id} known={known} value={value} none={field.nullable ? ghost(field) : ""} set={set} />
       <Button icon={LayoutGrid} label={t("models.pictures")} onClick={() => setOpen(true)} />
       {open && <Cards sort="models" title={fieldTitle(field)} chosen={[value]} choose={(name) => { set(name); setOpen(false); }} close={() => setOpen(false)} />}
     </div>
@@ -264,13 +278,13 @@ const SORTS: Record<string, string> = { vae: "vaes", like_model: "ip_adapters" }
 function Adapters({ field, values, set, id }: WidgetProps) {
   const known = adapters.value[SORTS[field.name] ?? ""] ?? [];
   if (known.length === 0 && values[field.name] === undefined) return <p class="help" {...described(id)}>{t("adapters.none")}</p>;
-  return <Pick id={id} known={known} value={String(values[field.name] ?? "")} none set={set} />;
+  return <Pick id={id} known={known} value={String(values[field.name] ?? "")} none={ghost(field)} set={set} />;
 }
 
-function Pick({ id, known, value, none, set }: { id: string; known: string[]; value: string; none: boolean; set: (value: unknown) => void }) {
+function Pick({ id, known, value, none, set }: { id: string; known: string[]; value: string; none: string; set: (value: unknown) => void }) {
   return (
     <select {...described(id)} value={value} onChange={(event) => set(event.currentTarget.value || undefined)}>
-      {none && <option value="">{t("auto")}</option>}
+      {none && <option value="">{none}</option>}
       {value && !known.includes(value) && <option value={value}>{value}</option>}
       {known.map((name) => <option key={name} value={name}>{name}</option>)}
     </select>

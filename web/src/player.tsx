@@ -5,7 +5,7 @@ import { Download, Pause, Pencil, Play, X } from "lucide-preact";
 import { film, finished, goes, movingUrl, reel, stop } from "./film";
 import { Coming } from "./stage";
 import { cancelOne, jobs } from "./state";
-import { Button } from "./ui";
+import { Button, shaped } from "./ui";
 import { t } from "./words";
 
 const FORMATS = ["webp", "gif", "png", "mp4"] as const;
@@ -35,12 +35,12 @@ export function Player() {
   return (
     <div class="easel">
       {!frame ? (last ? <Coming job={last} /> : null) : (
-        <div class="finished player">
-          <div class="above">
+        <div class="finished player" ref={shaped(frame)}>
+          <div class="above fit">
             <span>{t("film.frame", { n: place + 1, count: frames.length })}</span>
             <span class="soft" role="status">{goes.value ? t("film.going", { n: frames.length, count: now.frames }) : ""}</span>
           </div>
-          <img class="picture" src={frame.url} width={frame.width} height={frame.height} alt={t("film.alt", { n: place + 1 })} />
+          <img class="picture fit" src={frame.url} width={frame.width} height={frame.height} alt={t("film.alt", { n: place + 1 })} />
           <div class="reel">
             <Button icon={playing ? Pause : Play} label={playing ? t("film.pause") : t("film.play")} disabled={frames.length < 2} onClick={() => setPlaying(!playing)} />
             <input type="range" aria-label={t("film.place")} min={1} max={Math.max(2, frames.length)} value={place + 1} disabled={frames.length < 2} onInput={(event) => { setPlaying(false); setAt(Math.min(frames.length, Number(event.currentTarget.value)) - 1); }} />

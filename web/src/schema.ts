@@ -92,7 +92,7 @@ export function readField(name: string, property: Schema, whole: Schema): Field 
   const field: Field = {
     name,
     kind: kindOf(name, core, target),
-    title: property.title ?? capital(name),
+    title: capital(name),
     help: property.description ?? "",
     required: (whole.required ?? []).includes(name),
     nullable,
@@ -273,6 +273,12 @@ export function valuesOf(task: Task, request: Values): Values {
     values[field.name] = field.kind === "seed" ? String(value) : value;
   }
   return values;
+}
+
+/** What of `known` another program calls so, perhaps by the path of its file. */
+export function nameAmong(known: string[], name: string): string | undefined {
+  const stem = (text: string) => text.split(/[\\/]/).pop()!.replace(/\.(safetensors|ckpt|pt|bin)$/i, "").toLowerCase();
+  return known.find((each) => each === name) ?? known.find((each) => stem(each) === stem(name));
 }
 
 export function same(a: unknown, b: unknown): boolean {

@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { type Job, type PictureShown } from "./api";
 import type { Values } from "./schema";
 import { cancelOne, duration, editTasks, ended, go, lives, loaded, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
-import { Button, Skeleton } from "./ui";
+import { Button, shaped, Skeleton } from "./ui";
 import { nameOf, t, taskTitle } from "./words";
 import { SAMPLE } from "./writing";
 import { valuesOf } from "./schema";
@@ -66,8 +66,8 @@ export function Coming({ job }: { job: Job }) {
   const width = Number(job.request.width ?? 1);
   const height = Number(job.request.height ?? 1);
   return (
-    <div class="coming">
-      <div class="canvas" ref={(place) => void (place && (place.style.aspectRatio = `${width} / ${height}`))}>
+    <div class="coming" ref={shaped({ width, height })}>
+      <div class="canvas fit">
         {live?.preview ? <img ref={image} src={live.preview} alt="" /> : <div class="skeleton whole" />}
       </div>
       <div class="going">
@@ -105,15 +105,15 @@ function Finished({ job, picture }: { job: Job; picture: PictureShown }) {
   const seen = holding.value && before ? before[1] : picture;
   const words = String(job.request.prompt ?? "");
   return (
-    <div class="finished">
-      <div class="above">
+    <div class="finished" ref={shaped(picture)}>
+      <div class="above fit">
         <span>{taskTitle(job.task)}{job.pictures.length > 1 && ` · ${t("stage.of", { n: picture.index + 1, count: job.pictures.length })}`}</span>
         <span class="soft">{picture.width} × {picture.height}</span>
       </div>
-      {tiled.value ? <Tiles picture={seen} /> : <img class="picture" src={seen.url} width={seen.width} height={seen.height} alt={t("picture.alt", { task: taskTitle(job.task), prompt: words || t("job.nowords") })} />}
+      {tiled.value ? <Tiles picture={seen} /> : <img class="picture fit" src={seen.url} width={seen.width} height={seen.height} alt={t("picture.alt", { task: taskTitle(job.task), prompt: words || t("job.nowords") })} />}
       <Caption job={job} />
-      <Said job={job} />
       <Actions job={job} picture={picture} before={before !== undefined} />
+      <Said job={job} />
     </div>
   );
 }
@@ -124,11 +124,7 @@ export const tiled = signal(false);
 /** A picture three by three times, as a pattern is laid. */
 export function Tiles({ picture }: { picture: { url: string; width: number; height: number } }) {
   return (
-    <div class="picture tiled" role="img" aria-label={t("act.tiles")} ref={(place) => {
-      if (!place) return;
-      place.style.backgroundImage = `url("${picture.url}")`;
-      place.style.aspectRatio = `${picture.width} / ${picture.height}`;
-    }} />
+    <div class="picture tiled fit" role="img" aria-label={t("act.tiles")} ref={(place) => void (place && (place.style.backgroundImage = `url("${picture.url}")`))} />
   );
 }
 
@@ -143,14 +139,15 @@ export function Said({ job }: { job: Job }) {
   const found = job.report?.report;
   if (!found) return null;
   const names = Object.keys(found.rows[0] ?? {});
+  const figures = new Set(names.filter((name) => found.rows.some((row) => typeof row[name] === "number")));
   const cell = (value: unknown) => (typeof value === "number" && !Number.isInteger(value) ? value.toLocaleString(undefined, { maximumSignificantDigits: 4 }) : String(value ?? ""));
   return (
     <div class="findings">
       <p class="answer" dir="auto">{found.answer}</p>
       {found.rows.length > 0 && (
         <table>
-          <thead><tr>{names.map((name) => <th key={name} scope="col">{nameOf(name)}</th>)}</tr></thead>
-          <tbody>{found.rows.slice(0, 60).map((row, i) => <tr key={i}>{names.map((name) => <td key={name} dir="auto" class={typeof row[name] === "number" ? "figure" : ""}>{cell(row[name])}</td>)}</tr>)}</tbody>
+          <thead><tr>{names.map((name) => <th key={name} scope="col" class={figures.has(name) ? "figure" : ""}>{nameOf(name)}</th>)}</tr></thead>
+          <tbody>{found.rows.slice(0, 60).map((row, i) => <tr key={i}>{names.map((name) => <td key={name} dir="auto" class={figures.has(name) ? "figure" : ""}>{cell(row[name])}</td>)}</tr>)}</tbody>
         </table>
       )}
       {found.remarks.map((remark) => <p key={remark} class="help" dir="auto">{remark}</p>)}
@@ -189,7 +186,7 @@ function Actions({ job, picture, before }: { job: Job; picture: PictureShown; be
   };
   return (
     <div class="actions">
-      <Button icon={Dices} onClick={() => again(job)}>{t("act.again")}</Button>
+      <Button icon={Dices} label={t("act.again")} onClick={() => again(job)}>{t("act.more")}</Button>
       <Button icon={Pencil} onClick={() => void sendTo("img2img", picture.url, job.request)}>{t("act.edit")}</Button>
       <SendTo url={picture.url} request={job.request} />
       <a class="button" href={picture.url} download={`${job.id}-${picture.index}.png`}><Download size={18} aria-hidden="true" />{t("act.save")}</a>

@@ -30,6 +30,9 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
+/** Tells what it holds how wide a picture is for its height. */
+export const shaped = ({ width, height }: { width: number; height: number }) => (place: HTMLElement | null) => place?.style.setProperty("--ratio", String(width / height));
+
 /** Lines that stand for what is still to come. */
 export function Skeleton({ rows = 3, tall = false }: { rows?: number; tall?: boolean }) {
   return (

@@ -35,7 +35,7 @@ const TOP_LABELS = ["前几名", "每张图说出几个标签"] as const;
 
 /** A field's name for readers where only its name is known. */
 export function nameOf(field: string): string {
-  const words = field.replaceAll("_", " ");
+  const words = field.replaceAll("_", " ").replace(/\b(psnr|ssim|fid)\b/g, (letters) => letters.toUpperCase());
   return (language.value === "zh" ? fieldsZh : fieldsEn)[field]?.[0] ?? words.charAt(0).toUpperCase() + words.slice(1);
 }
 

@@ -138,6 +138,6 @@ export const SAMPLE = new URL("./sample.webp", import.meta.url).href;
 
 export function Thumb({ adapter }: { adapter: Adapter | undefined }) {
   const picture = adapter?.preview ?? (adapter?.name === "nano" ? SAMPLE : null);
-  if (picture) return <img class="thumb" src={picture} alt="" loading="lazy" />;
+  if (picture) return <img class={`thumb ${picture === SAMPLE ? "row-of" : ""}`} src={picture} alt="" loading="lazy" />;
   return <span class="thumb letter" aria-hidden="true">{adapter?.name.slice(0, 1).toUpperCase()}</span>;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { edgeAt, fitted, framed, hex, History, NO_FRAME, radius, rowsInSight, toPicture, zoomed } from "../src/canvas";
+import { edgeAt, fitted, framed, hex, History, NO_FRAME, radius, rowsInSight, toPicture, within, zoomed } from "../src/canvas";
 
 const picture = { width: 256, height: 128 };
 
@@ -56,4 +56,8 @@ it("draws no more tiles than are in sight, of however many", () => {
 
 it("writes colours as pages do", () => {
   expect(hex([255, 10, 0, 255])).toBe("#ff0a00");
+});
+
+it("places a picture in what it became with a frame", () => {
+  expect(within({ width: 320, height: 256 }, { ...NO_FRAME, left: 64 })).toEqual({ left: "20%", top: "0%", width: "80%", height: "100%" });
 });

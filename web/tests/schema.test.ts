@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { beginsFromPicture, differences, grouped, parseJson, readTasks, toJson, valuesOf, type Schema } from "../src/schema";
+import { beginsFromPicture, differences, grouped, nameAmong, parseJson, readTasks, toJson, valuesOf, type Schema } from "../src/schema";
 
 const source = { $ref: "#/$defs/Source" };
 const schema: Schema = {
@@ -66,4 +66,11 @@ it("lists the settings in which two pictures differ", () => {
     ["hires", "–", "2"],
   ]);
   expect(differences(null, null)).toEqual([]);
+});
+
+it("finds files by what other programs call them", () => {
+  const known = ["nano", "sdxl/dreamShaper_8"];
+  expect(nameAmong(known, "dreamshaper_8.safetensors")).toBe("sdxl/dreamShaper_8");
+  expect(nameAmong(known, "C:\\models\\nano.ckpt")).toBe("nano");
+  expect(nameAmong(known, "harbor.safetensors")).toBeUndefined();
 });

@@ -3,6 +3,7 @@ import { ArrowRight, Download, Grid3x3, ImagePlus, Pencil, PenLine, RotateCcw } 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import { NO_FRAME, type Edge, type Frame } from "../canvas";
+import { offer } from "../dropped";
 import { Easel } from "../easel";
 import { begin, film, FRAME, MOST_FRAMES, reel } from "../film";
 import { Form, Row, take } from "../form";
@@ -14,7 +15,7 @@ import { Split } from "../split";
 import { Sketch } from "../sketch";
 import { Coming, Said, SendTo, Strip, tiled, Tiles } from "../stage";
 import { edit, editTasks, explain, jobs, lastMine, pictures, say, sendTo, shown, sourceUrl, submit, taskOf, waiting, type Upload } from "../state";
-import { Button, Dialog, Empty, Skeleton } from "../ui";
+import { Button, Dialog, Empty, shaped, Skeleton } from "../ui";
 import { t } from "../words";
 import { PaintButton, sheet, SheetButton, TaskMenu } from "./paint";
 
@@ -92,6 +93,10 @@ export function Edit() {
     film.value = null;
     if (task && field) set({ ...values, [field.name]: field.kind === "pictures" ? [next] : next, image: next });
   };
+  const receive = (file?: File) => {
+    void take(file, put);
+    void offer(file);
+  };
   const form = task && (
     <>
       {task.name === FRAME && <Row field={FRAMES} values={reel.value.frames > 1 ? { frames: reel.value.frames } : {}} set={(value) => (reel.value = { ...reel.value, frames: Number(value ?? 1) })} />}
@@ -105,7 +110,7 @@ export function Edit() {
   const strength = task?.fields.find((each) => each.name === "strength");
   const blur = task?.fields.find((each) => each.name === "blur");
   return (
-    <div class="screen three edit" onPaste={(event) => void take([...(event.clipboardData?.files ?? [])][0], put)} onDragOver={(event) => event.preventDefault()} onDrop={(event) => { event.preventDefault(); event.stopPropagation(); void take(event.dataTransfer?.files[0], put); }}>
+    <div class="screen three edit" onPaste={(event) => void take([...(event.clipboardData?.files ?? [])][0], put)}>
       <h1 class="hidden">{t("nav.edit")}</h1>
       <aside class="column settings" aria-label={t("paint.settings")}>
         <div class="scroll">
@@ -122,16 +127,15 @@ export function Edit() {
           <PaintButton press={() => void press()} disabled={!task || !url || asking.value} />
         </div>
       </aside>
-      <section class="stage" aria-label={t("stage")}>
+      <section class="stage" aria-label={t("stage")} onDragOver={(event) => { event.preventDefault(); event.stopPropagation(); }} onDrop={(event) => { event.preventDefault(); event.stopPropagation(); receive(event.dataTransfer?.files[0]); }}>
         {!task ? <div class="easel"><Skeleton rows={1} tall /></div>
           : !url ? <NoPicture put={put} />
           : film.value && task.name === FRAME ? <Player />
           : job && going ? <div class="easel"><Coming job={job} /></div>
           : job && result ? (
             <div class="easel">
-              <div class="finished">
-                {tiled.value ? <Tiles picture={result} /> : <Split before={url} after={result.url} width={result.width} height={result.height} />}
-                <Said job={job} />
+              <div class="finished" ref={shaped(result)}>
+                {tiled.value ? <Tiles picture={result} /> : <Split before={url} after={result.url} width={result.width} height={result.height} frame={frameOf(job.request)} />}
                 <div class="actions">
                   <Button icon={ArrowRight} kind="main" onClick={() => { compared.value = null; void sendTo(null, result.url, job.request); }}>{t("edit.use")}</Button>
                   <Button icon={Pencil} onClick={() => (compared.value = null)}>{t("edit.back")}</Button>
@@ -139,6 +143,7 @@ export function Edit() {
                   <Button icon={Grid3x3} aria-pressed={tiled.value} label={t("act.tiles")} onClick={() => (tiled.value = !tiled.value)} />
                   <a class="button" href={result.url} download={`${job.id}.png`}><Download size={18} aria-hidden="true" />{t("act.save")}</a>
                 </div>
+                <Said job={job} />
               </div>
             </div>
           ) : job?.report?.report ? (

@@ -19,6 +19,9 @@ export const en = {
   "retry": "Try again",
   "none": "none",
   "auto": "the model's choice",
+  "auto.short": "auto",
+  "open": "left open",
+  "open.limit": "no limit",
   "loading": "Loading",
   "restored": "These settings are in the form now",
 
@@ -102,6 +105,7 @@ export const en = {
   "stage.of": "{n} of {count}",
   "picture.alt": "{task}: {prompt}",
   "act.again": "Again with another seed",
+  "act.more": "Again",
   "act.seed": "Use this seed",
   "act.settings": "Use these settings",
   "act.copy": "Copy settings",
@@ -270,6 +274,9 @@ export const en = {
   "gallery.nothing": "Nothing is found",
   "gallery.nothing.help": "Try fewer words or other filters.",
   "drop.here": "Drop it: its settings are restored",
+  "drop.model": "Model {name}: it is not here, so {usual} stands in its place",
+  "drop.lora": "LoRA {name}: it is not here",
+  "drop.offer": "This picture says how it was made",
   "drop.none": "This picture does not say how it was made; it is in the gallery now.",
 
   "models.help": "Models, LoRA and other files that this service may use. Add folders with sfumato serve --models FOLDER, or fetch one with sfumato pull ORG/NAME.",

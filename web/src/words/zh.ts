@@ -21,6 +21,9 @@ export const zh: Record<Word, string> = {
   "retry": "再试一次",
   "none": "无",
   "auto": "由模型决定",
+  "auto.short": "自动",
+  "open": "留空",
+  "open.limit": "不限",
   "loading": "载入中",
   "restored": "这些设置已填入表单",
 
@@ -104,6 +107,7 @@ export const zh: Record<Word, string> = {
   "stage.of": "第 {n} 张，共 {count} 张",
   "picture.alt": "{task}：{prompt}",
   "act.again": "换个种子再画",
+  "act.more": "再画",
   "act.seed": "用这个种子",
   "act.settings": "用这些设置",
   "act.copy": "复制设置",
@@ -272,6 +276,9 @@ export const zh: Record<Word, string> = {
   "gallery.nothing": "没有找到",
   "gallery.nothing.help": "试试少几个词或换个筛选。",
   "drop.here": "放下即可恢复它的设置",
+  "drop.model": "模型 {name}：这里没有，改用 {usual}",
+  "drop.lora": "LoRA {name}：这里没有",
+  "drop.offer": "这张图带有生成参数",
   "drop.none": "这张图没有说明是怎样画成的；它已放进图库。",
 
   "models.help": "这个服务可用的模型、LoRA 等文件。用 sfumato serve --models 文件夹 添加，或用 sfumato pull ORG/NAME 取回一个。",
