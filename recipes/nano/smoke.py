@@ -68,10 +68,12 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "denoiser": {**DENOISER, "loop": loop(20, 8, accumulate=2, processes=2)},
     "gan": {
         **DENOISER,
+        "shares": {"landscape": 0.05},
         "adversarial": {"channels": [16, 32]},
         "loop": loop(10, 8),
     },
     "reward": {**DENOISER, "reward": {"pictures": 2}, "loop": loop(10, 8)},
+    "views": {**DENOISER, "shares": {"emoji": None, "scene": None}, "loop": loop(10, 8)},
     "language": {**PAINTED, "validation": 64, "paintings": 6, "loop": loop(20, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
@@ -86,6 +88,7 @@ FALLING = {
     "denoiser": ["validation/loss"],
     "gan": ["train/opponent"],
     "reward": ["validation/loss"],
+    "views": ["validation/loss"],
     "language": ["validation/loss"],
 }
 """What must fall from the first logged value to the last. Times and noise, and with them a denoiser's training loss,
@@ -237,9 +240,9 @@ def has_contrast(file: Path) -> bool:
 
 
 def stages(out: Path) -> list[Stage]:
-    """In their order."""
-    *trained, language = (training(name, out) for name in SMALL)
-    return [drawing(out), *trained, bundling(out), language, evaluation(out), painting(out)]
+    """In their order; the last two trainings go on from the bundle."""
+    *trained, views, language = (training(name, out) for name in SMALL)
+    return [drawing(out), *trained, bundling(out), views, language, evaluation(out), painting(out)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
