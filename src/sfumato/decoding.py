@@ -72,6 +72,15 @@ class Decoded:
     alpha: Image.Image | None
     changes: list[Change]
 
+    @property
+    def with_alpha(self) -> Image.Image:
+        """The picture, RGBA where it is transparent somewhere: the colours as on white, and `alpha`."""
+        if self.alpha is None:
+            return self.image
+        image = self.image.convert("RGBA")
+        image.putalpha(self.alpha)
+        return image
+
 
 def pictures_in(folder: Path) -> list[Path]:
     """The files of a folder that are pictures by their names, sorted."""

@@ -28,7 +28,7 @@ def make_sheet(files: Sequence[Path], output: Path) -> None:
     for file in files:
         found = read(Source.of(file))
         try:
-            sprites[file.stem] = cut_out(found.image) if found.alpha is None else _with(found.image, found.alpha)
+            sprites[file.stem] = cut_out(found.image) if found.alpha is None else found.with_alpha
         except RequestError as error:
             raise RequestError(f"{file}: {error}") from None
     _write(*sheet(sprites, output.name), output, atlas)
@@ -39,8 +39,7 @@ def make_tileset(files: Sequence[Path], output: Path) -> None:
     facts = _checked(files, output, ".tsj")
     tiles: dict[str, Image.Image] = {}
     for file in files:
-        found = read(Source.of(file))
-        tiles[file.stem] = found.image if found.alpha is None else _with(found.image, found.alpha)
+        tiles[file.stem] = read(Source.of(file)).with_alpha
     page, described = tileset(tiles, output.name)
     axes: tuple[Literal["x", "y"], ...] = ("x", "y")
     for name, tile in tiles.items():
@@ -93,9 +92,3 @@ def _write(page: Image.Image, facts: Mapping[str, Any], output: Path, beside: Pa
     rewrite(output, encode(page, {}, "png"))
     rewrite(beside, (json.dumps(facts, ensure_ascii=False, indent=1) + "\n").encode())
     print(output)
-
-
-def _with(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    image = image.convert("RGBA")
-    image.putalpha(alpha)
-    return image

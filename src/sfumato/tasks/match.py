@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 
 import torch
-from PIL import Image
 
 from sfumato.colours import apart, matched
 from sfumato.metadata.provenance import Provenance
@@ -20,7 +19,7 @@ def match(studio: Studio, request: Match) -> Iterator[Progress | Result]:
     begun = time.perf_counter()
     exact = request.changed(image=request.image.known(), like=request.like.known())
     found, like = read(exact.image), read(exact.like).image
-    image = found.image if found.alpha is None else _with(found.image, found.alpha)
+    image = found.with_alpha
     loaded = time.perf_counter()
     done = matched(image, like, exact.strength, lightness=not exact.colours_only)
     before, after = apart(image, like), apart(done, like)
@@ -31,9 +30,3 @@ def match(studio: Studio, request: Match) -> Iterator[Progress | Result]:
     provenance = Provenance("", "fp32", studio.device.type, torch.__version__.partition("+")[0])
     timings = {"load": loaded - begun, "match": time.perf_counter() - loaded}
     yield Result([Painted.of(done, exact, provenance)], exact, [exact.seed], timings, provenance, report=report)
-
-
-def _with(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    clear = image.convert("RGBA")
-    clear.putalpha(alpha)
-    return clear
