@@ -1,4 +1,4 @@
-"""Writes docs/tasks.md: a row for each task that can be asked for, painted and measured by this very command.
+"""Writes docs/tasks.md: a row for each task that can be asked for, and for commands that make more of several pictures.
 
 python -m docs.tasks            all of them
 python -m docs.tasks detail     those alone; the other rows stay
@@ -7,7 +7,8 @@ A picture that its task does not measure is shown to the bundled judge, who says
 
 A task of `REQUESTS` that `EXAMPLES` does not name is run with the plainest words for its arguments, so that none is
 left out; one that refuses nano has its refusal in the row. Seconds are those of the task with the model loaded, the
-memory is the peak of the process while it ran. Each row is painted once, with fixed seeds.
+memory is the peak of the process while it ran. Each row is painted once, with fixed seeds. The row of a command of
+`COMMANDS` says what it wrote; it loads its model itself, which its seconds have among them.
 """
 
 import contextlib
@@ -20,9 +21,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageSequence
 
 from sfumato import Studio
+from sfumato.cli import main as sfumato
 from sfumato.cli.tasks import parsed, read_fields
 from sfumato.errors import SfumatoError
 from sfumato.images import contact_sheet
@@ -45,6 +47,11 @@ def smaller(person: Image.Image, side: int) -> Image.Image:
 HILLS = "landscape with hills, daytime, light blue sky"
 FILES: Mapping[str, str] = {"person.png": PERSON, "hills.png": HILLS}
 """Pictures that commands begin from, and the prompts that nano paints them of."""
+TILES: Mapping[str, str] = {
+    "day.png": "landscape with hills and trees, daytime, light blue sky",
+    "night.png": "landscape with hills and trees, night, moon",
+}
+"""Likewise, such as can be repeated."""
 MADE: Mapping[str, Callable[[Image.Image], Image.Image]] = {
     "grey.png": lambda person: person.convert("L"),
     "soft.png": lambda person: person.filter(ImageFilter.GaussianBlur(2.5)),
@@ -73,6 +80,15 @@ EXAMPLES: Mapping[str, str] = {
     "recognise": "person.png",
 }
 """The words behind the name of a task."""
+COMMANDS: Mapping[str, str] = {
+    "grid": f'--x guidance=1,4 --y seed=1,2 txt2img "{PERSON}" --steps 8 -o grid.png',
+    "animate": '--key "0@1:flat cartoon portrait, red curly hair, smile, light blue background" '
+    '--key "3@2:flat cartoon portrait, blonde long hair, smile, pink background" --set steps=8 -o animation.gif',
+    "sheet": "person.png small.png -o sheet.png",
+    "tileset": "day.png night.png -o tileset.png",
+    "parallax": "hills.png --layers 3 -o parallax.tmj",
+}
+"""Commands that make more of several pictures or requests, and the words behind their names."""
 DEFAULTS: Mapping[str, object] = {"seed": 1, "steps": 8}
 """Of fields that an example does not give, where the task has them."""
 SIDE = 128
@@ -146,6 +162,27 @@ def run(studio: Studio, kind: type[Request]) -> tuple[Row, list[Image.Image]]:
     return Row(kind.TASK, command, figure, seconds, megabytes), [*before, *result.images[:4]]
 
 
+def run_command(name: str) -> tuple[Row, list[Image.Image]]:
+    """A command of `COMMANDS` once: its row, and the first pictures that it wrote, or frames of one that moves."""
+    command, before = f"sfumato {name} {COMMANDS[name]}", set(Path().iterdir())
+    peak, begun = Peak(), time.perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        code = sfumato([name, *shlex.split(COMMANDS[name])])
+    seconds, megabytes = time.perf_counter() - begun, peak.read()
+    if code:
+        raise SystemExit(code)
+    files = sorted(path for path in Path().iterdir() if path.is_file() and path not in before)
+    frames = [frame.convert("RGBA") for path in files if path.suffix in (".png", ".gif") for frame in opened(path)]
+    on_white = [Image.alpha_composite(Image.new("RGBA", each.size, "white"), each) for each in frames[:4]]
+    return Row(name, command, f"wrote {', '.join(map(str, files))}", seconds, megabytes), on_white
+
+
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The frames of a picture, one where it does not move."""
+    with Image.open(path) as image:
+        yield from (frame.copy() for frame in ImageSequence.Iterator(image))
+
+
 def _sources(request: Request) -> Iterator[Source]:
     for name in type(request).model_fields:
         if isinstance(value := getattr(request, name), Source) and value.path:
@@ -182,14 +219,15 @@ def page(rows: list[Row], old: str = "") -> str:
         "# Tasks",
         "",
         "Every task, run by `python -m docs.tasks` with nano, the bundled model, and fixed seeds: what goes in, then "
-        f"what comes out. Threads: {torch.get_num_threads()}; the model was loaded before.",
+        f"what comes out. Threads: {torch.get_num_threads()}; the model was loaded before, but for "
+        f"{', '.join(COMMANDS)}, which are commands over tasks and show what they wrote.",
         "",
         "| task | command | picture | figure | seconds | peak memory |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     made = {row.task: row_of(row) for row in rows}
     kept = {line.split(" | ")[0][2:]: line for line in old.splitlines() if line.startswith("| ")}
-    lines += [line for task in dict.fromkeys([*REQUESTS, *made]) if (line := made.get(task, kept.get(task)))]
+    lines += [line for task in dict.fromkeys([*REQUESTS, *COMMANDS, *made]) if (line := made.get(task, kept.get(task)))]
     return "\n".join(lines) + "\n"
 
 
@@ -213,10 +251,12 @@ def main(only: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for name, prompt in FILES.items():
             studio.txt2img(prompt, seed=1, steps=8)[0].save(name)
+        for name, prompt in TILES.items():
+            studio.txt2img(prompt, seed=1, steps=8, tileable="both")[0].save(name)
         for name, made in MADE.items():
             made(Image.open("person.png")).save(name)
-        for kind in [REQUESTS[name] for name in only or REQUESTS]:
-            row, pictures = run(studio, kind)
+        for name in only or [*REQUESTS, *COMMANDS]:
+            row, pictures = run_command(name) if name in COMMANDS else run(studio, REQUESTS[name])
             rows.append(row)
             print(f"{row.task}: {row.figure}", file=sys.stderr, flush=True)
             if pictures:

@@ -1,7 +1,10 @@
 """The page of tasks picks up every task: each has a command that can be read, also those that have no example."""
 
+from pathlib import Path
+
 import pytest
 from docs import tasks as page
+from PIL import Image
 
 from sfumato.errors import RequestError
 from sfumato.requests import REQUESTS, Source
@@ -32,6 +35,18 @@ def test_a_row_a_task() -> None:
     text = page.page(rows)
     assert "| a | `sfumato a / b` |  | seam 1 | 1.2 | 512 MB |" in text
     assert "| b | `sfumato b` |  | refused: no |  |  |" in text
+
+
+def test_a_row_of_a_command_shows_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in page.TILES:
+        Image.new("RGB", (16, 16), "red").save(name)
+    row, pictures = page.run_command("tileset")
+    assert (row.figure, row.seconds is None) == ("wrote tileset.png, tileset.tsj", False)
+    assert [each.size for each in pictures] == [Image.open("tileset.png").size]
+    assert not page.COMMANDS.keys() & REQUESTS.keys()
+    names = [line.split(" | ")[0] for line in page.page([row, page.Row("txt2img", "", "")]).splitlines()[6:]]
+    assert names == ["| txt2img", "| tileset"]
 
 
 def test_rows_of_other_tasks_stay() -> None:
