@@ -49,7 +49,7 @@ from sfumato.published import EULER
 TRANSFORMER = "a transformer of SD3 without its autoencoder or text encoders"
 Kind = Literal["checkpoint", "vae", "lora", "embedding", "controlnet", "unknown"]
 
-OTHERS: tuple[tuple[str, Kind, str], ...] = (
+RESEMBLING: tuple[tuple[str, Kind, str], ...] = (
     (r"(noise_augmentor|embedder\.model)\.", "checkpoint", "Stable unCLIP"),
     (r"model\.diffusion_model\.label_emb\.weight$", "checkpoint", "Stable Diffusion's x4 upscaler"),
     (r".*(motion_modules|temporal_transformer)\.", "unknown", "a motion module of AnimateDiff"),
@@ -61,6 +61,11 @@ OTHERS: tuple[tuple[str, Kind, str], ...] = (
     (r"(decoder_unet|embed_image)\.", "unknown", "a consistency decoder"),
     (r"(conditioner|visual)\.(open_clip\.)?(transformer|visual)\.", "unknown", "an image encoder of CLIP"),
     (r"(vision_model\.|visual\.transformer\.)", "unknown", "an image encoder of CLIP"),
+)
+"""What is known by a name, as a regular expression from its beginning, but not loaded: whatever resembles a part of a
+checkpoint. The first that fits counts.
+"""
+OTHERS: tuple[tuple[str, Kind, str], ...] = (
     (r"quantize\.embedding\.", "unknown", "a VQ autoencoder, which Stable Diffusion has none of"),
     (r"conditioner\.embedders\.", "checkpoint", "SDXL"),
     (r"(model\.diffusion_model\.)?joint_blocks\.", "unknown", TRANSFORMER),
@@ -78,9 +83,7 @@ OTHERS: tuple[tuple[str, Kind, str], ...] = (
     (r"transformer\.resblocks\.", "unknown", "a text encoder of OpenCLIP"),
     (r"encoder\.block\.0\.layer\.", "unknown", "a text encoder (T5)"),
 )
-"""What is known by a name, as a regular expression from its beginning, but not loaded. The first that fits counts."""
-EARLY = 11
-"""So many of them are looked for before anything is taken for a part of a checkpoint, which it may resemble."""
+"""Likewise, of what is neither a whole checkpoint nor an autoencoder."""
 TINY = ("decoder.layers.0.weight", "taesd_decoder.1.weight", "1.weight")
 LORA = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w1_a", ".lokr_w1", "_lora.down.", ".dora_scale")
 CONTROLNET = ("control_model.", "input_hint_block.", "controlnet_cond_embedding.", "lllite_unet_")
@@ -146,7 +149,7 @@ def detect(
         return Detected("embedding", "", "A1111" if "string_to_param.*" in names else "diffusers")
     if has(UNET + "joint_blocks.") and has(VAE) and all(has(sd3.FILES[part]) for part in sd3.CLIPS):
         return _sd3(ShapesByName(shapes, source), metadata)
-    if (other := _other(names, OTHERS[:EARLY])) is not None:
+    if (other := _other(names, RESEMBLING)) is not None:
         return other
     encoders = _encoders(shapes)
     if has(UNET + "input_blocks.") and has(VAE) and encoders:
@@ -161,7 +164,7 @@ def detect(
         config = Stated.read(metadata, source).completed(read_vae(by_name, prefix), "vae")
         linear = linear_vae(by_name, prefix)
         return Detected("vae", "", "LDM", vae=config, table=ldm_vae.table(config, prefix, linear=linear))
-    return _other(names, OTHERS[EARLY:]) or Detected("unknown", "", "")
+    return _other(names, OTHERS) or Detected("unknown", "", "")
 
 
 def _other(names: Collection[str], table: Sequence[tuple[str, Kind, str]]) -> Detected | None:
