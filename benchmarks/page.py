@@ -99,6 +99,15 @@ def benchmark(name: str, *words: str) -> Figures:
     return {**found, "equal": run.returncode == 0}
 
 
+def memory() -> Figures:
+    """The most memory of a picture: Stable Diffusion 1.5 at 512 x 512, SDXL at 1024 x 1024."""
+    found = benchmark("memory")
+    return {
+        "peak_gb": {name: found[name]["peak_gb"] for name in ("sd1", "sdxl")},
+        "precision": found["sd1"]["precision"],
+    }
+
+
 def unet() -> Figures:
     """A guided step of Stable Diffusion 1.5 at 256 x 256 in float32."""
     found = benchmark("unet_step", "--precision", "fp32", "--pixels", "256", "--rounds", "2", "--warmup", "1")
@@ -150,7 +159,7 @@ def sizes() -> Figures:
 
 
 PIECES: dict[str, Callable[[], Figures]] = {
-    each.__name__: each for each in (start, txt2img, load, sizes, unet, decoder, training)
+    each.__name__: each for each in (start, txt2img, load, memory, sizes, unet, decoder, training)
 }
 
 

@@ -41,7 +41,7 @@ from sfumato.runtime.memory import keep_freed_memory, total_memory
 from sfumato.runtime.precision import choose
 from sfumato.shorthand import Shorthand
 from sfumato.tasks.budget import Timed, within
-from sfumato.tasks.memory import fitted
+from sfumato.tasks.memory import fitted, is_short
 from sfumato.tasks.table import runner
 from sfumato.tasks.tileable import with_tileable
 
@@ -59,6 +59,8 @@ class _Asked:
     prediction: Prediction | None = None
     vae: Path | None = None
     """The autoencoder of a checkpoint that has none of its own."""
+    in_use: bool = False
+    """Weights are cast in use, see `nn.stored`."""
 
 
 class Studio(Running, Shorthand):
@@ -122,6 +124,7 @@ class Studio(Running, Shorthand):
         vae: str | Path | None = None,
         text_encoders: Sequence[str | Path] = (),
         prediction: Prediction | None = None,
+        ram: str | None = None,
     ) -> Model:
         """The model by that name or path without adapters, loaded if it is not the one at hand.
 
@@ -129,6 +132,8 @@ class Studio(Running, Shorthand):
             vae: the autoencoder of a model that has none; a model's own stays in its place.
             text_encoders: files of those that a model lacks.
             prediction: what the network of a checkpoint file predicts; by default as the file says.
+            ram: memory that a painting may take, as requests have it; where that is little, weights stay as they are
+                stored and are cast in use. They paint the same.
 
         Raises:
             UnknownNameError, CheckpointError: see `find`, `load_folder` and `load_single`.
@@ -137,7 +142,8 @@ class Studio(Running, Shorthand):
         path = find(self.default if model is None else model)
         if path.is_dir() and prediction:
             raise RequestError(f"{path} is a folder, whose prediction is its own; leave it out, or give a single file")
-        asked = _Asked(path, tuple(Path(each) for each in text_encoders), prediction)
+        in_use = self._in_use(path, ram)
+        asked = _Asked(path, tuple(Path(each) for each in text_encoders), prediction, in_use=in_use)
         with self._loading:
             held = None if self._model is None else self._model[0]
             if held != asked:  # which is one with an autoencoder of its own
@@ -148,12 +154,17 @@ class Studio(Running, Shorthand):
                 self._model = asked, self._read(asked)
             return self._model[1]
 
+    def _in_use(self, path: Path, ram: str | None) -> bool:
+        return ram is not None and self.device.type == "cpu" and is_short(ram, path, self.choice.dtype)
+
     def _read(self, asked: "_Asked") -> Model:
         path, vae, texts, unsound = asked.path, asked.vae, asked.text_encoders, self.allow_nonfinite
         load: Callable[..., Model] = partial(load_single, vae=vae, text_encoders=texts, prediction=asked.prediction)
         if path.is_dir():
             load = partial(load_folder, given=given(path, vae=vae, text_encoders=texts, allow_nonfinite=unsound))
-        model = load(path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=unsound)
+        model = load(path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=unsound, in_use=asked.in_use)
+        if asked.in_use:
+            return replace(model, engine="plain", call=self.call)
         networks = *model.components.values(), model.autoencoder
         weights = sum(value.numel() for each in networks for value in cast("nn.Module", each).parameters())
         engine = choose_engine(self.device, self.choice.dtype, self.engine, weights)
@@ -192,7 +203,11 @@ class Studio(Running, Shorthand):
     def _with_adapters(self, request: Painting) -> Applied:
         """The request's model, with its autoencoder and its adapters."""
         loaded = self.load(
-            request.model, vae=request.vae, text_encoders=request.text_encoders, prediction=request.prediction
+            request.model,
+            vae=request.vae,
+            text_encoders=request.text_encoders,
+            prediction=request.prediction,
+            ram=request.ram,
         )
         model = self._decoding(loaded, request)
         adapters = requested(request)
@@ -243,7 +258,8 @@ class Studio(Running, Shorthand):
         path = find(request.refiner)
         if self._refiner is None or self._refiner[0] != path:
             self._refiner = None
-            self._refiner = path, self._read(_Asked(path, vae=_missing(path, request.vae)))
+            in_use = self._in_use(path, request.ram)
+            self._refiner = path, self._read(_Asked(path, vae=_missing(path, request.vae), in_use=in_use))
         refiner = self._refiner[1]
         if latent_space(refiner) != latent_space(applied.base):
             raise RequestError(

@@ -90,6 +90,6 @@ def test_a_stand_in_has_the_names_of_a_checkpoint(tmp_path: Path, single: Path) 
     assert isinstance(unet, UNetConfig)
     assert isinstance(vae, AutoencoderKLConfig)
     assert isinstance(text, CLIPTextConfig)
-    write_stand_in(tmp_path / "a.safetensors", unet=unet, vae=vae, text=text)
+    write_stand_in(tmp_path / "a.safetensors", unet=unet, vae=vae, texts={"text_encoder": text})
     expected, found = load_file(single), load_file(tmp_path / "a.safetensors")
     assert {name: tensor.shape for name, tensor in found.items()} == {k: t.shape for k, t in expected.items()}

@@ -77,9 +77,8 @@ def apply(model: Model, requested: Requested) -> Applied:
         return Applied(model, model)
     base = base_of(model)
     adapters = [read_adapter(one.file.path) for one in requested.loras]
-    made = changed(
-        base, [Weighted.of(fit(one, base), asked) for one, asked in zip(adapters, requested.loras, strict=True)]
-    )
+    weighted = [Weighted.of(fit(one, base), asked) for one, asked in zip(adapters, requested.loras, strict=True)]
+    made = changed(base, weighted, model.dtype)
     embeddings = _fitting(requested.embeddings, base)
     bundled = [embedding_of(name, state, one.file) for one in adapters for name, state in one.bundled.items()]
     for embedding in bundled:

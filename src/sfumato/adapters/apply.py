@@ -254,11 +254,14 @@ def changes(piece: Piece, module: str, base: Base) -> dict[str, Tensor]:
     return found if made is None else convert(found, made.rules)
 
 
-def changed(base: Base, weighted: Sequence[Weighted]) -> dict[str, Tensor]:
+def changed(base: Base, weighted: Sequence[Weighted], dtype: torch.dtype | None = None) -> dict[str, Tensor]:
     """The tensors of `base` that change, as they become: W + sum of strength * change, added in float32.
 
     Each change is that of the bare W, so that the order of adapters does not matter. What counts 0 changes nothing.
-    Data type, device and memory layout are the base's.
+    Device and memory layout are the base's.
+
+    Args:
+        dtype: theirs; the base's by default.
 
     Raises:
         CheckpointError: not all of an adapter fits, or a weight would become NaN or infinity.
@@ -286,7 +289,7 @@ def changed(base: Base, weighted: Sequence[Weighted]) -> dict[str, Tensor]:
                 sums[name] = sums[name] + strength * change if name in sums else strength * change
         for name, change in sums.items():
             old = base.tensors[name]
-            made[name] = torch.empty_like(old).copy_(old.float() + change)
+            made[name] = torch.empty_like(old, dtype=dtype).copy_(old.float() + change)
             if not bool(made[name].isfinite().all()):
                 raise CheckpointError(f"{name} becomes NaN or infinity; lower the weights of the adapters")
     for one, wrong in zip(weighted, misshapen, strict=True):

@@ -96,6 +96,7 @@ def load_folder(
     device: torch.device,
     given: Mapping[str, Given] = MappingProxyType({}),
     allow_nonfinite: bool = False,
+    in_use: bool = False,
 ) -> Model:
     """Load every part of the model in `folder` (model_index.json, network, vae, text encoders, tokenizers, scheduler).
 
@@ -104,6 +105,7 @@ def load_folder(
     Args:
         given: parts that the folder lacks, see `lacking.given`.
         allow_nonfinite: name NaN and infinity in weights, and load them.
+        in_use: weights are cast in use, see `parts.built`.
 
     Raises:
         CheckpointError: a part is missing, truncated, foreign, unfit or not finite; the message names it.
@@ -111,7 +113,7 @@ def load_folder(
     with ThreadPoolExecutor(1) as beside:
         parts = read_folder(folder, halves=dtype == torch.float16, given=given, allow_nonfinite=allow_nonfinite)
         digest = beside.submit(denoiser_digest, folder, parts.denoiser, halves=dtype == torch.float16)
-        return assemble(parts, folder, dtype=dtype, device=device, digest=digest.result)
+        return assemble(parts, folder, dtype=dtype, device=device, digest=digest.result, in_use=in_use)
 
 
 def denoiser_digest(folder: Path, part: str, *, halves: bool = False) -> str:

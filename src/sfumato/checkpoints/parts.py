@@ -40,6 +40,7 @@ from sfumato.models.t5 import T5Config, T5Encoder
 from sfumato.models.t5_tokenizer import T5Tokenizer
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.models.unet import UNet, UNetConfig
+from sfumato.nn.stored import cast_in_use
 from sfumato.prompts.encode import TextPart
 from sfumato.prompts.t5 import T5Part
 
@@ -135,20 +136,27 @@ def built(
     dtype: torch.dtype,
     device: torch.device,
     module: nn.Module | None = None,
+    in_use: bool = False,
 ) -> nn.Module:
     """The network of a configuration with these tensors, cast once to `dtype` (float32 where halves would overflow),
     frozen.
 
     Args:
         module: its `skeleton`, where that is made already.
+        in_use: the weights of its layers are cast in use instead, see `nn.stored`.
 
     Raises:
         CheckpointError: the two do not fit, or the configuration is of no possible network.
     """
     module = skeleton(config, source) if module is None else module
     wide = dtype == torch.float16 and getattr(config, "force_upcast", False)
-    fit(module, state, source, torch.float32 if wide else dtype)
-    module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    precision = torch.float32 if wide else dtype
+    if in_use:
+        cast_in_use(module, precision)
+        fit(module, state, source, precision)
+    else:
+        fit(module, state, source, precision)
+        module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module.eval().requires_grad_(False)
 
 
@@ -240,11 +248,13 @@ def assemble(
     dtype: torch.dtype,
     device: torch.device,
     digest: Callable[[], str],
+    in_use: bool = False,
 ) -> Model:
     """The model of these checked parts: each built without memory, then given its tensors, cast once to `dtype`.
 
     Args:
         digest: SHA-256 of the denoiser's weights, in hexadecimal.
+        in_use: see `built`; for CPUs.
 
     Raises:
         CheckpointError: a part does not fit its configuration.
@@ -259,6 +269,7 @@ def assemble(
             dtype=dtype,
             device=device,
             module=parts.skeletons.pop(name, None),
+            in_use=in_use,
         )
     autoencoder = cast("AutoencoderKL | AutoencoderFold | AutoencoderTiny", networks["vae"])
     texts: dict[str, TextPart | T5Part] = {

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sfumato.checkpoints.tensors import release
 from sfumato.errors import CheckpointError
+from sfumato.nn.stored import stored
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +261,8 @@ def check_same(model: nn.Module, state: Mapping[str, Tensor], source: str) -> No
 
 
 def fit(model: nn.Module, state: Mapping[str, Tensor], source: str, dtype: torch.dtype) -> None:
-    """Give `model` (built on the meta device) the tensors of `state` as its own, cast to `dtype`. They must be as read.
+    """Give `model` (built on the meta device) the tensors of `state` as its own, cast to `dtype`, but for those that it
+    casts in use (`nn.stored`). They must be as read.
 
     Raises:
         CheckpointError: missing, unexpected or mis-shaped tensors, all counted and the first ones named.
@@ -269,7 +271,11 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], source: str, dtype: torch
     whole = sorted(name for name, tensor in state.items() if not tensor.is_floating_point())
     if whole:
         raise CheckpointError(f"{source}: {whole[0]!r} holds {state[whole[0]].dtype}, not floating-point numbers")
-    model.load_state_dict({name: _own(tensor, dtype) for name, tensor in state.items()}, strict=True, assign=True)
+    kept = stored(model)
+    own = {name: tensor if name in kept else _own(tensor, dtype) for name, tensor in state.items()}
+    for name in kept:
+        release(own[name])  # whoever looked for NaN has read them all
+    model.load_state_dict(own, strict=True, assign=True)
 
 
 def _own(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -47,6 +47,7 @@ def load_single(
     vae: Path | None = None,
     text_encoders: Sequence[Path] = (),
     allow_nonfinite: bool = False,
+    in_use: bool = False,
 ) -> Model:
     """Load a checkpoint file (`.safetensors`, or `.ckpt` through our own reader).
 
@@ -57,6 +58,7 @@ def load_single(
         prediction: what the network predicts; None: as a `.yaml` beside it says, or `detect` finds.
         vae, text_encoders: files of parts that the checkpoint lacks, see `companions.complete`.
         allow_nonfinite: name NaN and infinity in weights, and load them.
+        in_use: weights are cast in use, see `parts.built`.
 
     Raises:
         CheckpointError: damaged, of another family, unfit or not finite; the message says which.
@@ -66,7 +68,7 @@ def load_single(
         parts = read_file(
             path, prediction=prediction, vae=vae, text_encoders=text_encoders, allow_nonfinite=allow_nonfinite
         )
-        return assemble(parts, path, dtype=dtype, device=device, digest=digest.result)
+        return assemble(parts, path, dtype=dtype, device=device, digest=digest.result, in_use=in_use)
 
 
 def read_file(

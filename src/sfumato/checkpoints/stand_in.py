@@ -1,5 +1,6 @@
-"""A checkpoint of Stable Diffusion 1.5's form and size, of numbers that mean nothing: to measure loading with."""
+"""A checkpoint of Stable Diffusion's form and size, of numbers that mean nothing: to measure with."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ def write_stand_in(
     *,
     unet: UNetConfig | None = None,
     vae: AutoencoderKLConfig | None = None,
-    text: CLIPTextConfig | None = None,
+    texts: Mapping[str, CLIPTextConfig] | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write it; 2.1 GB in float16. Configurations are Stable Diffusion 1.5's unless others are given.
@@ -26,8 +27,8 @@ def write_stand_in(
     Raises:
         FileExistsError, OSError: see `write_tensors`.
     """
-    unet, vae, text = unet or UNetConfig(), vae or AutoencoderKLConfig(), text or CLIPTextConfig()
-    configs = {"unet": unet, "vae": vae, "text_encoder": text}
+    unet, vae, texts = unet or UNetConfig(), vae or AutoencoderKLConfig(), texts or {"text_encoder": CLIPTextConfig()}
+    configs = {"unet": unet, "vae": vae, **texts}
     shapes = {
         f"{part}.{name}": tensor.shape
         for part, config in configs.items()
@@ -36,4 +37,4 @@ def write_stand_in(
     pool = torch.randn(max(shape.numel() for shape in shapes.values()), generator=torch.Generator().manual_seed(0))
     pool = (0.02 * pool).to(dtype)  # all tensors share it: as many numbers of their own would take half a minute
     state = {name: pool[: shape.numel()].view(shape) for name, shape in shapes.items()}
-    write_tensors(path, revert(state, checkpoint.table(unet, vae, {"text_encoder": text})), {})
+    write_tensors(path, revert(state, checkpoint.table(unet, vae, texts)), {})

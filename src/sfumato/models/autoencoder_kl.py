@@ -192,7 +192,7 @@ class AutoencoderKL(nn.Module):
 
     def posterior(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b c y x"]]:
         """Mean and standard deviation of q(z | pixels), before scaling."""
-        return self.moments(self.encoder(pixels.to(self.encoder.conv_in.weight.dtype)))
+        return self.moments(self.encoder(pixels.to(self.encoder.conv_norm_out.weight.dtype)))
 
     def moments(self, encoded: Float[Tensor, "b k y x"]) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b c y x"]]:
         """Mean and standard deviation, of what the encoder says."""
@@ -226,7 +226,7 @@ class AutoencoderKL(nn.Module):
 
     def unscaled(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
         """What the decoder takes, of latents in the denoiser's units."""
-        latents = latents.to(self.decoder.conv_in.weight.dtype)
+        latents = latents.to(self.decoder.conv_norm_out.weight.dtype)
         shift, deviation = self._statistics(latents)
         z = latents * deviation / self.config.scaling_factor + shift
         return z if self.post_quant_conv is None else self.post_quant_conv(z)

@@ -6,6 +6,7 @@ around its edges comes out rolled, so that nothing tells where the edges are, an
 
 from typing import Any, Literal, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,6 +36,8 @@ class CircularConv2d(nn.Conv2d):
         left, right, top, bottom = self.margins
         x = F.pad(input, (left, right, 0, 0), mode="constant" if self.axes == "y" else "circular")
         x = F.pad(x, (0, 0, top, bottom), mode="constant" if self.axes == "x" else "circular")
+        bias = None if bias is None else bias.to(x.dtype)
+        weight = weight.to(x.dtype, memory_format=torch.channels_last)
         return F.conv2d(x, weight, bias, self.stride, 0, self.dilation, self.groups)
 
 

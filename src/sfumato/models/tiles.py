@@ -119,7 +119,7 @@ def encode(
     factor = cast("int", autoencoder.factor)
     if not isinstance(autoencoder, AutoencoderKL):
         return in_tiles(autoencoder, "encode", pixels, factor * tile, factor * margin, 1, factor)
-    pixels = pixels.to(autoencoder.encoder.conv_in.weight.dtype)
+    pixels = pixels.to(autoencoder.encoder.conv_norm_out.weight.dtype)
     shrunk = in_tiles(autoencoder.encoder, "shrunk", pixels, factor * tile, factor * margin, 1, factor)
     return autoencoder.scaled(autoencoder.moments(autoencoder.encoder.finished(shrunk))[0])
 

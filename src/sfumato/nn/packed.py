@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sfumato.choices import Engine
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.nn import winograd
+from sfumato.nn.standing_in import StandIn
 from sfumato.runtime.races import races
 
 SMALL = 500_000_000
@@ -39,17 +40,8 @@ def plain(weight: Tensor) -> Tensor:
     return weight.to_dense() if weight.is_mkldnn else weight
 
 
-class _Packable(nn.Module):
-    """A module that takes the place of a plain one and shares its tensors."""
-
-    weight: Tensor
-
-    def adopt(self, module: nn.Module) -> None:
-        """Be the module."""
-        nn.Module.__init__(self)
-        mine = self.__dict__ | {name: value for name, value in module.__dict__.items() if name not in _OWN}
-        self.__dict__.update(mine)
-        self._parameters, self._buffers = dict(module._parameters), dict(module._buffers)
+class _Packable(StandIn):
+    """A layer that may compute from its weight laid out otherwise."""
 
     def serves(self, x: Tensor) -> bool:
         """Whether a packed way may compute this call."""
@@ -65,14 +57,8 @@ class _Packable(nn.Module):
         destination[prefix + "weight"] = plain(destination[prefix + "weight"])
 
 
-_OWN = ("_parameters", "_buffers", "_modules")
-
-
 class PackedLinear(_Packable, nn.Linear):
     """A linear layer that computes from a packed weight where that is faster."""
-
-    def __init__(self, module: nn.Linear) -> None:
-        self.adopt(module)
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight, self.bias
@@ -103,7 +89,7 @@ class PackedConv2d(_Packable, nn.Conv2d):
     """
 
     def __init__(self, module: nn.Conv2d, *, filtered: bool) -> None:
-        self.adopt(module)
+        super().__init__(module)
         self.filtered = filtered
         self._filters: tuple[Tensor, winograd.Bands, Tensor] | None = None
         """The weight, its bands, and its filters in them."""

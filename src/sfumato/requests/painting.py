@@ -131,8 +131,8 @@ class Painting(Request):
     )
     ram: Annotated[Memory | None, Shown("4G")] = Field(
         None,
-        description="the memory that it may take: parts are let go when they have done their work, and decoding and "
-        "sampling go in parts where that is needed",
+        description="the memory that it may take: weights stay as they are stored, parts are let go when they have "
+        "done their work, and decoding and sampling go in parts where that is needed",
     )
     eta: Annotated[Share | None, Shown("F", "Eta")] = Field(
         None, description="share of fresh noise, for samplers that have the choice"

@@ -1,23 +1,27 @@
 """Painting within so many bytes: what a request would take at most, what is given up for that, and what is let go.
 
 The most of memory is weights. Those that are mapped from their file take memory while their part runs, and are let go
-when it has done its work; others stay. Beside them stands what a step or the decoder makes, by the rule of `LIVE`.
+when it has done its work; others stay. Where they would be too much, they are left as the file has them and cast in
+use. Beside them stands what a step or the decoder makes, by the rule of `LIVE`.
 """
 
 import logging
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from sfumato.adapters.applied import Applied
-from sfumato.checkpoints.tensors import is_mapped, release
+from sfumato.checkpoints.tensors import is_mapped, numbers, release
 from sfumato.errors import RequestError
 from sfumato.model import LIVE, Model, decoding
 from sfumato.models.mmdit import MMDiT
 from sfumato.nn.packed import filter_bytes, without_filters
+from sfumato.nn.stored import largest_cast
 from sfumato.requests import Painting
 from sfumato.requests.fields import BYTES, amount_of
 
@@ -26,7 +30,15 @@ BASE = 450_000_000
 WIDE = 8
 """The widest map of a step, by the width of the finest level: the hidden layer of its attention's feed-forward."""
 
+ROOM = 1.5
+"""Where so many times a model's weights do not fit beside a process with torch, they are cast in use (`nn.stored`)."""
+
 log = logging.getLogger(__name__)
+
+
+def is_short(ram: str, path: Path, dtype: torch.dtype) -> bool:
+    """Whether a model in a precision is too much for `ram`, so that its weights should stay as they are stored."""
+    return int(amount_of(ram, BYTES)) < BASE + ROOM * numbers(path) * dtype.itemsize
 
 
 def fitted(applied: Applied, request: Painting) -> tuple[Applied, Painting]:
@@ -74,6 +86,7 @@ def peak(model: Model, request: Painting) -> int:
     texts = sum(mapped(module) for module in texts_of(model))
     autoencoder = cast("nn.Module", model.autoencoder)
     kept = sum(weights(module) + filter_bytes(module) - mapped(module) for module in networks_of(model))
+    step += largest_cast(model.network, model.dtype)
     turns = texts, mapped(model.network) + step, mapped(autoencoder) + decoding(model, width * height)[1]
     return int(BASE + kept + max(turns))
 

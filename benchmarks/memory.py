@@ -1,0 +1,72 @@
+"""The most memory that a picture takes, from a fresh process to the file: Stable Diffusion 1.5 at 512, SDXL at 1024.
+
+    python -m benchmarks.memory                    # both; some 20 minutes on two slow cores
+    python -m benchmarks.memory sd1 --ram 3G
+
+Models are of the published form and of random weights, one file in float16 as they are published (2.1 and 6.9 GB, in a
+temporary folder). One guided step and the decoding take what any number of steps takes. What is counted is resident
+memory with mapped files, as the system counts it for the one that waits for the process. The exit code is 1 where a
+promise (`MOST`) is broken.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sfumato.runtime.precision import choose
+
+MOST = {"sd1": {"bf16": 3.0, "fp32": 5.0}, "sdxl": {"bf16": 8.0, "fp32": 13.0}}
+"""GB at most, by model and number format."""
+SIDES = {"sd1": 512, "sdxl": 1024}
+
+
+def write(name: str, path: Path) -> None:
+    """The file of a model."""
+    from sfumato.checkpoints.stand_in import write_stand_in
+    from sfumato.published import CLIP_L_AND_G, KL_XL, SDXL
+
+    if name == "sd1":
+        write_stand_in(path)
+    else:
+        write_stand_in(path, unet=SDXL, vae=KL_XL, texts=CLIP_L_AND_G)
+
+
+def peak(name: str, path: Path, precision: str, ram: str | None) -> dict[str, Any]:
+    """Of one picture."""
+    from sfumato.cli import bench
+
+    side = SIDES[name]
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["txt2img", "a lighthouse", "--model", str(path), "--size", f"{side}x{side}", "--steps", "1"]
+        command += ["--seed", "1", "--precision", precision, "-o", f"{folder}/"] + (["--ram", ram] if ram else [])
+        cold = bench.cold(command, 1)
+    assert cold.peak_bytes is not None
+    return {"side": side, "precision": precision, "peak_gb": round(cold.peak_bytes / 1e9, 2), "ram": ram or ""}
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", choices=SIDES, help="both by default")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), help="by default what is faster on this machine")
+    parser.add_argument("--ram", help="as txt2img has it, for example 4G")
+    arguments = parser.parse_args()
+    precision = arguments.precision or {"torch.bfloat16": "bf16"}.get(str(choose("cpu").dtype), "fp32")
+    found, kept = {}, True
+    for name in [arguments.model] if arguments.model else SIDES:
+        with tempfile.TemporaryDirectory(prefix="sfumato-") as folder:
+            path = Path(folder) / f"{name}.safetensors"
+            write(name, path)
+            found[name] = peak(name, path, precision, arguments.ram)
+        most = MOST[name][precision]
+        kept &= found[name]["peak_gb"] <= most
+        print(f"{name}: {found[name]['peak_gb']} GB, at most {most}", file=sys.stderr, flush=True)
+    print("\n" + json.dumps(found, indent=2))
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
