@@ -66,12 +66,7 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "text": {"shares": {"emoji": None}, "text": TEXT, "loop": loop(40, 32)},
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(40, 16)},
     "denoiser": {**DENOISER, "loop": loop(20, 8, accumulate=2, processes=2)},
-    "gan": {
-        **DENOISER,
-        "shares": {"landscape": 0.05},
-        "adversarial": {"channels": [16, 32]},
-        "loop": loop(10, 8),
-    },
+    "gan": {**DENOISER, "adversarial": {"channels": [16, 32]}, "loop": loop(10, 8)},
     "reward": {**DENOISER, "reward": {"pictures": 2}, "loop": loop(10, 8)},
     "views": {**DENOISER, "shares": {"emoji": None, "scene": None}, "loop": loop(10, 8)},
     "language": {**PAINTED, "validation": 64, "paintings": 6, "loop": loop(20, 16)},
