@@ -46,6 +46,9 @@ def test_nothing_is_in_the_way_of_anybody(fake: str, opened: Opened, theme: str,
                 " && each.getBoundingClientRect().right > innerWidth + 1).map(each => each.outerHTML.slice(0, 90))"
             )
             assert (wide, hidden) == (0, []), (screen, width)
+        page.keyboard.press("?")
+        page.locator("dialog[open] kbd").first.wait_for()
+        assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
         said = page.evaluate("document.documentElement.lang")
         assert said == ("zh-Hans" if language == "zh-CN" else "en")
 

@@ -58,7 +58,7 @@ export function App() {
       onDragOver={(event) => { if (event.dataTransfer?.types.includes("Files")) { event.preventDefault(); setOver(true); } }}
       onDragLeave={(event) => event.relatedTarget === null && setOver(false)}
       onDropCapture={() => setOver(false)}
-      onDrop={(event) => { event.preventDefault(); const file = event.dataTransfer?.files[0]; if (file) void dropped(file); }}
+      onDrop={(event) => { event.preventDefault(); void dropped(...(event.dataTransfer?.files ?? [])); }}
     >
       {over && <p class="dropping">{t("drop.here")}</p>}
       <a class="skip" href="#content" onClick={(event) => { event.preventDefault(); document.getElementById("content")?.focus(); }}>{t("skip")}</a>
@@ -120,6 +120,7 @@ const SHOWN: Record<Screen, () => preact.JSX.Element> = {
 };
 
 const wrong = signal(false);
+const focused = (place: HTMLElement | null) => place?.focus();
 
 function Entrance() {
   const enter = async (event: Event) => {
@@ -141,7 +142,7 @@ function Entrance() {
         <h1>{t("token.title")}</h1>
         <p class="soft">{t("token.help")}</p>
         <label for="token">{t("token.label")}</label>
-        <input id="token" name="token" type="password" autocomplete="current-password" required aria-invalid={wrong.value} aria-describedby="token-wrong" />
+        <input id="token" name="token" type="password" autocomplete="current-password" required ref={focused} aria-invalid={wrong.value} aria-describedby="token-wrong" />
         <p id="token-wrong" class="bad" role="alert">{wrong.value ? t("token.wrong") : ""}</p>
         <button type="submit" class="button main">{t("token.enter")}</button>
       </form>

@@ -8,7 +8,7 @@ import { differences, type Values } from "./schema";
 import { Split } from "./split";
 import { explain } from "./state";
 import { Button, Dialog, shaped, Skeleton } from "./ui";
-import { nameOf, t } from "./words";
+import { nameOf, t, taskTitle } from "./words";
 
 /** A picture and what made it. */
 export interface Seen {
@@ -37,7 +37,7 @@ export function Pair({ a, b }: { a: Seen; b: Seen }) {
       {found.length === 0 ? <p class="soft">{t("compare.same")}</p> : (
         <table>
           <tbody>
-            {found.map(([name, first, second]) => <tr key={name}><th scope="row">{nameOf(name)}</th><td dir="auto">{first}</td><td dir="auto">{second}</td></tr>)}
+            {found.map(([name, first, second]) => <tr key={name}><th scope="row">{name === "task" ? t("paint.task") : nameOf(name)}</th><td dir="auto">{name === "task" ? taskTitle(first) : first}</td><td dir="auto">{name === "task" ? taskTitle(second) : second}</td></tr>)}
           </tbody>
         </table>
       )}

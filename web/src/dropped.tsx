@@ -1,19 +1,30 @@
-/** A picture that falls on the page: it is kept, and its settings are restored. */
+/** Pictures that fall on the page: they are kept, and the settings of a single one are restored. */
 
 import { signal } from "@preact/signals";
 import { api } from "./api";
-import { bring } from "./gallery";
+import { begin, bring } from "./gallery";
 import { nameAmong, type Values } from "./schema";
 import { adapters, go, models, restore, say } from "./state";
 import { Button, Dialog } from "./ui";
 import { t } from "./words";
 
-export async function dropped(file: Blob): Promise<void> {
+export async function dropped(...files: Blob[]): Promise<void> {
+  const [file] = files;
+  if (!file) return;
+  if (files.length > 1) {
+    let kept = 0;
+    for (const each of files) if (await bring(each)) kept++;
+    if (kept) say(t("drop.many", { n: kept }));
+    go("gallery");
+    void begin();
+    return;
+  }
   const found = await bring(file);
   if (!found) return;
   if (!found.request) {
     say(t("drop.none"));
     go("gallery");
+    void begin();
     return;
   }
   const lines = await api.get<string[]>(`/api/v1/gallery/${found.id}/unrestored`).catch((): string[] => []);

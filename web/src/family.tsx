@@ -8,14 +8,16 @@ import { explain } from "./state";
 import { Dialog, Empty, Skeleton } from "./ui";
 import { t, taskTitle } from "./words";
 
-const [WIDE, TALL, SIDE] = [168, 128, 96];
+const [WIDE, TALL, SIDE] = [144, 128, 96];
+
+const inSight = (place: HTMLElement | null) => place?.scrollIntoView({ block: "nearest", inline: "center" });
 
 export function Family({ id, close }: { id: string; close: () => void }) {
   const [found, set] = useState<{ pictures: Piece[]; edges: Edge[] } | null>(null);
   useEffect(() => void api.get<{ pictures: Piece[]; edges: Edge[] }>(`/api/v1/gallery/${id}/lineage`).then(set, explain), [id]);
   const spots = found ? laid(found.pictures.map((each) => each.id), found.edges) : [];
   const at = new Map(spots.map((spot) => [spot.id, spot]));
-  const width = WIDE * (1 + Math.max(0, ...spots.map((spot) => spot.column)));
+  const width = WIDE * Math.max(0, ...spots.map((spot) => spot.column)) + SIDE;
   const height = TALL * (1 + Math.max(0, ...spots.map((spot) => spot.row)));
   return (
     <Dialog title={t("lineage")} close={close} wide>
@@ -32,7 +34,7 @@ export function Family({ id, close }: { id: string; close: () => void }) {
               const { column, row } = at.get(piece.id)!;
               return (
                 <foreignObject key={piece.id} x={column * WIDE} y={row * TALL} width={SIDE} height={TALL}>
-                  <button type="button" aria-current={piece.id === (opened.value?.id ?? id)} aria-label={t("picture.alt", { task: taskTitle(piece.task), prompt: piece.prompt || t("job.nowords") })} onClick={() => void open(piece.id)}>
+                  <button type="button" aria-current={piece.id === (opened.value?.id ?? id)} ref={piece.id === id ? inSight : undefined} aria-label={t("picture.alt", { task: taskTitle(piece.task), prompt: piece.prompt || t("job.nowords") })} onClick={() => void open(piece.id)}>
                     <img src={piece.thumbnail} alt="" />
                     <span>{piece.task ? taskTitle(piece.task) : piece.tool}</span>
                   </button>

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { api } from "./api";
+import { connected } from "./state";
 import { weighted } from "./weights";
 import { t } from "./words";
 
@@ -29,6 +30,7 @@ async function read(text: string, model: string): Promise<void> {
     const found = await api.post<Reading>("/api/v1/prompts", { text, model });
     readings.value = { ...readings.value, [key]: found };
   } catch {
+    asked.delete(key);
     /* a counter is no reason to say anything */
   }
 }
@@ -51,13 +53,13 @@ export function Prompt({ id, value, set, model, main, placeholder }: PromptProps
     if (selection.current) place.setSelectionRange(...selection.current);
     selection.current = null;
     place.style.height = "auto";
-    place.style.height = `${Math.min(place.scrollHeight + 2, 360)}px`;
+    if (place.scrollHeight) place.style.height = `${Math.min(place.scrollHeight + 2, 360)}px`; // in a dialog that is not open yet it has none
   }, [value]);
   useEffect(() => {
     if (!value.trim()) return;
     const timer = setTimeout(() => void read(value, model), 300);
     return () => clearTimeout(timer);
-  }, [value, model]);
+  }, [value, model, connected.value]);
   const found = value.trim() ? readings.value[keyOf(value, model)] : undefined;
   return (
     <>

@@ -50,6 +50,8 @@ export function Dialog({ title, close, children, wide = false }: { title: string
   useEffect(() => {
     const before = document.activeElement as HTMLElement | null;
     dialog.current?.showModal();
+    const room = dialog.current?.querySelector<HTMLElement>(".scroll");
+    if (room && !room.querySelector("button, input, select, textarea, a")) room.tabIndex = 0; // so that keys scroll it
     return () => before?.focus?.();
   }, []);
   return (

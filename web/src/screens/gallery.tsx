@@ -1,9 +1,10 @@
 import { signal } from "@preact/signals";
-import { Archive, Columns2, Copy, LayoutPanelLeft, Download, Images, Pencil, RotateCcw, Search, SlidersHorizontal, Star, Tag, Trash2, Waypoints, X } from "lucide-preact";
+import { Archive, Columns2, Copy, LayoutPanelLeft, Download, ImagePlus, Images, Pencil, RotateCcw, Search, SlidersHorizontal, Star, Tag, Trash2, Waypoints, X } from "lucide-preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import { rowsInSight } from "../canvas";
 import { Compare } from "../compare";
+import { dropped } from "../dropped";
 import { ALL, ask, asked, begin, change, changeMany, erase, facets, marked, more, move, open, opened, pieces, query, total, undo, type Piece, type Whole } from "../gallery";
 import { Family } from "../family";
 import { copy, SendTo } from "../stage";
@@ -81,6 +82,7 @@ function Bar() {
       <select aria-label={t("gallery.sort")} value={what.sort} onChange={(event) => ask({ sort: event.currentTarget.value })}>
         {(["newest", "oldest", "rating"] as const).map((sort) => <option key={sort} value={sort}>{t(`gallery.sort.${sort}`)}</option>)}
       </select>
+      <Bring />
       <Button icon={Trash2} aria-pressed={what.trash} label={t("gallery.trash")} onClick={() => ask({ trash: !what.trash })} />
       <a class="button bare" href={`/api/v1/gallery/export?${exported()}`} download="sfumato.zip" aria-label={t("gallery.export")} title={t("gallery.export")}><Archive size={18} aria-hidden="true" /></a>
       {changed && <Button kind="quiet" icon={RotateCcw} onClick={() => { set(""); ask(ALL); }}>{t("gallery.all")}</Button>}
@@ -103,6 +105,17 @@ function Bar() {
         </div>
       )}
     </div>
+  );
+}
+
+/** Pictures are brought in by a dialog as well, since phones drop none. */
+function Bring() {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <input ref={input} type="file" accept="image/*" multiple class="hidden" tabIndex={-1} aria-label={t("gallery.bring")} onChange={(event) => void dropped(...(event.currentTarget.files ?? [])).then(() => input.current && (input.current.value = ""))} />
+      <Button icon={ImagePlus} label={t("gallery.bring")} onClick={() => input.current?.click()} />
+    </>
   );
 }
 

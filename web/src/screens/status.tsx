@@ -65,6 +65,7 @@ export function Status() {
               {failures.map((job) => (
                 <li key={job.id} class="card">
                   <p><strong>{taskTitle(job.task)}</strong> <span class="soft">{when(job.finished ?? job.created)}{job.attempts > 1 && ` · ${t("job.attempt", { n: job.attempts })}`}</span></p>
+                  {Boolean(job.request.prompt) && <p class="soft" dir="auto">{String(job.request.prompt)}</p>}
                   <p dir="auto">{job.reason}</p>
                   <div class="actions">
                     <Button icon={RotateCw} onClick={() => void api.retry(job.id).then((again) => { keep(again); found(failures.filter((each) => each.id !== job.id)); }, explain)}>{t("retry")}</Button>

@@ -277,6 +277,8 @@ export const en = {
   "drop.model": "Model {name}: it is not here, so {usual} stands in its place",
   "drop.lora": "LoRA {name}: it is not here",
   "drop.offer": "This picture says how it was made",
+  "drop.many": "{n} pictures are in the gallery now",
+  "gallery.bring": "Bring in pictures; the settings of a single one are restored",
   "drop.none": "This picture does not say how it was made; it is in the gallery now.",
 
   "models.help": "Models, LoRA and other files that this service may use. Add folders with sfumato serve --models FOLDER, or fetch one with sfumato pull ORG/NAME.",

@@ -279,6 +279,8 @@ export const zh: Record<Word, string> = {
   "drop.model": "模型 {name}：这里没有，改用 {usual}",
   "drop.lora": "LoRA {name}：这里没有",
   "drop.offer": "这张图带有生成参数",
+  "drop.many": "{n} 张图已在图库中",
+  "gallery.bring": "导入图片；只选一张时恢复它的设置",
   "drop.none": "这张图没有说明是怎样画成的；它已放进图库。",
 
   "models.help": "这个服务可用的模型、LoRA 等文件。用 sfumato serve --models 文件夹 添加，或用 sfumato pull ORG/NAME 取回一个。",
