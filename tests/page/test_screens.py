@@ -249,6 +249,8 @@ def test_a_sketch_is_drawn_and_edited(fake: str, opened: Opened) -> None:
         page.keyboard.press("i")
         page.mouse.click(box["x"] + x, box["y"] + y)
         assert ink.input_value() == colour, "the colour under the pointer"
+    page.get_by_role("button", name="White or black paper").click()
+    assert ink.input_value() == "#ffffff", "what is drawn next is seen"
     use.click()
     page.locator("canvas.board").wait_for()
     page.select_option("#task", "outpaint")

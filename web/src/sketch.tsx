@@ -19,6 +19,7 @@ interface SketchProps {
 type Tool = keyof typeof TOOLS;
 const TOOLS = { pencil: ["b", Pencil, "edit.brush"], eraser: ["e", Eraser, "edit.eraser"], pick: ["i", Pipette, "sketch.pick"] } as const;
 const PAPERS = ["#ffffff", "#000000"] as const;
+/** The first two are those that are seen on either paper. */
 const INKS = ["#23201c", "#ffffff", "#c8442c", "#e8a33d", "#5c8a4a", "#3f5bd9", "#7a4a8c", "#f0c9a4"];
 
 export function Sketch({ width, height, below, use, close }: SketchProps) {
@@ -51,6 +52,11 @@ export function Sketch({ width, height, below, use, close }: SketchProps) {
     context.moveTo(from.x, from.y);
     context.lineTo(to.x + 0.01, to.y);
     context.stroke();
+  };
+  const turnPaper = () => {
+    const other = paper === PAPERS[0] ? 1 : 0;
+    setPaper(PAPERS[other]);
+    if (ink === INKS[1 - other]) setInk(INKS[other]!);
   };
   const draw = (colour: string) => {
     setInk(colour);
@@ -103,7 +109,7 @@ export function Sketch({ width, height, below, use, close }: SketchProps) {
             <input type="color" aria-label={t("sketch.ink")} value={ink} onInput={(event) => { draw(event.currentTarget.value); }} />
           </span>
           <span class="gap" />
-          <Button icon={PaintBucket} label={t("sketch.paper")} onClick={() => setPaper(paper === PAPERS[0] ? PAPERS[1] : PAPERS[0])} />
+          <Button icon={PaintBucket} label={t("sketch.paper")} onClick={turnPaper} />
           <Button icon={Undo2} label={t("edit.undo")} disabled={!history.current.undoable} onClick={() => put(history.current.undo(whole()))} />
           <Button icon={Redo2} label={t("edit.redo")} disabled={!history.current.redoable} onClick={() => put(history.current.redo(whole()))} />
           <Button icon={Trash2} label={t("sketch.clear")} onClick={() => { history.current.keep(whole()); pen().clearRect(0, 0, width, height); turn((n) => n + 1); }} />
