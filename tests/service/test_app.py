@@ -346,7 +346,7 @@ def test_the_parent_never_imports_torch() -> None:
 
 def test_uploads_keep_what_is_transparent(tmp_path: Path) -> None:
     from sfumato.decoding import decoded
-    from sfumato.service.uploads import mask, pixels
+    from sfumato.service.decoder import mask, pixels
 
     image = Image.new("RGBA", (16, 16), (200, 40, 10, 255))
     for x in range(16):

@@ -15,8 +15,8 @@ from sfumato.cli import main
 from sfumato.errors import SfumatoError
 from sfumato.requests import Img2Img, Txt2Img
 from sfumato.results import Progress
+from sfumato.service.decoder import pixels
 from sfumato.service.serve import alone
-from sfumato.service.uploads import pixels
 from tests.service.services import free_port, real, running, running_fake
 
 SLOW = Txt2Img.build(prompt="slow", steps=20, seed=3, count=2)

@@ -6,6 +6,7 @@
     company.py      which jobs are painted at the same time
     dispatch.py     gives jobs to the worker, and tells who listens how they go
     uploads.py      pictures from outside: decoded in a child with limits, kept by their digest
+    decoder.py      that child
     asked.py        what a request from outside may name
     settings.py     how a service is set up
     serve.py        listens until it is told to end

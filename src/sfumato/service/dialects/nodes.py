@@ -17,7 +17,7 @@ from sfumato.metadata import names
 from sfumato.metadata.gathering import brief
 from sfumato.requests import Source
 from sfumato.requests.fields import MAX_SEED
-from sfumato.service.uploads import Doing
+from sfumato.service.decoder import Doing
 
 _MOST_STEPS = 1000
 

@@ -19,7 +19,7 @@ from sfumato.errors import RequestError
 from sfumato.files import write_atomic
 from sfumato.requests import Lora, Painting, Source
 from sfumato.service import wire
-from sfumato.service.uploads import limit_memory, opened
+from sfumato.service.decoder import limit_memory, opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
