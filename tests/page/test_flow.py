@@ -116,13 +116,13 @@ def test_a_dropped_picture_brings_its_settings(service: str, opened: Opened, tmp
     from PIL.PngImagePlugin import PngInfo
 
     said = PngInfo()
-    settings = "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6, Seed: 99, Size: 64x64"
+    settings = "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6, Seed: 99, Size: 64x64, Model: harbor"
     said.add_text("parameters", f"a blue boat\nNegative prompt: people\n{settings}")
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64), "navy").save(buffer, "PNG", pnginfo=said)
     page = opened(service)
     page.locator("textarea.main").wait_for()
-    page.evaluate(
+    drop = (
         """bytes => {
             const carried = new DataTransfer();
             carried.items.add(new File([new Uint8Array(bytes)], "boat.png", {type: "image/png"}));
@@ -131,7 +131,15 @@ def test_a_dropped_picture_brings_its_settings(service: str, opened: Opened, tmp
         }""",
         list(buffer.getvalue()),
     )
+    page.evaluate(*drop)
     page.get_by_text("These settings are in the form now").wait_for()
     assert page.locator("textarea.main").input_value() == "a blue boat"
     assert page.locator(".is-seed input").first.input_value() == "99"
     assert page.locator(STEPS.format("Steps")).input_value() == "20"
+    page.locator(".lines li", has_text="Model harbor: it is not here, so nano stands in its place").wait_for()
+    page.keyboard.press("Escape")
+    page.goto(f"{service}/#/edit")
+    page.locator(".start").wait_for()
+    page.evaluate(*drop)
+    page.locator("canvas.board").wait_for()
+    page.get_by_text("This picture says how it was made").wait_for()
