@@ -6,7 +6,7 @@ import { api } from "./api";
 import type { Whole } from "./gallery";
 import { differences, type Values } from "./schema";
 import { Split } from "./split";
-import { explain } from "./state";
+import { explain, sourceUrl } from "./state";
 import { Button, Dialog, shaped, Skeleton } from "./ui";
 import { nameOf, t, taskTitle } from "./words";
 
@@ -30,6 +30,10 @@ export function Compare({ ids, close }: { ids: [string, string]; close: () => vo
 export function Pair({ a, b }: { a: Seen; b: Seen }) {
   const [only, show] = useState(false);
   const found = differences(a.request, b.request);
+  const cell = (name: string, { request }: Seen, text: string) => {
+    const url = sourceUrl(request?.[name]);
+    return <td dir="auto">{url ? <img class="thumb" src={url} alt={t("edit.before.alt")} /> : name === "task" ? taskTitle(text) : text}</td>;
+  };
   return (
     <div class={`compare ${only ? "difference" : ""}`} ref={shaped(b)}>
       <Split before={a.url} after={b.url} width={b.width} height={b.height} />
@@ -37,7 +41,7 @@ export function Pair({ a, b }: { a: Seen; b: Seen }) {
       {found.length === 0 ? <p class="soft">{t("compare.same")}</p> : (
         <table>
           <tbody>
-            {found.map(([name, first, second]) => <tr key={name}><th scope="row">{name === "task" ? t("paint.task") : nameOf(name)}</th><td dir="auto">{name === "task" ? taskTitle(first) : first}</td><td dir="auto">{name === "task" ? taskTitle(second) : second}</td></tr>)}
+            {found.map(([name, first, second]) => <tr key={name}><th scope="row">{name === "task" ? t("paint.task") : nameOf(name)}</th>{cell(name, a, first)}{cell(name, b, second)}</tr>)}
           </tbody>
         </table>
       )}
