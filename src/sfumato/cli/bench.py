@@ -87,7 +87,7 @@ def load(path: Path, *, device: str = "auto", precision: str = "auto", repeat: i
     ready, loads, cpu, peaks = [], [], [], []
     for _ in range(1 + repeat):
         started = time.time()
-        said, _, peak = _run(command)
+        said, _, peak = ran(command)
         facts = json.loads(said)
         ready.append(facts["until"] - started)
         loads.append(facts["load"])
@@ -103,7 +103,7 @@ def cold(command: Sequence[str], repeat: int = 3) -> Cold:
     Raises:
         SfumatoError: when one fails; its last line says why.
     """
-    runs = [_run([sys.executable, "-m", "sfumato", *command]) for _ in range(repeat)]
+    runs = [ran([sys.executable, "-m", "sfumato", *command]) for _ in range(repeat)]
     peaks = [peak for _, _, peak in runs if peak is not None]
     return Cold([seconds for _, seconds, _ in runs], max(peaks, default=None))
 
@@ -132,8 +132,12 @@ def _clocked(paint: Paint, request: "Painting") -> "tuple[float, Result]":
     return time.perf_counter() - start, result
 
 
-def _run(command: Sequence[str]) -> tuple[str, float, int | None]:
-    """What a process prints, its wall seconds and its peak resident bytes."""
+def ran(command: Sequence[str]) -> tuple[str, float, int | None]:
+    """What a process prints, its wall seconds and its peak resident bytes.
+
+    Raises:
+        SfumatoError: it fails; its last line says why.
+    """
     start = time.perf_counter()
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as printed,
