@@ -388,6 +388,7 @@ def test_pictures_wait_for_each_other_and_not_for_the_clock(monkeypatch: pytest.
         return await asyncio.gather(*(uploads.handled(data, "pixels") for data in datas), return_exceptions=True)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
-    found = asyncio.run(all_of([b"slow", *[b"picture"] * 7]))
-    assert (most, found[1:]) == (2, [b"picture"] * 7)
+    found = asyncio.run(all_of([b"slow", b"", *[b"picture"] * 7]))
+    assert (most, found[2:]) == (2, [b"picture"] * 7)
     assert "takes too long to decode" in str(found[0])
+    assert "cannot be decoded" in str(found[1]), "nothing is no picture, whatever the child says"

@@ -87,15 +87,29 @@ def serve(settings: Settings, port: int, *, open: bool = False) -> None:
     server = uvicorn.Server(config)
     with alone(settings.folder), contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(each) for each in listening(settings.host, port)]
-        shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-        print(f"sfumato listens at http://{shown}:{port}", file=sys.stderr, flush=True)
+        everywhere = settings.host in ANY_ADDRESS
+        url = f"http://{'127.0.0.1' if everywhere else in_url(settings.host)}:{port}"
+        others = f", for other machines at http://{in_url(outer_address())}:{port}" if everywhere else ""
+        print(f"sfumato listens at {url}{others}", file=sys.stderr, flush=True)
         if open:
-            url = f"http://{'127.0.0.1' if settings.host in ANY_ADDRESS else shown}:{port}"
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some wait for its end
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets)
     if opening.error is not None:
         raise opening.error
+
+
+def in_url(host: str) -> str:
+    """A host as addresses of pages have it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def outer_address() -> str:
+    """By what other machines of the network call this one, or its name where it has no network. Nothing is sent."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.connect(("192.0.2.1", 9))  # of no machine (RFC 5737); which of our addresses leads there is known here
+        return str(asked.getsockname()[0])
+    return socket.gethostname()
 
 
 def listening(host: str, port: int) -> list[socket.socket]:

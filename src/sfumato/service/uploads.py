@@ -40,7 +40,7 @@ async def handled(data: bytes, doing: Doing) -> bytes:
         finally:
             if child.returncode is None:  # also where nobody waits any more
                 child.kill()
-    if child.returncode == 0:
+    if child.returncode == 0 and out:
         return out
     if child.returncode == 2:
         raise RequestError(said.decode(errors="replace").strip())
