@@ -187,6 +187,15 @@ def test_pictures_of_the_class(tiny_model: Path, photos: Path, tmp_path: Path) -
     assert losses["loss"].item() == 0
     assert losses["prior"].item() > 0.1
 
+    values |= {"loss": {"prior_target": "model"}}
+    task = AdapterTask(AdapterRun(**values), tmp_path)
+    rng = torch.Generator().manual_seed(0)
+    assert task.loss(task.model, torch.tensor(of_class), rng)["prior"].item() == 0, "as it was, it is the model"
+    with torch.no_grad():
+        for parameter in task.model.parameters():
+            parameter += 0.1
+    assert task.loss(task.model, torch.tensor(of_class), rng)["prior"].item() > 1e-4
+
 
 def test_captions_as_they_are_learned(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     task = AdapterTask(AdapterRun(**settings(tiny_model, photos)), tmp_path)

@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from sfumato.adapters.report import examine
+from sfumato.checkpoints.catalogue import find
 from sfumato.cli import main
 from sfumato.errors import RequestError, TrainingError
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.training import teach as teaching
-from sfumato.training.teach import Lesson, seconds_of, teach, toml
+from sfumato.training.teach import Lesson, seconds_of, settings, teach, toml
 from tests.conftest import write_tiny
 
 
@@ -59,9 +61,23 @@ def test_what_is_taught(method: teaching.TeachMethod, tiny_model: Path, photos: 
     captions = {tuple(row["captions"]) for row in json.loads((tmp_path / "run/data.json").read_text())["pictures"]}
     assert captions == {("a fox called mila",), ("a red fox",)}
     if method == "dreambooth":
-        assert len(list((tmp_path / "run/class").glob("*.png"))) == 2
+        assert len(list((tmp_path / "run/kept").glob("*.png"))) == 2
     with pytest.raises(TrainingError, match="was begun with another subject"):
         teach(Lesson(photos, "mila", "a dog", method, str(tiny_model), 30), tmp_path / "run")
+
+
+def test_a_small_model_keeps_all_that_it_knows(tiny_model: Path) -> None:
+    """Each style of each kind is painted by it as it is, and held to while it learns."""
+    prompts = teaching.known_to("nano")
+    assert len(prompts) == teaching.PRIOR_PICTURES
+    styles = {style for keys in Vocabulary.read(find("nano")).about.values() for style in keys["style"]}  # type: ignore[union-attr]
+    assert {prompt.split(", ")[0] for prompt in prompts} >= styles
+    told = settings(Lesson(Path("p"), "ink", "art"), 9, Path("run"), batch=1, every=1, size=None)
+    assert told["loss"] == {"prior_target": "model"}
+    assert [source.get("prior") for source in told["sources"]] == [None, True]
+    assert not Lesson(Path("p"), "ink", "art", model=str(tiny_model)).keeps
+    with pytest.raises(TrainingError, match="does not say what it knows"):
+        teaching.known_to(str(tiny_model))
 
 
 def test_too_little_time(tiny_model: Path, photos: Path, tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ class LossConfig(BaseModel):
     """Noise that is the same all over a channel, for brighter and darker pictures."""
     prior: float = Field(1.0, ge=0)
     """Weight of the pictures of the class."""
+    prior_target: Literal["pictures", "model"] = "pictures"
+    """What the pictures of the class are held to: themselves, or what the model made of them, noised, before it learned
+    (Li and Hoiem 2016), which varies less."""
 
 
 class FineTuneRun(BaseModel):
@@ -167,7 +170,7 @@ class FineTuneTask:
             errors = self._error(model, chosen, latents, texts, sigma, rng)
         weights = loss_weight(self.own.sampling.parameterisation, sigma, run.loss.weighting, run.loss.gamma)
         errors = errors * weights
-        prior = torch.tensor([run.sources[e.source].prior for e in chosen])
+        prior = self._prior(chosen)
         total = (errors * torch.where(prior, run.loss.prior, 1.0)).mean()
         return {"loss": total, "prior": errors[prior].mean()} if bool(prior.all()) else {"loss": total}
 
@@ -208,12 +211,22 @@ class FineTuneTask:
         if any(e.mask is not None for e in chosen):
             whole = torch.ones(1, *latents.shape[-2:])
             masks = torch.stack([whole if e.mask is None else e.mask for e in chosen])
-        return denoising_error(output, parameterisation, latents, x, sigma, masks)
+        error = denoising_error(output, parameterisation, latents, x, sigma, masks)
+        prior = self._prior(chosen)
+        if self.run.loss.prior_target == "pictures" or not bool(prior.any()):
+            return error
+        with torch.no_grad():
+            before = self.base.network(seen, label, self.cond(chosen, texts, self.base)).float()
+        return torch.where(prior, (output - before).square().flatten(1).mean(1), error)
 
-    def cond(self, chosen: Sequence[Example], texts: Sequence[str]) -> Conditioning:
-        """A row for each picture, of its text."""
+    def _prior(self, chosen: Sequence[Example]) -> Tensor:
+        """Which of the pictures are of the class, (b,)."""
+        return torch.tensor([self.run.sources[e.source].prior for e in chosen])
+
+    def cond(self, chosen: Sequence[Example], texts: Sequence[str], model: Model | None = None) -> Conditioning:
+        """A row for each picture, of its text, as `model` reads it; by default the one that learns."""
         if self.learns_text:
-            rows = self._read(texts)
+            rows = self._read(texts, model)
         else:
             with torch.no_grad():
                 for text in texts:
@@ -228,10 +241,10 @@ class FineTuneTask:
             cond = Conditioning(cond.tokens, pooled=cond.pooled, numbers=torch.tensor(numbers, dtype=torch.float32))
         return cond
 
-    def _read(self, texts: Sequence[str]) -> list[Conditioning]:
+    def _read(self, texts: Sequence[str], model: Model | None = None) -> list[Conditioning]:
         rows = encode(
             [literal(text) for text in texts],
-            list(self.own.texts.values()),
+            list((model or self.own).texts.values()),
             clip_skip=self.run.clip_skip,
             emphasis="ignore",
             windows=self.windows,

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,8 @@ from sfumato.errors import RequestError, TrainingError
 from sfumato.files import sha256, write_atomic
 from sfumato.images import contact_sheet
 from sfumato.lettering import captioned
+from sfumato.prompts.builder import character, worded
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.requests import Txt2Img
 from sfumato.training.adapter import AdapterRun, AdapterTask
 from sfumato.training.loop import gradients
@@ -32,6 +35,8 @@ from sfumato.training.run import read_config, train
 TeachMethod = Literal["lora", "dreambooth", "embedding"]
 TEACH_METHODS: tuple[TeachMethod, ...] = ("lora", "dreambooth", "embedding")
 SETTINGS = "teach.toml"
+KEPT = "kept"
+"""Folder of pictures by the model as it is."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
 STEPS = 40, 4000
 """Fewest and most."""
@@ -40,6 +45,7 @@ LOOKS = 200
 OVERHEAD = 0.75
 """Share of the time that steps may take; the rest goes to loading, validation, sheets and the trial."""
 PRIOR_PICTURES = 24
+"""Pictures by the model as it is, which it is to go on painting so."""
 TRIAL_STEPS, OTHER_STEPS = 16, 12
 """Sampling steps: of the pictures by which the file is tried, and of those of the class and the sheets."""
 OTHERS = ("a portrait of an old man", "a red apple on a table")
@@ -81,6 +87,12 @@ class Lesson:
             raise RequestError('subject is empty; say what the pictures show, for example "a woman"')
         if self.method not in TEACH_METHODS:
             raise RequestError(f"method is {self.method!r}; give {', '.join(TEACH_METHODS)}")
+
+    @property
+    def keeps(self) -> bool:
+        """Whether pictures by the model as it is are learned beside: of the class for DreamBooth; for a LoRA of nano,
+        which is small and forgets soon, of all that it knows."""
+        return self.method == "dreambooth" or (self.method == "lora" and self.model == "nano")
 
     @property
     def called(self) -> str:
@@ -129,8 +141,10 @@ def settings(lesson: Lesson, steps: int, folder: Path, *, batch: int, every: int
         source["caption_dropout"] = 0.0
     else:  # a small network has room to learn in its convolutions alone
         values["adapter"] = {"method": "locon" if nano else "lora", "rank": 16, "text_targets": ["attention"]}
-    if lesson.method == "dreambooth":
-        sources.append({"folder": str((folder / "class").absolute()), "caption": lesson.subject, "prior": True})
+    if lesson.keeps:
+        sources.append({"folder": str((folder / KEPT).absolute()), "caption": lesson.subject, "prior": True})
+    if lesson.keeps and nano:
+        values["loss"] = {"prior_target": "model"}
     if size is not None:
         values["buckets"] = {"size": size}
     rate = {"embedding": 5e-3}.get(lesson.method, 1e-3 if nano else 2e-4)
@@ -217,8 +231,8 @@ def teach(lesson: Lesson, folder: Path, say: Callable[[str], None] = lambda line
         say(f"going on in {folder}")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        if lesson.method == "dreambooth":
-            _paint_class(lesson, folder / "class", say)
+        if lesson.keeps:
+            _paint_kept(lesson, folder / KEPT, say)
         values = planned(lesson, folder, say)
         write_atomic(file, toml(values).encode())
         write_atomic(folder / "lesson.json", json.dumps(stated).encode())
@@ -230,20 +244,42 @@ def teach(lesson: Lesson, folder: Path, say: Callable[[str], None] = lambda line
     return _tried(lesson, run, folder, export / f"{lesson.name}.safetensors", spent / run.loop.steps)
 
 
-def _paint_class(lesson: Lesson, folder: Path, say: Callable[[str], None]) -> None:
-    """Pictures of the subject by the model as it is, kept; those that are there already are not painted again."""
+def _paint_kept(lesson: Lesson, folder: Path, say: Callable[[str], None]) -> None:
+    """Pictures by the model as it is, with their captions; those that are there already are not painted again."""
     from sfumato.studio import Studio
 
     folder.mkdir(exist_ok=True)
-    missing = [i for i in range(PRIOR_PICTURES) if not (folder / f"{i:03d}.png").is_file()]
+    prompts = [lesson.subject] * PRIOR_PICTURES if lesson.method == "dreambooth" else known_to(lesson.model)
+    missing = [i for i in range(len(prompts)) if not (folder / f"{i:03d}.png").is_file()]
     if missing:
-        say(f"painting {len(missing)} pictures of {lesson.subject!r}, which the model is to keep")
+        say(f"painting {len(missing)} pictures of what {lesson.model} knows, which it is to keep")
     studio = Studio(lesson.model)
     for i in missing:
-        picture = studio.txt2img(lesson.subject, seed=1000 + i, steps=OTHER_STEPS).images[0]
+        picture = studio.txt2img(prompts[i], seed=1000 + i, steps=OTHER_STEPS).images[0]
+        (folder / f"{i:03d}.txt").write_text(prompts[i] + "\n", "utf-8")
         temporary = folder / f".{i:03d}.png"
         picture.save(temporary)
         temporary.rename(folder / f"{i:03d}.png")
+
+
+def known_to(model: str) -> list[str]:
+    """Prompts of all that a model knows, each style of each kind in turn.
+
+    Raises:
+        TrainingError: it does not say what it knows.
+    """
+    vocabulary = Vocabulary.read(find(model))
+    if vocabulary is None:
+        raise TrainingError(f"{model} does not say what it knows")
+    styles = [(kind, style) for kind, keys in vocabulary.about.items() for style in keys.get("style", [""])]
+    found = []
+    for i in range(PRIOR_PICTURES):
+        kind, style = styles[i % len(styles)]
+        traits = {**character(vocabulary, kind, f"kept {i}")[0], "style": style}
+        if names := vocabulary.about[kind].get("name"):
+            traits["name"] = Random(i).choice(names)
+        found.append(worded(vocabulary, kind, traits))
+    return found
 
 
 def _tried(lesson: Lesson, run: AdapterRun, folder: Path, file: Path, seconds: float) -> Taught:
