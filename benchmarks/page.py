@@ -225,7 +225,7 @@ def plotted(name: str, figures: Figures) -> str:
     figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.6), layout="constrained")
     for axis, (what, values) in zip(axes, figures.items(), strict=False):
         axis.plot([int(key) for key in values], list(values.values()), "o-", color="black", markersize=4)
-        axis.set(xlabel={"size": "pixels a side"}.get(what, what), ylim=(0, None), xlim=(0, None))
+        axis.set(xlabel={"size": "pixels a side"}.get(what, what), ylim=(0, 1.1 * max(values.values())), xlim=(0, None))
     axes[0].set(ylabel="seconds of a step")
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
