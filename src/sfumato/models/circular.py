@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from sfumato.nn.blocks import Downsample
 from sfumato.nn.packed import plain as unpacked
+from sfumato.nn.standing_in import StandIn
 
 Axes = Literal["x", "y", "both"]
 
 
-class CircularConv2d(nn.Conv2d):
+class CircularConv2d(StandIn, nn.Conv2d):
     """A convolution, sharing the tensors of another, that pads around the edges of some axes and with zeros elsewhere.
 
     Args:
@@ -24,12 +25,9 @@ class CircularConv2d(nn.Conv2d):
     """
 
     def __init__(self, plain: nn.Conv2d, axes: Axes, margins: tuple[int, int, int, int]) -> None:
-        nn.Module.__init__(self)
-        self.__dict__.update({name: value for name, value in plain.__dict__.items() if name != "_parameters"})
-        self._parameters = {
-            name: value if value is None or not value.is_mkldnn else nn.Parameter(unpacked(value), requires_grad=False)
-            for name, value in plain._parameters.items()
-        }
+        super().__init__(plain)
+        if self.weight.is_mkldnn:
+            self.weight = nn.Parameter(unpacked(self.weight), requires_grad=False)
         self.axes, self.margins = axes, margins
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

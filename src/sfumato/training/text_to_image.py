@@ -6,6 +6,7 @@ minimised is a subclass's.
 """
 
 import random
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -100,9 +101,9 @@ class TextToImageRun(BaseModel):
         return self
 
     @property
+    @abstractmethod
     def scheduler(self) -> dict[str, Any]:
         """scheduler_config.json of a model so trained: how it is sampled."""
-        raise NotImplementedError
 
 
 class TextToImage(nn.Module):
