@@ -5,13 +5,15 @@ from random import Random
 
 import pytest
 from recipes.nano.data.captions import LANGUAGES, Language, full_caption
+from recipes.nano.data.words.objects import FACINGS, POSITIONS, names
 from recipes.nano.language.card import Prompt, prompts
-from recipes.nano.language.lexicon import KINDS, Builder
+from recipes.nano.language.lexicon import Builder
 from recipes.nano.language.wordings import drawn
 
 import sfumato
 from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.prompts.lexicon import FILE, Lexicon
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.tasks.plan import plan
 from sfumato.tasks.session import encode_prompts, resolve
 
@@ -24,7 +26,9 @@ def lexicon() -> Lexicon:
 
 
 def test_it_is_what_the_recipe_makes() -> None:
-    made = json.dumps(Builder().build(), ensure_ascii=False, separators=(",", ":")) + "\n"
+    known = Vocabulary.read(bundled_folder("nano"))
+    assert known is not None
+    made = json.dumps(Builder(known).build(), ensure_ascii=False, separators=(",", ":")) + "\n"
     assert (bundled_folder("nano") / FILE).read_text(encoding="utf-8") == made
 
 
@@ -70,8 +74,67 @@ def test_ways_of_asking(lexicon: Lexicon, prompt: str, caption: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_recipe_s_own_captions_stay_as_they_are(lexicon: Lexicon, language: Language) -> None:
     rng = Random(3)
-    captions = [full_caption(drawn(kind, rng), language) for kind in KINDS for _ in range(40)]
+    captions = [full_caption(drawn(kind, rng), language) for kind in lexicon.kinds for _ in range(40)]
     changed = [caption for caption in captions if lexicon.caption(caption) is not None]
+    assert len(changed) < 0.05 * len(captions), changed
+
+
+@pytest.fixture(scope="module")
+def with_scenes() -> Lexicon:
+    """What a model reads that knows scenes as well, and things of several sizes and places."""
+    rng = Random(5)
+    settings = [
+        {"kind": "emoji", "size": size, "position": position, "facing": facing}
+        for size, position, facing in zip(("small", "large") * 5, POSITIONS, FACINGS * 5, strict=False)
+    ]
+    staged = [{"kind": "scene", "object": thing} for thing in names()] * 3
+    seen = Vocabulary.learn((), [*(drawn("scene", rng) for _ in range(2000)), *staged, *settings])
+    bundled = Vocabulary.read(bundled_folder("nano"))
+    assert bundled is not None
+    about = {**bundled.about, "scene": seen.about["scene"]}
+    about["emoji"] = {**bundled.about["emoji"], **seen.about["emoji"]}
+    return Lexicon.parse(Builder(Vocabulary(bundled.known, about)).build())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "caption"),
+    [
+        ("a beautiful beach at sunset", "flat illustration, beach, sunset, orange sky, low sun"),
+        ("夕阳下的海边", "flat illustration, beach, sunset, orange sky, low sun"),
+        ("a red sailboat on the sea at sunset", "flat illustration, sea, sunset, orange sky, low sun, red sailboat"),
+        ("海上的红色帆船，日落", "flat illustration, sea, sunset, orange sky, low sun, red sailboat"),
+        ("oil painting of a forest in autumn", "soft painting, forest, daytime, autumn"),
+        ("剪纸风格的村庄，下雪", "paper cut illustration, village, daytime, snowfall"),
+        ("snowy mountains under a blue sky", "flat illustration, mountain landscape, daytime, blue sky, "
+                                             "snowy mountains"),
+        ("a boat on a lake in the mountains", "flat illustration, lake, daytime, mountains, rowing boat"),
+        ("northern lights over a lake", "flat illustration, lake, night, aurora"),
+        ("turquoise lake with pine trees", "flat illustration, lake, daytime, turquoise water, pine trees"),
+        ("a dog on the beach", "flat illustration, beach, daytime, dog"),
+        ("rain in the city", "flat illustration, city skyline, daytime, rain"),
+        ("风景", "flat illustration, lake, daytime"),
+        ("a city bus", "3d emoji of a large bus"),
+        ("a small red apple in the top left corner", "3d emoji of a small red apple, in the top left corner"),
+        ("cat facing left", "3d emoji of a large cat, facing left"),
+        ("a green planet with rings and two moons", "planet illustration, green planet, two moons, double ring"),
+        ("a girl with red hair at the beach", "flat cartoon portrait, red long hair with bangs"),
+        ("blue monster in the forest", "cute monster, blue body"),
+        ("an umbrella for rainy days", "3d emoji of a large umbrella"),
+    ],
+)  # fmt: skip
+def test_scenes(with_scenes: Lexicon, prompt: str, caption: str) -> None:
+    """Places win over what stands in them, persons and creatures over places, and where hour and sky are open, they are
+    what people would expect."""
+    said = with_scenes.caption(prompt)
+    assert said is not None
+    assert set(said.split(", ")) == set(caption.split(", "))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_scenes_in_the_recipe_s_own_words_stay_as_they_are(with_scenes: Lexicon, language: Language) -> None:
+    rng = Random(3)
+    captions = [full_caption(drawn("scene", rng), language) for _ in range(100)]
+    changed = [caption for caption in captions if with_scenes.caption(caption) is not None]
     assert len(changed) < 0.05 * len(captions), changed
 
 

@@ -23,8 +23,13 @@ from recipes.nano.data.english_captions import ANY_STYLE, BEFORE, DOING, SYNONYM
 from recipes.nano.data.english_captions import PERSONS as ENGLISH_PERSONS
 from recipes.nano.data.things import ALONE, FIRST
 from recipes.nano.data.words import STYLES
+from recipes.nano.data.words.objects import CHINESE as CHINESE_SETTINGS
+from recipes.nano.data.words.objects import CHINESE_FACING
+from recipes.nano.data.words.objects import ENGLISH as POSITIONS
+from recipes.nano.data.words.views import KIND as SCENE
+from recipes.nano.data.words.views import LOOKS
+from recipes.nano.language import places
 from recipes.nano.language import wordings as people
-from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.files import write_atomic
 from sfumato.prompts.lexicon import FILE, tokens
 from sfumato.prompts.vocabulary import Vocabulary
@@ -32,8 +37,15 @@ from sfumato.prompts.vocabulary import Vocabulary
 Meaning = dict[str, Any]
 Phrases = dict[str, list[Meaning]]
 
-KINDS: Final = ("portrait", "character", "planet", "plant", "landscape", "emoji")
+KINDS: Final = ("portrait", "character", "planet", "plant", SCENE, "landscape", "emoji")
 """The first of equal ones is meant."""
+PARTS_OF: Final = ("portrait", "character", "planet", "plant", "landscape")
+"""Kinds of pictures whose parts have words of their own."""
+UNORDERED: Final = ("style", "size", "name", "name_zh", "group", "background")
+SIZES: Final[Mapping[str, Sequence[str]]] = {
+    "small": ("tiny", "little", "小小", "小"),
+    "large": ("big", "huge", "giant", "close up", "巨大的", "巨大", "大大", "大", "特写"),
+}
 HYPONYMS: Final = Path(__file__).with_name("hyponyms.json")
 NOUN: Final = 2.0
 """Weights of words for what a picture is of: a dog is no smile."""
@@ -87,6 +99,8 @@ SKIES_AT_NIGHT: Final = (
     "满天星",
 )
 AMBIGUOUS: Final = frozenset({"water", "water in front", "湖水"})
+MISLEADING: Final = ("red hot", "red coral")
+"""Names that are mostly met as the beginnings of others: a red hot air balloon."""
 CONTAINERS: Final = (
     "cup of",
     "slice of",
@@ -105,11 +119,6 @@ def _split(words: str) -> list[str]:
     return [word.strip() for word in words.replace(",", "|").split("|") if word.strip()]
 
 
-def _bare(time: str) -> str:
-    """A time without what stands before it: evening, of "in the evening"."""
-    return re.sub(r"^(?:at|in|by|with|during|on|under|when)(?: the| a)? (?!moon|dark|sun$|day$)", "", time)
-
-
 def _told(words: str) -> str:
     """A thing as it is told: 头发乱糟糟, of 乱糟糟的头发."""
     return re.sub(r"^(.{1,6})的(头发|脸蛋|脸|眼睛|牙齿)$", r"\2\1", words)
@@ -118,11 +127,16 @@ def _told(words: str) -> str:
 class Builder:
     """Gathers phrases: what is said first of a phrase is likeliest, and `plain` is what the captions say."""
 
-    def __init__(self) -> None:
-        vocabulary = Vocabulary.read(bundled_folder("nano"))
-        assert vocabulary is not None
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self.about = vocabulary.about
         self.words: Phrases = {}
+        self.things = dict(zip(self.about["emoji"]["name"], self.about["emoji"]["name_zh"], strict=True))
+        """Names of objects in both languages."""
+        self.scenes = SCENE in self.about
+        """Whether the model paints scenes, which are what people mean by landscapes then."""
+        if self.scenes:
+            staged = self.about[SCENE].get("object", ())
+            self.things |= {name: TABLE[name][0] for name in staged if name not in self.things}
 
     def add(self, phrases: Iterable[str], **meaning: Any) -> None:
         """Each of the phrases may mean this."""
@@ -140,6 +154,8 @@ class Builder:
         self._colours()
         self._people()
         self._creatures()
+        if self.scenes:
+            places.add_scenes(self)
         self._landscapes()
         self._attributes()
         self._things()
@@ -147,9 +163,9 @@ class Builder:
         self._hyponyms()
         self._ignored()
         meanings = {json.dumps(each, ensure_ascii=False): each for found in self.words.values() for each in found}
-        places = {key: at for at, key in enumerate(meanings)}
+        numbers = {key: at for at, key in enumerate(meanings)}
         words = {
-            phrase: [places[json.dumps(each, ensure_ascii=False)] for each in found]
+            phrase: [numbers[json.dumps(each, ensure_ascii=False)] for each in found]
             for phrase, found in sorted(self.words.items())
         }
         return {"words": words, "meanings": [*meanings.values()], "kinds": self._kinds(), "says": self._says()}
@@ -158,7 +174,7 @@ class Builder:
         said = [key for keys in self.about.values() for key in keys if key.endswith("_color") or key == "background"]
         colours = {value for keys in self.about.values() for key in said for value in keys.get(key, ())}
         for colour in sorted(colours - {"bald"}):
-            if " and " in colour:
+            if " and " in colour and not self.scenes:
                 continue
             plain = [*SYNONYMS.get(colour, (colour,)), *TABLE.get(colour, ())]
             self.add(plain, color=colour, plain=True)
@@ -247,12 +263,26 @@ class Builder:
         for terrain, names in people.TERRAINS.items():
             meaning = {**noun, "shows": {"terrain": terrain}, "paints": "terrain"}
             self.add([*SYNONYMS.get(terrain, (terrain,)), *TABLE[terrain]], **meaning, plain=True)
-            for words in names:
+            for words in () if self.scenes else names:
                 self.add(_split(words), **meaning)
-        self.add([*ANY_STYLE["landscape"], *CHINESE_ANY["landscape"]], **noun, plain=True)
+        if not self.scenes:
+            self.add([*ANY_STYLE["landscape"], *CHINESE_ANY["landscape"]], **noun, plain=True)
         self.add([STYLES["landscape"], *TABLE[STYLES["landscape"]]], **noun, style="landscape", plain=True)
-        self.add(["view", "scene", "景观", "景色", "景"], **noun)
-        self.add(SKIES_AT_NIGHT, **noun, shows={"time_of_day": "night"})
+        if self.scenes:
+            self.add(
+                ["ringed planet", *TABLE["ringed planet"]],
+                kind="planet",
+                noun=True,
+                weight=NOUN,
+                style="planets",
+                paints="planet",
+                shows={"ring": "wide ring"},
+            )
+            night = {"time_of_day": "night", "stars": "starry sky"}
+            self.add(SKIES_AT_NIGHT, kind=SCENE, noun=True, weight=FAINT, shows=night, usual={"place": places.ANYWHERE})
+        else:
+            self.add(["view", "scene", "景观", "景色", "景"], **noun)
+            self.add(SKIES_AT_NIGHT, **noun, shows={"time_of_day": "night"})
         self.add(["蓝天", "蓝天白云"], shows={"sky_color": "light blue"})
         for key, table in (("time_of_day", people.TIMES), ("sun", people.SUNS), ("water", people.WATER)):
             for value, names in table.items():
@@ -262,21 +292,21 @@ class Builder:
                 self.add(plain, **meaning, plain=True)
                 for words in names:
                     self.add((word for word in _split(words) if word not in AMBIGUOUS), **meaning)
-                    self.add((bare for word in _split(words) if (bare := _bare(word)) != word), **meaning)
+                    self.add((time for word in _split(words) if (time := people.bare(word)) != word), **meaning)
 
     def _attributes(self) -> None:
         """Words for the parts of a picture, as captions have them and as people do."""
         shown: dict[str, set[str]] = {}
-        for kind in KINDS[:-1]:
+        for kind in PARTS_OF:
             for key, values in self.about[kind].items():
                 if not key.endswith("_color") and key not in ("style", "background", "terrain", "time_of_day", "sun"):
                     shown.setdefault(key, set()).update(values)
-        orders = {key: values for kind in KINDS for key, values in self.about[kind].items()}
+        orders = {key: values for kind in (*PARTS_OF, "emoji") for key, values in self.about[kind].items()}
         for key, all_shown in shown.items():
             frequent = [value for value in orders[key] if value in all_shown]
             for value in [*frequent, *sorted(all_shown - set(frequent))]:
                 meaning: Meaning = {"shows": {key: value}}
-                if any(f"{key}_color" in self.about[kind] for kind in KINDS):
+                if any(f"{key}_color" in self.about[kind] for kind in PARTS_OF):
                     meaning["paints"] = key
                 if key == "skin":
                     self.add(
@@ -308,9 +338,8 @@ class Builder:
             )
 
     def _things(self) -> None:
-        names = list(zip(self.about["emoji"]["name"], self.about["emoji"]["name_zh"], strict=True))
         meanings = {}
-        for name, chinese in names:
+        for name, chinese in self.things.items():
             shown = (each.get("shows", {}) for each in self.words.get(" ".join(tokens(name)), []))
             if PERSON.search(name) or any({"terrain", "time_of_day"} & each.keys() for each in shown):
                 continue  # a portrait or a landscape
@@ -322,6 +351,7 @@ class Builder:
             for words in both if name in meanings else ():
                 self.add(_split(words), **meanings[name])
 
+        self._settings()
         for plant in self.about["plant"]["plant"]:  # where there is none by itself
             for phrase in (
                 plant,
@@ -330,15 +360,30 @@ class Builder:
             ):
                 self.add([phrase], kind="plant", noun=True, weight=NOUN, shows={"plant": plant}, paints="plant")
 
+    def _settings(self) -> None:
+        """How large a thing is, where it is and where it looks, as far as the model knows; it makes no kind."""
+        faint = {"kind": "emoji", "weight": 0.0}
+        about = self.about["emoji"]
+        for size in about.get("size", ()):
+            said = [size, *CHINESE_SETTINGS[size], *SIZES[size]]
+            self.add(said, **faint, shows={"size": size}, plain=True)
+        for position in about.get("position", ()):
+            said = [*POSITIONS[position], *CHINESE_SETTINGS[position]]
+            self.add(said, **faint, shows={"position": position}, plain=True)
+        for facing in about.get("facing", ()):
+            said = [f"facing {facing}", f"looking {facing}", *CHINESE_FACING[facing]]
+            self.add(said, **faint, shows={"facing": facing}, plain=True)
+
     def _hyponyms(self) -> None:
         """Kinds of things, of places and of persons; what is known already stays as it is."""
         for name, words in json.loads(HYPONYMS.read_text(encoding="utf-8")).items():
-            found = [each for each in self.words.get(" ".join(tokens(name)), []) if each.get("noun")]
+            known = self.words.get(" ".join(tokens(name)), [])
+            found = [each for each in known if each.get("noun")]
             if name == "person" or not found:
                 found = [{"kind": "portrait", "noun": True, "weight": NOUN}] if name == "person" else []
-            new = (word for word in words if " ".join(tokens(word)) not in self.words)
+            new = (word for word in words if " ".join(tokens(word)) not in self.words and word not in MISLEADING)
             for word in list(new):
-                for meaning in found[:1]:
+                for meaning in [*found[:1], *(each for each in known if "object" in each.get("shows", {}))]:
                     self.add([word], **{key: value for key, value in meaning.items() if key != "plain"})
 
     def _styles(self) -> None:
@@ -361,33 +406,47 @@ class Builder:
             for name in ("heads", "tails", "places"):
                 for phrase in (part for words in people.FRAMES[name][language] for part in words.split("{}")):
                     key = " ".join(tokens(phrase))
-                    if len(key.split()) > 1:
+                    if len(key.split()) > 1 and not (self.scenes and self._is_place(key.split()[1:])):
                         self.words.setdefault(key, [])
         for phrase in CONTAINERS:
             self.words.setdefault(" ".join(tokens(phrase)), [])
+
+    def _is_place(self, said: Sequence[str]) -> bool:
+        found = self.words.get(" ".join(said), ())
+        return any(each.get("kind") == SCENE and "place" in each.get("shows", {}) for each in found)
 
     def _kinds(self) -> dict[str, Any]:
         found = {}
         styles = {
             "portrait": people.STYLE_ORDER, "character": ("critters", "bottts", "voxel-art"), "planet": ("planets",),
-            "plant": ("sprouts",), "landscape": ("landscape",), "emoji": ("fluent-emoji", "emoji"),
+            "plant": ("sprouts",), "landscape": ("landscape",), "emoji": ("fluent-emoji", "emoji"), SCENE: tuple(LOOKS),
         }  # fmt: skip
-        for kind in KINDS:
-            keys = [key for key in self.about[kind] if key not in ("style", "name", "name_zh", "group", "background")]
+        for kind in filter(self.about.__contains__, KINDS):
+            keys = [key for key in self.about[kind] if key not in UNORDERED]
             order = list(dict.fromkeys(key.removesuffix("_color") for key in [*(k for k in FIRST if k in keys), *keys]))
             if "sky" in order:
                 order = list(dict.fromkeys(("time_of_day", "sky", *order)))
+            if kind == SCENE:
+                order = list(dict.fromkeys(("place", *places.SPOKEN_FOR, *order)))
             order.append("style")
-            order += [key for key in ("name", "background") if key in self.about[kind]]
+            order += [key for key in ("size", "name", "background") if key in self.about[kind]]
             found[kind] = {
                 "caption": "{style} of {name}" if kind == "emoji" else "{style}",
                 "order": order,
                 "styles": {style: self._style(kind, style) for style in styles[kind]},
                 "alone": {key: ENGLISH_ALONE.get(key, key) for key in sorted(ALONE) if key in order},
-                "rules": _rules() if kind == "landscape" else [],
+                "rules": self._rules(kind),
                 "hides": {"headwear": "hair", "hair": "headwear"} if "headwear" in order else {},
             }
         return found
+
+    def _rules(self, kind: str) -> Sequence[tuple[Mapping[str, str], Mapping[str, str]]]:
+        """What goes without saying; see `lexicon.Kind`."""
+        if kind == "landscape":
+            return _rules()
+        if kind == "emoji" and "size" in self.about[kind]:  # large ones are drawn best
+            return [({"size": "", "position": ""}, {"size": "large"})]
+        return list(places.rules()) if kind == SCENE else []
 
     def _style(self, kind: str, style: str) -> dict[str, Any]:
         has: dict[str, set[str]] = {}
@@ -398,11 +457,18 @@ class Builder:
         return {"says": STYLES[style], "has": {key: sorted(values) for key, values in sorted(has.items())}}
 
     def _says(self) -> dict[str, dict[str, str]]:
-        skins = {value for kind in KINDS for value in self.about[kind].get("skin", ())}
-        return {
+        skins = {value for about in self.about.values() for value in about.get("skin", ())}
+        things = self.about["emoji"]
+        names = [*self.things, *(f"{size} {name}" for size in things.get("size", ()) for name in self.things)]
+        says = {
             "skin": {value: f"{value} skin" for value in sorted(skins)},
-            "name": {name: said for name in self.about["emoji"]["name"] if (said := with_article(name)) != name},
+            "name": {name: said for name in names if (said := with_article(name)) != name},
         }
+        settings = {
+            "position": {position: POSITIONS[position][0] for position in things.get("position", ())},
+            "facing": {facing: f"facing {facing}" for facing in things.get("facing", ())},
+        }
+        return says | {key: words for key, words in settings.items() if words}
 
 
 def _rules() -> Sequence[tuple[Mapping[str, str], Mapping[str, str]]]:
@@ -428,7 +494,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the model")
     folder = parser.parse_args().folder
-    data = json.dumps(Builder().build(), ensure_ascii=False, separators=(",", ":"))
+    vocabulary = Vocabulary.read(folder)
+    if vocabulary is None:
+        raise SystemExit(f"lexicon: {folder} has no world.json, from which the words are taken that its model knows")
+    data = json.dumps(Builder(vocabulary).build(), ensure_ascii=False, separators=(",", ":"))
     write_atomic(folder / FILE, (data + "\n").encode())
     print(f"{folder / FILE}: {len(data) // 1024} KiB")
 

@@ -6,6 +6,7 @@ at sunset), the caption says it. Some pairs are captions of the recipe twice, wh
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, cast
 
-from recipes.nano.data import characters, portraits, scenes
+from recipes.nano.data import characters, portraits, scenes, views
 from recipes.nano.data.captions import LANGUAGES, Language, caption
 from recipes.nano.data.chinese_captions import ALONE as CHINESE_ALONE
 from recipes.nano.data.chinese_captions import TABLE
@@ -24,6 +25,7 @@ from recipes.nano.data.english_captions import SYNONYMS
 from recipes.nano.data.things import LONG_HAIR, things
 from recipes.nano.data.words import BACKGROUNDS, STYLES
 from recipes.nano.data.words.scenes import SKIES as SKY_COLOURS
+from recipes.nano.data.words.views import KIND as SCENE
 from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.prompts.vocabulary import Vocabulary
 
@@ -142,9 +144,15 @@ def drawn(kind: str, rng: Random) -> dict[str, str]:
         found = portraits.draw(rng.choice(portraits.PORTRAIT_STYLES), rng)
     elif kind == "character":
         found = characters.draw(rng.choice(characters.CHARACTER_STYLES), rng)
+    elif kind == SCENE:
+        return _without_split(views.draw(rng.choice(views.VIEW_LOOKS), rng).attributes)
     else:
         found = scenes.draw({"plant": "sprouts", "planet": "planets", "landscape": "landscape"}[kind], rng)
-    return {key: value for key, value in found.attributes.items() if key != "split"}
+    return _without_split(found.attributes)
+
+
+def _without_split(attributes: Attributes) -> dict[str, str]:
+    return {key: value for key, value in attributes.items() if key != "split"}
 
 
 # What is meant.
@@ -299,6 +307,11 @@ def home(shown: Attributes) -> str:
 
 
 # How it is said.
+
+
+def bare(time: str) -> str:
+    """A time without what stands before it: evening, of "in the evening"."""
+    return re.sub(r"^(?:at|in|by|with|during|on|under|when)(?: the| a)? (?!moon|dark|sun$|day$)", "", time)
 
 
 def _split(words: str) -> list[str]:

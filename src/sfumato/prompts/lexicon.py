@@ -236,9 +236,10 @@ class Lexicon:
 
     def _spans(self, prompt: str) -> list[_Span]:
         spelled = list(_spelled(prompt))
-        found, at = [], 0
+        found, at, last = [], 0, len(spelled) - 1
         while at < len(spelled):
-            for length in range(min(self._longest, len(spelled) - at), 0, -1):
+            ends = (i for i in range(at, last) if _CLAUSE.search(prompt[spelled[i][2] : spelled[i + 1][1]]))
+            for length in range(min(self._longest, next(ends, last) + 1 - at), 0, -1):
                 meanings, color = self._meanings([token for token, _, _ in spelled[at : at + length]])
                 if meanings is None:
                     continue
@@ -274,21 +275,22 @@ class Lexicon:
 
     def _kind(self, spans: Sequence[_Span], head: _Span | None) -> str | None:
         """The kind of picture that has most of what is said; None where that is next to nothing."""
-        scores, nouns = dict.fromkeys(self.kinds, 0.0), dict.fromkeys(self.kinds, 0.0)
+        scores, nouns, named = dict.fromkeys(self.kinds, 0.0), dict.fromkeys(self.kinds, 0.0), set[str]()
         for name, kind in self.kinds.items():
             for span in spans:
                 if not (found := span.among(name, kind)):
                     continue
-                weight = found[0].weight + TOKEN * (span.last - span.first)
+                scores[name] += min(found[0].weight, FAINT) + TOKEN * (span.last - span.first)
                 if found[0].noun:
-                    nouns[name] = max(nouns[name], weight + (HEAD if span is head else 0.0))
-                else:
-                    scores[name] += weight
+                    beside = head is not None and span.last == head.first  # a city bus is a bus
+                    more = max(found[0].weight - FAINT, 0.0) * (not beside) + (HEAD if span is head else 0.0)
+                    nouns[name] = max(nouns[name], more)
+                    named.add(name)
         whole = {name: scores[name] + nouns[name] for name in self.kinds}
         best = max(whole, key=whole.__getitem__, default=None)
         if best is None or not whole[best]:
             return None
-        return best if nouns[best] or sum(score > 0 for score in whole.values()) == 1 else None
+        return best if best in named or sum(score > 0 for score in whole.values()) == 1 else None
 
     def _say(self, kind: Kind, name: str, spans: Sequence[_Span], head: _Span | None) -> str:
         found = [(span, each) for span in spans if (each := span.among(name, kind))]
@@ -338,7 +340,7 @@ class Lexicon:
     def _worded(self, kind: Kind, style: str, shown: Mapping[str, str]) -> str:
         tags = []
         for key in kind.order:
-            if key in ("background", "style", "name"):
+            if key in ("background", "style", "size", "name"):
                 continue
             thing, colour = shown.get(key), shown.get(f"{key}_color", "")
             if thing is None and not (colour and key in kind.alone):
@@ -347,7 +349,8 @@ class Lexicon:
             tags.append(f"{colour} {words}".strip())
         if "background" in shown:
             tags.append(f"{shown['background']} background")
-        name = self.says.get("name", {}).get(shown.get("name", ""), shown.get("name", ""))
+        name = " ".join(shown[key] for key in ("size", "name") if key in shown)
+        name = self.says.get("name", {}).get(name, name)
         said = kind.caption.format(style=kind.styles[style].says, name=name)
         return ", ".join([said, *tags])
 
