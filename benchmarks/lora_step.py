@@ -23,6 +23,7 @@ from sfumato.diffusion.conditioning import Conditioning
 from sfumato.families import FAMILIES
 from sfumato.model import Model
 from sfumato.models.unet import UNet, UNetConfig
+from sfumato.nn.filtered import train_filtered
 
 RANK = 8
 RATE = 1e-3
@@ -56,6 +57,7 @@ def ours(config: UNetConfig, state: dict[str, Tensor]) -> tuple[Step, dict[str, 
     network = UNet(config)
     network.load_state_dict(state)
     network.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+    train_filtered(network)  # as `load_base` does
     sd1 = next(family for family in FAMILIES if family.name == "sd1")
     nothing: object = None
     model = Model(

@@ -208,9 +208,7 @@ def pack(networks: Sequence[nn.Module], memory: int) -> None:
 
 
 def _filterable(conv: nn.Conv2d) -> bool:
-    form = conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode
-    wide = min(conv.in_channels, conv.out_channels) >= 32
-    return wide and form == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+    return min(conv.in_channels, conv.out_channels) >= 32 and winograd.is_filterable(conv)
 
 
 def filter_bytes(network: nn.Module) -> int:

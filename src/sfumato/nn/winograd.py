@@ -15,7 +15,7 @@ from itertools import product
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 TABLES = {
     4: (
@@ -64,6 +64,12 @@ class Bands:
     def tiles(self) -> int:
         """In each band."""
         return self.images * self.rows * self.across
+
+
+def is_filterable(conv: nn.Conv2d) -> bool:
+    """Whether a convolution is of 3x3, of stride 1 and padded with zeros, so that its size stays."""
+    form = conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode
+    return form == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
 
 
 def outputs(dtype: torch.dtype) -> int:

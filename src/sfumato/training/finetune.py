@@ -27,6 +27,7 @@ from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet
 from sfumato.lettering import captioned
 from sfumato.model import Model, Sampling
+from sfumato.nn.filtered import train_filtered
 from sfumato.prompts.encode import encode
 from sfumato.prompts.reading import literal
 from sfumato.requests import Txt2Img
@@ -300,6 +301,7 @@ def load_base(run: FineTuneRun) -> Model:
     loaded = load(path, dtype=dtype, device=torch.device("cpu"))
     for module in (*loaded.components.values(), loaded.autoencoder):
         cast("nn.Module", module).requires_grad_(False)
+        train_filtered(cast("nn.Module", module))
     return loaded
 
 

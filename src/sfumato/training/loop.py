@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from sfumato.errors import DivergedError
 from sfumato.files import whole_folder
+from sfumato.nn.filtered import train_filtered
 from sfumato.runtime.devices import device_of
 from sfumato.runtime.precision import autocast
 from sfumato.training.checkpoint import (
@@ -388,6 +389,7 @@ def _progress(console: Console | None) -> Progress:
 
 def networks_of(task: Learner, config: LoopConfig) -> dict[str, nn.Module]:
     """The task's networks by name, "model" and perhaps "opponent", in the memory format that is trained."""
+    train_filtered(task.model)
     networks = {"model": task.model}
     if isinstance(task, AdversarialTask):
         networks["opponent"] = task.opponent
