@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 from sfumato.requests import Img2Img, Inpaint, Source, Txt2Img, Upscale
 from sfumato.service.app import create
 from sfumato.service.database import Database
-from sfumato.service.dialects import nodes
+from sfumato.service.dialects import links, nodes
 from sfumato.service.dialects.graph import translated
 from sfumato.service.gallery.store import Gallery
 from sfumato.service.settings import Settings
@@ -264,7 +264,7 @@ def test_inside_of_a_mask_is_painted() -> None:
         "14": node("InvertMask", mask=["13", 0]),
     }
     found = translated(graph(PICTURE, more, n3={"latent_image": ["12", 0]}))
-    assert found.mask == nodes.Mask(DIGEST, "red", True)
+    assert found.mask == links.Mask(DIGEST, "red", True)
     request = found.request(DIGEST)
     assert isinstance(request, Inpaint)
     assert (request.strength, request.fill, request.grow, request.invert) == (1.0, "zeros", 3, True)
@@ -283,7 +283,7 @@ def test_loras_count_in_both_networks(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found["loras"] == ({"name": "ink.safetensors", "weight": 0.5, "text_weight": 0.25},)
     assert found["clip_skip"] == 2
     asked["7"]["inputs"]["clip"] = ["4", 1]
-    with pytest.raises(nodes.GraphError, match="one checkpoint, LoRAs and clip layer"):
+    with pytest.raises(links.GraphError, match="one checkpoint, LoRAs and clip layer"):
         translated(asked)
 
 
@@ -305,7 +305,7 @@ def test_pictures_are_enlarged() -> None:
     assert isinstance(request, Txt2Img)
     assert (request.upscale, request.upscaler, translated(painted).sampler) == (2, "lanczos", "3")
     enlarging["2"]["inputs"] = {"model_name": "RealESRGAN_x4"}
-    with pytest.raises(nodes.GraphError, match="unknown model_name 'RealESRGAN_x4'"):
+    with pytest.raises(links.GraphError, match="unknown model_name 'RealESRGAN_x4'"):
         translated(enlarging)
 
 
@@ -320,7 +320,7 @@ def test_a_second_sampler_is_a_second_pass() -> None:
     assert (found["hires_upscaler"], found["steps"]) == ("latent", 8)
     assert translated(asked).sampler == "18"
     asked["18"]["inputs"]["seed"] = 6
-    with pytest.raises(nodes.GraphError, match="another seed than the first"):
+    with pytest.raises(links.GraphError, match="another seed than the first"):
         translated(asked)
 
 

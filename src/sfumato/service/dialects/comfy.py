@@ -36,7 +36,7 @@ from sfumato.service.bus import Event
 from sfumato.service.desk import Desk, client_of
 from sfumato.service.dialects import nodes
 from sfumato.service.dialects.graph import translated
-from sfumato.service.dialects.nodes import GraphError, Mask
+from sfumato.service.dialects.links import GraphError, Mask
 from sfumato.service.jobs import Job
 from sfumato.service.refusals import Refusal
 

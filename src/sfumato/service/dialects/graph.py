@@ -11,7 +11,9 @@ from typing import Any
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.metadata.gathering import brief
 from sfumato.requests import Img2Img, Inpaint, Painting, Request, Source, Txt2Img, Upscale
-from sfumato.service.dialects.nodes import NODES, Enlarged, GraphError, Input, Kind, Mask, is_output
+from sfumato.service.dialects.inputs import Input
+from sfumato.service.dialects.links import Enlarged, GraphError, Mask
+from sfumato.service.dialects.nodes import NODES, Kind, is_output
 
 _DEEPEST = 100  # links from an output to the last node behind it
 _NESTED = 16  # objects and lists within another

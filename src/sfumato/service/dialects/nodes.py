@@ -1,257 +1,36 @@
-"""ComfyUI's nodes, each carried out on descriptions: of a model, a text, an uploaded picture, latents, a painting.
+"""ComfyUI's nodes, each carried out on the descriptions of `links`.
 
 `NODES` is the whole of what is known; it is what ``/object_info`` shows too. `graph` follows a graph through them.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite, nextafter
-from pathlib import Path
+from math import nextafter
 from typing import Any
 
-from sfumato.adapters import folders
-from sfumato.checkpoints import catalogue
-from sfumato.errors import RequestError, UnknownNameError
+from sfumato.errors import RequestError
 from sfumato.metadata import names
 from sfumato.metadata.gathering import brief
 from sfumato.requests import Source
-from sfumato.requests.fields import MAX_SEED
-from sfumato.service.decoder import Doing
-
-_MOST_STEPS = 1000
-
-
-class GraphError(RequestError):
-    """A graph that is no request of ours.
-
-    Attributes:
-        type: ComfyUI's word for what is wrong.
-        node: the node that is at fault; None where it is the whole graph.
-        input: its input that is.
-    """
-
-    def __init__(self, type: str, message: str, *, node: str | None = None, input: str | None = None) -> None:
-        super().__init__(message)
-        self.type, self.node, self.input = type, node, input
-
-
-# ------------------------------------------------------------------------------------------- what flows along links
-
-
-@dataclass(frozen=True)
-class Net:
-    """A denoiser: of a checkpoint, with LoRAs and their weights."""
-
-    model: str
-    loras: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True)
-class Clip(Net):
-    """Its text encoders, of which layer `skip` from the last is read."""
-
-    skip: int = 1
-
-
-@dataclass(frozen=True)
-class Vae:
-    """The autoencoder of a checkpoint, or of a file."""
-
-    model: str | None = None
-    file: str | None = None
-
-
-@dataclass(frozen=True)
-class Words:
-    """A text, and what encodes it."""
-
-    text: str
-    clip: Clip
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A picture that was uploaded, resized to `size` where that is given."""
-
-    digest: str
-    size: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Mask:
-    """What is made of an upload: ``mask`` is where it is transparent."""
-
-    digest: str
-    made: Doing
-    inverted: bool = False
-
-
-@dataclass(frozen=True)
-class Latent:
-    """What a sampler begins from: nothing of a size, or a picture, and where to paint.
-
-    Attributes:
-        options: of the request.
-    """
-
-    options: Mapping[str, Any]
-    vae: Vae | None = None
-    mask: Mask | None = None
-    picture: bool = False
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """What a sampler has made, and perhaps how many times it was enlarged since.
-
-    Attributes:
-        settings: inputs of its node that a second pass must have too.
-    """
-
-    begun: Latent
-    options: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    enlarged: float = 1.0
-    vae: Vae | None = None
-
-
-@dataclass(frozen=True)
-class Enlarged:
-    """An upload that is enlarged."""
-
-    digest: str
-    upscaler: str
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An output node's pictures."""
-
-    painting: Sampled | Enlarged
-
-
-# ----------------------------------------------------------------------------------------------------------- inputs
-
-
-@dataclass(frozen=True)
-class Input:
-    """An input of a node.
-
-    Attributes:
-        type: of the link, or INT, FLOAT, STRING, COMBO.
-        default: where it is left out; None: it must be given.
-        range: least and most of a number.
-        choices: what is offered of a COMBO.
-        read: a COMBO's value in our terms; None where there is no such choice.
-    """
-
-    type: str
-    default: Any = None
-    range: tuple[float, float] | None = None
-    choices: Callable[[], Sequence[str]] | None = None
-    read: Callable[[str], Any] | None = None
-
-    def value(self, given: object, name: str) -> Any:
-        """A value that is no link, checked.
-
-        Raises:
-            GraphError: it breaks the input's rule.
-        """
-        match self.type:
-            case "INT" | "FLOAT":
-                return self._number(given, name)
-            case "STRING":
-                return str(given)
-            case "COMBO":
-                return self._choice(given, name)
-        raise GraphError("bad_linked_input", f"{name} {brief(given)} must be a link to a {self.type}", input=name)
-
-    def _number(self, given: Any, name: str) -> Any:
-        try:
-            number = int(given) if self.type == "INT" else float(given)
-        except (TypeError, ValueError, OverflowError):
-            raise GraphError("invalid_input_type", f"{name} {brief(given)} is no {self.type}", input=name) from None
-        if self.range is not None and not (isfinite(number) and self.range[0] <= number <= self.range[1]):
-            sort = "smaller_than_min" if number < self.range[0] else "bigger_than_max"
-            least, most = self.range
-            raise GraphError(f"value_{sort}", f"{name} {brief(given)} must be {least} to {most}", input=name)
-        return number
-
-    def _choice(self, given: object, name: str) -> Any:
-        assert self.choices is not None
-        known = self.choices()
-        text = given if isinstance(given, str) else brief(given)
-        found = (text if text in known else None) if self.read is None else self.read(text)
-        if found is None:
-            raise GraphError("value_not_in_list", str(UnknownNameError(name, text[:80], known)), input=name)
-        return found
-
-    @property
-    def described(self) -> list[Any]:
-        """The input as ``/object_info`` has it."""
-        if self.type == "COMBO":
-            assert self.choices is not None
-            return [list(self.choices())]
-        told = {} if self.default is None else {"default": self.default}
-        if self.range is not None:
-            told |= {"min": self.range[0], "max": self.range[1]}
-        return [self.type, told | ({"multiline": True} if self.type == "STRING" else {})]
-
-
-def _files(known: Callable[[], Mapping[str, Path]]) -> Input:
-    """One of these, by its name or its file's."""
-
-    def read(name: str) -> str | None:
-        return name if any(name in (each, f"{each}{path.suffix}") for each, path in known().items()) else None
-
-    return Input("COMBO", choices=lambda: list(known()), read=read)
-
-
-def _choice(*choices: str) -> Input:
-    return Input("COMBO", choices=lambda: choices)
-
-
-def _checkpoints() -> dict[str, Path]:
-    return {info.name: info.path for info in catalogue.available()}
-
-
-_THEIRS = (
-    *("euler", "euler_cfg_pp", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "lms", "dpm_fast"),
-    *("dpm_adaptive", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "ddpm", "lcm"),
-    *("deis", "ddim", "uni_pc", "uni_pc_bh2"),
+from sfumato.service.dialects.inputs import (
+    CFG,
+    CHECKPOINT,
+    IMAGE,
+    LORA,
+    MOST_STEPS,
+    OWN,
+    SAMPLER,
+    SCHEDULE,
+    SEED,
+    SIDE,
+    STEPS,
+    UPSCALER,
+    VAE,
+    WEIGHT,
+    Input,
+    choice,
 )
-"""ComfyUI's names of samplers that are here."""
-_GRIDS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "ddim_uniform", "beta", "kl_optimal")
-_UPLOADED = re.compile(r"([0-9a-f]{64})\.png(?: \[input\])?")
-
-
-def _sampler_of(name: str) -> names.Named | None:
-    found = names.read_sampler(name)
-    return None if found.sampler is None else found
-
-
-def _upload_of(name: str) -> str | None:
-    found = _UPLOADED.fullmatch(name)
-    return None if found is None else found[1]
-
-
-_CHECKPOINT = _files(_checkpoints)
-_LORA = _files(lambda: folders.available("lora"))
-_VAE = _files(lambda: folders.available("vae"))
-_OWN = ("ours", "painted", "lanczos", "bicubic")
-_UPSCALER = _files(lambda: dict.fromkeys(_OWN, Path()) | folders.available("upscaler"))
-_SAMPLER = Input("COMBO", choices=lambda: list(dict.fromkeys((*_THEIRS, *names.SAMPLER_LABELS))), read=_sampler_of)
-_SCHEDULE = Input("COMBO", choices=lambda: _GRIDS, read=names.read_schedule)
-_IMAGE = Input("COMBO", choices=lambda: ("a name that POST /upload/image has given",), read=_upload_of)
-_SEED = Input("INT", 0, (0, MAX_SEED))
-_STEPS = Input("INT", 20, (1, _MOST_STEPS))
-_CFG = Input("FLOAT", 8.0, (0, 100))
-_SIDE = Input("INT", 512, (16, 16384))
-_WEIGHT = Input("FLOAT", 1.0, (-100, 100))
-
-
-# ------------------------------------------------------------------------------------------------------------ nodes
+from sfumato.service.dialects.links import Clip, Enlarged, Latent, Mask, Net, Sampled, Shown, Upload, Vae, Words
 
 
 @dataclass(frozen=True)
@@ -410,10 +189,10 @@ def _second_pass(first: Sampled, settings: Mapping[str, Any], steps: int, denois
 
 def _steps_in_all(steps: int, denoise: float) -> int:
     """The steps of a whole descent, of which `denoise` leaves `steps`: those are run there, of all of them here."""
-    found = next((whole for whole in range(steps, _MOST_STEPS + 1) if int(whole * denoise) >= steps), None)
+    found = next((whole for whole in range(steps, MOST_STEPS + 1) if int(whole * denoise) >= steps), None)
     if found is None:
         raise RequestError(
-            f"denoise {denoise:g} with {steps} steps is a descent of over {_MOST_STEPS}; take fewer steps"
+            f"denoise {denoise:g} with {steps} steps is a descent of over {MOST_STEPS}; take fewer steps"
         )
     return found
 
@@ -471,9 +250,9 @@ def _enlarged_with(upscale_model: str, image: Any) -> tuple[Enlarged | Sampled]:
         return (Enlarged(image.digest, upscale_model),)
     if not isinstance(image, Sampled) or image.begun.picture or "upscale" in image.options:
         raise RequestError("an upload as it is can be enlarged, and what is painted from a text, once")
-    if upscale_model not in _OWN:
+    if upscale_model not in OWN:
         raise RequestError(
-            f"what is painted here is enlarged by {' or '.join(_OWN)}; for {brief(upscale_model)} send the picture back"
+            f"what is painted here is enlarged by {' or '.join(OWN)}; for {brief(upscale_model)} send the picture back"
         )
     return (replace(image, options={**image.options, "upscale": 2, "upscaler": upscale_model}),)
 
@@ -494,49 +273,55 @@ def _links(**types: str) -> dict[str, Input]:
 
 _SAMPLED = {
     **_links(model="MODEL", positive="CONDITIONING", negative="CONDITIONING", latent_image="LATENT"),
-    "steps": _STEPS,
-    "cfg": _CFG,
-    "sampler_name": _SAMPLER,
-    "scheduler": _SCHEDULE,
+    "steps": STEPS,
+    "cfg": CFG,
+    "sampler_name": SAMPLER,
+    "scheduler": SCHEDULE,
 }
-_ENLARGED = {**_links(samples="LATENT"), "upscale_method": _choice("bilinear")}
+_ENLARGED = {**_links(samples="LATENT"), "upscale_method": choice("bilinear")}
 
 NODES: Mapping[str, Kind] = {
-    "CheckpointLoaderSimple": Kind(_checkpoint, {"ckpt_name": _CHECKPOINT}, ("MODEL", "CLIP", "VAE")),
-    "UNETLoader": Kind(_checkpoint, {"unet_name": _choice()}, ("MODEL",)),  # clients look for its list
-    "VAELoader": Kind(lambda vae_name: (Vae(file=vae_name),), {"vae_name": _VAE}, ("VAE",)),
+    "CheckpointLoaderSimple": Kind(_checkpoint, {"ckpt_name": CHECKPOINT}, ("MODEL", "CLIP", "VAE")),
+    "UNETLoader": Kind(_checkpoint, {"unet_name": choice()}, ("MODEL",)),  # clients look for its list
+    "VAELoader": Kind(lambda vae_name: (Vae(file=vae_name),), {"vae_name": VAE}, ("VAE",)),
     "LoraLoader": Kind(
         _lora,
         {
             **_links(model="MODEL", clip="CLIP"),
-            "lora_name": _LORA,
-            "strength_model": _WEIGHT,
-            "strength_clip": _WEIGHT,
+            "lora_name": LORA,
+            "strength_model": WEIGHT,
+            "strength_clip": WEIGHT,
         },
         ("MODEL", "CLIP"),
     ),
     "LoraLoaderModelOnly": Kind(
-        _lora_of_model, {**_links(model="MODEL"), "lora_name": _LORA, "strength_model": _WEIGHT}, ("MODEL",)
+        _lora_of_model, {**_links(model="MODEL"), "lora_name": LORA, "strength_model": WEIGHT}, ("MODEL",)
     ),
     "CLIPSetLastLayer": Kind(
         _skipped, {**_links(clip="CLIP"), "stop_at_clip_layer": Input("INT", -1, (-12, -1))}, ("CLIP",)
     ),
     "CLIPTextEncode": Kind(
-        lambda text, clip: (Words(text, clip),), {"text": Input("STRING"), **_links(clip="CLIP")}, ("CONDITIONING",)
+        lambda text, clip: (Words(text, clip),),
+        {"text": Input("STRING"), **_links(clip="CLIP")},
+        ("CONDITIONING",),
     ),
     **dict.fromkeys(
         ("EmptyLatentImage", "EmptySD3LatentImage"),
-        Kind(_empty, {"width": _SIDE, "height": _SIDE, "batch_size": Input("INT", 1, (1, 4096))}, ("LATENT",)),
+        Kind(
+            _empty,
+            {"width": SIDE, "height": SIDE, "batch_size": Input("INT", 1, (1, 4096))},
+            ("LATENT",),
+        ),
     ),
-    "LoadImage": Kind(_loaded, {"image": _IMAGE}, ("IMAGE", "MASK")),
+    "LoadImage": Kind(_loaded, {"image": IMAGE}, ("IMAGE", "MASK")),
     "LoadImageMask": Kind(
         lambda image, channel: (Mask(image, "mask" if channel == "alpha" else channel),),
-        {"image": _IMAGE, "channel": _choice("alpha", "red", "green", "blue")},
+        {"image": IMAGE, "channel": choice("alpha", "red", "green", "blue")},
         ("MASK",),
     ),
     "ImageToMask": Kind(
         lambda image, channel: (Mask(_uploaded(image).digest, channel),),
-        {**_links(image="IMAGE"), "channel": _choice("red", "green", "blue")},
+        {**_links(image="IMAGE"), "channel": choice("red", "green", "blue")},
         ("MASK",),
     ),
     "InvertMask": Kind(lambda mask: (replace(mask, inverted=not mask.inverted),), _links(mask="MASK"), ("MASK",)),
@@ -544,14 +329,14 @@ NODES: Mapping[str, Kind] = {
         _scaled,
         {
             **_links(image="IMAGE"),
-            "upscale_method": _choice("lanczos"),
-            "width": _SIDE,
-            "height": _SIDE,
-            "crop": _choice("disabled"),
+            "upscale_method": choice("lanczos"),
+            "width": SIDE,
+            "height": SIDE,
+            "crop": choice("disabled"),
         },
         ("IMAGE",),
     ),
-    "UpscaleModelLoader": Kind(lambda model_name: (model_name,), {"model_name": _UPSCALER}, ("UPSCALE_MODEL",)),
+    "UpscaleModelLoader": Kind(lambda model_name: (model_name,), {"model_name": UPSCALER}, ("UPSCALE_MODEL",)),
     "ImageUpscaleWithModel": Kind(_enlarged_with, _links(upscale_model="UPSCALE_MODEL", image="IMAGE"), ("IMAGE",)),
     "VAEEncode": Kind(_encoded, _links(pixels="IMAGE", vae="VAE"), ("LATENT",)),
     "VAEEncodeForInpaint": Kind(
@@ -563,18 +348,20 @@ NODES: Mapping[str, Kind] = {
     "RepeatLatentBatch": Kind(_repeated, {**_links(samples="LATENT"), "amount": Input("INT", 1, (1, 64))}, ("LATENT",)),
     "LatentUpscaleBy": Kind(_enlarged_by, {**_ENLARGED, "scale_by": Input("FLOAT", 1.5, (1, 8))}, ("LATENT",)),
     "LatentUpscale": Kind(
-        _enlarged_to, {**_ENLARGED, "width": _SIDE, "height": _SIDE, "crop": _choice("disabled")}, ("LATENT",)
+        _enlarged_to,
+        {**_ENLARGED, "width": SIDE, "height": SIDE, "crop": choice("disabled")},
+        ("LATENT",),
     ),
-    "KSampler": Kind(_sampled, {**_SAMPLED, "seed": _SEED, "denoise": Input("FLOAT", 1.0, (0, 1))}, ("LATENT",)),
+    "KSampler": Kind(_sampled, {**_SAMPLED, "seed": SEED, "denoise": Input("FLOAT", 1.0, (0, 1))}, ("LATENT",)),
     "KSamplerAdvanced": Kind(
         _sampled_from,
         {
             **_SAMPLED,
-            "add_noise": _choice("enable"),
-            "noise_seed": _SEED,
+            "add_noise": choice("enable"),
+            "noise_seed": SEED,
             "start_at_step": Input("INT", 0, (0, 10_000)),
             "end_at_step": Input("INT", 10_000, (0, 10_000)),
-            "return_with_leftover_noise": _choice("disable"),
+            "return_with_leftover_noise": choice("disable"),
         },
         ("LATENT",),
     ),
