@@ -17,8 +17,9 @@ from sqlalchemy import insert, text
 
 from sfumato.service import database
 from sfumato.service.database import Database
+from sfumato.service.gallery.filters import Filters
 from sfumato.service.gallery.routes import shown
-from sfumato.service.gallery.store import Filters, Gallery
+from sfumato.service.gallery.store import Gallery
 from sfumato.service.gallery.words import segmented
 
 ENGLISH = "red blue green fox owl castle river snow light portrait oil ink soft sharp old young garden night sea tower"

@@ -9,7 +9,8 @@ from alembic.migration import MigrationContext
 
 from sfumato.errors import SfumatoError
 from sfumato.service.database import VERSIONS, Database, metadata
-from sfumato.service.gallery.store import Filters, Gallery
+from sfumato.service.gallery.filters import Filters
+from sfumato.service.gallery.store import Gallery
 from sfumato.service.jobs import Jobs
 
 FIRST = """

@@ -12,7 +12,8 @@ from sfumato.cli import main
 from sfumato.requests import Txt2Img
 from sfumato.service import database
 from sfumato.service.database import Database
-from sfumato.service.gallery.store import Filters, Gallery
+from sfumato.service.gallery.filters import Filters
+from sfumato.service.gallery.store import Gallery
 from sfumato.service.jobs import Jobs
 from tests.service.gallery.test_gallery import a1111, drawn
 from tests.service.services import running_fake

@@ -9,7 +9,8 @@ import pytest
 from sfumato.errors import RequestError, SfumatoError
 from sfumato.service.database import Database
 from sfumato.service.gallery import marks
-from sfumato.service.gallery.store import Filters, Gallery
+from sfumato.service.gallery.filters import Filters
+from sfumato.service.gallery.store import Gallery
 
 PROMPTS = {
     "fox": "two red foxes, side by side",

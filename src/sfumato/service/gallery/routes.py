@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sfumato.service import uploads
 from sfumato.service.gallery.collector import Collector
 from sfumato.service.gallery.export import zipped
+from sfumato.service.gallery.filters import MAX_IDS, MAX_LABEL, Filters, Sort
 from sfumato.service.gallery.marks import NEAR
-from sfumato.service.gallery.store import MAX_IDS, MAX_LABEL, Entry, Filters, Gallery, Sort
+from sfumato.service.gallery.store import Entry, Gallery
 from sfumato.service.refusals import Refusal
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_LABEL, pattern=r"^\S(.*\S)?$")]
