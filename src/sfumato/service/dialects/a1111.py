@@ -14,7 +14,6 @@ from fastapi import APIRouter, Request
 
 from sfumato.adapters import folders
 from sfumato.checkpoints import catalogue
-from sfumato.errors import RequestError
 from sfumato.metadata import carriers, infotext, names
 from sfumato.metadata.gathering import Gathering
 from sfumato.metadata.infotext import model_name
@@ -32,6 +31,7 @@ from sfumato.service.dialects.a1111_payload import (
     take_overrides,
     truth,
 )
+from sfumato.service.dialects.body import json_object
 from sfumato.service.jobs import Job
 from sfumato.service.refusals import Refusal
 
@@ -46,7 +46,7 @@ def router(desk: Desk) -> APIRouter:
     api = APIRouter(prefix="/sdapi/v1", tags=["A1111"])
 
     async def painted(request: Request, *, edit: bool) -> dict[str, Any]:
-        asked = await _object(request)
+        asked = await json_object(request)
         chosen = await asyncio.to_thread(desk.jobs.settings)
         kind, given = await _pictures(desk, asked) if edit else (Txt2Img, {})
         found = gathered(kind, asked, chosen, given)
@@ -122,7 +122,7 @@ def router(desk: Desk) -> APIRouter:
     async def choose(request: Request) -> dict[str, Any]:
         """Choose what holds for requests that say nothing else; what is not known here is passed over."""
         found = Gathering(Txt2Img)
-        asked = {name: value for name, value in (await _object(request)).items() if name in OVERRIDES}
+        asked = {name: value for name, value in (await json_object(request)).items() if name in OVERRIDES}
         take_overrides(found, asked)
         if found.lost:
             raise Refusal(422, "; ".join(found.lost))
@@ -200,13 +200,13 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/extra-single-image")
     async def extra_single_image(request: Request) -> dict[str, Any]:
         """Enlarge a picture."""
-        asked = await _object(request)
+        asked = await json_object(request)
         return {"image": await enlarged(asked.get("image"), asked, request), "html_info": ""}
 
     @api.post("/extra-batch-images")
     async def extra_batch_images(request: Request) -> dict[str, Any]:
         """Enlarge pictures, in turn."""
-        asked = await _object(request)
+        asked = await json_object(request)
         images = asked.get("imageList")
         if not isinstance(images, list):
             raise Refusal(422, 'imageList is missing; give [{"data": picture in Base64, "name": "..."}]')
@@ -221,7 +221,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/png-info")
     async def png_info(request: Request) -> dict[str, Any]:
         """What a picture says of how it was made."""
-        image = (await _object(request)).get("image")
+        image = (await json_object(request)).get("image")
         texts = await uploads.texts(decoded(image, "image"))
         said = texts.get(carriers.PARAMETERS, "")
         fields = infotext.parse(said).fields if said else {}
@@ -319,17 +319,3 @@ async def _ended_or_left(desk: Desk, job: Job, request: Request) -> Job:
         if await request.is_disconnected():
             await desk.dispatcher.cancel(job.id)
     return await waiting
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    """The body; nothing, null and the empty text are an empty object."""
-    body = await request.body()
-    try:
-        found = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        raise RequestError("the body is not JSON; send an object") from None
-    if found in (None, ""):
-        return {}
-    if not isinstance(found, dict):
-        raise RequestError("the body is no JSON object")
-    return found

@@ -35,6 +35,7 @@ from sfumato.service.asked import check
 from sfumato.service.bus import Event
 from sfumato.service.desk import Desk, client_of
 from sfumato.service.dialects import nodes
+from sfumato.service.dialects.body import json_object
 from sfumato.service.dialects.graph import translated
 from sfumato.service.dialects.links import GraphError, Mask
 from sfumato.service.jobs import Job
@@ -125,7 +126,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/prompt", response_model=None)
     async def ask(request: Request) -> dict[str, Any] | JSONResponse:
         """Paint what a graph in API format says."""
-        asked = await _object(request)
+        asked = await json_object(request)
         graph = asked.get("prompt")
         try:
             found = await asyncio.to_thread(translated, graph)
@@ -175,7 +176,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/queue")
     async def cancel(request: Request) -> dict[str, Any]:
         """Cancel jobs that wait and were asked for here: ``{"delete": [prompt_id]}`` or ``{"clear": true}``."""
-        asked = await _object(request)
+        asked = await json_object(request)
         named = asked.get("delete")
         named = named if isinstance(named, list) else []
         for job in await asyncio.to_thread(desk.jobs.order):
@@ -187,7 +188,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/interrupt")
     async def interrupt(request: Request) -> dict[str, Any]:
         """Cancel the present job of those that were asked for here, or the one of ``prompt_id`` if it is running."""
-        wanted = (await _object(request)).get("prompt_id")
+        wanted = (await json_object(request)).get("prompt_id")
         running = [(job, tickets.of(job.id)) for job in await asyncio.to_thread(desk.jobs.running)]
         ours = [job for job, ticket in running if ticket is not None and wanted in (None, ticket.prompt)]
         for job in ours[:1]:
@@ -444,15 +445,3 @@ async def _image(form: FormData) -> bytes:
     if not isinstance(image, UploadFile):
         raise RequestError("image is missing; send a picture as a file")
     return await image.read()
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    """The body; none is an empty object."""
-    try:
-        found = json.loads(await request.body() or b"{}")
-        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # it is told again in the history
-    except (ValueError, RecursionError):
-        raise RequestError("the body is not JSON of finite numbers and whole characters; send an object") from None
-    if not isinstance(found, dict):
-        raise RequestError("the body is no JSON object")
-    return found

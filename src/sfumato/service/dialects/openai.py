@@ -22,6 +22,7 @@ from sfumato.requests import Img2Img, Inpaint, Painting, Source, Txt2Img, parse_
 from sfumato.service import uploads
 from sfumato.service.asked import check
 from sfumato.service.desk import MOST_KEY, Desk, client_of, refuse_failed
+from sfumato.service.dialects.body import json_object
 from sfumato.service.jobs import Job
 from sfumato.service.refusals import Refusal
 
@@ -67,13 +68,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/images/generations", response_model=None)
     async def generations(request: Request) -> dict[str, Any] | StreamingResponse:
         """Paint from a text."""
-        try:
-            asked = json.loads(await request.body())
-        except (ValueError, RecursionError):
-            raise RequestError("the body is not JSON; send an object") from None
-        if not isinstance(asked, dict):
-            raise RequestError("the body is no JSON object")
-        return await answered(request, asked, Txt2Img, {}, "image_generation")
+        return await answered(request, await json_object(request), Txt2Img, {}, "image_generation")
 
     @api.post("/images/edits", response_model=None)
     async def edits(request: Request) -> dict[str, Any] | StreamingResponse:
