@@ -14,6 +14,7 @@ from sfumato import Studio
 from sfumato.checkpoints.controls import load_control
 from sfumato.errors import SfumatoError
 from sfumato.files import sha256
+from sfumato.models.controlnet import ControlNet
 from sfumato.models.t2i_adapter import T2IAdapter
 from sfumato.training.control import ControlRun, ControlTask, edge_agreement
 from sfumato.training.run import train
@@ -85,6 +86,15 @@ def test_it_begins_as_the_network_and_changes_nothing(tiny_model: Path, photos: 
     with torch.no_grad():
         bare = task.base.network(x, label, cond)
         assert torch.equal(task.predict(task.model, x, label, cond, chosen), bare)
+
+
+def test_its_layers_for_the_picture_may_be_narrow(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    widths = [8, 8, 16, 16]
+    task = ControlTask(ControlRun(**settings(tiny_model, photos, embedding=widths)), tmp_path)
+    assert isinstance(task.model, ControlNet)
+    assert list(task.model.config.conditioning_embedding_out_channels) == widths
+    with pytest.raises(SfumatoError, match="embedding has 2 widths; latents of 1/8 take 4"):
+        ControlTask(ControlRun(**settings(tiny_model, photos, embedding=[8, 8])), tmp_path)
 
 
 def test_what_is_shown_may_lie_in_a_folder(tiny_model: Path, photos: Path, tmp_path: Path) -> None:

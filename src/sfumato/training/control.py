@@ -55,18 +55,27 @@ class ControlRun(FineTuneRun):
     """What makes of a picture what is shown; "none" with `shown`."""
     shown: Path | None = None
     """A folder of what is shown, by the names of the pictures, with any ending of a picture."""
+    embedding: tuple[int, ...] = ()
+    """Widths of a ControlNet's layers for the picture, each half as large as the one before, one more than the latents
+    are halvings smaller; without, as published, which takes a small model longer than all the rest of it."""
     from_scratch: bool = False
     """Begin with random numbers instead of the U-Net's own, as a T2I-Adapter always does."""
     sheets: int = Field(4, ge=1, le=16)
     """Pictures on a sheet."""
 
 
-def control_of(unet: UNet, factor: int, *, from_scratch: bool = False) -> ControlNet:
-    """A ControlNet for a U-Net on latents of that factor, which adds nothing yet: its last layers are zero."""
+def control_of(unet: UNet, factor: int, *, embedding: Sequence[int] = (), from_scratch: bool = False) -> ControlNet:
+    """A ControlNet for a U-Net on latents of that factor, which adds nothing yet: its last layers are zero.
+
+    Raises:
+        TrainingError: another number of `embedding`s than the factor takes.
+    """
     config: UNetConfig = unet.config
     known = {field.name for field in fields(ControlNetConfig)}
     same = {f.name: getattr(config, f.name) for f in fields(config) if f.name in known and f.name != "up_block_types"}
-    widths = EMBEDDING[: factor.bit_length()]
+    widths = tuple(embedding) or EMBEDDING[: factor.bit_length()]
+    if len(widths) != factor.bit_length():
+        raise TrainingError(f"embedding has {len(widths)} widths; latents of 1/{factor} take {factor.bit_length()}")
     control = ControlNet(ControlNetConfig(**same, conditioning_embedding_out_channels=widths))
     if not from_scratch:
         ours = control.state_dict()
@@ -115,7 +124,9 @@ class ControlTask(FineTuneTask):
         if run.network == "t2i-adapter":
             self.model = adapter_of(base)
         else:
-            self.model = control_of(base.network, base.autoencoder.factor, from_scratch=run.from_scratch)
+            self.model = control_of(
+                base.network, base.autoencoder.factor, embedding=run.embedding, from_scratch=run.from_scratch
+            )
         super().__init__(run, folder, base, base, keep_pixels=True)
         self._shown = {example.digest: self._seen(example) for example in self.examples.all}
 
