@@ -4,9 +4,10 @@
     sfumato train recipes/teach/edges.toml --run runs/edges
     python -m recipes.teach.edges measure runs/edges/export --sheet edges.jpg
 
-Pictures are the recipe's portraits, whose captions say everything. Measured is the F1 of edges (canny) of a portrait
-that was not among them and of what nano paints of its caption, with the ControlNet and without; edges within two pixels
-agree.
+Pictures are the recipe's portraits, of which captions say no more than that and the background: where they say all,
+the edges add nothing, and nothing is learned of them (tried: the F1 was 0.90 with and without). Measured is the F1 of
+edges (canny) of a portrait that was not among them and of what nano paints of its caption, with the ControlNet and
+without; edges within two pixels agree.
 """
 
 import argparse
@@ -18,7 +19,6 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from recipes.nano.data.captions import full_caption
 from recipes.nano.data.emoji import rasterise_rgba
 from recipes.nano.data.portraits import draw as draw_portrait
 from recipes.nano.data.portraits import svg
@@ -36,7 +36,8 @@ def draw(count: int, size: int = 256, seed: int = 0) -> Iterator[tuple[Image.Ima
     """Portraits with their captions; the same for the same seed."""
     for number in range(count):
         drawn = draw_portrait(STYLES[number % len(STYLES)], Random(f"edges {seed} {number}"))
-        yield Image.fromarray(rasterise_rgba(svg(drawn), size), "RGBa").convert("RGB"), full_caption(drawn.attributes)
+        picture = Image.fromarray(rasterise_rgba(svg(drawn), size), "RGBa").convert("RGB")
+        yield picture, f"portrait, {drawn.attributes['background']} background"
 
 
 def write(folder: Path, count: int) -> None:
@@ -59,7 +60,8 @@ def measure(control: str, count: int, sheet: Path | None) -> dict[str, float]:
             row = [picture, Image.open(edges).convert("RGB")]
             held = Control.build(model=control, image=str(edges), preprocess="none")
             for name, controls in (("without", ()), ("with", (held,))):
-                image = studio.txt2img(caption, seed=100 + number, steps=STEPS, controls=controls).images[0]
+                painted = studio.txt2img(caption, seed=100 + number, steps=STEPS, controls=controls, as_written=True)
+                image = painted.images[0]
                 found[name].append(edge_agreement(picture, image.convert("RGB")))
                 row.append(image.convert("RGB"))
             shown.append(row)
