@@ -80,6 +80,9 @@ def control_of(unet: UNet, factor: int, *, embedding: Sequence[int] = (), from_s
     if not from_scratch:
         ours = control.state_dict()
         control.load_state_dict({**ours, **{k: v.float() for k, v in unet.state_dict().items() if k in ours}})
+    for layer in control.controlnet_cond_embedding.modules():
+        if isinstance(layer, nn.Conv2d):  # so that a line still counts behind ten of them (He et al. 2015)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     for last in (
         *control.controlnet_down_blocks,
         control.controlnet_mid_block,
