@@ -22,6 +22,7 @@ from PIL import Image
 from recipes.nano.data.emoji import rasterise_rgba
 from recipes.nano.data.portraits import draw as draw_portrait
 from recipes.nano.data.portraits import svg
+from recipes.teach.pictures import write
 from sfumato import Studio
 from sfumato.images import PAGE, contact_sheet
 from sfumato.preprocess import preprocessed
@@ -38,14 +39,6 @@ def draw(count: int, size: int = 256, seed: int = 0) -> Iterator[tuple[Image.Ima
         drawn = draw_portrait(STYLES[number % len(STYLES)], Random(f"edges {seed} {number}"))
         picture = Image.fromarray(rasterise_rgba(svg(drawn), size), "RGBa").convert("RGB")
         yield picture, f"portrait, {drawn.attributes['background']} background"
-
-
-def write(folder: Path, count: int) -> None:
-    """The pictures and their captions."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, (picture, caption) in enumerate(draw(count)):
-        picture.save(folder / f"{number:04d}.png", compress_level=1)
-        (folder / f"{number:04d}.txt").write_text(f"{caption}\n", encoding="utf-8")
 
 
 def measure(control: str, count: int, sheet: Path | None) -> dict[str, float]:
@@ -84,7 +77,7 @@ def main() -> None:
     measured.add_argument("--sheet", type=Path, help="pictures, their edges, without, with; eight of each")
     given = parser.parse_args()
     if given.command == "pictures":
-        write(given.folder, given.count)
+        write(given.folder, draw(given.count))
     else:
         found = measure(given.control, given.count, given.sheet)
         print(json.dumps({"count": given.count, "steps": STEPS, "f1": found}, indent=1))

@@ -16,6 +16,7 @@ from recipes.nano.data.captions import full_caption
 from recipes.nano.data.emoji import rasterise_rgba
 from recipes.nano.data.portraits import Portrait, svg
 from recipes.nano.data.portraits import draw as draw_portrait
+from recipes.teach.pictures import write
 
 STYLE = "micah"
 PERSON = 11
@@ -49,10 +50,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=8)
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    for number, (picture, caption) in enumerate(draw(given.count)):
-        picture.save(given.folder / f"{number:02d}.png")
-        (given.folder / f"{number:02d}.txt").write_text(f"{caption}\n", encoding="utf-8")
+    write(given.folder, draw(given.count))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ are other people in the same style: by those `recipes.teach.measure` judges.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -33,6 +33,14 @@ def draw(count: int, size: int = 256, seed: int = 0) -> Iterator[tuple[Image.Ima
         yield picture, f"{SUBJECT}, {words} background"
 
 
+def write(folder: Path, drawn: Iterable[tuple[Image.Image, str]]) -> None:
+    """Pictures with their captions beside them, numbered."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (picture, caption) in enumerate(drawn):
+        picture.save(folder / f"{number:04d}.png", compress_level=1)
+        (folder / f"{number:04d}.txt").write_text(f"{caption}\n", encoding="utf-8")
+
+
 def main() -> None:
     """Write the pictures and their captions."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,10 +48,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    for number, (picture, caption) in enumerate(draw(given.count, seed=given.seed)):
-        picture.save(given.folder / f"{number:02d}.png")
-        (given.folder / f"{number:02d}.txt").write_text(f"{caption}\n", encoding="utf-8")
+    write(given.folder, draw(given.count, seed=given.seed))
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/prompt", response_model=None)
     async def ask(request: Request) -> dict[str, Any] | JSONResponse:
         """Paint what a graph in API format says."""
-        asked = await json_object(request)
+        asked = await json_object(request, again=True)
         graph = asked.get("prompt")
         try:
             found = await asyncio.to_thread(translated, graph)
@@ -176,7 +176,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/queue")
     async def cancel(request: Request) -> dict[str, Any]:
         """Cancel jobs that wait and were asked for here: ``{"delete": [prompt_id]}`` or ``{"clear": true}``."""
-        asked = await json_object(request)
+        asked = await json_object(request, again=True)
         named = asked.get("delete")
         named = named if isinstance(named, list) else []
         for job in await asyncio.to_thread(desk.jobs.order):
@@ -188,7 +188,7 @@ def router(desk: Desk) -> APIRouter:
     @api.post("/interrupt")
     async def interrupt(request: Request) -> dict[str, Any]:
         """Cancel the present job of those that were asked for here, or the one of ``prompt_id`` if it is running."""
-        wanted = (await json_object(request)).get("prompt_id")
+        wanted = (await json_object(request, again=True)).get("prompt_id")
         running = [(job, tickets.of(job.id)) for job in await asyncio.to_thread(desk.jobs.running)]
         ours = [job for job, ticket in running if ticket is not None and wanted in (None, ticket.prompt)]
         for job in ours[:1]:
