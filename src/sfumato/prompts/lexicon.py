@@ -238,8 +238,9 @@ class Lexicon:
         spelled = list(_spelled(prompt))
         found, at, last = [], 0, len(spelled) - 1
         while at < len(spelled):
-            ends = (i for i in range(at, last) if _CLAUSE.search(prompt[spelled[i][2] : spelled[i + 1][1]]))
-            for length in range(min(self._longest, next(ends, last) + 1 - at), 0, -1):
+            far = min(last, at + self._longest - 1)
+            ends = (i for i in range(at, far) if _CLAUSE.search(prompt[spelled[i][2] : spelled[i + 1][1]]))
+            for length in range(next(ends, far) + 1 - at, 0, -1):
                 meanings, color = self._meanings([token for token, _, _ in spelled[at : at + length]])
                 if meanings is None:
                     continue
