@@ -21,8 +21,8 @@ from typing import Any, Literal, Self
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from sfumato.errors import SfumatoError, UnknownNameError
-from sfumato.requests import Painting, Request, parse_request
-from sfumato.service import database
+from sfumato.requests import Request, parse_request
+from sfumato.service import database, speeds
 from sfumato.service.company import company
 from sfumato.service.database import Database
 
@@ -34,7 +34,7 @@ MOST_ATTEMPTS = 3
 MAX_PRIORITY = 100
 _HELD = "queue is paused"
 
-_jobs, _pictures, _speeds, _settings = database.jobs, database.pictures, database.speeds, database.settings
+_jobs, _pictures, _settings = database.jobs, database.pictures, database.settings
 
 
 class QueueFullError(SfumatoError):
@@ -292,7 +292,7 @@ class Jobs:
         waiting = connection.execute(select(func.count()).where(_jobs.c.state.in_(WAITING))).scalar_one()
         if waiting >= self.limit:
             first = connection.execute(select(_jobs).where(_jobs.c.state.in_(OPEN)).limit(1)).first()
-            seconds = None if first is None else self._estimate(connection, parse_request(first.request))
+            seconds = None if first is None else speeds.estimate(connection, parse_request(first.request))
             raise QueueFullError(self.limit, max(1, round(seconds or 10)))
 
     # ----------------------------------------------------------------------------------------------------- painting
@@ -440,46 +440,14 @@ class Jobs:
     # -------------------------------------------------------------------------------------------------------- speed
 
     def measured(self, request: Request, seconds: float, steps: int) -> None:
-        """How long an executed request took, loading aside.
-
-        Args:
-            steps: that each picture had.
-        """
-        if not isinstance(request, Painting) or request.width is None or request.height is None or steps < 1:
-            return
-        place = {"model": request.model, "sampler": request.sampler or "", "pixels": request.width * request.height}
-        each = seconds / (steps * request.count)
-        here = [_speeds.c[name] == value for name, value in place.items()]
+        """See `speeds.measured`."""
         with self._begin() as connection:
-            before = connection.execute(select(_speeds.c.seconds).where(*here)).scalar()
-            values = {
-                "steps": request.steps or steps,
-                "seconds": each if before is None else (before + each) / 2,
-                "measured": time.time(),
-            }
-            if before is None:
-                connection.execute(insert(_speeds).values({**place, **values}))
-            else:
-                connection.execute(update(_speeds).where(*here).values(values))
+            speeds.measured(connection, request, seconds, steps)
 
     def estimate(self, request: Request) -> float | None:
-        """Seconds that a request will take by what was measured; None for a model that never ran, and for what does
-        not paint."""
+        """See `speeds.estimate`."""
         with self._begin() as connection:
-            return self._estimate(connection, request)
-
-    def _estimate(self, connection: Connection, request: Request) -> float | None:
-        if not isinstance(request, Painting):
-            return None
-        rows = connection.execute(
-            select(_speeds).where(_speeds.c.model == request.model).order_by(_speeds.c.measured.desc())
-        ).all()
-        if not rows:
-            return None
-        pixels = request.width * request.height if request.width and request.height else rows[0].pixels
-        nearest = min(rows, key=lambda row: (row.sampler != request.sampler, abs(row.pixels - pixels)))
-        steps = (request.steps or nearest.steps) * getattr(request, "strength", 1.0)
-        return float(nearest.seconds * pixels / nearest.pixels * max(1.0, steps) * request.count)
+            return speeds.estimate(connection, request)
 
     # ----------------------------------------------------------------------------------------------------- settings
 

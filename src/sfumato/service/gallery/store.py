@@ -2,15 +2,12 @@
 
 Pictures are counted as they come in. Pages are asked for by the last number seen, never by an offset, and a search runs
 down the full-text index in the same order, so that neither grows slower with what was seen before. What is in the trash
-is not in the full-text index. What there is to filter by is counted once and then kept up with every change, and so are
-the marks by which pictures are found alike.
+is not in the full-text index. What there is to filter by is counted once and then kept up with every change (`facets`),
+and so are the marks by which pictures are found alike (`marks`).
 """
 
-import contextlib
 import json
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +29,7 @@ from sfumato.errors import UnknownNameError
 from sfumato.service import database
 from sfumato.service.database import Database
 from sfumato.service.gallery import marks
+from sfumato.service.gallery.facets import Facets
 from sfumato.service.gallery.filters import Filters, Sort, beyond, selected
 from sfumato.service.gallery.words import LANGUAGES, segmented
 from sfumato.service.jobs import OPEN
@@ -122,40 +120,8 @@ class Gallery:
         self._database = database
         self._begin = database.begin
         self._language = LANGUAGES[database.kind]
-        self._counts: Counter[tuple[str, str]] | None = None
+        self.facets = Facets(database.begin)
         self._indices: dict[str, marks.Index] = {}
-        self._changes = threading.RLock()
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        """A transaction that changes what `facets` counts; when it fails, all is counted anew."""
-        with self._changes:
-            try:
-                with self._begin() as connection:
-                    yield connection
-            except BaseException:
-                self._counts = None
-                raise
-
-    @contextlib.contextmanager
-    def _recounted(self, connection: Connection, numbers: Sequence[int]) -> Iterator[None]:
-        """Keep the counts up while these rows change."""
-        if self._counts is not None:
-            self._counts.subtract(self._counted(connection, numbers))
-        yield
-        if self._counts is not None:
-            self._counts.update(self._counted(connection, numbers))
-
-    def _counted(self, connection: Connection, numbers: Sequence[int]) -> Counter[tuple[str, str]]:
-        """What these rows are filtered by, as far as they are in sight: sort and name."""
-        names = ("model", "tool", "task")
-        here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_(None))
-        rows = connection.execute(select(_gallery.c.number, *(_gallery.c[name] for name in names)).where(*here)).all()
-        found = Counter((name, value) for row in rows for name, value in zip(names, row[1:], strict=True) if value)
-        seen = [row.number for row in rows]
-        labels = select(_labels.c.sort, _labels.c.name).where(_labels.c.picture.in_(seen))
-        found.update((row.sort, row.name) for row in connection.execute(labels).all())
-        return found
 
     def file(self, entry: Entry) -> Path:
         """The picture's file."""
@@ -200,10 +166,10 @@ class Gallery:
             "created": created,
             **{name: facts[name] for name in _SEEN},
         }
-        with self._changing() as connection:
+        with self.facets.changing() as connection:
             there = connection.execute(select(_gallery.c.number, _gallery.c.trashed).where(_gallery.c.id == id)).first()
-            if there is not None and self._counts is not None:
-                self._counts.subtract(self._counted(connection, [there.number]))
+            if there is not None:
+                self.facets.less(connection, [there.number])
             if there is None:
                 values |= {"id": id, "rating": 0, "added": time.time()}
                 made = insert(_gallery).values(values).returning(_gallery.c.number)
@@ -221,8 +187,7 @@ class Gallery:
                 connection.execute(insert(_marks).values(picture=number, sort=sort, value=bytes.fromhex(facts[sort])))
             if painted is not None:
                 self._collected(connection, painted.job, painted.index)
-            if self._counts is not None:
-                self._counts.update(self._counted(connection, [number]))
+            self.facets.more(connection, [number])
             return self._get(connection, id)
 
     def _collected(self, connection: Connection, job: str, index: int) -> None:
@@ -306,33 +271,6 @@ class Gallery:
             after = page.next
             if after is None:
                 return
-
-    def facets(self) -> dict[str, dict[str, int]]:
-        """What there is to filter by, and how many pictures have it, the most first."""
-        with self._changes:
-            if self._counts is None:
-                with self._begin() as connection:
-                    self._counts = self._all_counted(connection)
-            counts = sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))
-        found: dict[str, dict[str, int]] = {name: {} for name in ("lora", "tag", "board", "model", "tool", "task")}
-        for (sort, name), many in counts:
-            if many > 0:
-                found[sort][name] = many
-        return found
-
-    def _all_counted(self, connection: Connection) -> Counter[tuple[str, str]]:
-        """What `_counted` gives, of all rows."""
-        found: Counter[tuple[str, str]] = Counter()
-        for name in ("model", "tool", "task"):
-            each = _gallery.c[name]
-            query = select(each, func.count()).where(_gallery.c.trashed.is_(None), each != "").group_by(each)
-            found.update({(name, row[0]): row[1] for row in connection.execute(query).all()})
-        counting = select(_labels.c.sort, _labels.c.name, func.count()).group_by(_labels.c.sort, _labels.c.name)
-        found.update({(row[0], row[1]): row[2] for row in connection.execute(counting).all()})
-        gone = select(_gallery.c.number).where(_gallery.c.trashed.is_not(None))
-        hidden = connection.execute(counting.where(_labels.c.picture.in_(gone))).all()
-        found.subtract({(row[0], row[1]): row[2] for row in hidden})
-        return found
 
     def parents(self, entry: Entry) -> list[Entry]:
         """What it was made from, as far as it is here."""
@@ -477,30 +415,30 @@ class Gallery:
         Raises:
             UnknownNameError: as `get`.
         """
-        with self._changing() as connection:
+        with self.facets.changing() as connection:
             numbers = self._numbers(connection, ids)
             gone = [_labels.c.sort == sort, _labels.c.picture.in_(numbers)]
             gone.append(_labels.c.name.in_(remove) if only is None else _labels.c.name.not_in(only))
-            with self._recounted(connection, numbers):
+            with self.facets.recounted(connection, numbers):
                 connection.execute(delete(_labels).where(*gone))
                 self._label(connection, numbers, sort, [*add, *(only or ())])
 
     def trash(self, ids: Sequence[str]) -> None:
         """Out of sight, to be restored or erased. Raises as `get`."""
-        with self._changing() as connection:
+        with self.facets.changing() as connection:
             numbers = self._numbers(connection, ids)
             here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_(None))
-            with self._recounted(connection, numbers):
+            with self.facets.recounted(connection, numbers):
                 connection.execute(update(_gallery).where(*here).values(trashed=time.time()))
             self._unindex(connection, numbers)
 
     def restore(self, ids: Sequence[str]) -> None:
         """Out of the trash. Raises as `get`."""
-        with self._changing() as connection:
+        with self.facets.changing() as connection:
             numbers = self._numbers(connection, ids)
             here = (_gallery.c.number.in_(numbers), _gallery.c.trashed.is_not(None))
             back = connection.execute(select(_gallery.c.number, _gallery.c.prompt).where(*here)).all()
-            with self._recounted(connection, numbers):
+            with self.facets.recounted(connection, numbers):
                 connection.execute(update(_gallery).where(*here).values(trashed=None))
             for row in back:
                 self._index(connection, row.number, row.prompt)
@@ -513,7 +451,7 @@ class Gallery:
             UnknownNameError: as `get`.
             OSError: a file cannot be removed; it is not erased then.
         """
-        with self._changing() as connection:
+        with self.facets.changing() as connection:
             entries = self._whole(connection, self._rows(connection, ids))
             self._erase(connection, entries)
         self._database.purge()
@@ -521,7 +459,7 @@ class Gallery:
 
     def expire(self, before: float) -> int:
         """Erase what came into the gallery before a time, and jobs that ended before it. How many pictures and jobs."""
-        with self._changing() as connection:
+        with self.facets.changing() as connection:
             rows = connection.execute(select(_gallery).where(_gallery.c.added < before)).all()
             self._erase(connection, self._whole(connection, rows))
             ended = _jobs.c.state.not_in(OPEN)
@@ -536,8 +474,7 @@ class Gallery:
         for entry in entries:
             self.file(entry).unlink(missing_ok=True)
             self.thumbnail(entry.id).unlink(missing_ok=True)
-            if self._counts is not None:
-                self._counts.subtract(self._counted(connection, [entry.number]))
+            self.facets.less(connection, [entry.number])
             self._forget(connection, [entry.number], labels=("lora", "tag", "board"))
             connection.execute(delete(_gallery).where(_gallery.c.number == entry.number))
             if entry.job is None:
