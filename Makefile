@@ -36,13 +36,13 @@ test train-smoke flows: export OMP_NUM_THREADS = 1
 
 # These wait for a browser more than they compute: continuous integration runs them too, after the tests.
 FLOWS := tests/page/test_screens.py tests/page/test_flow.py
-SMOKES := smoke-nano smoke-teach smoke-restore
+SMOKES := smoke-nano smoke-teach smoke-one_step smoke-restore
 
 test: lint ## lint, types, import contracts, train-smoke and the fast tests: what CI runs
 	@$(MAKE) --no-print-directory -j2 types $(SMOKES) contracts
 	$(BIN)/python -m pytest -n 2 -q $(addprefix --ignore=,$(FLOWS))
 
-train-smoke: ## every recipe with tiny sizes: nano from drawing pictures to painting, fine-tuning, restoring
+train-smoke: ## every recipe with tiny sizes: nano from drawing pictures to painting, fine-tuning, one step, restoring
 	@$(MAKE) --no-print-directory -j2 $(SMOKES)
 
 smoke-%: .venv/.train

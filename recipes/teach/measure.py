@@ -17,44 +17,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
 
+from recipes.judged import Features, embedded, seen
 from recipes.nano.data.captions import full_caption
 from recipes.nano.data.portraits import draw as draw_portrait
 from recipes.teach import person, pictures
 from sfumato import Studio
 from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.evaluation.distances import frechet
-from sfumato.evaluation.judge import tensor_of
 from sfumato.images import PAGE, contact_sheet
 from sfumato.models.picture_classifier import PictureClassifier
 
 STYLES = ("avataaars", "personas", "micah", "adventurer")
 STEPS = 12
 OTHERS = 40
-Features = Float[Tensor, "n d"]
-
-
-def embedded(judge: PictureClassifier, images: Sequence[Image.Image]) -> Features:
-    """What the judge makes of pictures of one size."""
-    with torch.inference_mode():
-        return judge.embed(tensor_of([np.asarray(image) for image in images]))
-
-
-def seen(judge: PictureClassifier, features: Features, asked: Sequence[dict[str, str]]) -> float:
-    """The share of the attributes asked for that the judge sees."""
-    answers = judge.logits(features)
-    right = [
-        words[int(answers[head][row].argmax())] == attributes[head]
-        for row, attributes in enumerate(asked)
-        for head, words in judge.config.classes.items()
-        if attributes.get(head) in words
-    ]
-    return sum(right) / len(right)
 
 
 def recognised(judge: PictureClassifier, painted: Features) -> float:

@@ -28,12 +28,10 @@ WORD = {"word": "inkling", "vectors": 2, "initial": "portrait"}
 def runs() -> Mapping[str, dict[str, Any]]:
     """What differs in each."""
     adapters: dict[str, dict[str, Any]] = {method: {"adapter": {"method": method, "rank": 2}} for method in METHODS}
-    student = {"adapter": {"rank": 2}, "distill": {"steps": 2, "grid": 4}}
     return {
         **adapters,
         "word": {"adapter": False, "word": WORD},
         "pivotal": {"adapter": {"rank": 2}, "word": WORD},
-        "student": {**student, "adversarial": {"weight": 0.4}, "loop": {"opponent": {"start": 0}}},
     }
 
 

@@ -68,6 +68,9 @@ class DistillConfig(BaseModel):
     """Guidance of the teacher, by default as its family is painted."""
     grid: int = Field(50, ge=2, le=1000)
     """Steps of the teacher's trajectory, of which the student must agree about neighbours."""
+    towards: Literal["teacher", "distribution"] = "teacher"
+    """Where what the student paints is drawn in a contest: to the teacher's estimates, or to where paintings are
+    likelier among the teacher's than among its own, which a second adapter follows."""
 
 
 class AdapterRun(FineTuneRun):
@@ -101,6 +104,11 @@ class AdapterRun(FineTuneRun):
         if self.distill is None and self.adversarial.weight:
             raise ValueError("[adversarial] is for a student; add a [distill] table, or leave it out")
         return self
+
+    @property
+    def matching(self) -> bool:
+        """Whether the student's distribution is held to the teacher's."""
+        return self.distill is not None and self.distill.towards == "distribution"
 
     @property
     def form(self) -> Form:

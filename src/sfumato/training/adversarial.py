@@ -126,7 +126,7 @@ class Alarms:
 
     def __call__(self, losses: Mapping[str, float]) -> list[str]:
         """The troubles that are new with these means; steps before the contest do not count."""
-        if "opponent" not in losses:
+        if "adversarial" not in losses:
             return []
         self.logs.append(losses)
         troubles = self._troubles() if len(self.logs) == self.logs.maxlen else set()

@@ -6,10 +6,12 @@ itself, the teacher, comes to in many.
 | consistency | is the same all along the teacher's guided trajectory         | Luo et al. 2023, 2310.04378      |
 | adversarial | cannot be told from a picture in the teacher's features, and  | Sauer et al. 2023, 2311.17042,   |
 |             | is where the teacher would move it, at any level of noise     | and 2024, 2403.12015             |
+| matching    | is, at any level of noise, as likely among the student's as   | Yin et al. 2023, 2311.18828,     |
+|             | it is among the teacher's; a discriminator may be beside      | and 2024, 2405.14867             |
 
-The first is what every step has; with `[adversarial]` the second takes its place from `loop.opponent.start` on.
-Guidance is part of what is learned: the student paints without. Its boundary condition, D(x, 0) = x, holds by
-parameterisation.
+The first is what every step has; with `[adversarial]` the second, with `towards = "distribution"` the third takes its
+place from `loop.opponent.start` on. Guidance is part of what is learned: the student paints without. Its boundary
+condition, D(x, 0) = x, holds by parameterisation.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
+from sfumato.adapters.trained import Adapters, attach
 from sfumato.diffusion.combining import linear
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoise, Denoiser
@@ -38,7 +41,7 @@ from sfumato.training.adapter import AdapterRun, AdapterTask
 from sfumato.training.adversarial import Alarms, contest
 from sfumato.training.alignment import captured_output
 from sfumato.training.examples import Example, said
-from sfumato.training.objectives import uniform
+from sfumato.training.objectives import denoising_error, network_input, uniform
 
 GROUPS = 8
 """Groups of the normalisation in the discriminator's heads."""
@@ -174,27 +177,47 @@ class DistillTask(AdapterTask):
         return {**super().facts(), **own}
 
 
-class AdversarialDistillTask(DistillTask):
-    """And its paintings hold against a discriminator, which sees them through the teacher."""
+class Opponent(nn.Module):
+    """Who watches what the student paints.
+
+    Args:
+        heads: tells its paintings from pictures in the teacher's features.
+        follower: the teacher, as it would be had it seen only what the student paints.
+    """
+
+    def __init__(self, heads: "Heads | None", follower: Adapters | None) -> None:
+        super().__init__()
+        self.heads, self.follower = heads, follower
+
+
+class ContestedDistillTask(DistillTask):
+    """And its paintings hold against a discriminator, which sees them through the teacher, or are drawn to where the
+    teacher finds them likely, or both."""
 
     def __init__(self, run: AdapterRun, folder: Path, base: Model | None = None) -> None:
         super().__init__(run, folder, base)
-        if not isinstance(self.base.network, UNet):
-            raise TrainingError(
-                f"{self.base.name} ({self.base.family.title}) has no U-Net, in whose features a discriminator looks; "
-                "leave [adversarial] out"
-            )
         torch.manual_seed(run.loop.seed)
-        self._heard = heard(self.base.network)
-        self.opponent = Heads([block.channels for block in self._heard], run.adversarial.channels[0])
+        heads = follower = None
+        self._heard: list[Heard] = []
+        if run.adversarial.weight:
+            if not isinstance(self.base.network, UNet):
+                raise TrainingError(
+                    f"{self.base.name} ({self.base.family.title}) has no U-Net, in whose features a discriminator "
+                    "looks; leave [adversarial] out"
+                )
+            self._heard = heard(self.base.network)
+            heads = Heads([block.channels for block in self._heard], run.adversarial.channels[0])
+        if run.matching:
+            self._following, follower = attach(self.base, run.form, run.loop.seed)
+        self.opponent = Opponent(heads, follower)
         self.alarms = Alarms(run.adversarial)
 
     def contest(
         self, model: nn.Module, indices: Int[Tensor, " b"], rng: torch.Generator, turn: int
     ) -> dict[str, Tensor]:
         """See `loop.AdversarialTask`. The student paints in one of its steps; the teacher's features of what it paints
-        and of the picture, at the same level of noise, are told apart, and the teacher's estimate of what it paints is
-        where it is drawn to (score distillation: Sauer et al. 2023, eq. 4, weighted by what of the picture is left)."""
+        and of the picture, at the same level of noise, are told apart, and by what the teacher makes of what it paints
+        it is drawn (see `_drawn`)."""
         chosen, texts, latents = self.drawn(indices, rng)
         teacher, path = self._teacher(chosen, texts), self.own.sampling.parameterisation.path
         levels = self._levels(chosen, self.steps)[:-1]
@@ -205,19 +228,54 @@ class AdversarialDistillTask(DistillTask):
         draw = uniform(self.sampling(chosen).schedule)
         sigma, later = draw(len(chosen), rng), draw(len(chosen), rng)
         noise, more = (torch.randn(latents.shape, generator=rng) for _ in range(2))
-
-        def judged(pictures: Tensor) -> Tensor:
-            with ExitStack() as stack:
-                maps = [stack.enter_context(captured_output(block.module)) for block in self._heard]
-                teacher.denoiser(path.mix(pictures, noise, sigma), sigma, teacher.cond)
-            return self.opponent([seen[0] for seen in maps])
+        target, weight = self._drawn(chosen, teacher, painted.detach(), path.mix(painted.detach(), more, later), later)
 
         def drawn_to(pictures: Tensor) -> dict[str, Tensor]:
-            target = teacher.clean(path.mix(pictures.detach(), more, later), later)
-            errors = (pictures - target).square().flatten(1).mean(1)
-            return {"loss": (errors * path.alpha(later) / (1 + later)).mean()}
+            return {"loss": ((pictures - target).square().flatten(1).mean(1) * weight).mean()}
 
-        return contest(judged, painted, latents, drawn_to, None, self.run.adversarial, rng, turn)
+        losses = {"opponent": torch.zeros(())}
+        if (heads := self.opponent.heads) is None:
+            losses |= drawn_to(painted)
+        else:
+
+            def judged(pictures: Tensor) -> Tensor:
+                with ExitStack() as stack:
+                    maps = [stack.enter_context(captured_output(block.module)) for block in self._heard]
+                    teacher.denoiser(path.mix(pictures, noise, sigma), sigma, teacher.cond)
+                return heads([seen[0] for seen in maps])
+
+            losses = contest(judged, painted, latents, drawn_to, None, self.run.adversarial, rng, turn)
+        if self.opponent.follower is not None:
+            losses["following"] = self._followed(chosen, teacher, painted.detach(), draw(len(chosen), rng), rng)
+            losses["opponent"] = losses["opponent"] + losses["following"]
+        return losses
+
+    @torch.no_grad()
+    def _drawn(
+        self, chosen: Sequence[Example], teacher: Teacher, painted: Tensor, x: Tensor, sigma: Float[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
+        """Where paintings, noised to x, are drawn to, and how much that counts: the teacher's estimate, weighted by
+        what of the picture is left (score distillation: Sauer et al. 2023, eq. 4); or from where the follower would
+        move it to where the teacher would, in units of how far that is (Yin et al. 2023, eq. 7 and 8)."""
+        real = teacher.clean(x, sigma)
+        if (follower := self.opponent.follower) is None:
+            return real, teacher.path.alpha(sigma) / (1 + sigma)
+        with self._following.applied(follower):
+            fake = self._denoiser(self._following.model, chosen)(x, sigma, teacher.cond)
+        return painted + real - fake, 0.5 / (painted - real).abs().flatten(1).mean(1).clamp(min=1e-3)
+
+    def _followed(
+        self, chosen: Sequence[Example], teacher: Teacher, painted: Tensor, sigma: Tensor, rng: torch.Generator
+    ) -> Float[Tensor, ""]:
+        """The follower's error on what the student paints, as a denoiser's."""
+        follower, parameterisation = self.opponent.follower, self.own.sampling.parameterisation
+        assert follower is not None
+        x = parameterisation.path.mix(painted, torch.randn(painted.shape, generator=rng), sigma)
+        seen = network_input(parameterisation, x, sigma).to(self.own.dtype, memory_format=torch.channels_last)
+        label = self.sampling(chosen).schedule.label(sigma).float()
+        with self._following.applied(follower):
+            output = self._following.model.network(seen, label, teacher.cond).float()
+        return denoising_error(output, parameterisation, painted, x, sigma).mean()
 
 
 class Heads(nn.Module):
@@ -260,4 +318,4 @@ def adapter_task(run: AdapterRun, folder: Path) -> AdapterTask:
     """The task of a run, by what its TOML asks for."""
     if run.distill is None:
         return AdapterTask(run, folder)
-    return (AdversarialDistillTask if run.adversarial.weight else DistillTask)(run, folder)
+    return (ContestedDistillTask if run.adversarial.weight or run.matching else DistillTask)(run, folder)
