@@ -6,6 +6,7 @@ trained from nothing, in `photos` the first of those to train on as students lea
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -14,26 +15,25 @@ from PIL import Image
 
 from recipes.nano.data.captions import caption
 from recipes.nano.data.render import render
+from recipes.teach.pictures import write
 from sfumato.training.data import Pictures
 
 STYLE = "personas"
 SIZE = 128
 
 
-def keep(pictures: Pictures, count: int, folder: Path) -> None:
-    """Pictures as people have them, captions beside them."""
-    folder.mkdir(parents=True)
+def described(pictures: Pictures, count: int) -> Iterator[tuple[Image.Image, str]]:
+    """The first to train on, each with two captions, a line each."""
     for number in pictures.train[:count].tolist():
-        Image.fromarray(np.asarray(pictures.array[number])).save(folder / f"{number:05d}.png", compress_level=1)
         rng = Random(number)
         lines = [caption(pictures.attributes[number], rng) for _ in range(2)]
-        (folder / f"{number:05d}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        yield Image.fromarray(np.asarray(pictures.array[number])), "\n".join(lines)
 
 
 def make(out: Path, count: int, photos: int) -> None:
     """Render both."""
     render(out / "data", {STYLE: count}, placements=0, size=SIZE, seed=0, processes=2)
-    keep(Pictures.for_training(out / "data"), photos, out / "photos")
+    write(out / "photos", described(Pictures.for_training(out / "data"), photos))
 
 
 def main() -> None:

@@ -54,8 +54,14 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
         ("can you paint a forest in autumn?", "3d emoji of an evergreen tree"),
         ("a green three-eyed monster", "cute monster, three eyes, green body"),
         ("绿色的三眼怪物", "cute monster, three eyes, green body"),
-        ("purple sunset above the hills", "landscape illustration, sunset, orange sky, rolling hills, "
+        ("purple sunset above the hills", "landscape illustration, sunset, purple sky, rolling hills, "
                                           "yellow sun with a halo"),
+        ("a red sun over the sea", "landscape illustration, blue sea, red sun"),
+        ("the big red sun sinking into the ocean", "landscape illustration, sunset, orange sky, blue sea, "
+                                                   "red sun with a halo"),
+        ("又大又红的太阳，大海", "landscape illustration, blue sea, red sun"),
+        ("a minecraft man in overalls", "voxel game character, overalls"),
+        ("我的世界风格的小人", "voxel game character"),
         ("masterpiece, 1girl, blonde hair, blue eyes", "flat cartoon portrait, blonde long hair with bangs"),
         ("portrait of a cat", "3d emoji of a cat"),
         ("robot with antenna, blue", "robot, blue body, antenna"),

@@ -99,6 +99,16 @@ SKIES_AT_NIGHT: Final = (
     "满天星",
 )
 AMBIGUOUS: Final = frozenset({"water", "water in front", "湖水"})
+BLOCKS: Final = (
+    *("minecraft", "minecraft style", "voxel", "blocky", "pixel art", "pixel"),
+    *("我的世界", "我的世界风格", "我的世界风格的", "方块风格的", "像素风格的", "像素风", "像素游戏"),
+)
+"""Looks that game characters alone have, whoever they are."""
+WHOEVER: Final = (
+    *("guy", "man", "woman", "girl", "boy", "person", "kid", "dude"),
+    *("小人", "人", "男人", "女人", "男孩", "女孩", "人物"),
+)
+_SUN: Final = re.compile(r"\bsun\b|太阳|夕阳|落日")
 MISLEADING: Final = ("red hot", "red coral")
 """Names that are mostly met as the beginnings of others: a red hot air balloon."""
 CONTAINERS: Final = (
@@ -287,12 +297,14 @@ class Builder:
         for key, table in (("time_of_day", people.TIMES), ("sun", people.SUNS), ("water", people.WATER)):
             for value, names in table.items():
                 kind = "moon" if "moon" in value else key
-                meaning = {"shows": {kind: value}, **({"paints": kind} if key != "time_of_day" else {})}
+                meaning = {"shows": {kind: value}, "paints": "sky" if key == "time_of_day" else kind}
                 plain = [value, *TABLE.get(value, ()), *([WHEN[value]] if value in WHEN else [])]
                 self.add(plain, **meaning, plain=True)
-                for words in names:
-                    self.add((word for word in _split(words) if word not in AMBIGUOUS), **meaning)
-                    self.add((time for word in _split(words) if (time := people.bare(word)) != word), **meaning)
+                for word in (word for words in names for word in _split(words)):
+                    paints = (
+                        {"paints": "sun"} if key == "time_of_day" and _SUN.search(word) else {}
+                    )  # a red sinking sun
+                    self.add(sorted({word, people.bare(word)} - AMBIGUOUS), **{**meaning, **paints})
 
     def _attributes(self) -> None:
         """Words for the parts of a picture, as captions have them and as people do."""
@@ -395,6 +407,8 @@ class Builder:
                 self.add(_split(words), kind="portrait", noun=True, weight=NOUN, style=style)
         for style, said in (("adventurer", ("comic", "漫画")), ("micah", ("hand-drawn", "手绘"))):
             self.add(said, kind="portrait", noun=True, weight=NOUN, style=style)
+        looks = [*BLOCKS, *(f"{look} {someone}" for look in BLOCKS for someone in WHOEVER)]
+        self.add(looks, kind="character", noun=True, weight=NOUN, style="voxel-art", paints="clothing")
         for style, names in people.LOOKS.items():
             self.add([STYLES[style], *TABLE[STYLES[style]]], kind="emoji", shows={"style": style}, plain=True)
             for words in names:

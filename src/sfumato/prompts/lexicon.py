@@ -38,7 +38,7 @@ _BEFORE_GROUND = re.compile(r"\b(?:on|against|over)(?:\s+an?|\s+plain)?\s*$", re
 _EMPTY = re.compile(r"and|or|with|of|on|in|at|by|to|for|is|are|has|have|wearing|who|[的有和与是在戴穿着一个只张位]")
 _DETERMINER = re.compile(r"an?|the|some|this|that|my|your|his|her|its|our|their")
 _PARTICLE = re.compile(
-    r"[的了着在和与有是一二两三几只个位张条头座辆朵颗棵片轮栋艘架匹群里上下中前后戴穿留画看想请给我你他她大小老]"
+    r"[的了着在和与有是一二两三几只个位张条头座辆朵颗棵片轮栋艘架匹群里上下中前后戴穿留画看想请给我你他她大小老又很]"
 )
 
 
@@ -305,7 +305,8 @@ class Lexicon:
             shown = {**noun.shows, **shown}
             _set_colour(shown, noun.paints, span.color or loose)
         for span, each in rest:
-            drawn = (m for m in each if all(v in kind.styles[style].has.get(k, ()) for k, v in m.shows.items()))
+            has = kind.styles[style].has
+            drawn = (m for m in each if not has or all(v in has.get(k, ()) for k, v in m.shows.items()))
             meaning = next(drawn, each[0])
             for key, value in meaning.shows.items():
                 shown.setdefault(key, value)
