@@ -14,6 +14,7 @@ from torch import nn
 from sfumato.adapters.applied import Applied, apply
 from sfumato.adapters.folders import find as find_beside
 from sfumato.adapters.requested import File, requested
+from sfumato.adapters.students import hurried
 from sfumato.asking import Running
 from sfumato.checkpoints.autoencoders import load_vae
 from sfumato.checkpoints.catalogue import find
@@ -190,6 +191,7 @@ class Studio(Running, Shorthand):
             yield from runner(request.task)(_Saving(self, saved), request)
             return
         begun = time.perf_counter()
+        request = hurried(request)
         with self._loading:
             applied = with_tileable(self._with_adapters(request), request)
         load = time.perf_counter() - begun

@@ -332,3 +332,17 @@ def test_a_token_is_asked_for_once(browser: Any, opened: Opened, tmp_path: Path)
         page.reload()
         page.locator("textarea.main").wait_for()
         assert token not in page.evaluate("JSON.stringify(localStorage) + document.cookie")
+
+
+def test_it_is_painted_as_somebody_types(fake: str, opened: Opened) -> None:
+    page = opened(fake)
+    page.get_by_role("button", name="Paint as I type").click()
+    page.locator("textarea.main").fill("a fox")
+    page.get_by_alt_text("Quick sketch of the prompt").wait_for()
+    jobs = json.load(urllib.request.urlopen(f"{fake}/api/v1/jobs"))
+    assert "a fox" not in {job["request"]["prompt"] for job in jobs if job["request"].get("fast")}
+    page.locator("textarea.main").fill("a fox in snow")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    page.locator(".finished .actions").wait_for()
+    assert page.get_by_alt_text("Quick sketch of the prompt").count() == 0
+    page.get_by_role("button", name="Paint as I type", pressed=True).click()

@@ -7,7 +7,9 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -392,3 +394,24 @@ def test_pictures_wait_for_each_other_and_not_for_the_clock(monkeypatch: pytest.
     assert (most, found[2:]) == (2, [b"picture"] * 7)
     assert "takes too long to decode" in str(found[0])
     assert "cannot be decoded" in str(found[1]), "nothing is no picture, whatever the child says"
+
+
+def test_a_sketch_is_shown_once_and_kept_nowhere(http: TestClient) -> None:
+    before = {each["id"] for each in http.get("/api/v1/jobs").json()}
+    sketch = http.post("/api/v1/sketches", json={"task": "txt2img", "prompt": "a fox", "count": 3})
+    assert (sketch.status_code, sketch.headers["content-type"]) == (200, "image/jpeg"), sketch.text
+    assert Image.open(io.BytesIO(sketch.content)).size == (16, 16)
+    with ThreadPoolExecutor() as beside:
+        slow = beside.submit(http.post, "/api/v1/sketches", json={"task": "txt2img", "prompt": "slow", "steps": 100})
+        while http.get("/api/v1/queue").json()["jobs"].get("running") is None:
+            time.sleep(0.01)
+        later = http.post("/api/v1/sketches", json={"task": "txt2img", "prompt": "a hare"})
+    assert (slow.result().status_code, later.status_code) == (204, 200)
+    failed = http.post("/api/v1/sketches", json={"task": "txt2img", "prompt": "fail"})
+    assert (failed.status_code, "the prompt asks for it" in failed.text) == (422, True)
+    image = http.post("/api/v1/uploads", content=picture(), headers={"Content-Type": "image/png"}).json()
+    refused = http.post("/api/v1/sketches", json={"task": "img2img", "prompt": "a fox", "image": image})
+    assert (refused.status_code, "a sketch is of txt2img" in refused.text) == (422, True), refused.text
+    assert {each["id"] for each in http.get("/api/v1/jobs").json()} == before
+    assert http.get("/api/v1/queue").json()["jobs"].keys() <= {"done", "failed", "cancelled"}
+    assert not http.get("/api/v1/gallery", params={"q": "hare"}).json()["pictures"]

@@ -126,6 +126,11 @@ export const api = {
   jobs: (query = "limit=60") => json<Job[]>("GET", `/api/v1/jobs?${query}`),
   job: (id: string) => json<Job>("GET", `/api/v1/jobs/${id}`),
   submit: (request: string) => json<Job>("POST", "/api/v1/jobs", request),
+  /** A quick picture; null where a later one took its place. */
+  sketch: async (request: string): Promise<Blob | null> => {
+    const answer = await call("POST", "/api/v1/sketches", request, { "Content-Type": "application/json" });
+    return answer.status === 204 ? null : answer.blob();
+  },
   cancel: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/cancel`),
   retry: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/retry`),
   pause: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/pause`),

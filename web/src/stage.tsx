@@ -6,6 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { type Job, type PictureShown } from "./api";
 import type { Values } from "./schema";
 import { cancelOne, duration, editTasks, ended, go, lives, loaded, paint, pictures, restore, running, say, sendTo, shown, submit, tasks, waiting } from "./state";
+import { clear, eager, sketch } from "./eager";
 import { Button, shaped, Skeleton } from "./ui";
 import { nameOf, t, taskTitle } from "./words";
 import { SAMPLE } from "./writing";
@@ -38,7 +39,7 @@ export function Stage({ use, chips }: { use: (words: string) => void; chips: str
   return (
     <section class="stage" aria-label={t("stage")}>
       <div class="easel">
-        {watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : said ? <Said job={said} /> : found ? <Finished job={found[0]} picture={found[1]} /> : !loaded.value ? <Skeleton rows={1} tall /> : (
+        {eager.value && sketch.value && shown.value === null && !live && !queued ? <Sketch url={sketch.value} /> : watch ? <Coming job={live} /> : queued ? <Coming job={queued} /> : said ? <Said job={said} /> : found ? <Finished job={found[0]} picture={found[1]} /> : !loaded.value ? <Skeleton rows={1} tall /> : (
           <div class="first">
             <img class="sample" src={SAMPLE} width="512" height="128" alt={t("paint.sample.alt")} />
             <h2>{t("paint.first")}</h2>
@@ -52,6 +53,17 @@ export function Stage({ use, chips }: { use: (words: string) => void; chips: str
       </div>
       <Strip />
     </section>
+  );
+}
+
+/** What was typed so far, quickly painted. */
+function Sketch({ url }: { url: string }) {
+  const frame = useRef<HTMLDivElement>(null);
+  return (
+    <div class="finished" ref={frame}>
+      <img class="picture fit" src={url} alt={t("stage.sketch.alt")} onLoad={({ currentTarget: { naturalWidth: width, naturalHeight: height } }) => shaped({ width, height })(frame.current)} />
+      <p class="soft">{t("stage.sketch")} <Button kind="quiet" icon={X} label={t("stage.sketch.close")} onClick={clear} /></p>
+    </div>
   );
 }
 

@@ -1,8 +1,8 @@
 """What there is by name to paint with beside a model: adapters, autoencoders of their own, what steers by a picture.
 
 They are the files below `SFUMATO_LORAS`, `SFUMATO_EMBEDDINGS`, `SFUMATO_VAES`, `SFUMATO_CONTROLNETS`,
-`SFUMATO_IP_ADAPTERS` and `SFUMATO_UPSCALERS`, and in the folders of other programs that `SFUMATO_EXTRA_MODEL_PATHS`
-lists. Imports no torch.
+`SFUMATO_IP_ADAPTERS` and `SFUMATO_UPSCALERS`, in the folders of other programs that `SFUMATO_EXTRA_MODEL_PATHS` lists,
+and LoRAs that are bundled. Imports no torch.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from sfumato.checkpoints import extra_paths
-from sfumato.checkpoints.catalogue import MAX_PATH
+from sfumato.checkpoints.catalogue import MAX_PATH, bundled_folder
 from sfumato.checkpoints.catalogue import SUFFIXES as WEIGHTS
 from sfumato.errors import CheckpointError, UnknownNameError
 
@@ -49,9 +49,10 @@ def _files(sort: Sort) -> list[tuple[Path, Path]]:
     Pictures come last, for one beside weights of its name is what they paint, as is `NAME.preview.png`.
     """
     roots = [Path(root).expanduser() for root in os.environ.get(VARIABLES[sort], "").split(os.pathsep) if root]
+    bundled = [bundled_folder("loras")] if sort == "lora" else []
     found = [
         (folder, path)
-        for folder in (*roots, *extra_paths.folders(*ELSEWHERE[sort]))
+        for folder in (*roots, *extra_paths.folders(*ELSEWHERE[sort]), *bundled)
         for path in (sorted(folder.rglob("*")) if folder.is_dir() else ())
         if path.suffix.lower() in SUFFIXES[sort] and not path.name.endswith(".preview.png") and path.is_file()
     ]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Header, Path, Query, Request
+from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, Field
@@ -32,6 +32,7 @@ from sfumato.service.gallery.store import Gallery
 from sfumato.service.jobs import MAX_PRIORITY, Job, QueueFullError, State, StateError, UsedKeyError
 from sfumato.service.refusals import Refusal, body_of
 from sfumato.service.settings import Settings
+from sfumato.service.sketches import Sketches
 
 Priority = Annotated[int, Query(ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="higher ones are painted first")]
 
@@ -183,7 +184,7 @@ async def _sent(events: AsyncIterator[Event | None]) -> AsyncIterator[str]:
 
 
 def _native(app: FastAPI, desk: Desk) -> None:
-    started = time.time()
+    started, sketches = time.time(), Sketches(desk)
 
     @app.post(
         "/api/v1/jobs", status_code=202, tags=["jobs"], response_model=JobShown, openapi_extra={"requestBody": ASKED}
@@ -208,6 +209,20 @@ def _native(app: FastAPI, desk: Desk) -> None:
             quality=quality,
         )
         return await asyncio.to_thread(desk.shown, job)
+
+    @app.post(
+        "/api/v1/sketches",
+        tags=["pictures"],
+        response_class=Response,
+        responses={200: {"content": {"image/jpeg": {}}}, 204: {"description": "a later sketch took its place"}},
+        openapi_extra={"requestBody": ASKED},
+    )
+    async def sketch(request: Request) -> Response:
+        """A quick picture of a txt2img request while it is being written, as a JPEG; it is kept nowhere. Of one client
+        only the latest sketch is painted."""
+        painting = await desk.request(read_object(await request.body()))
+        jpeg = await sketches.paint(painting, client_of(request))
+        return Response(status_code=204) if jpeg is None else Response(jpeg, media_type="image/jpeg")
 
     @app.get("/api/v1/jobs", tags=["jobs"], response_model=list[JobShown])
     async def listed(

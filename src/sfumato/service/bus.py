@@ -24,14 +24,24 @@ class Bus:
 
     def __init__(self) -> None:
         self._queues: dict[asyncio.Queue[Event], str | None] = {}
+        self._aside: set[str] = set()
 
     def publish(self, event: Event) -> None:
         """Tell all who listen to that job."""
         for queue, job in self._queues.items():
-            if job in (None, event.job):
+            if job == event.job or (job is None and event.job not in self._aside):
                 if queue.full():
                     queue.get_nowait()
                 queue.put_nowait(event)
+
+    @contextmanager
+    def aside(self, job: str) -> Iterator[None]:
+        """While it lasts, a job's events reach only who listens to that job."""
+        self._aside.add(job)
+        try:
+            yield
+        finally:
+            self._aside.remove(job)
 
     @contextmanager
     def listening(self, job: str | None = None) -> "Iterator[asyncio.Queue[Event]]":

@@ -32,6 +32,8 @@ WAITING: tuple[State, ...] = ("queued", "paused")
 MOST_ATTEMPTS = 3
 """A job whose worker dies is tried again, twice."""
 MAX_PRIORITY = 100
+SKETCH = "sketch"
+"""The dialect of jobs that are forgotten as soon as they have ended."""
 _HELD = "queue is paused"
 
 _jobs, _pictures, _settings = database.jobs, database.pictures, database.settings
@@ -71,7 +73,7 @@ class Job:
     Attributes:
         request: of JSON; the executed one when the job is done.
         client: who is served in turn with others.
-        dialect: in which API it was asked: ``native``, ``a1111``, ``openai``, ``comfy``.
+        dialect: in which API it was asked: ``native``, ``a1111``, ``openai``, ``comfy``, ``sketch``.
         attempts: how often it was begun.
         cancelling: it is running and about to be cancelled.
         reason: why it failed.
@@ -298,8 +300,12 @@ class Jobs:
     # ----------------------------------------------------------------------------------------------------- painting
 
     def recover(self) -> list[Job]:
-        """After a restart: what was running waits again, its attempt counted; or has failed for good."""
+        """After a restart: what was running waits again, its attempt counted; or has failed for good. Sketches, for
+        which nobody waits any more, are gone."""
         with self._begin() as connection:
+            sketches = select(_jobs.c.id).where(_jobs.c.dialect == SKETCH)
+            connection.execute(delete(_pictures).where(_pictures.c.job.in_(sketches)))
+            connection.execute(delete(_jobs).where(_jobs.c.dialect == SKETCH))
             rows = connection.execute(select(_jobs.c.id).where(_jobs.c.state == "running")).scalars().all()
             return [self._lost(connection, id, "the service ended while it was painted") for id in rows]
 
@@ -356,6 +362,14 @@ class Jobs:
             if job.state == "running":
                 self._set(connection, id, state="queued", attempts=job.attempts - 1)
 
+    def forget(self, id: str) -> None:
+        """A job that never was; one that has not ended stays."""
+        with self._begin() as connection:
+            ended = select(_jobs.c.id).where(_jobs.c.id == id, _jobs.c.state.not_in(OPEN))
+            if connection.execute(ended).first() is not None:
+                connection.execute(delete(_pictures).where(_pictures.c.job == id))
+                connection.execute(delete(_jobs).where(_jobs.c.id == id))
+
     def _lost(self, connection: Connection, id: str, reason: str) -> Job:
         job = self._get(connection, id)
         if job.cancelling:
@@ -379,12 +393,12 @@ class Jobs:
             return self._get(connection, id)
 
     def listed(self, *, state: State | None = None, limit: int = 60, before: int | None = None) -> list[Job]:
-        """Jobs, the newest first.
+        """Jobs but for sketches, the newest first.
 
         Args:
             before: only those with a smaller number: the next page.
         """
-        query = select(_jobs).order_by(_jobs.c.number.desc()).limit(limit)
+        query = select(_jobs).where(_jobs.c.dialect != SKETCH).order_by(_jobs.c.number.desc()).limit(limit)
         query = query if state is None else query.where(_jobs.c.state == state)
         query = query if before is None else query.where(_jobs.c.number < before)
         with self._begin() as connection:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sfumato.adapters.applied import Applied
+from sfumato.adapters.students import brings_words
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoise, Denoiser
 from sfumato.diffusion.guidance import in_turn
@@ -356,7 +357,7 @@ def encode_prompts(
     captions: list[str] = []
     late = request.numerics == "a1111"
     parts = timeline(prompt, steps, late=late)
-    if not (request.as_written or request.loras or prompt.networks):  # which bring words of their own
+    if not (request.as_written or brings_words(request.loras) or prompt.networks):
         parts, captions = interpreted(parts, lexicon_of(model.path), words or {})
     tracks = (*parts, *timeline(against, steps, late=late))  # the last is the negative
     encoded = iter(

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { BookOpen, Paintbrush, RotateCcw, SlidersHorizontal } from "lucide-preact";
+import { BookOpen, Paintbrush, RotateCcw, SlidersHorizontal, Zap } from "lucide-preact";
 import { Form, Row } from "../form";
 import { joined } from "../form";
 import { Picker } from "../picker";
@@ -8,6 +8,7 @@ import { Stage } from "../stage";
 import { Ring } from "../stage";
 import type { Values } from "../schema";
 import { explain, lives, paint, paintTasks, running, submit, taskOf } from "../state";
+import { canSketch, clear, eager } from "../eager";
 import { StyleButton, writtenOut } from "../writing";
 import { Button, Dialog, Skeleton } from "../ui";
 import { t, taskHelp, taskTitle } from "../words";
@@ -21,6 +22,7 @@ export async function go(): Promise<void> {
   const task = taskOf(paint.value, paintTasks.value);
   if (!task || asking.value) return;
   asking.value = true;
+  clear();
   const values = paint.value.values.prompt === undefined && !Object.keys(paint.value.values).includes("prompt") ? { ...paint.value.values, prompt: t("paint.sample") } : paint.value.values;
   try {
     for (const each of await requests(values)) if (!(await submit(task, each))) break;
@@ -93,6 +95,9 @@ export function Paint() {
                 <Row field={prompt} values={shown} set={(value) => set({ ...values, prompt: value ?? "" })} />
                 <div class="pens">
                   <StyleButton write={(words) => set({ ...values, prompt: joined(shown.prompt, words) })} />
+                  {canSketch(paint.value) && (
+                    <Button kind="quiet" icon={Zap} aria-pressed={eager.value} title={t("paint.eager.help")} onClick={() => { eager.value = !eager.value; clear(); }}>{t("paint.eager")}</Button>
+                  )}
                   {model === "nano" && <Button kind="quiet" icon={BookOpen} onClick={() => (picking.value = true)}>{t("picker", { model })}</Button>}
                 </div>
               </div>

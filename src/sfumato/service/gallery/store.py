@@ -32,7 +32,7 @@ from sfumato.service.gallery import marks
 from sfumato.service.gallery.facets import Facets
 from sfumato.service.gallery.filters import Filters, Sort, beyond, selected
 from sfumato.service.gallery.words import LANGUAGES, segmented
-from sfumato.service.jobs import OPEN
+from sfumato.service.jobs import OPEN, SKETCH
 
 _jobs, _painted = database.jobs, database.pictures
 _gallery, _labels, _sources, _marks = database.gallery, database.labels, database.sources, database.marks
@@ -138,7 +138,7 @@ class Gallery:
         query = (
             select(_painted.c.job, _painted.c.index.label("place"), _painted.c.name, _jobs.c.started, _jobs.c.created)
             .join(_jobs, _jobs.c.id == _painted.c.job)
-            .where(_painted.c.collected.is_(False))
+            .where(_painted.c.collected.is_(False), _jobs.c.dialect != SKETCH)
             .order_by(_jobs.c.number, _painted.c.index)
             .limit(limit)
         )
