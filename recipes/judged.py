@@ -1,6 +1,7 @@
 """What the judge of nano's card sees in pictures of any size."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,13 +25,22 @@ def embedded(judge: PictureClassifier, images: Sequence[Image.Image]) -> Feature
         return torch.cat([judge.embed(tensor_of(sized[k : k + BATCH])) for k in range(0, len(sized), BATCH)])
 
 
-def seen(judge: PictureClassifier, features: Features, asked: Sequence[Mapping[str, str]]) -> float:
-    """The share of the attributes asked for that it sees."""
+def seen(
+    judge: PictureClassifier,
+    features: Features,
+    asked: Sequence[Mapping[str, str]],
+    heads: Collection[str] | None = None,
+) -> float:
+    """The share of the attributes asked for that it sees; NaN where none is asked for.
+
+    Args:
+        heads: those that count; all by default.
+    """
     answers = judge.logits(features)
     right = [
         words[int(answers[head][row].argmax())] == attributes[head]
         for row, attributes in enumerate(asked)
         for head, words in judge.config.classes.items()
-        if attributes.get(head) in words
+        if attributes.get(head) in words and (heads is None or head in heads)
     ]
-    return sum(right) / len(right)
+    return sum(right) / len(right) if right else math.nan

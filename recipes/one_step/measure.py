@@ -1,17 +1,21 @@
-"""Diffusion, an adversary and one-step students beside each other: ``python -m recipes.one_step.measure --out FOLDER``.
+"""Ways of painting beside each other: ``python -m recipes.one_step.measure --out FOLDER``.
 
-Each way paints the same held-out captions in two seeds. Of what it paints, the judge of nano's card says:
+Diffusion, an adversary and students of one step on the faces of `recipes.one_step.faces`; with ``--nano`` nano and its
+student on all that nano knows. Each way paints the same held-out captions in two seeds. Of what it paints, the judge of
+nano's card says:
 
-attributes  share of what the captions ask for that is seen; of the renders themselves, as the autoencoder gives them
-            back, it is the most that can be reached
+attributes  share of what the captions ask for that is seen, but for the names of objects; of the renders themselves, as
+            the autoencoder gives them back, it is the most that can be reached
+objects     share of the names of objects that is seen
 distance    Frechet distance in the judge's features to held-out renders, as many as are painted
 diversity   how far two seeds of one caption are apart in the features, in units of the teacher's
-nearness    cosine, in the features, to the nearest of the renders to learn from: blurred faces are far from all
+nearness    cosine, in the features, to the nearest of the renders to learn from: what is blurred is far from all
 seconds     for one picture, warm, from text to pixels, on this machine
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,9 +26,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recipes.judged import embedded, seen
+from recipes.judged import Features, embedded, seen
 from recipes.nano.data.captions import full_caption
 from sfumato import Studio
+from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.evaluation.distances import diversity, frechet, neighbours
 from sfumato.evaluation.judge import tensor_of
@@ -36,16 +41,19 @@ from sfumato.training.latents import load_autoencoder
 
 JUDGE = Path("recipes/nano/judge")
 SEEDS = 2
-SHOWN = 6
+SHOWN = 12
+"""Pictures of each way on the sheet."""
 KNOWN = 2000
+"""Pictures to learn from that are looked at."""
+NAME = "name"
 TEACHER = "diffusion"
 STUDENTS = ("consistency", "adversarial", "matching")
 RUNS = "runs/one-step"
 Options = Mapping[str, Any]
 
 
-def ways(runs: Path) -> dict[str, tuple[str, Options]]:
-    """Name -> model and how it paints, of those that are trained."""
+def faces(runs: Path) -> dict[str, tuple[str, Options]]:
+    """Name -> model and how it paints, of those that are trained; the teacher first."""
     teacher, one = str(runs / TEACHER / "export"), {"steps": 1, "guidance": 1.0}
     found: dict[str, tuple[str, Options]] = {
         TEACHER: (teacher, {"steps": 24, "guidance": 3.0}),
@@ -63,6 +71,22 @@ def ways(runs: Path) -> dict[str, tuple[str, Options]]:
     }
 
 
+def nano(student: Path | None = None) -> dict[str, tuple[str, Options]]:
+    """Those of nano, by its bundled student or by a file."""
+    fast: Options = {"fast": True}
+    if student is not None:
+        fast = {"steps": 1, "guidance": 1.0, "sampler": "lcm", "loras": [str(student)]}
+    return {"nano": ("nano", {"as_written": True}), "nano-turbo": ("nano", {"as_written": True, **fast})}
+
+
+def of_each_kind(pictures: Pictures, count: int) -> Tensor:
+    """So many held-out pictures of each kind, where there are as many."""
+    chosen: dict[str, list[int]] = {}
+    for i in pictures.validation.tolist():
+        chosen.setdefault(pictures.attributes[i]["kind"], []).append(i)
+    return torch.tensor([i for found in chosen.values() for i in found[:count]])
+
+
 def given_back(renders: Sequence[Image.Image], autoencoder: Path) -> list[Image.Image]:
     """Renders as the autoencoder gives them back."""
     model = load_autoencoder(autoencoder)
@@ -72,28 +96,34 @@ def given_back(renders: Sequence[Image.Image], autoencoder: Path) -> list[Image.
 
 
 def measure(
-    runs: Path, out: Path, count: int, judged: Path = Path("recipes/nano/judge")
+    ways: Mapping[str, tuple[str, Options]], pictures: Pictures, chosen: Tensor, autoencoder: Path, out: Path
 ) -> dict[str, dict[str, float]]:
     """Write `table.json` and `sheet.jpg`; returns the table.
 
     Args:
-        count: captions, each in two seeds.
+        ways: the teacher first.
+        chosen: the pictures whose captions are painted.
     """
-    judge, pictures = load_classifier(JUDGE), Pictures.for_training(runs / "data")
+    judge = load_classifier(JUDGE)
+    heads = judge.config.classes.keys() - {NAME}
 
     def renders(indices: Tensor) -> list[Image.Image]:
         return [Image.fromarray(np.asarray(pictures.array[i])) for i in indices.tolist()]
 
-    chosen = pictures.validation[:count]
+    def figures(features: Features, asked: Sequence[Mapping[str, str]]) -> dict[str, float]:
+        found = {"attributes": seen(judge, features, asked, heads), "objects": seen(judge, features, asked, {NAME})}
+        return {name: value for name, value in found.items() if not math.isnan(value)}
+
     asked = [pictures.attributes[i] for i in chosen.tolist()]
     captions = [full_caption(attributes) for attributes in asked]
-    held_out = embedded(judge, renders(pictures.validation[: SEEDS * count]))
+    held_out = embedded(judge, renders(pictures.validation[: SEEDS * len(chosen)]))
     known = embedded(judge, renders(pictures.train[:KNOWN]))
-    back = given_back(renders(chosen), runs / TEACHER / "export" / "vae")
-    table = {"renders": {"attributes": seen(judge, embedded(judge, back), asked)}}
+    back = embedded(judge, given_back(renders(chosen), autoencoder))
+    table = {"renders": figures(back, asked) | {"nearness": float(neighbours(back, known, 1).cosine.mean())}}
     shown: list[Image.Image] = []
     names: list[str] = []
-    for name, (model, options) in ways(runs).items():
+    unit = 1.0
+    for name, (model, options) in ways.items():
         studio = Studio(model)
         requests = [(caption, seed) for caption in captions for seed in range(SEEDS)]
         studio.txt2img(captions[0], seed=0, **options)
@@ -101,33 +131,42 @@ def measure(
         images = [studio.txt2img(caption, seed=seed, **options).images[0] for caption, seed in requests]
         seconds = (time.perf_counter() - begun) / len(images)
         features = embedded(judge, images)
+        apart = diversity(features.unflatten(0, (len(captions), SEEDS)))
+        unit = apart if len(table) == 1 else unit
         table[name] = {
-            "attributes": seen(judge, features, [each for each in asked for _ in range(SEEDS)]),
+            **figures(features, [each for each in asked for _ in range(SEEDS)]),
             "distance": frechet(held_out, features),
-            "diversity": diversity(features.unflatten(0, (len(captions), SEEDS))),
+            "diversity": apart / unit,
             "nearness": float(neighbours(features, known, 1).cosine.mean()),
             "seconds": seconds,
         }
-        shown += images[: SEEDS * SHOWN]
-        names += [name] * len(images[: SEEDS * SHOWN])
-    unit = table[TEACHER]["diversity"]
-    for row in table.values():
-        if "diversity" in row:
-            row["diversity"] /= unit
+        first = images[:: max(1, len(images) // SHOWN)][:SHOWN]
+        shown += first
+        names += [name] * len(first)
+        print(name, {key: round(value, 3) for key, value in table[name].items()}, flush=True)
     out.mkdir(parents=True, exist_ok=True)
-    contact_sheet(captioned(shown, names), SEEDS * min(SHOWN, count)).save(out / "sheet.jpg", **PAGE)
+    contact_sheet(captioned(shown, names), len(shown) // len(ways)).save(out / "sheet.jpg", **PAGE)
     write_atomic(out / "table.json", json.dumps(table, indent=1).encode())
     return table
 
 
 def main() -> None:
-    """Print the table as JSON."""
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path(RUNS))
     parser.add_argument("--out", type=Path, required=True, help="the folder of `table.json` and `sheet.jpg`")
-    parser.add_argument("--count", type=int, default=96, help="captions, each in two seeds")
+    parser.add_argument("--runs", type=Path, help="the folder of what was trained, and `data`")
+    parser.add_argument("--count", type=int, default=96, help="captions; with --nano, of each kind of picture")
+    parser.add_argument("--nano", action="store_true", help="nano and its student")
+    parser.add_argument("--student", type=Path, help="in place of the bundled one")
     given = parser.parse_args()
-    print(json.dumps(measure(given.runs, given.out, given.count), indent=1))
+    runs = given.runs or Path("runs/turbo" if given.nano else RUNS)
+    pictures = Pictures.for_training(runs / "data")
+    if given.nano:
+        chosen = of_each_kind(pictures, given.count)
+        measure(nano(given.student), pictures, chosen, bundled_folder("nano") / "vae", given.out)
+    else:
+        chosen = pictures.validation[: given.count]
+        measure(faces(runs), pictures, chosen, runs / TEACHER / "export" / "vae", given.out)
 
 
 if __name__ == "__main__":

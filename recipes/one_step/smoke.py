@@ -16,6 +16,7 @@ from typing import Any
 from recipes.nano.smoke import loop, merged
 from recipes.one_step import faces, measure
 from sfumato.errors import SfumatoError
+from sfumato.training.data import Pictures
 from sfumato.training.run import train
 from sfumato.training.teach import toml
 
@@ -47,7 +48,9 @@ def main() -> int:
         except SfumatoError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1
-    table = measure.measure(out, out / "table", 2)
+    pictures = Pictures.for_training(out / "data")
+    vae = out / measure.TEACHER / "export" / "vae"
+    table = measure.measure(measure.faces(out), pictures, pictures.validation[:2], vae, out / "table")
     print(json.dumps(table, indent=1))
     whole = all(map(math.isfinite, (value for row in table.values() for value in row.values())))
     return 0 if whole and {*SMALL} < {*table} else 1
