@@ -88,6 +88,25 @@ def run_of(tmp_path: Path, values: dict[str, Any], name: str = "run") -> Path:
     return file
 
 
+def test_it_begins_as_a_file(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    first = {"rank": 2, "alpha": 1.0, "text_targets": ["attention"]}
+    export = train(run_of(tmp_path, settings(tiny_model, photos, adapter=first)), tmp_path / "first")
+    file = str(export / "ink.safetensors")
+
+    def begun(**form: Any) -> AdapterTask:
+        return AdapterTask(AdapterRun(**settings(tiny_model, photos, adapter={**form, "start": file})), tmp_path)
+
+    with safe_open(file, "pt") as opened:
+        kept = opened.get_tensor(next(name for name in opened.keys() if name.endswith("attn1_to_q.lora_up.weight")))  # noqa: SIM118
+    other = begun(rank=2, text_targets=["attention"])  # whose alpha is 2: half of each matrix says the same
+    found = next(parts for name, parts in other.model.pieces().items() if name.endswith("attn1.to_q"))
+    assert torch.equal(found["up"], kept.float() / 2)
+    with pytest.raises(TrainingError, match="give both the same method and rank"):
+        begun(rank=4, text_targets=["attention"])
+    with pytest.raises(TrainingError, match="change other layers"):
+        begun(rank=2)
+
+
 def test_a_lora_learns_and_resumes_exactly(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     adapter = {"rank": 2, "text_targets": ["attention"], "dropout": 0.1}
     file = run_of(tmp_path, settings(tiny_model, photos, adapter=adapter, loop={"accumulate": 2}))

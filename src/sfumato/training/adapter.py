@@ -12,6 +12,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
+from sfumato.adapters.applied import base_of
+from sfumato.adapters.apply import fit
+from sfumato.adapters.formats import read_adapter
 from sfumato.adapters.trained import Adapters, Form, MethodName, attach, checkpoint_blocks
 from sfumato.adapters.written import Trained, write_adapter, write_embedding
 from sfumato.errors import TrainingError
@@ -44,6 +47,8 @@ class AdapterConfig(BaseModel):
     """Presets or ends of names of the denoiser's layers, `adapters.targets`; by default the method's own."""
     text_targets: tuple[str, ...] = ()
     """Those of the text encoders, which stay as they are by default."""
+    start: Path | None = None
+    """The file of an adapter of the same method, rank and targets that it begins as."""
 
 
 class WordConfig(BaseModel):
@@ -114,7 +119,7 @@ class AdapterRun(FineTuneRun):
     def form(self) -> Form:
         """What is trained."""
         own, word = self.adapter, self.word
-        given: dict[str, object] = {"method": None} if own is None else own.model_dump(exclude={"dropout"})
+        given: dict[str, object] = {"method": None} if own is None else own.model_dump(exclude={"dropout", "start"})
         if word is not None:
             given |= {"word": word.word, "vectors": word.vectors, "initial": word.initial}
         return Form(**given)  # type: ignore[arg-type]
@@ -129,6 +134,8 @@ class AdapterTask(FineTuneTask):
         base = load_base(run) if base is None else base
         require_trainable(base)
         self.adapters, self.model = attach(base, run.form, run.loop.seed)
+        if run.adapter is not None and run.adapter.start is not None:
+            begin_as(run.adapter.start, self.model, self.adapters.scales, base)
         if run.checkpointing:
             checkpoint_blocks(self.adapters.model, BLOCKS)
         learns_text = bool(run.word or (run.adapter and run.adapter.text_targets))
@@ -197,6 +204,35 @@ class AdapterTask(FineTuneTask):
             **({"min_snr_gamma": str(run.loss.gamma)} if run.loss.weighting == "min_snr" else {}),
             "clip_skip": str(run.clip_skip),
         }
+
+
+@torch.no_grad()
+def begin_as(file: Path, adapters: Adapters, scales: Mapping[str, float], base: Model) -> None:
+    """Give adapters the parts that a file has for them.
+
+    Raises:
+        TrainingError: it has other layers or parts of other shapes.
+        CheckpointError: it is no adapter.
+    """
+    found = fit(read_adapter(file), base_of(base))
+    given = {module: piece for piece, module in found.pairs}
+    own = adapters.pieces()
+    if left := [*(own.keys() ^ given.keys()), *found.unmatched]:
+        raise TrainingError(
+            f"{file} and this adapter change other layers, for example {min(left)}; give both the same method and "
+            "targets"
+        )
+    for module, parts in own.items():
+        piece = given[module]
+        for name, part in parts.items():
+            value = piece.parts.get(name)
+            if value is None or value.shape != part.shape:
+                has = "none" if value is None else "x".join(map(str, value.shape))
+                raise TrainingError(
+                    f"{name} of {module} is {'x'.join(map(str, part.shape))} here and {has} in {file}; give both the "
+                    "same method and rank"
+                )
+            part.copy_(value.float() * (piece.scale / scales[module] if name == "up" else 1.0))
 
 
 def _tags(captions: Sequence[str]) -> dict[str, int]:

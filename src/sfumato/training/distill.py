@@ -228,7 +228,9 @@ class ContestedDistillTask(DistillTask):
         draw = uniform(self.sampling(chosen).schedule)
         sigma, later = draw(len(chosen), rng), draw(len(chosen), rng)
         noise, more = (torch.randn(latents.shape, generator=rng) for _ in range(2))
-        target, weight = self._drawn(chosen, teacher, painted.detach(), path.mix(painted.detach(), more, later), later)
+        target, weight = painted.detach(), torch.zeros(len(chosen))
+        if turn >= self.run.adversarial.lead:  # until then who watches it learns alone
+            target, weight = self._drawn(chosen, teacher, target, path.mix(target, more, later), later)
 
         def drawn_to(pictures: Tensor) -> dict[str, Tensor]:
             return {"loss": ((pictures - target).square().flatten(1).mean(1) * weight).mean()}

@@ -49,6 +49,7 @@ OPTIONS: Mapping[str, str] = {
     "network_dim": "adapter.rank",
     "network_alpha": "adapter.alpha",
     "network_dropout": "adapter.dropout",
+    "network_weights": "adapter.start",
     "max_train_steps": "loop.steps",
     "learning_rate": "loop.learning_rate",
     "unet_lr": "loop.learning_rate",
