@@ -22,6 +22,7 @@ from sfumato.training.adversarial import (
     hinge_model,
     hinge_opponent,
     slope_penalty,
+    variety,
 )
 from sfumato.training.autoencoder import perceptual_distance, ssim
 from sfumato.training.data import generator_for
@@ -111,7 +112,14 @@ def test_a_logit_sees_52_pixels_and_its_own_picture_alone() -> None:
     assert torch.allclose(discriminator(two)[:1], discriminator(two[:1]), atol=1e-5)
 
 
-SOUND = {"opponent": 0.8, "adversarial": 0.1, "accuracy": 0.8, "logits_spread": 0.5, "adaptive_weight": 3.0}
+SOUND = {
+    "opponent": 0.8,
+    "adversarial": 0.1,
+    "accuracy": 0.8,
+    "logits_spread": 0.5,
+    "adaptive_weight": 3.0,
+    "variety": 0.9,
+}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +130,8 @@ SOUND = {"opponent": 0.8, "adversarial": 0.1, "accuracy": 0.8, "logits_spread": 
         ([{"accuracy": 1.0, "adversarial": 2.0 + 0.5 * k} for k in range(3)], None),
         ([{"accuracy": 1.0}, {"accuracy": 0.9}, {"accuracy": 1.0}], None),
         ([{"logits_spread": 1e-4, "accuracy": 0.5}] * 3, "has collapsed"),
+        ([{"variety": 0.05}, {"variety": 0.2}, {"variety": 0.1}], "nearly the same whatever is asked for"),
+        ([{"variety": 0.05}, {"variety": 0.9}, {"variety": 0.1}], None),
         ([{"adaptive_weight": 50.0}] * 3, "stuck at its limit of 50"),
         ([{"adaptive_weight": 50.0}] * 2, None),
     ],
@@ -163,7 +173,10 @@ def test_what_a_contest_logs(squares: Path, classifier: Path, tmp_path: Path) ->
     train(toml, tmp_path / "run")
     records = read_log(tmp_path / "run")
     alone = {"train/loss", "train/l1", "train/edge", "train/squared", "train/perceptual"}
-    names = ("adversarial", "adaptive_weight", "opponent", "logits_real", "logits_fake", "logits_spread", "accuracy")
+    names = (
+        *("adversarial", "adaptive_weight", "opponent", "accuracy", "variety"),
+        *("logits_real", "logits_fake", "logits_spread"),
+    )
     both = alone | {f"train/{name}" for name in names}
     assert [{n for n in r if n.startswith("train/")} for r in records] == [alone, alone, both, both]
     quality = {n for r in records for n in r if n.startswith("validation/")}
@@ -220,3 +233,11 @@ def test_impossible_settings(settings: str, message: str, squares: Path, tmp_pat
     (tmp_path / "a.toml").write_text(with_settings(autoencoder_toml(squares), settings))
     with pytest.raises(TrainingError, match=message):
         train(tmp_path / "a.toml", tmp_path / "a")
+
+
+def test_variety_is_that_of_pictures_in_units_of_theirs() -> None:
+    real = torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert float(variety(real + 5, real)) == pytest.approx(1)
+    assert float(variety(real / 4, real)) == pytest.approx(0.25)
+    assert float(variety(real[:1].expand_as(real), real)) == pytest.approx(0, abs=1e-6)
+    assert float(variety(real[:1], real[:1])) == 1

@@ -34,6 +34,8 @@ class AdversarialConfig(BaseModel):
     """An alarm is raised after so many logs of the same trouble."""
 
 
+ALIKE = 0.3
+"""Variety of a batch, in units of that of pictures, below which a model has collapsed."""
 R1_SHARE = 1 / 16
 """The penalty is taken on this share of the steps and multiplied accordingly (Karras et al. 2020, appendix B)."""
 
@@ -69,6 +71,14 @@ def with_gradient(value: Tensor, x: Tensor, gradient: Tensor) -> Tensor:
     """A scalar of that value whose derivative by `x` is `gradient`, known already."""
     carrier = (x * gradient).sum()
     return value.detach() + (carrier - carrier.detach())
+
+
+def variety(painted: Float[Tensor, "b *rest"], real: Float[Tensor, "b *rest"]) -> Float[Tensor, ""]:
+    """How far paintings of a batch are from their mean, in units of how far pictures are; 1 for one alone."""
+    if len(real) < 2:
+        return torch.ones(())
+    own, other = ((each - each.mean(0)).norm() for each in (painted.detach().float(), real.float()))
+    return own / other.clamp_min(1e-12)
 
 
 def contest(
@@ -112,6 +122,7 @@ def contest(
         "logits_real": true.mean(),
         "logits_fake": fake.mean(),
         "logits_spread": torch.cat([true.flatten(), fake.flatten()]).std(),
+        "variety": variety(painted, real),
         "accuracy": 0.5 * ((true > 0).float().mean() + (fake < 0).float().mean()),
     }
 
@@ -150,6 +161,11 @@ class Alarms:
             troubles.add(
                 "the discriminator has collapsed: it says the same of every patch; lower adversarial.r1 or "
                 "loop.opponent.learning_rate"
+            )
+        if max(column("variety")) < ALIKE:
+            troubles.add(
+                "the model has collapsed: it paints nearly the same whatever is asked for; raise adversarial.r1, lower "
+                "the model's learning rate, or hold it to something besides the discriminator"
             )
         if min(column("adaptive_weight")) >= 0.999 * self.limit:  # a mean of float32
             troubles.add(
