@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recipes.nano.smoke import loop, merged
+from recipes.nano.smoke import merged
 from recipes.one_step import faces, measure
 from sfumato.errors import SfumatoError
 from sfumato.training.data import Pictures
@@ -21,14 +21,18 @@ from sfumato.training.run import train
 from sfumato.training.teach import toml
 
 RECIPE = Path(__file__).parent
-SOURCE = [{"folder": f"{measure.RUNS}/photos"}]
+LOOP = {
+    **{"steps": 2, "batch": 2, "accumulate": 1, "processes": 1, "warmup": 1, "decay": 0},
+    **{"log_every": 1, "validate_every": 2, "sheet_every": 2, "save_every": 2},
+}
+SHORT: Mapping[str, Any] = {"prompts": ["minimal portrait, black hair"], "loop": LOOP}
 NETWORK = {"network": {"channels": [32, 32], "heads": [1, 1]}}
 SMALL: Mapping[str, Mapping[str, Any]] = {
-    "diffusion": {**NETWORK, "loop": loop(10, 4)},
-    "gan": {**NETWORK, "adversarial": {"channels": [16, 16]}, "loop": loop(10, 4)},
-    "consistency": {"loop": loop(10, 2)},
-    "adversarial": {"adversarial": {"channels": [8]}, "loop": loop(10, 2)},
-    "matching": {"loop": loop(10, 2)},
+    "diffusion": {**SHORT, **NETWORK},
+    "gan": {**SHORT, **NETWORK, "adversarial": {"channels": [16, 16]}},
+    "consistency": SHORT,
+    "adversarial": {**SHORT, "adversarial": {"channels": [8]}},
+    "matching": SHORT,
 }
 """What is smaller than in the recipe's TOML of that name."""
 
@@ -38,7 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/smoke-one_step"))
     out: Path = parser.parse_args().out
-    faces.make(out, count=160, photos=8)
+    faces.make(out, count=60, photos=2)
     for name, changes in SMALL.items():
         settings = tomllib.loads((RECIPE / f"{name}.toml").read_text("utf-8").replace(measure.RUNS, out.as_posix()))
         file = out / f"{name}.toml"
@@ -50,7 +54,7 @@ def main() -> int:
             return 1
     pictures = Pictures.for_training(out / "data")
     vae = out / measure.TEACHER / "export" / "vae"
-    table = measure.measure(measure.faces(out), pictures, pictures.validation[:2], vae, out / "table")
+    table = measure.measure(measure.faces(out), pictures, pictures.validation[:1], vae, out / "table")
     print(json.dumps(table, indent=1))
     whole = all(map(math.isfinite, (value for row in table.values() for value in row.values())))
     return 0 if whole and {*SMALL} < {*table} else 1
