@@ -104,6 +104,7 @@ def modules() -> dict[str, types.ModuleType]:
     studio: Any = types.ModuleType("sfumato.studio")
     studio.Studio = Studio
     catalogue: Any = types.ModuleType("sfumato.checkpoints.catalogue")
+    catalogue.bundled_folder = lambda name: Path("/models") / name
     catalogue.available = lambda: [ModelInfo("nano", "nano", Path("/models/nano"), 40 * 2**20, "bundled")]
     catalogue.find = find
     catalogue.MAX_PATH, catalogue.SUFFIXES = 4000, (".safetensors", ".pt")
