@@ -181,7 +181,7 @@ def test_what_a_contest_logs(squares: Path, classifier: Path, tmp_path: Path) ->
     assert [{n for n in r if n.startswith("train/")} for r in records] == [alone, alone, both, both]
     quality = {n for r in records for n in r if n.startswith("validation/")}
     assert quality == {f"validation/{name}" for name in ("psnr", "ssim", "perceptual", "loss")}
-    assert [r.get("warning", "")[:28] for r in records] == ["", "", "", "the adaptive weight is stuck"]
+    assert ["warning" in r for r in records] == [False, False, False, True]
     assert records[2]["gradient_norm/opponent"] > 0
 
 
