@@ -8,7 +8,7 @@ import pytest
 from sfumato.errors import UnknownNameError
 from sfumato.requests import Txt2Img
 from sfumato.service.database import Database
-from sfumato.service.jobs import MOST_ATTEMPTS, Jobs, Picture, QueueFullError, StateError, UsedKeyError
+from sfumato.service.jobs import MOST_ATTEMPTS, SKETCH, Jobs, Picture, QueueFullError, StateError, UsedKeyError
 
 FOX = Txt2Img.build(prompt="a fox", steps=4, seed=3)
 
@@ -80,6 +80,18 @@ def test_what_was_acknowledged_is_there_after_a_restart(opened: Opened) -> None:
     assert [job.id for job in second.recover()] == [running.id]
     assert second.get(waiting.id).state == "queued"
     assert (second.get(running.id).state, second.get(running.id).attempts) == ("queued", 1)
+
+
+def test_nothing_of_a_sketch_outlives_the_service(opened: Opened) -> None:
+    first = opened()
+    kept, sketch = first.submit(fox("kept"))[0], first.submit(fox("sketch"), dialect=SKETCH, priority=1)[0]
+    first.claim()
+    first.painted(sketch.id, [Picture(0, 1, "0.jpg", 16, 16)])
+    second = opened()
+    assert second.forget_sketches() == [sketch.id]
+    assert [job.id for job in second.order()] == [kept.id]
+    with pytest.raises(UnknownNameError):
+        second.get(sketch.id)
 
 
 def test_a_job_whose_worker_always_dies_fails_with_its_reason(jobs: Jobs) -> None:

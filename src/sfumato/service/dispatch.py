@@ -6,6 +6,7 @@ passed over. A job over which a worker died is painted by itself: it is the one,
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import sys
 import time
@@ -134,6 +135,8 @@ class Dispatcher:
             await self._end_worker()
 
     def _recover(self) -> None:
+        for id in self.jobs.forget_sketches():
+            shutil.rmtree(self.folder / "pictures" / id, ignore_errors=True)
         self.jobs.recover()
         for file in self.unfinished.glob("*"):
             with contextlib.suppress(UnknownNameError):

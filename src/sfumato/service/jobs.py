@@ -300,12 +300,8 @@ class Jobs:
     # ----------------------------------------------------------------------------------------------------- painting
 
     def recover(self) -> list[Job]:
-        """After a restart: what was running waits again, its attempt counted; or has failed for good. Sketches, for
-        which nobody waits any more, are gone."""
+        """After a restart: what was running waits again, its attempt counted; or has failed for good."""
         with self._begin() as connection:
-            sketches = select(_jobs.c.id).where(_jobs.c.dialect == SKETCH)
-            connection.execute(delete(_pictures).where(_pictures.c.job.in_(sketches)))
-            connection.execute(delete(_jobs).where(_jobs.c.dialect == SKETCH))
             rows = connection.execute(select(_jobs.c.id).where(_jobs.c.state == "running")).scalars().all()
             return [self._lost(connection, id, "the service ended while it was painted") for id in rows]
 
@@ -361,6 +357,15 @@ class Jobs:
             job = self._get(connection, id)
             if job.state == "running":
                 self._set(connection, id, state="queued", attempts=job.attempts - 1)
+
+    def forget_sketches(self) -> list[str]:
+        """After a restart: sketches, for which nobody waits any more, never were. Their ids, for what is left of them
+        elsewhere."""
+        with self._begin() as connection:
+            ids = list(connection.execute(select(_jobs.c.id).where(_jobs.c.dialect == SKETCH)).scalars())
+            connection.execute(delete(_pictures).where(_pictures.c.job.in_(ids)))
+            connection.execute(delete(_jobs).where(_jobs.c.id.in_(ids)))
+            return ids
 
     def forget(self, id: str) -> None:
         """A job that never was; one that has not ended stays."""
