@@ -3,15 +3,15 @@
     python -m benchmarks.unet_step --precision bf16 --out step.json
 
 The network has its real size and random weights, the same numbers (and, between sfumato and diffusers, the same memory)
-for all. Ours is run with its weights packed, as `--engine auto` has it, and plain. A step is what each sampling loop
-does once: scale the latents, one call of the network on the batch [negative, prompt], guidance 7.5, Euler. Peers:
-diffusers eager in channels_last (`UNet2DConditionModel` and `EulerDiscreteScheduler`); with `--compile` the same under
-`torch.compile`, which takes minutes to build; OpenVINO with static shapes, where `openvino` is installed in the
-environment that runs this. Each starts from the same latents at the same step, and the order turns round from one
-round to the next.
+for all. Ours is run with its weights packed, as `--engine auto` has it, plain, and where the CPU can in 8 bits. A step
+is what each sampling loop does once: scale the latents, one call of the network on the batch [negative, prompt],
+guidance 7.5, Euler. Peers: diffusers eager in channels_last (`UNet2DConditionModel` and `EulerDiscreteScheduler`); with
+`--compile` the same under `torch.compile`, which takes minutes to build; OpenVINO with static shapes, where `openvino`
+is installed in the environment that runs this. Each starts from the same latents at the same step, and the order turns
+round from one round to the next.
 
 Equality: the relative L2 distance of each result from diffusers in float32. Ours must not be over 1.1 times the peer's
-own at the same precision; otherwise the exit code is 1, and the ratio means nothing.
+own at the same precision; otherwise the exit code is 1, and the ratio means nothing. That of 8 bits is only stated.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from sfumato.diffusion.denoiser import Denoiser
 from sfumato.diffusion.guidance import classifier_free
 from sfumato.models.unet import UNet, UNetConfig
 from sfumato.nn.packed import pack
+from sfumato.nn.quantised import fault, quantise
 from sfumato.runtime.memory import total_memory
 from sfumato.studio import FILTERS
 
@@ -71,9 +72,11 @@ class Case:
         return {name: tensor.to(dtype) for name, tensor in self.weights.items()}
 
 
-def ours(case: Case, weights: dict[str, Tensor], dtype: torch.dtype, *, packed: bool) -> Step:
+def ours(case: Case, weights: dict[str, Tensor], dtype: torch.dtype, *, packed: bool, int8: bool = False) -> Step:
     """As `sfumato.tasks.txt2img` goes, one step of Euler."""
     unet = _filled(UNet, case.config, weights)
+    if int8:
+        quantise(unet)
     if packed:
         pack([unet], total_memory() // FILTERS)
     sampling = read_scheduler(SCHEDULER)
@@ -146,6 +149,8 @@ def players(case: Case, dtype: torch.dtype, *, compiled: bool) -> dict[str, Step
     weights = case.weights_in(dtype)
     found = {"sfumato": ours(case, weights, dtype, packed=True), "diffusers": diffusers(case, weights, dtype)}
     found["sfumato plain"] = ours(case, weights, dtype, packed=False)
+    if fault(dtype) is None:
+        found["sfumato int8"] = ours(case, weights, dtype, packed=True, int8=True)
     if compiled:
         found["diffusers compiled"] = diffusers(case, weights, dtype, compiled=True)
     if importlib.util.find_spec("openvino") is not None:

@@ -68,7 +68,7 @@ NoiseKind = Literal["gaussian", "poisson"]
 
 Prediction = Literal["epsilon", "v"]
 
-Precision = Literal["auto", "bf16", "fp32", "fp16"]
+Precision = Literal["auto", "bf16", "fp32", "fp16", "int8"]
 
 Engine = Literal["auto", "plain", "packed"]
 

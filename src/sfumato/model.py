@@ -99,6 +99,8 @@ class Sampling:
         return scaling(sigma).input / scaling(torch.zeros_like(sigma)).input * x
 
 
+PRECISIONS = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+
 TILE = 1024
 """Pixels a side of what the autoencoder is given at once of a large picture, without the margin around it."""
 LARGE = 2 * TILE**2
@@ -127,6 +129,8 @@ class Model:
     """An empty prompt is a condition of zeros, see `Family`."""
     vae_hash: str = ""
     """SHA-256 of the autoencoder's file, where it is not the model's own."""
+    int8: bool = False
+    """Whether the large products of its network are of whole numbers of 8 bits."""
     engine: str = "plain"
     """``packed`` where the networks compute from weights laid out for this machine."""
     small_schedule: Schedule | None = None
@@ -151,6 +155,11 @@ class Model:
             encoder: Any = copies.get(name, part.encoder)
             texts[name] = replace(part, encoder=encoder)
         return replace(self, network=network, texts=texts, autoencoder=copies.get("vae", self.autoencoder))
+
+    @property
+    def precision(self) -> str:
+        """The number format of its network, as one asks for it."""
+        return "int8" if self.int8 else PRECISIONS[self.dtype]
 
     @property
     def components(self) -> dict[str, nn.Module]:

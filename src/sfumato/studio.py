@@ -34,6 +34,7 @@ from sfumato.models.clip_vision import CLIPVisionEncoder
 from sfumato.models.controls import ControlNetwork
 from sfumato.models.ip_adapter import IPAdapter
 from sfumato.nn.packed import choose_engine, pack
+from sfumato.nn.quantised import fault, quantise
 from sfumato.requests import Painting, Request
 from sfumato.results import Progress, Result
 from sfumato.runtime.devices import choose_device
@@ -74,7 +75,8 @@ class Studio(Running, Shorthand):
         model: what its methods paint with unless told otherwise: a name, a folder or a checkpoint file. A request
             names its own.
         device: "auto", "cpu", "cuda", "cuda:1", "mps" ...
-        precision: "auto" measures what is fastest on this machine.
+        precision: "auto" measures what is fastest on this machine; "int8" computes the large products of denoisers in
+            8 bits, where the CPU can.
         engine: "plain" computes from weights as they are; "packed" lays them out for this CPU where that is faster, by
             a race, and is an error where it cannot be done; "auto" packs large models where it can.
         call: how a network is evaluated; `sfumato.diffusion.batching.SharedBatches` lets threads share batches.
@@ -100,6 +102,8 @@ class Studio(Running, Shorthand):
         if self.device.type == "cpu":
             keep_freed_memory()
         self.choice = choose(self.device, precision)
+        if self.choice.int8 and (why := fault(self.choice.dtype)):
+            raise RequestError(f"precision int8 cannot be had here: {why}; use bf16, fp32 or auto")
         choose_engine(self.device, self.choice.dtype, engine, weights=0)  # whether it can be had
         self.engine = engine
         self.call = call
@@ -164,6 +168,9 @@ class Studio(Running, Shorthand):
         if path.is_dir():
             load = partial(load_folder, given=given(path, vae=vae, text_encoders=texts, allow_nonfinite=unsound))
         model = load(path, dtype=self.choice.dtype, device=self.device, allow_nonfinite=unsound, in_use=asked.in_use)
+        if self.choice.int8:
+            quantise(model.network)
+            model = replace(model, int8=True)
         if asked.in_use:
             return replace(model, engine="plain", call=self.call)
         networks = *model.components.values(), model.autoencoder

@@ -503,7 +503,7 @@ def test_doctor(capsys: Capture) -> None:
     assert main(["doctor", "--json", "--device", "cpu"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert set(report) == {"versions", "cpu", "memory", "torch", "would use", "folders", "packed weights"}
-    assert set(report["packed weights"]) == {"float32", "bfloat16"}
+    assert set(report["packed weights"]) == {"float32", "bfloat16", "int8"}
     assert report["would use"]["precision"] in ("bfloat16", "float32")
     assert report["would use"]["bfloat16_speedup"] > 0
     assert main(["doctor", "--device", "cpu"]) == 0

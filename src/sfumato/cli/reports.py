@@ -62,9 +62,12 @@ def doctor(*, device: str, as_json: bool) -> None:
 
     report = examine(device)
     if "problem" not in report["torch"]:
-        from sfumato.nn.packed import faults
+        from sfumato.nn import packed, quantised
 
-        report["packed weights"] = {name: fault or "work" for name, fault in faults().items()}
+        report["packed weights"] = {
+            **{name: fault or "work" for name, fault in packed.faults().items()},
+            "int8": quantised.fault() or "works",
+        }
     if as_json:
         print(json.dumps(report))
         return

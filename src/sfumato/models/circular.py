@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.nn.blocks import Downsample
-from sfumato.nn.packed import plain as unpacked
+from sfumato.nn.quantised import whole_weight
 from sfumato.nn.standing_in import StandIn
 
 Axes = Literal["x", "y", "both"]
@@ -27,7 +27,7 @@ class CircularConv2d(StandIn, nn.Conv2d):
     def __init__(self, plain: nn.Conv2d, axes: Axes, margins: tuple[int, int, int, int]) -> None:
         super().__init__(plain)
         if self.weight.is_mkldnn:
-            self.weight = nn.Parameter(unpacked(self.weight), requires_grad=False)
+            self.weight = nn.Parameter(whole_weight(plain), requires_grad=False)
         self.axes, self.margins = axes, margins
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

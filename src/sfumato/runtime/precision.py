@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -46,29 +46,34 @@ class Measured:
 
 @dataclass(frozen=True)
 class Choice:
-    """A number format and why; `measured` is there when a race decided."""
+    """A number format and why; `measured` is there when a race decided. With `int8` the large products of a denoiser
+    are of whole numbers of 8 bits, and all else is of `dtype`."""
 
     dtype: "torch.dtype"
     reason: str
     measured: Measured | None = None
+    int8: bool = False
 
 
 def choose(device: "str | torch.device" = "cpu", precision: Precision = "auto") -> Choice:
     """The number format for networks on a device.
 
     Args:
-        precision: ``bf16``, ``fp32`` and ``fp16`` are taken at their word; ``auto`` decides.
+        precision: ``bf16``, ``fp32`` and ``fp16`` are taken at their word; ``auto`` decides, for what is not in 8 bits
+            with ``int8`` as well. Whether this CPU has products of 8 bits, `sfumato.nn.quantised` says.
 
     Raises:
         UnknownNameError: for another precision.
-        RequestError: for fp16 on a CPU, where it is slow and overflows.
+        RequestError: for fp16 on a CPU, where it is slow and overflows; for int8 elsewhere.
     """
     import torch
 
     if precision not in get_args(Precision):
         raise UnknownNameError("precision", str(precision)[:64], get_args(Precision))
     kind = torch.device(device).type
-    if precision != "auto":
+    if precision == "int8" and kind != "cpu":
+        raise RequestError(f"precision int8 is for CPUs, not for {kind}; use bf16, fp16, fp32 or auto")
+    if precision not in ("auto", "int8"):
         if precision == "fp16" and kind == "cpu":
             raise RequestError("precision fp16 is for accelerators; on a CPU use bf16, fp32 or auto")
         dtypes = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
@@ -79,7 +84,7 @@ def choose(device: "str | torch.device" = "cpu", precision: Precision = "auto") 
         return Choice(torch.float16, "this GPU computes float16 but not bfloat16")
     if kind == "mps":
         return Choice(torch.float16, "Apple's GPUs are fastest in float16")
-    return _decided(_remembered())
+    return replace(_decided(_remembered()), int8=precision == "int8")
 
 
 def _decided(measured: Measured) -> Choice:

@@ -11,7 +11,6 @@ from sfumato.recognition.zero_shot import CALIBRATED, Classification, Settings
 from sfumato.recognition.zero_shot import classify as classified
 from sfumato.requests import Classify, Source
 from sfumato.results import Progress, Report, Result
-from sfumato.tasks.session import PRECISIONS
 from sfumato.tasks.sources import read
 from sfumato.tasks.table import Studio
 
@@ -31,7 +30,7 @@ def classify(studio: Studio, request: Classify) -> Iterator[Progress | Result]:
         template=exact.label_template, draws=exact.draws, risk=exact.risk, threshold=exact.threshold, seed=exact.seed
     )
     found = classified(model, pictures, exact.labels, settings)
-    provenance = Provenance(model.hash, PRECISIONS[model.dtype], model.device.type, torch.__version__.partition("+")[0])
+    provenance = Provenance(model.hash, model.precision, model.device.type, torch.__version__.partition("+")[0])
     timings = {"load": loaded - begun, "classify": time.perf_counter() - loaded}
     remarks = [f"{sum(each.evaluations for each in found)} evaluations of the denoiser"]
     if model.family.name not in CALIBRATED:

@@ -16,7 +16,7 @@ from sfumato.pictures import Painted
 from sfumato.results import Progress, Result
 from sfumato.runtime.devices import rounding
 from sfumato.tasks.memory import let_go
-from sfumato.tasks.session import PRECISIONS, Session, same
+from sfumato.tasks.session import Session, same
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _decoded(session: Session, canvas: Canvas, latents: Tensor, *, checked: bool
     model = session.model
     pixels = model.decode(latents)
     if checked and not bool(pixels.isfinite().all()):
-        raise SfumatoError(f"{model.name} painted NaN or infinity in {PRECISIONS[model.dtype]}; try --precision fp32")
+        raise SfumatoError(f"{model.name} painted NaN or infinity in {model.precision}; try --precision fp32")
     return [canvas.finish(to_pil(picture)) for picture in pixels]
 
 

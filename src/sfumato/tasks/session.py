@@ -47,8 +47,6 @@ from sfumato.tasks.memory import let_go, texts_of
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
 from sfumato.tasks.plan import Plan, plan
 
-PRECISIONS = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
-
 Asked = TypeVar("Asked", bound=Painting)
 Anything = TypeVar("Anything")
 
@@ -301,7 +299,7 @@ def prepare(
         denoise = refined(applied.refiner, request, how, at_once, denoise)
     provenance = Provenance(
         model.hash,
-        PRECISIONS[model.dtype],
+        model.precision,
         model.device.type,
         torch.__version__.partition("+")[0],
         applied.lora_hashes,
