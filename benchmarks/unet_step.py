@@ -11,7 +11,8 @@ is installed in the environment that runs this. Each starts from the same latent
 round from one round to the next.
 
 Equality: the relative L2 distance of each result from diffusers in float32. Ours must not be over 1.1 times the peer's
-own at the same precision; otherwise the exit code is 1, and the ratio means nothing. That of 8 bits is only stated.
+own at the same precision, 1.3 times in bfloat16; otherwise the exit code is 1, and the ratio means nothing. That of 8
+bits is only stated.
 """
 
 import argparse
@@ -43,7 +44,7 @@ SCHEDULER = {
 }
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 GUIDANCE, STEPS, AT = 7.5, 20, 5
-SLACK = 1.1
+SLACK = {"fp32": 1.1, "bf16": 1.3}
 
 Step = Callable[[Tensor], Tensor]
 """Latents before the step, float32, to those after it."""
@@ -183,7 +184,7 @@ def measure(case: Case, reference: Tensor, precision: str, arguments: argparse.N
         "all_seconds": {name: [round(value, 4) for value in times] for name, times in kept.items()},
         "ratio": {name: round(value / median["sfumato"], 3) for name, value in median.items() if name != "sfumato"},
         "relative_error": errors,
-        "equal": errors["sfumato"] <= max(SLACK * errors["diffusers"], floor),
+        "equal": errors["sfumato"] <= max(SLACK[precision] * errors["diffusers"], floor),
     }
 
 

@@ -39,6 +39,20 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "Chinese"}
 OBJECTS = "objects"
 TOPICS: Mapping[str, str] = dict.fromkeys(("animal", "vehicle", "food", "thing"), OBJECTS)
 """Topics that are one row of the page: each of their prompts asks for one name."""
+SCENE = "scene"
+SCENES: Mapping[tuple[str, str], Sequence[tuple[str, str]]] = {
+    ("terrain", "sea"): (("place", "sea"), ("place", "beach"), ("place", "tropical island"), ("place", "harbour")),
+    ("terrain", "desert dunes"): (("place", "desert"),),
+    ("terrain", "rolling hills"): (("place", "rolling hills"), ("place", "meadow"), ("relief", "hills")),
+    ("terrain", "mountains"): (("place", "mountain landscape"), ("relief", "mountains")),
+    ("terrain", "snowy mountains"): (("relief", "snowy mountains"),),
+    ("water", "lake"): (("place", "lake"),),
+    ("time_of_day", "sunset"): (("time_of_day", "dusk"),),
+    ("sky_color", "pink and yellow"): (("sky_color", "pink and blue"),),
+    ("sun", "sun"): (("sun", "low sun"), ("sun", "sun on the horizon"), ("sun", "sun high in the sky")),
+    ("terrain_color", "green"): (("relief_color", "green"), ("season", "summer"), ("season", "spring")),
+}
+"""What is asked of a landscape -> what shows the same in a scene, beside the very words."""
 SHOWN = 10
 """Every so many prompts one is on the sheet."""
 
@@ -111,9 +125,17 @@ def judged(classifier: PictureClassifier, asked: Sequence[Prompt], pictures: Seq
     classes, scores = classifier.config.classes, []
     answers = classifier(tensor_of(pictures).to(memory_format=torch.channels_last))
     for row, prompt in enumerate(asked):
-        best = {name: classes[name][int(answers[name][row].argmax())] for name in prompt.seen}
-        of_kind = "kind" not in prompt.seen or best["kind"] in prompt.seen["kind"]
-        right = {name: of_kind and best[name] in words for name, words in prompt.seen.items() if name != "kind"}
+        best = {name: words[int(answers[name][row].argmax())] for name, words in classes.items()}
+        kinds = prompt.seen.get("kind", classes["kind"])
+        scene = best["kind"] == SCENE and "landscape" in kinds
+        right = {
+            name: (best["kind"] in kinds or scene)
+            and (
+                best[name] in words or (scene and any(best.get(head) == word for head, word in _in_scenes(name, words)))
+            )
+            for name, words in prompt.seen.items()
+            if name != "kind"
+        }
         rank = None
         if "name" in prompt.seen:
             logits = answers["name"][row]
@@ -121,6 +143,10 @@ def judged(classifier: PictureClassifier, asked: Sequence[Prompt], pictures: Seq
             rank = int((logits > wanted).sum())
         scores.append(Score(prompt, right, rank))
     return scores
+
+
+def _in_scenes(name: str, words: Sequence[str]) -> list[tuple[str, str]]:
+    return [answer for word in words for answer in SCENES.get((name, word), ())]
 
 
 def rows(scores: Iterable[Score]) -> list[Row]:
@@ -171,9 +197,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="pictures of each prompt: seeds 0, 1 ...")
     parser.add_argument("--steps", type=int, help="as the model is sampled, without it")
     parser.add_argument("--out", type=Path, required=True, help="the page, ending in .md")
+    parser.add_argument("--judge", type=Path, default=JUDGE, help="the export of a classifier")
     parser.add_argument("--work", type=Path, default=Path("runs/nano/evaluation"), help="paintings, kept")
     arguments = parser.parse_args()
-    studio, classifier = Studio(arguments.model), load_classifier(JUDGE)
+    studio, classifier = Studio(arguments.model), load_classifier(arguments.judge)
     arguments.work.mkdir(parents=True, exist_ok=True)
     options = {} if arguments.steps is None else {"steps": arguments.steps}
     plan = Plan(seeds=arguments.seeds, options=options)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sfumato.models.config import ModelConfig
-from sfumato.nn.attention import attention
+from sfumato.nn.attention import Attending
 from sfumato.nn.blocks import Downsample, ResnetBlock, Upsample
 from sfumato.nn.norms import GroupNorm
 
@@ -56,7 +56,7 @@ class AutoencoderKLConfig(ModelConfig):
         return int(2 ** (len(self.block_out_channels) - 1))
 
 
-class SpatialAttention(nn.Module):
+class SpatialAttention(Attending):
     """Single-head self-attention over all positions, residual."""
 
     def __init__(self, channels: int, groups: int) -> None:
@@ -69,7 +69,7 @@ class SpatialAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         y = rearrange(self.group_norm(x), "b c h w -> b 1 (h w) c")
-        y = self.to_out[0](attention(self.to_q(y), self.to_k(y), self.to_v(y)))
+        y = self.to_out[0](self.attend(self.to_q(y), self.to_k(y), self.to_v(y)))
         return x + rearrange(y, "b 1 (h w) c -> b c h w", h=x.shape[2])
 
 

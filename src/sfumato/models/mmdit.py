@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.models.config import ModelConfig
 from sfumato.models.residuals import NO_RESIDUALS, Residuals
-from sfumato.nn.attention import attention
+from sfumato.nn.attention import Attending
 from sfumato.nn.embeddings import TimestepEmbedding, sinusoidal
 
 EPS = 1e-6
@@ -135,7 +135,7 @@ def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=EPS) * (1 + scale) + shift
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(Attending):
     """Multi-head attention of tokens to each other. (b, n, width) -> (b, n, width)."""
 
     def __init__(self, config: MMDiTConfig) -> None:
@@ -156,7 +156,7 @@ class SelfAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.to_out[0](rearrange(attention(*self._qkv(x)), "b h n d -> b n (h d)"))
+        return self.to_out[0](rearrange(self.attend(*self._qkv(x)), "b h n d -> b n (h d)"))
 
 
 class JointAttention(SelfAttention):
@@ -176,7 +176,7 @@ class JointAttention(SelfAttention):
             self._heads(self.add_v_proj(text)),
         )
         q, k, v = (torch.cat(pair, dim=2) for pair in zip(self._qkv(x), of_text, strict=True))
-        out = rearrange(attention(q, k, v), "b h n d -> b n (h d)")
+        out = rearrange(self.attend(q, k, v), "b h n d -> b n (h d)")
         out, out_text = out.split([x.shape[1], text.shape[1]], dim=1)
         return self.to_out[0](out), None if self.to_add_out is None else self.to_add_out(out_text)
 

@@ -40,7 +40,13 @@ def attention(
     return scores.softmax(-1) @ v
 
 
-class Attention(nn.Module):
+class Attending(nn.Module):
+    """What computes attention; `attend` may be another way to compute the same."""
+
+    attend = staticmethod(attention)
+
+
+class Attention(Attending):
     """Self-attention, or cross-attention when `context` is given. (b, n, dim) -> (b, n, dim)."""
 
     def __init__(self, dim: int, heads: int, *, context_dim: int | None = None, bias: bool = False) -> None:
@@ -58,7 +64,7 @@ class Attention(nn.Module):
             rearrange(t, "b n (h d) -> b h n d", h=self.heads)
             for t in (self.to_q(x), self.to_k(context), self.to_v(context))
         )
-        return self.to_out[0](rearrange(attention(q, k, v), "b h n d -> b n (h d)"))
+        return self.to_out[0](rearrange(self.attend(q, k, v), "b h n d -> b n (h d)"))
 
 
 class GEGLU(nn.Module):

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from sfumato.choices import Engine
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.nn import winograd
+from sfumato.nn.attention import Attending
+from sfumato.nn.blockwise import quickest
 from sfumato.nn.standing_in import StandIn
 from sfumato.runtime.races import races
 
@@ -182,8 +184,9 @@ def choose_engine(
 
 
 def pack(networks: Sequence[nn.Module], memory: int) -> None:
-    """Let the linear layers and convolutions of networks compute from packed weights where they win; they must not be
-    in use nor share modules with others. What is of a precision whose operators fail stays as it is.
+    """Let the linear layers and convolutions of networks compute from packed weights where they win, and attention in
+    the form that wins; they must not be in use nor share modules with others. What is of a precision whose operators
+    fail stays as it is.
 
     Args:
         memory: bytes that Winograd's filters may take in all; the smallest weights, which are those of the largest
@@ -198,6 +201,8 @@ def pack(networks: Sequence[nn.Module], memory: int) -> None:
             break
         filtered.add(id(conv))
     for parent in modules:
+        if isinstance(parent, Attending):
+            parent.attend = quickest
         for name, child in list(parent.named_children()):
             if not isinstance(child, nn.Linear | nn.Conv2d) or fault(child.weight.dtype) is not None:
                 continue

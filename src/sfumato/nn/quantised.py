@@ -33,7 +33,7 @@ NARROW = 64
 SMALL = 20_000_000
 """Additions and multiplications of one picture below which a layer stays as it is: rounding costs more there."""
 TOLERANCE = 0.02
-"""How far a layer's result may be off, relative to its norm, in the trial; 0.01 is what 8 bits of normal numbers are."""
+"""How far a layer's result may be off, relative to its norm, in the trial; normal numbers in 8 bits are off by 0.01."""
 
 
 class _Quantised(NamedTuple):
