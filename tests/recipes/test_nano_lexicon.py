@@ -126,6 +126,9 @@ def with_scenes() -> Lexicon:
         ("a girl with red hair at the beach", "flat cartoon portrait, red long hair with bangs"),
         ("blue monster in the forest", "cute monster, blue body"),
         ("an umbrella for rainy days", "3d emoji of a large umbrella"),
+        ("purple sunset above the hills", "flat illustration, rolling hills, sunset, purple sky, low sun"),
+        ("the big red sun sinking into the sea", "flat illustration, sea, sunset, orange sky, red low sun"),
+        ("月光照在海面上", "flat illustration, sea, night"),
     ],
 )  # fmt: skip
 def test_scenes(with_scenes: Lexicon, prompt: str, caption: str) -> None:

@@ -108,7 +108,13 @@ WHOEVER: Final = (
     *("guy", "man", "woman", "girl", "boy", "person", "kid", "dude"),
     *("小人", "人", "男人", "女人", "男孩", "女孩", "人物"),
 )
-_SUN: Final = re.compile(r"\bsun\b|太阳|夕阳|落日")
+INSTEAD: Final[Mapping[str, str]] = {
+    "train": "steam train", "minibus": "bus", "mammoth": "elephant", "ox": "cow", "moose": "deer", "goose": "duck",
+    "beaver": "hedgehog", "badger": "raccoon", "skunk": "raccoon", "black bird": "red bird", "phoenix": "eagle",
+    "melon": "watermelon", "pen": "pencil", "rugby ball": "american football", "fallen leaf": "maple leaf",
+    "leaf fluttering in wind": "maple leaf", "umbrella with rain drops": "umbrella", "alien monster": "alien",
+}  # fmt: skip
+"""What is drawn for a thing that a model does not know."""
 MISLEADING: Final = ("red hot", "red coral")
 """Names that are mostly met as the beginnings of others: a red hot air balloon."""
 CONTAINERS: Final = (
@@ -302,7 +308,7 @@ class Builder:
                 self.add(plain, **meaning, plain=True)
                 for word in (word for words in names for word in _split(words)):
                     paints = (
-                        {"paints": "sun"} if key == "time_of_day" and _SUN.search(word) else {}
+                        {"paints": "sun"} if key == "time_of_day" and places.SUN.search(word) else {}
                     )  # a red sinking sun
                     self.add(sorted({word, people.bare(word)} - AMBIGUOUS), **{**meaning, **paints})
 
@@ -360,8 +366,11 @@ class Builder:
             meanings[name] = {"kind": "emoji", "noun": True, "weight": weight, "style": style, "shows": {"name": name}}
             self.add([name, chinese], **meanings[name], plain=True)
         for name, both in people.OBJECTS.items():
-            for words in both if name in meanings else ():
-                self.add(_split(words), **meanings[name])
+            shown = name if name in meanings else INSTEAD.get(name)
+            for words in both if shown in meanings else ():
+                self.add(_split(words), **meanings[shown])
+            if shown in meanings and shown != name:
+                self.add([name], **meanings[shown])
 
         self._settings()
         for plant in self.about["plant"]["plant"]:  # where there is none by itself

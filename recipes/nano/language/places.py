@@ -1,5 +1,6 @@
 """The lexicon's share of scenes: places and what may be in them, from the tables of the views and `scenes.toml`."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ LIES_IN: Final[Mapping[str, str]] = {"mountains": "mountain landscape", "snowy m
 }  # fmt: skip
 EVENING: Final = ("傍晚",)
 """Which captions say of dusk, and people of sunset."""
+SUN: Final = re.compile(r"\bsun\b|太阳|夕阳|落日")
+"""In wordings of an hour, whose colour is then the sun's and not the sky's."""
 MOON_IS: Final[Mapping[str, str]] = {"full moon with a halo": "full moon", "sun with a halo": "sun"}
 
 
@@ -68,12 +71,15 @@ def add_scenes(builder: "Builder") -> None:
         for value in sorted(about[key], key=lambda value: value in TIMES):  # dusk has words of sunset's
             plain = [*_plain(value), *([WHEN[value]] if value in WHEN else [])]
             others = [*_others(table, value), *_phrases(TIMES.get(value, ()) if key == "time_of_day" else ())]
-            builder.add((word for word in plain if word not in EVENING), **somewhere, shows={key: value}, plain=True)
-            builder.add([*others, *map(bare, others)], **somewhere, shows={key: value})
+            said = {**somewhere, "shows": {key: value}}
+            sky = {"paints": "sky"} if key == "time_of_day" else {}
+            builder.add((word for word in plain if word not in EVENING), **said, **sky, plain=True)
+            for word in (*others, *map(bare, others)):
+                builder.add([word], **said, **({"paints": "sun"} if sky and SUN.search(word) else sky))
     for said, value in MOON_IS.items():
         key = "moon" if "moon" in value else "sun"
         builder.add(_phrases(SUNS[said]), kind=KIND, shows={key: value}, paints=key)
-    builder.add(EVENING, **somewhere, shows={"time_of_day": "dusk"}, plain=True)
+    builder.add(EVENING, **somewhere, shows={"time_of_day": "dusk"}, paints="sky", plain=True)
     _add_things(builder)
 
 

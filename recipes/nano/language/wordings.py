@@ -159,9 +159,10 @@ def _without_split(attributes: Attributes) -> dict[str, str]:
 
 
 def _thing(rng: Random) -> Meaning:
+    known = dict(_names())
     if rng.random() < COMMON_SHARE:
-        name = rng.choice(list(OBJECTS))
-        chinese = dict(_names())[name]
+        name = rng.choice([each for each in OBJECTS if each in known])
+        chinese = known[name]
     else:
         name, chinese = rng.choice(_names())
     said = {"kind": "emoji", "name": name, "name_zh": chinese}
