@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from recipes.nano.data.words import STYLES
+from recipes.nano.data.words.objects import names, selection
 from recipes.nano.lighten import lighten
 from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.tensors import read_tensors
@@ -53,7 +54,8 @@ def bundle(
     vocabulary = Vocabulary.read(export)
     if vocabulary is None:
         raise CheckpointError(f"{export / FILE} is missing or damaged; training the denoiser writes it")
-    vocabulary = replace(vocabulary, about={kind: _typed(about) for kind, about in vocabulary.about.items()})
+    about = {kind: _typed(about) for kind, about in vocabulary.about.items()}
+    vocabulary = replace(vocabulary, about=about, dropped=_dropped(vocabulary))
     if vae is not None:
         _check_latents(vae, export / "vae")
     with whole_folder(target) as folder:
@@ -138,6 +140,14 @@ def _check_latents(vae: Path, replaced: Path) -> None:
 def _typed(about: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """What may be said of a kind of picture, its styles as one types them."""
     return {k: tuple(STYLES.get(v, v) for v in values) if k == "style" else values for k, values in about.items()}
+
+
+def _dropped(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
+    """Of the emoji those that are not drawn any more, where a model knows the short list."""
+    known = set(vocabulary.about.get("emoji", {}).get("name", ()))
+    if not known or known - names().keys():
+        return {}
+    return {each["reason"]: tuple(each["names"]) for each in selection()["dropped"]}
 
 
 def _known(vocabulary: Vocabulary) -> Iterator[str]:

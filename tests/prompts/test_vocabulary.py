@@ -1,5 +1,6 @@
 """What a model says it knows, and when it advises."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,9 @@ def test_advice_outside_of_it(vocabulary: Vocabulary, prompt: str, named: str) -
 
 
 def test_written_and_read(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    vocabulary.write(tmp_path)
-    assert Vocabulary.read(tmp_path) == vocabulary
+    for each in (vocabulary, replace(vocabulary, dropped={"too thin": ("sword", "rose")})):
+        each.write(tmp_path)
+        assert Vocabulary.read(tmp_path) == each
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"known": 3}', '{"known": [], "about": []}', "\ud800"])

@@ -366,11 +366,11 @@ class Builder:
             meanings[name] = {"kind": "emoji", "noun": True, "weight": weight, "style": style, "shows": {"name": name}}
             self.add([name, chinese], **meanings[name], plain=True)
         for name, both in people.OBJECTS.items():
-            shown = name if name in meanings else INSTEAD.get(name)
-            for words in both if shown in meanings else ():
-                self.add(_split(words), **meanings[shown])
-            if shown in meanings and shown != name:
-                self.add([name], **meanings[shown])
+            drawn = name if name in meanings else INSTEAD.get(name, "")
+            for words in both if drawn in meanings else ():
+                self.add(_split(words), **meanings[drawn])
+            if drawn in meanings and drawn != name:
+                self.add([name], **meanings[drawn])
 
         self._settings()
         for plant in self.about["plant"]["plant"]:  # where there is none by itself

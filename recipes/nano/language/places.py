@@ -71,11 +71,11 @@ def add_scenes(builder: "Builder") -> None:
         for value in sorted(about[key], key=lambda value: value in TIMES):  # dusk has words of sunset's
             plain = [*_plain(value), *([WHEN[value]] if value in WHEN else [])]
             others = [*_others(table, value), *_phrases(TIMES.get(value, ()) if key == "time_of_day" else ())]
-            said = {**somewhere, "shows": {key: value}}
+            told: dict[str, Any] = {**somewhere, "shows": {key: value}}
             sky = {"paints": "sky"} if key == "time_of_day" else {}
-            builder.add((word for word in plain if word not in EVENING), **said, **sky, plain=True)
+            builder.add((word for word in plain if word not in EVENING), **told, **sky, plain=True)
             for word in (*others, *map(bare, others)):
-                builder.add([word], **said, **({"paints": "sun"} if sky and SUN.search(word) else sky))
+                builder.add([word], **told, **({"paints": "sun"} if sky and SUN.search(word) else sky))
     for said, value in MOON_IS.items():
         key = "moon" if "moon" in value else "sun"
         builder.add(_phrases(SUNS[said]), kind=KIND, shows={key: value}, paints=key)

@@ -53,7 +53,13 @@ def knowledge(name: str, *, as_json: bool) -> None:
         for key, values in keys.items():
             if key != "name_zh":
                 text = f"{key.replace('_', ' ')}: {', '.join(values)}"
-                print(textwrap.fill(printable(text), 118, initial_indent="  ", subsequent_indent="      "))
+                print(_folded(text))
+    for reason, names in vocabulary.dropped.items():
+        print(_folded(f"{len(names)} dropped ({reason}): {', '.join(names)}"))
+
+
+def _folded(text: str) -> str:
+    return textwrap.fill(printable(text), 118, initial_indent="  ", subsequent_indent="      ")
 
 
 def doctor(*, device: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -63,10 +63,12 @@ class Vocabulary:
     """Attributes:
     known: the words of the captions it was trained on, as `words` splits them.
     about: kind of picture -> attribute -> what it may be, the most frequent first.
+    dropped: reason -> things that an earlier model of that name knew.
     """
 
     known: tuple[str, ...]
     about: Mapping[str, Mapping[str, tuple[str, ...]]]
+    dropped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def learn(cls, captions: Iterable[str], attributes: Iterable[Mapping[str, object]]) -> Self:
@@ -94,7 +96,8 @@ class Vocabulary:
         try:
             data = json.loads(read_regular(folder / FILE))
             about = {kind: {key: tuple(v) for key, v in keys.items()} for kind, keys in data["about"].items()}
-            return cls(tuple(data["known"]), about)
+            dropped = {reason: tuple(names) for reason, names in data.get("dropped", {}).items()}
+            return cls(tuple(data["known"]), about, dropped)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -12,6 +12,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -214,7 +215,7 @@ class LanguageTask:
         shutil.copytree(self.run.model, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(PART))
         save_part(folder, PART, model, self.text.encoder.config, torch.float16)
         if (vocabulary := Vocabulary.read(self.run.model)) is not None:
-            Vocabulary(tuple(sorted({*vocabulary.known, *self._learned()})), vocabulary.about).write(folder)
+            replace(vocabulary, known=tuple(sorted({*vocabulary.known, *self._learned()}))).write(folder)
 
     def _learned(self, wordings: int = 10_000, often: int = 3) -> list[str]:
         """Words that so many of the wordings have; others are slips."""
