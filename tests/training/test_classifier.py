@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.errors import CheckpointError, TrainingError
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
-from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, noised
+from sfumato.training.classifier import ClassifierRun, ClassifierTask, boxed, distort, noised, reworded
 from sfumato.training.data import Pictures, generator_for
 from sfumato.training.heads import IGNORE_INDEX, error, heads_of
 from sfumato.training.latents import load_autoencoder
@@ -54,6 +54,18 @@ def test_it_begins_with_another(trained: Path, squares: Path, tmp_path: Path) ->
     assert all(torch.equal(logits, expected[name]) for name, logits in task.model.eval()(pixels).items())
     with pytest.raises(CheckpointError, match="have another shape"):
         ClassifierTask(ClassifierRun.model_validate(tomllib.loads(told) | {"fold": 2}), tmp_path)
+
+
+def test_words_that_both_know_keep_what_they_answer() -> None:
+    old, new = (("kind", ("cat", "dog")), ("hat", ("", "cap"))), (("hat", ("cap", "")), ("kind", ("dog", "owl", "cat")))
+    models = [PictureClassifier(PictureClassifierConfig(heads, channels=(8, 16))).eval() for heads in (old, new)]
+    own = {name: value.clone() for name, value in models[1].state_dict().items()}
+    models[1].load_state_dict(reworded(models[1], old, models[0].state_dict()))
+    assert torch.equal(models[1].head.weight[3], own["head.weight"][3])
+    pixels = torch.rand(2, 3, 32, 32)
+    first, second = (model(pixels) for model in models)
+    assert torch.equal(second["hat"], first["hat"].flip(1))
+    assert torch.allclose(second["kind"][:, [2, 0]], first["kind"], atol=1e-6)
 
 
 def test_a_finer_one_begins_with_its_later_stages(trained: Path, squares: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Training the picture classifier on renders alone: one head an attribute, mild distortions, held-out accuracy."""
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from sfumato.checkpoints.classifiers import PART
+from sfumato.checkpoints.classifiers import PART, load_classifier
 from sfumato.checkpoints.save import save_part
 from sfumato.errors import TrainingError
 from sfumato.images import contact_sheet, to_pil
@@ -49,9 +49,27 @@ class ClassifierRun(BaseModel):
     """How often each kind of picture is drawn; as the data has them without it."""
     validation: int = Field(512, gt=0)
     start: Path | None = None
-    """Begin with the classifier in this export, which must be of this form but for stages nearer to the pixels: those
-    that it lacks (`fold` is smaller then) begin at random, and the others as they are."""
+    """Begin with the classifier in this export, which must be of this form but for its words and for stages nearer to
+    the pixels: those that it lacks (`fold` is smaller then) begin at random, and the others as they are."""
     loop: LoopConfig
+
+
+Heads = Sequence[tuple[str, Sequence[str]]]
+
+
+def reworded(model: PictureClassifier, known: Heads, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a classifier of the words `known`, for a `model` of others: a word that both know keeps its row,
+    and new ones have the model's own."""
+
+    def rows(heads: Heads) -> dict[tuple[str, str], int]:
+        return {answer: row for row, answer in enumerate((name, word) for name, words in heads for word in words)}
+
+    old, new, ready = rows(known), rows(model.config.heads), dict(tensors)
+    both = [(at, old[answer]) for answer, at in new.items() if answer in old]
+    for name, own in (("head.weight", model.head.weight), ("head.bias", model.head.bias)):
+        ready[name] = own.detach().clone()
+        ready[name][[at for at, _ in both]] = tensors[name][[at for _, at in both]].to(own.dtype)
+    return ready
 
 
 def boxed(pixels: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c h w"]:
@@ -123,7 +141,13 @@ class ClassifierTask:
             )
         )
         if run.start is not None:
-            take_over(self.model, run.start / PART, partial(preceded, stages="stages"))
+            known = load_classifier(run.start).config.heads
+            own = self.model
+
+            def grown(part: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+                return reworded(own, known, preceded(part, tensors, "stages"))
+
+            take_over(own, run.start / PART, grown)
         size = whole if run.size is None else run.size
         if size % self.model.config.factor or whole % size:
             raise TrainingError(
