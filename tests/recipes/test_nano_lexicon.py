@@ -129,6 +129,7 @@ def with_scenes() -> Lexicon:
         ("purple sunset above the hills", "flat illustration, rolling hills, sunset, purple sky, low sun"),
         ("the big red sun sinking into the sea", "flat illustration, sea, sunset, orange sky, red low sun"),
         ("月光照在海面上", "flat illustration, sea, night"),
+        ("a moon over mountains", "flat illustration, mountain landscape, night, mountains, full moon"),
     ],
 )  # fmt: skip
 def test_scenes(with_scenes: Lexicon, prompt: str, caption: str) -> None:

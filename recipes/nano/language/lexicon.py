@@ -303,6 +303,7 @@ class Builder:
         for key, table in (("time_of_day", people.TIMES), ("sun", people.SUNS), ("water", people.WATER)):
             for value, names in table.items():
                 kind = "moon" if "moon" in value else key
+                apart = AMBIGUOUS | (places.ORBS if self.scenes and key == "time_of_day" else frozenset())
                 meaning = {"shows": {kind: value}, "paints": "sky" if key == "time_of_day" else kind}
                 plain = [value, *TABLE.get(value, ()), *([WHEN[value]] if value in WHEN else [])]
                 self.add(plain, **meaning, plain=True)
@@ -310,7 +311,7 @@ class Builder:
                     paints = (
                         {"paints": "sun"} if key == "time_of_day" and places.SUN.search(word) else {}
                     )  # a red sinking sun
-                    self.add(sorted({word, people.bare(word)} - AMBIGUOUS), **{**meaning, **paints})
+                    self.add(sorted({word, people.bare(word)} - apart), **{**meaning, **paints})
 
     def _attributes(self) -> None:
         """Words for the parts of a picture, as captions have them and as people do."""

@@ -49,6 +49,10 @@ SUN: Final = re.compile(r"\bsun\b|太阳|夕阳|落日")
 MOON_IS: Final[Mapping[str, str]] = {"full moon with a halo": "full moon", "sun with a halo": "sun"}
 
 
+ORBS: Final = frozenset(word for both in SUNS.values() for words in both for word in words.split("|"))
+"""The moon is more than its hour."""
+
+
 def add_scenes(builder: "Builder") -> None:
     """All phrases that mean something in a scene."""
     about = builder.about[KIND]
@@ -74,7 +78,7 @@ def add_scenes(builder: "Builder") -> None:
             told: dict[str, Any] = {**somewhere, "shows": {key: value}}
             sky = {"paints": "sky"} if key == "time_of_day" else {}
             builder.add((word for word in plain if word not in EVENING), **told, **sky, plain=True)
-            for word in (*others, *map(bare, others)):
+            for word in (word for word in (*others, *map(bare, others)) if word not in ORBS):
                 builder.add([word], **told, **({"paints": "sun"} if sky and SUN.search(word) else sky))
     for said, value in MOON_IS.items():
         key = "moon" if "moon" in value else "sun"
