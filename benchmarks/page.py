@@ -3,6 +3,8 @@
     python -m benchmarks.page start txt2img sizes      # some pieces
     python -m benchmarks.page                          # all; an hour on two slow cores
 
+Those in bfloat16 are for CPUs that have it.
+
 A piece runs a benchmark of this folder or a command of ours in a process of its own, checks that players compute the
 same where there are several, and puts its figures into ``docs/performance.json`` under this machine's name, as
 `sfumato doctor` says it, in the place of those of before. The page is then written of all that is there, with a plot of
@@ -121,6 +123,19 @@ def decoder() -> Figures:
     return {"seconds": found["median_seconds"], "error": found["relative_error"], "equal": found["equal"]}
 
 
+def unet_bf16() -> Figures:
+    """A guided step of Stable Diffusion 1.5 at 512 x 512 in bfloat16, and in 8 bits."""
+    found = benchmark("unet_step", "--precision", "bf16", "--rounds", "3", "--warmup", "1")
+    step = found["bf16"]
+    return {"seconds": step["median_seconds"], "error": step["relative_error"], "equal": step["equal"]}
+
+
+def decoder_bf16() -> Figures:
+    """The decoder of Stable Diffusion 1.5 at 512 x 512 in bfloat16."""
+    found = benchmark("decoder", "--precision", "bf16", "--rounds", "2")
+    return {"seconds": found["median_seconds"], "error": found["relative_error"], "equal": found["equal"]}
+
+
 def training() -> Figures:
     """Steps of nano's training against a plain loop of diffusers."""
     found = benchmark("train_step", "--steps", "8", "--batch", "16", "--processes", "2")
@@ -159,7 +174,8 @@ def sizes() -> Figures:
 
 
 PIECES: dict[str, Callable[[], Figures]] = {
-    each.__name__: each for each in (start, txt2img, load, memory, sizes, unet, decoder, training)
+    each.__name__: each
+    for each in (start, txt2img, load, memory, sizes, unet, decoder, unet_bf16, decoder_bf16, training)
 }
 
 
