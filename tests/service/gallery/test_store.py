@@ -81,17 +81,17 @@ def test_what_is_shown_is_marked_later(gallery: Gallery) -> None:
     draw, ids = random.Random(4), [f"{i:032x}" for i in range(6)]
     for id in ids:
         gallery.add(id, "x.png", facts(draw), created=1.0)
-    numbers = {id: number for number, id in gallery.unmarked("shown")}
+    numbers = {id: number for number, id in gallery.likeness.missing("shown")}
     assert list(numbers) == ids
     vectors = {id: bytes([100 * (k % 2), 60, *[0] * 126]) for k, id in enumerate(ids)}
     vectors[ids[5]] = bytes(128)  # of which it is not known
     for some in (ids[3:], ids[:3]):  # the later first
-        gallery.mark("shown", {numbers[id]: vectors[id] for id in some})
-        assert not {id for _, id in gallery.unmarked("shown")} & set(some)
+        gallery.likeness.keep("shown", {numbers[id]: vectors[id] for id in some})
+        assert not {id for _, id in gallery.likeness.missing("shown")} & set(some)
         gallery.similar(some[0], by="shown")
     found = [(entry.id, round(difference, 3)) for entry, difference in gallery.similar(ids[0], by="shown")]
     assert found == [(ids[4], 0), (ids[2], 0), (ids[3], 0.243), (ids[1], 0.243), (ids[5], 1)]
     assert [entry.id for entry, _ in gallery.like(vectors[ids[1]])] == [ids[3], ids[1], ids[4], ids[2], ids[0]]
     gallery.add(ids[0], "x.png", facts(draw), created=1.0)  # anew
-    assert [id for _, id in gallery.unmarked("shown")] == [ids[0]]
+    assert [id for _, id in gallery.likeness.missing("shown")] == [ids[0]]
     assert gallery.marked(ids[1], "shown") == vectors[ids[1]]

@@ -125,7 +125,7 @@ class Reader(Child):
 
     async def ready(self) -> None:
         """Have what is not marked yet marked: now where there is little, or while others go on."""
-        todo = await asyncio.to_thread(self._gallery.unmarked, "shown", AWAITED + 1)
+        todo = await asyncio.to_thread(self._gallery.likeness.missing, "shown", AWAITED + 1)
         if len(todo) <= AWAITED:
             await self.mark()
         elif self._later is None or self._later.done():
@@ -141,13 +141,13 @@ class Reader(Child):
     async def mark(self) -> None:
         """Mark all that are not marked yet, the oldest first; what cannot be, not now."""
         async with self._marking:
-            while todo := await asyncio.to_thread(self._gallery.unmarked, "shown", AT_ONCE):
+            while todo := await asyncio.to_thread(self._gallery.likeness.missing, "shown", AT_ONCE):
                 paths = [str(self._gallery.thumbnail(id)) for _, id in todo]
                 report = await self.ask({"pictures": paths})
                 if report is None:
                     return
                 marks = dict(zip((number for number, _ in todo), map(bytes.fromhex, report["marks"]), strict=True))
-                await asyncio.to_thread(self._gallery.mark, "shown", marks)
+                await asyncio.to_thread(self._gallery.likeness.keep, "shown", marks)
 
     async def text(self, words: str) -> bytes:
         """The mark of a text.

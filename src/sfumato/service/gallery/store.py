@@ -31,6 +31,7 @@ from sfumato.service.database import Database
 from sfumato.service.gallery import marks
 from sfumato.service.gallery.facets import Facets
 from sfumato.service.gallery.filters import Filters, Sort, beyond, selected
+from sfumato.service.gallery.likeness import Likeness, Near
 from sfumato.service.gallery.words import LANGUAGES, segmented
 from sfumato.service.jobs import OPEN, SKETCH
 
@@ -121,7 +122,7 @@ class Gallery:
         self._begin = database.begin
         self._language = LANGUAGES[database.kind]
         self.facets = Facets(database.begin)
-        self._indices: dict[str, marks.Index] = {}
+        self.likeness = Likeness(database.begin)
 
     def file(self, entry: Entry) -> Path:
         """The picture's file."""
@@ -183,8 +184,8 @@ class Gallery:
             self._label(connection, [number], "lora", facts["loras"])
             for digest in facts["sources"]:
                 connection.execute(insert(_sources).values(picture=number, digest=digest))
-            for sort in marks.SORTS.keys() & facts.keys():
-                connection.execute(insert(_marks).values(picture=number, sort=sort, value=bytes.fromhex(facts[sort])))
+            seen = {sort: bytes.fromhex(facts[sort]) for sort in marks.SORTS.keys() & facts.keys()}
+            self.likeness.add(connection, number, seen)
             if painted is not None:
                 self._collected(connection, painted.job, painted.index)
             self.facets.more(connection, [number])
@@ -215,7 +216,7 @@ class Gallery:
 
     def _forget(self, connection: Connection, numbers: Sequence[int], *, labels: Sequence[str]) -> None:
         """All that hangs on rows, of labels these sorts."""
-        self._indices.clear()
+        self.likeness.forget()
         self._unindex(connection, numbers)
         connection.execute(delete(_labels).where(_labels.c.picture.in_(numbers), _labels.c.sort.in_(labels)))
         for table in (_sources, _marks):
@@ -324,52 +325,21 @@ class Gallery:
         Raises:
             UnknownNameError: there is no picture of that id, or no such mark.
         """
-        if by not in marks.SORTS:
-            raise UnknownNameError("mark", by[:40], marks.SORTS)
         with self._begin() as connection:
             number = self._get(connection, id).number
-            index, gone = self._indexed(connection, by)
-            return self._near(connection, index.nearest(number, limit, most, gone))
+            return self._near(connection, self.likeness.nearest(connection, number, by, limit, most))
 
     def like(self, mark: bytes, *, limit: int = 24, by: str = "shown") -> list[tuple[Entry, float]]:
         """What is most like a mark of no picture, such as of a text."""
         with self._begin() as connection:
-            index, gone = self._indexed(connection, by)
-            return self._near(connection, index.like(mark, limit, gone))
-
-    def unmarked(self, sort: str, limit: int = 32) -> list[tuple[int, str]]:
-        """Numbers and ids of pictures without such a mark, the oldest first."""
-        having = select(_marks.c.picture).where(_marks.c.sort == sort, _marks.c.picture == _gallery.c.number)
-        query = select(_gallery.c.number, _gallery.c.id).where(~having.exists()).order_by(_gallery.c.number)
-        with self._begin() as connection:
-            return [(row.number, row.id) for row in connection.execute(query.limit(limit)).all()]
-
-    def mark(self, sort: str, values: Mapping[int, bytes]) -> None:
-        """Keep marks by the numbers of their pictures."""
-        with self._begin() as connection:
-            there = [*connection.execute(select(_gallery.c.number).where(_gallery.c.number.in_(values))).scalars()]
-            for number in there:
-                connection.execute(insert(_marks).values(picture=number, sort=sort, value=values[number]))
-            if sort in self._indices and min(there, default=0) <= self._indices[sort].last:
-                del self._indices[sort]  # which takes in later ones alone
+            return self._near(connection, self.likeness.like(connection, mark, by, limit))
 
     def marked(self, id: str, sort: str) -> bytes | None:
         """A picture's mark, where it has one. Raises as `get`."""
         with self._begin() as connection:
-            number = self._get(connection, id).number
-            query = select(_marks.c.value).where(_marks.c.picture == number, _marks.c.sort == sort)
-            return connection.execute(query).scalars().first()
+            return self.likeness.of(connection, self._get(connection, id).number, sort)
 
-    def _indexed(self, connection: Connection, sort: str) -> tuple[marks.Index, list[int]]:
-        """All marks of a sort, and the numbers of what is in the trash."""
-        trash = select(_gallery.c.number).where(_gallery.c.trashed > 0)  # a range of its index, unlike "not null"
-        gone = connection.execute(trash).scalars()
-        index = self._indices.setdefault(sort, marks.Index(sort))
-        new = select(_marks.c.picture, _marks.c.value).where(_marks.c.sort == sort, _marks.c.picture > index.last)
-        index.add([(row[0], row[1]) for row in connection.execute(new.order_by(_marks.c.picture)).all()])
-        return index, [*gone]
-
-    def _near(self, connection: Connection, found: Sequence[tuple[int, float]]) -> list[tuple[Entry, float]]:
+    def _near(self, connection: Connection, found: Near) -> list[tuple[Entry, float]]:
         near = dict(found)
         rows = connection.execute(select(_gallery).where(_gallery.c.number.in_(near))).all()
         entries = self._whole(connection, rows)
