@@ -147,7 +147,9 @@ def training(name: str, out: Path) -> Stage:
 
     def make() -> None:
         text = (RECIPE / config.name).read_text("utf-8").replace("runs/nano/", f"{out.as_posix()}/")
-        settings = tomllib.loads(text.replace("src/sfumato/data/nano", (out / "bundle").as_posix()))
+        for begun in ("src/sfumato/data/nano", "recipes/nano/views"):
+            text = text.replace(f'"{begun}', f'"{(out / "bundle").as_posix()}')
+        settings = tomllib.loads(text.replace("views_auxiliary", "auxiliary"))
         lines = (f"{key} = {toml(value)}\n" for key, value in merged(settings, SMALL[name]).items())
         config.write_text("".join(lines), "utf-8")
         command("train", config, "--run", run)
