@@ -67,6 +67,7 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(40, 16)},
     "denoiser": {**DENOISER, "loop": loop(20, 8, accumulate=2, processes=2)},
     "reward": {**DENOISER, "reward": {"pictures": 2}, "loop": loop(10, 8)},
+    "views_auxiliary": {"shares": {"emoji": None, "scene": None}, "channels": [16, 32], "loop": loop(40, 16)},
     "views": {**DENOISER, "shares": {"emoji": None, "scene": None}, "loop": loop(10, 8)},
     "language": {**PAINTED, "validation": 64, "paintings": 6, "loop": loop(20, 16)},
 }
@@ -81,6 +82,7 @@ FALLING = {
     "auxiliary": ["train/loss"],
     "denoiser": ["validation/loss"],
     "reward": ["validation/loss"],
+    "views_auxiliary": ["train/loss"],
     "views": ["validation/loss"],
     "language": ["validation/loss"],
 }
@@ -149,7 +151,7 @@ def training(name: str, out: Path) -> Stage:
         text = (RECIPE / config.name).read_text("utf-8").replace("runs/nano/", f"{out.as_posix()}/")
         for begun in ("src/sfumato/data/nano", "recipes/nano/views"):
             text = text.replace(f'"{begun}', f'"{(out / "bundle").as_posix()}')
-        settings = tomllib.loads(text.replace("views_auxiliary", "auxiliary"))
+        settings = tomllib.loads(text)
         lines = (f"{key} = {toml(value)}\n" for key, value in merged(settings, SMALL[name]).items())
         config.write_text("".join(lines), "utf-8")
         command("train", config, "--run", run)
@@ -236,8 +238,8 @@ def has_contrast(file: Path) -> bool:
 
 def stages(out: Path) -> list[Stage]:
     """In their order; the last two trainings go on from the bundle."""
-    *trained, views, language = (training(name, out) for name in SMALL)
-    return [drawing(out), *trained, bundling(out), views, language, evaluation(out), painting(out)]
+    *trained, auxiliary, views, language = (training(name, out) for name in SMALL)
+    return [drawing(out), *trained, bundling(out), auxiliary, views, language, evaluation(out), painting(out)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
