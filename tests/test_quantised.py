@@ -16,6 +16,7 @@ from sfumato.nn import quantised
 from sfumato.nn.packed import pack
 from sfumato.nn.quantised import QuantisedConv2d, QuantisedLinear, fault, quantise, rounded, seen, whole_weight
 from sfumato.nn.sharing import sharing
+from sfumato.nn.stored import cast_in_use
 from sfumato.studio import Studio
 
 DTYPES = [torch.float32, torch.bfloat16]
@@ -114,6 +115,23 @@ def test_a_copy_with_another_weight_leaves_the_original_as_it_was() -> None:
     bias = layer.bias.detach()
     assert off(twin(x) - bias, -2 * (once - bias)) < 1e-5
     assert torch.equal(layer(x), once)
+
+
+@able
+@torch.inference_mode()
+def test_weights_as_their_file_has_them_are_rounded_alike() -> None:
+    """Those that are mapped from a float16 file, and those that were cast to bfloat16 first."""
+    stored, cast = (
+        nn.Sequential(nn.Linear(256, 256, bias=False), nn.Conv2d(64, 64, 3, 1, 1, bias=False)).half() for _ in range(2)
+    )
+    cast.load_state_dict(stored.state_dict())
+    cast_in_use(stored, torch.bfloat16)
+    for network in (stored, cast.bfloat16()):
+        quantise(network)
+    for layer, other, shape in zip(stored, cast, [(2, 400, 256), (2, 64, 24, 24)], strict=True):
+        x = torch.randn(shape).bfloat16()
+        assert torch.equal(layer(x), other(x))
+        assert layer.weight.dtype == torch.int8
 
 
 @able

@@ -89,11 +89,11 @@ class _Layer(StandIn):
         weight, kept = self.weight, self._kept
         return kept.whole() if kept is not None and kept.packed is weight else weight
 
-    def quantised(self, lay_out: Callable[[Tensor, Tensor], Tensor]) -> _Quantised:
-        """The weight as it is computed with, from now on the only one."""
+    def quantised(self, dtype: torch.dtype, lay_out: Callable[[Tensor, Tensor], Tensor]) -> _Quantised:
+        """The weight as it is computed with, from now on the only one; as it is in `dtype`, in which others compute."""
         weight, kept = self.weight, self._kept  # in this order: another thread sets them in the other
         if kept is None or kept.packed is not weight:
-            numbers, step = rounded(weight)
+            numbers, step = rounded(weight.to(dtype))
             packed = nn.Parameter(lay_out(numbers, step), requires_grad=False)
             kept = _Quantised(packed, step, torch.zeros(len(step), dtype=torch.int32), weight.dtype)
             self._kept = kept
@@ -116,7 +116,7 @@ class QuantisedLinear(_Layer, nn.Linear):
         rows = x.shape[-2] if x.dim() > 2 else 1
         if 2 * rows * self.in_features * self.out_features < SMALL or not _serves(x):
             return self._plainly(x)
-        weight = self.quantised(lambda numbers, _: torch.ops.onednn.qlinear_prepack(numbers, None))
+        weight = self.quantised(x.dtype, lambda numbers, _: torch.ops.onednn.qlinear_prepack(numbers, None))
         bias = None if self.bias is None else self.bias.float()
 
         def product(picture: Tensor) -> Tensor:
@@ -144,7 +144,8 @@ class QuantisedConv2d(_Layer, nn.Conv2d):
             return self._plainly(x)
         how = [list(each) for each in (self.stride, self.padding, self.dilation)]
         weight = self.quantised(
-            lambda numbers, step: torch.ops.onednn.qconv_prepack(numbers, step, 1.0, 0, *how, self.groups, None)
+            x.dtype,
+            lambda numbers, step: torch.ops.onednn.qconv_prepack(numbers, step, 1.0, 0, *how, self.groups, None),
         )
         bias = None if self.bias is None else self.bias.float()
 
