@@ -3,7 +3,7 @@
     python -m benchmarks.page start txt2img sizes      # some pieces
     python -m benchmarks.page                          # all; an hour on two slow cores
 
-Those in bfloat16 are for CPUs that have it.
+Those in bfloat16 are for CPUs that are quick in it, and left out on others unless named.
 
 A piece runs a benchmark of this folder or a command of ours in a process of its own, checks that players compute the
 same where there are several, and puts its figures into ``docs/performance.json`` under this machine's name, as
@@ -110,30 +110,31 @@ def memory() -> Figures:
     }
 
 
+def players(name: str, precision: str, *words: str) -> Figures:
+    """What a benchmark of several players says of them."""
+    found = benchmark(name, "--precision", precision, *words)
+    found = {**found, **found.get(precision, {})}
+    return {"seconds": found["median_seconds"], "error": found["relative_error"], "equal": found["equal"]}
+
+
 def unet() -> Figures:
     """A guided step of Stable Diffusion 1.5 at 256 x 256 in float32."""
-    found = benchmark("unet_step", "--precision", "fp32", "--pixels", "256", "--rounds", "2", "--warmup", "1")
-    step = found["fp32"]
-    return {"seconds": step["median_seconds"], "error": step["relative_error"], "equal": step["equal"]}
+    return players("unet_step", "fp32", "--pixels", "256", "--rounds", "2", "--warmup", "1")
 
 
 def decoder() -> Figures:
     """The decoder of Stable Diffusion 1.5 at 256 x 256 in float32."""
-    found = benchmark("decoder", "--pixels", "256", "--rounds", "2")
-    return {"seconds": found["median_seconds"], "error": found["relative_error"], "equal": found["equal"]}
+    return players("decoder", "fp32", "--pixels", "256", "--rounds", "2")
 
 
 def unet_bf16() -> Figures:
     """A guided step of Stable Diffusion 1.5 at 512 x 512 in bfloat16, and in 8 bits."""
-    found = benchmark("unet_step", "--precision", "bf16", "--rounds", "3", "--warmup", "1")
-    step = found["bf16"]
-    return {"seconds": step["median_seconds"], "error": step["relative_error"], "equal": step["equal"]}
+    return players("unet_step", "bf16", "--rounds", "3", "--warmup", "1")
 
 
 def decoder_bf16() -> Figures:
     """The decoder of Stable Diffusion 1.5 at 512 x 512 in bfloat16."""
-    found = benchmark("decoder", "--precision", "bf16", "--rounds", "2")
-    return {"seconds": found["median_seconds"], "error": found["relative_error"], "equal": found["equal"]}
+    return players("decoder", "bf16", "--rounds", "2")
 
 
 def training() -> Figures:
@@ -177,6 +178,16 @@ PIECES: dict[str, Callable[[], Figures]] = {
     each.__name__: each
     for each in (start, txt2img, load, memory, sizes, unet, decoder, unet_bf16, decoder_bf16, training)
 }
+
+
+def usual() -> list[str]:
+    """The pieces that make sense on this machine."""
+    import torch
+
+    from sfumato.runtime.precision import choose
+
+    quick = choose("cpu").dtype is torch.bfloat16
+    return [name for name in PIECES if quick or not name.endswith("_bf16")]
 
 
 # ------------------------------------------------------------------------------------------------------------- page
@@ -261,7 +272,7 @@ def main() -> None:
         here = machine()
         about = facts.setdefault(here.pop("name"), {})
         about.update(here)
-        for piece in arguments.pieces or PIECES:
+        for piece in arguments.pieces or usual():
             about[piece] = {**PIECES[piece](), "date": time.strftime("%Y-%m-%d")}
             print(piece, json.dumps(about[piece]), flush=True)
             FACTS.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -110,7 +110,7 @@ WHOEVER: Final = (
 )
 INSTEAD: Final[Mapping[str, str]] = {
     "train": "steam train", "minibus": "bus", "mammoth": "elephant", "ox": "cow", "moose": "deer", "goose": "duck",
-    "beaver": "hedgehog", "badger": "raccoon", "skunk": "raccoon", "black bird": "red bird", "phoenix": "eagle",
+    "badger": "raccoon", "skunk": "raccoon",
     "melon": "watermelon", "pen": "pencil", "rugby ball": "american football", "fallen leaf": "maple leaf",
     "leaf fluttering in wind": "maple leaf", "umbrella with rain drops": "umbrella", "alien monster": "alien",
 }  # fmt: skip
