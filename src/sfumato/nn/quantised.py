@@ -12,7 +12,7 @@ and from the latents stay as they are.
 """
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -79,98 +79,113 @@ def seen(x: Float[Tensor, "..."]) -> tuple[UInt8[Tensor, "..."], float, int] | N
     return torch.mul(x.float(), 1 / step).add_(zero + 0.5).clamp_(0, 255).to(torch.uint8), step, zero
 
 
-class _Layer(StandIn):
-    """A layer that computes in 8 bits."""
+class _Layer(StandIn, ABC):
+    """A layer that computes in 8 bits, picture by picture, each with a step of its own."""
 
     _kept: _Quantised | None = None
+
+    @abstractmethod
+    def _operations(self, x: Tensor) -> int:
+        """Additions and multiplications of one picture."""
+
+    @abstractmethod
+    def _lay_out(self, numbers: Tensor, step: Tensor) -> Tensor:
+        """A rounded weight in oneDNN's layout."""
+
+    @abstractmethod
+    def _product(self, numbers: Tensor, step: float, zero: int, weight: _Quantised, dtype: torch.dtype) -> Tensor:
+        """What comes of rounded activations."""
+
+    @abstractmethod
+    def _plainly(self, x: Tensor) -> Tensor:
+        """What comes of activations as they are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        floats = x.dtype in (torch.bfloat16, torch.float32)
+        serves = x.device.type == "cpu" and floats and not torch.is_grad_enabled()
+        if self._operations(x) < SMALL or not serves:
+            return self._plainly(x)
+        weight = self._quantised(x.dtype)
+
+        def computed(picture: Tensor) -> Tensor:
+            found = seen(picture)
+            return self._plainly(picture) if found is None else self._product(*found, weight, x.dtype)
+
+        return computed(x) if len(x) == 1 else torch.cat([computed(picture) for picture in x.split(1)])
 
     def whole(self) -> Tensor:
         """Its weight in the usual form: what it was given, until it is quantised."""
         weight, kept = self.weight, self._kept
         return kept.whole() if kept is not None and kept.packed is weight else weight
 
-    def quantised(self, dtype: torch.dtype, lay_out: Callable[[Tensor, Tensor], Tensor]) -> _Quantised:
+    def _quantised(self, dtype: torch.dtype) -> _Quantised:
         """The weight as it is computed with, from now on the only one; as it is in `dtype`, in which others compute."""
         weight, kept = self.weight, self._kept  # in this order: another thread sets them in the other
         if kept is None or kept.packed is not weight:
             numbers, step = rounded(weight.to(dtype))
-            packed = nn.Parameter(lay_out(numbers, step), requires_grad=False)
+            packed = nn.Parameter(self._lay_out(numbers, step), requires_grad=False)
             kept = _Quantised(packed, step, torch.zeros(len(step), dtype=torch.int32), weight.dtype)
             self._kept = kept
             self.weight = kept.packed
         return kept
+
+    def _bias(self, dtype: torch.dtype) -> Tensor | None:
+        bias = self._parameters["bias"]
+        return None if bias is None else bias.to(dtype)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[prefix + "weight"] = self.whole()
 
 
-def _serves(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype in (torch.bfloat16, torch.float32) and not torch.is_grad_enabled()
-
-
 class QuantisedLinear(_Layer, nn.Linear):
     """A linear layer in 8 bits."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        rows = x.shape[-2] if x.dim() > 2 else 1
-        if 2 * rows * self.in_features * self.out_features < SMALL or not _serves(x):
-            return self._plainly(x)
-        weight = self.quantised(x.dtype, lambda numbers, _: torch.ops.onednn.qlinear_prepack(numbers, None))
-        bias = None if self.bias is None else self.bias.float()
+    def _operations(self, x: Tensor) -> int:
+        return 2 * (x.shape[-2] if x.dim() > 2 else 1) * self.in_features * self.out_features
 
-        def product(picture: Tensor) -> Tensor:
-            found = seen(picture)
-            if found is None:
-                return self._plainly(picture)
-            numbers, step, zero = found
-            made: Tensor = torch.ops.onednn.qlinear_pointwise(
-                numbers, step, zero, *weight[:3], bias, 1.0, 0, x.dtype, "none", [], ""
-            )
-            return made
+    def _lay_out(self, numbers: Tensor, step: Tensor) -> Tensor:
+        packed: Tensor = torch.ops.onednn.qlinear_prepack(numbers, None)
+        return packed
 
-        return _each(product, x)
+    def _product(self, numbers: Tensor, step: float, zero: int, weight: _Quantised, dtype: torch.dtype) -> Tensor:
+        made: Tensor = torch.ops.onednn.qlinear_pointwise(
+            numbers, step, zero, *weight[:3], self._bias(torch.float32), 1.0, 0, dtype, "none", [], ""
+        )
+        return made
 
     def _plainly(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.whole().to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+        return F.linear(x, self.whole().to(x.dtype), self._bias(x.dtype))
 
 
 class QuantisedConv2d(_Layer, nn.Conv2d):
     """A convolution in 8 bits."""
 
     def forward(self, x: Tensor) -> Tensor:
-        size = self.weight.shape[0] * math.prod(self.kernel_size) * math.prod(x.shape[1:]) // math.prod(self.stride)
-        if 2 * size < SMALL or not _serves(x):
-            return self._plainly(x)
-        how = [list(each) for each in (self.stride, self.padding, self.dilation)]
-        weight = self.quantised(
-            x.dtype,
-            lambda numbers, step: torch.ops.onednn.qconv_prepack(numbers, step, 1.0, 0, *how, self.groups, None),
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
+
+    def _operations(self, x: Tensor) -> int:
+        places = math.prod(x.shape[2:]) // math.prod(self.stride)
+        return 2 * places * self.in_channels * self.out_channels * math.prod(self.kernel_size)
+
+    @property
+    def _how(self) -> tuple[list[Any], ...]:
+        return [*self.stride], [*self.padding], [*self.dilation]
+
+    def _lay_out(self, numbers: Tensor, step: Tensor) -> Tensor:
+        packed: Tensor = torch.ops.onednn.qconv_prepack(numbers, step, 1.0, 0, *self._how, self.groups, None)
+        return packed
+
+    def _product(self, numbers: Tensor, step: float, zero: int, weight: _Quantised, dtype: torch.dtype) -> Tensor:
+        how = *self._how, self.groups
+        made: Tensor = torch.ops.onednn.qconv_pointwise(
+            numbers, step, zero, *weight[:3], self._bias(torch.float32), *how, 1.0, 0, dtype, "none", [], ""
         )
-        bias = None if self.bias is None else self.bias.float()
-
-        def convolved(picture: Tensor) -> Tensor:
-            found = seen(picture)
-            if found is None:
-                return self._plainly(picture)
-            numbers, step, zero = found
-            made: Tensor = torch.ops.onednn.qconv_pointwise(
-                numbers, step, zero, *weight[:3], bias, *how, self.groups, 1.0, 0, x.dtype, "none", [], ""
-            )
-            return made
-
-        return _each(convolved, x.contiguous(memory_format=torch.channels_last))
+        return made
 
     def _plainly(self, x: Tensor) -> Tensor:
         weight = self.whole().to(x.dtype, memory_format=torch.channels_last)
-        return self._conv_forward(x, weight, None if self.bias is None else self.bias.to(x.dtype))
-
-
-def _each(compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Picture by picture, each with its own step."""
-    if len(x) == 1:
-        return compute(x)
-    return torch.cat([compute(picture) for picture in x.split(1)])
+        return self._conv_forward(x, weight, self._bias(x.dtype))
 
 
 def quantise(network: nn.Module) -> None:
