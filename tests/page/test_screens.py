@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,12 @@ def test_a_grid_is_painted_and_its_cells_open(fake: str, opened: Opened) -> None
     assert saved.value.suggested_filename == "grid.png"
 
 
+def late(route: Any) -> None:
+    answer = route.fetch()
+    time.sleep(1)
+    route.fulfill(response=answer)
+
+
 def test_the_queue_is_paused_and_put_in_order(fake: str, opened: Opened) -> None:
     page = opened(f"{fake}/#/queue")
     page.locator(".queue").wait_for()
@@ -202,8 +209,12 @@ def test_the_queue_is_paused_and_put_in_order(fake: str, opened: Opened) -> None
     page.reload()
     page.get_by_role("button", name="Let the queue go on").click()
     page.locator("li.done", has_text="a heron").wait_for()
-    page.get_by_role("button", name="Let it wait again: a stork").click()
+    page.route("**/resume", late)  # it is painted before the page hears that it waits
+    with page.expect_response("**/resume"):
+        page.get_by_role("button", name="Let it wait again: a stork").click()
+    page.wait_for_timeout(200)
     page.locator("li.done", has_text="a stork").wait_for()
+    assert page.locator("ol.jobs li", has_text="a stork").count() == 0
 
 
 def test_pictures_are_chosen_by_keys_and_put_on_boards(fake: str, opened: Opened) -> None:

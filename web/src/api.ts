@@ -47,6 +47,8 @@ export interface Job {
   finished: number | null;
   pictures: PictureShown[];
   report: { provenance?: { caption?: string }; report?: Findings } | null;
+  /** When this was asked for, among all requests of the page: answers come in any order. */
+  asked: number;
 }
 
 export interface Model {
@@ -111,6 +113,14 @@ async function json<T>(method: string, path: string, body?: unknown): Promise<T>
   return (answer.status === 204 ? undefined : parseJson(await answer.text())) as T;
 }
 
+let requests = 0;
+async function asked<T extends Job | Job[]>(method: string, path: string, body?: unknown): Promise<T> {
+  const now = ++requests;
+  const found = await json<T>(method, path, body);
+  for (const job of [found].flat() as Job[]) job.asked = now;
+  return found;
+}
+
 export const api = {
   get: <T>(path: string) => json<T>("GET", path),
   post: <T>(path: string, body?: unknown) => json<T>("POST", path, body),
@@ -123,21 +133,21 @@ export const api = {
   adapters: () => json<Record<string, string[]>>("GET", "/api/v1/adapters"),
   found: (path: string) => json<{ sort: string; name: string }>("POST", "/api/v1/models", { path }),
   report: (sort: string, name: string, model = "") => json<Report>("GET", `/api/v1/${sort === "models" ? "" : "adapters/"}${sort}/${encoded(name)}/report${model && `?model=${encodeURIComponent(model)}`}`),
-  jobs: (query = "limit=60") => json<Job[]>("GET", `/api/v1/jobs?${query}`),
-  job: (id: string) => json<Job>("GET", `/api/v1/jobs/${id}`),
-  submit: (request: string) => json<Job>("POST", "/api/v1/jobs", request),
+  jobs: (query = "limit=60") => asked<Job[]>("GET", `/api/v1/jobs?${query}`),
+  job: (id: string) => asked<Job>("GET", `/api/v1/jobs/${id}`),
+  submit: (request: string) => asked<Job>("POST", "/api/v1/jobs", request),
   /** A quick picture; null where a later one took its place. */
   sketch: async (request: string): Promise<Blob | null> => {
     const answer = await call("POST", "/api/v1/sketches", request, { "Content-Type": "application/json" });
     return answer.status === 204 ? null : answer.blob();
   },
-  cancel: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/cancel`),
-  retry: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/retry`),
-  pause: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/pause`),
-  resume: (id: string) => json<Job>("POST", `/api/v1/jobs/${id}/resume`),
+  cancel: (id: string) => asked<Job>("POST", `/api/v1/jobs/${id}/cancel`),
+  retry: (id: string) => asked<Job>("POST", `/api/v1/jobs/${id}/retry`),
+  pause: (id: string) => asked<Job>("POST", `/api/v1/jobs/${id}/pause`),
+  resume: (id: string) => asked<Job>("POST", `/api/v1/jobs/${id}/resume`),
   queue: () => json<{ paused: boolean }>("GET", "/api/v1/queue"),
   hold: (paused: boolean) => json<{ paused: boolean }>("PATCH", "/api/v1/queue", { paused }),
-  prefer: (id: string, priority: number) => json<Job>("PATCH", `/api/v1/jobs/${id}`, { priority }),
+  prefer: (id: string, priority: number) => asked<Job>("PATCH", `/api/v1/jobs/${id}`, { priority }),
   status: () => json<Status>("GET", "/api/v1/status"),
 
   async upload(picture: Blob): Promise<string> {

@@ -1,4 +1,4 @@
-/** Places in the queue, which has priorities alone. */
+/** Places in the queue, which has priorities alone, and the order of what is told of it. */
 
 /** The priorities that put jobs into this order, of those that have to change, as few as can be from the end. */
 export function priorities(order: [id: string, priority: number][], most: number): [id: string, priority: number][] {
@@ -10,4 +10,11 @@ export function priorities(order: [id: string, priority: number][], most: number
     below = next;
   }
   return changed;
+}
+
+/** What is known with what was found, but for what was asked for earlier than the former: answers come in any order. */
+export function latest<T extends { id: string; asked: number }>(known: Record<string, T>, found: T[]): Record<string, T> {
+  const next = { ...known };
+  for (const each of found) if (each.asked >= (next[each.id]?.asked ?? 0)) next[each.id] = each;
+  return next;
 }

@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals";
 import { api, ApiError, locked, uploadUrl, type Job, type Model, type PictureShown } from "./api";
 import { beginsFromPicture, readTasks, toJson, valuesOf, type Task, type Values } from "./schema";
-import { priorities } from "./order";
+import { latest, priorities } from "./order";
 import { stored } from "./stored";
 import { language, t } from "./words";
 
@@ -133,9 +133,7 @@ export const mine = new Set<string>();
 export const lastMine = signal<string | null>(null);
 
 export function keep(...found: Job[]): void {
-  const next = { ...jobs.value };
-  for (const job of found) next[job.id] = job;
-  jobs.value = next;
+  jobs.value = latest(jobs.value, found);
 }
 
 export async function refresh(): Promise<void> {

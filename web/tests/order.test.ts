@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { priorities } from "../src/order";
+import { latest, priorities } from "../src/order";
 
 it("changes no more than it must", () => {
   expect(priorities([["c", 0], ["a", 0], ["b", -1]], 100)).toEqual([["c", 1]]);
@@ -14,3 +14,9 @@ it("makes every one higher than the next", () => {
 });
 
 it("stays within what a priority may be", () => expect(priorities([["a", 0], ["b", 100]], 100)).toEqual([["a", 100]]));
+
+it("keeps what was asked for last, whichever answer comes first", () => {
+  const [queued, done] = [{ id: "a", state: "queued", asked: 1 }, { id: "a", state: "done", asked: 2 }];
+  expect(latest(latest({}, [queued]), [done])).toEqual({ a: done });
+  expect(latest(latest({}, [done]), [queued])).toEqual({ a: done });
+});
