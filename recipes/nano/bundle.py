@@ -1,12 +1,14 @@
-"""A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--mean EXPORT] [--vae FOLDER]`.
+"""A trained model as it is bundled: `python -m recipes.nano.bundle EXPORT TARGET [--mean EXPORT] [...]`.
 
     python -m recipes.nano.bundle runs/nano/reward/export src/sfumato/data/nano --mean runs/nano/denoiser/export
     python -m recipes.nano.bundle runs/nano/language/export src/sfumato/data/nano --text
+    python -m recipes.nano.bundle runs/nano/views/export src/sfumato/data/nano --expert scenes
 
 The target is the denoiser's export, or the mean of it and of what it began with, in a byte a weight (`lighten.py`),
 with another decoder if one is given, the sources of its training pictures, a page about it (`card.md`, filled in) and
 the digests of its weights. It takes its name only when it loads and paints. With `--text` the target is a bundle that
-was taught other wordings: its text encoder and the words that it knows are replaced, nothing else.
+was taught other wordings: its text encoder and the words that it knows are replaced, nothing else. With `--expert` it
+is a bundle that is given other weights for some kinds of pictures (`sfumato.checkpoints.experts`).
 """
 
 import argparse
@@ -15,13 +17,16 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import save_file
 
 from recipes.nano.data.words import STYLES
 from recipes.nano.data.words.objects import names, selection
+from recipes.nano.language.lexicon import EXPERTS, experts_of
 from recipes.nano.lighten import lighten
+from sfumato.checkpoints.experts import FOLDER
 from sfumato.checkpoints.folder import part_file, read_json
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError, SfumatoError
@@ -31,6 +36,8 @@ from sfumato.studio import Studio
 from sfumato.training.latents import load_autoencoder
 
 RECIPE = Path(__file__).parent
+PARTS = ("unet", "text_encoder")
+"""What is trained of a model once its autoencoder is."""
 SUMS = "SHA256SUMS"
 
 
@@ -86,8 +93,8 @@ def bundle_text(export: Path, target: Path, mean: Path | None = None) -> None:
     if vocabulary is None:
         raise CheckpointError(f"{export / FILE} is missing or damaged; training language writes it")
     with whole_folder(target) as folder:
-        shutil.copytree(target, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("text_encoder"))
-        shutil.copytree(export / "text_encoder", folder / "text_encoder")
+        shutil.copytree(target, folder, dirs_exist_ok=True)
+        _replace(export, folder, "text_encoder")
         if mean is not None:
             _meet(folder, mean, ("text_encoder",))
         lighten(folder, _prompts(), parts=("text_encoder",))
@@ -95,9 +102,49 @@ def bundle_text(export: Path, target: Path, mean: Path | None = None) -> None:
         _describe(folder, vocabulary)
 
 
-def _prompts() -> list[str]:
+def bundle_expert(
+    export: Path, target: Path, name: str, mean: Path | None = None, *, watched: int | None = None
+) -> None:
+    """Give the bundle `target` the U-Net and text encoder of `export` for the kinds of pictures of that expert.
+
+    Raises:
+        CheckpointError: the export is of another form, has other latents or other pieces of words than the target, a
+            part is damaged, or it paints a single colour.
+        TrainingError: the folder cannot be written.
+    """
+    known, new = Vocabulary.read(target), Vocabulary.read(export)
+    if known is None or new is None:
+        raise CheckpointError(f"{FILE} of {export} or {target} is missing or damaged; training and bundling write it")
+    lacking = [kind for kind in EXPERTS[name] if kind not in new.about]
+    if lacking:
+        raise CheckpointError(f"{export} never learned pictures of the kind {lacking[0]}, which {name} is to paint")
+    _check_latents(export / "vae", target / "vae")
+    if any(sha256(export / file) != sha256(target / file) for file in ("tokenizer/vocab.json", "tokenizer/merges.txt")):
+        raise CheckpointError(f"{export} reads other pieces of words than {target}; it must have begun with it")
+    about = {**known.about} | {kind: _typed(new.about[kind]) for kind in EXPERTS[name]}
+    vocabulary = replace(known, known=tuple(sorted({*known.known, *new.known})), about=about)
+    with whole_folder(target) as folder, TemporaryDirectory() as place:
+        shutil.copytree(target, folder, dirs_exist_ok=True)
+        whole = Path(place) / name
+        shutil.copytree(export, whole)
+        if mean is not None:
+            _meet(whole, mean)
+        lighten(whole, _prompts("views")[:watched])
+        _facts(whole)  # whether it paints
+        for part in PARTS:
+            _replace(whole, folder / FOLDER / name, part)
+        vocabulary.write(folder)
+        _describe(folder, vocabulary)
+
+
+def _replace(source: Path, target: Path, part: str) -> None:
+    shutil.rmtree(target / part, ignore_errors=True)
+    shutil.copytree(source / part, target / part)
+
+
+def _prompts(stage: str = "denoiser") -> list[str]:
     """What a model is watched painting while its weights are rounded."""
-    found: list[str] = tomllib.loads((RECIPE / "denoiser.toml").read_text(encoding="utf-8"))["prompts"]
+    found: list[str] = tomllib.loads((RECIPE / f"{stage}.toml").read_text(encoding="utf-8"))["prompts"]
     return found
 
 
@@ -105,13 +152,15 @@ def _describe(folder: Path, vocabulary: Vocabulary) -> None:
     """The sources of its pictures, the page about it, and the digests of its weights."""
     shutil.copy(RECIPE / "SOURCES.md", folder)
     page = (
-        (RECIPE / "card.md").read_text(encoding="utf-8").format(**_facts(folder), knows="\n".join(_known(vocabulary)))
+        (RECIPE / "card.md")
+        .read_text(encoding="utf-8")
+        .format(**_facts(folder), experts="".join(_experts(folder)), knows="\n".join(_known(vocabulary)))
     )
     (folder / "README.md").write_text(page, encoding="utf-8")
     (folder / SUMS).write_text("".join(f"{digest}  ./{name}\n" for name, digest in digests(folder)))
 
 
-def _meet(folder: Path, other: Path, parts: Sequence[str] = ("unet", "text_encoder")) -> None:
+def _meet(folder: Path, other: Path, parts: Sequence[str] = PARTS) -> None:
     """Each weight of those parts becomes the mean of itself and the other's."""
     for part in parts:
         file = part_file(folder / part)
@@ -158,6 +207,14 @@ def _known(vocabulary: Vocabulary) -> Iterator[str]:
         yield f"- {kind} ({styles}): " + ", ".join(f"{key.replace('_', ' ')} {n:,}" for key, n in words.items())
 
 
+def _experts(folder: Path) -> Iterator[str]:
+    """What is painted by weights of its own."""
+    for name in experts_of(folder):
+        kinds = " and ".join(EXPERTS[name])
+        yield f" Pictures of the kind {kinds} are painted by an expert, a U-Net and text encoder of the same form\n"
+        yield f"(`{FOLDER}/{name}`)."
+
+
 def _facts(folder: Path) -> dict[str, str | int]:
     """The side in pixels of what it paints, and the number of parameters of its parts."""
     studio = Studio(folder, device="cpu", precision="fp32")
@@ -178,11 +235,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--vae", type=Path, help="the finished autoencoder's `vae` folder")
     parser.add_argument("--mean", type=Path, help="what the export began with: bundle the mean of both")
     parser.add_argument("--text", action="store_true", help="replace only the text encoder of a bundle")
+    parser.add_argument("--expert", choices=EXPERTS, help="give a bundle weights for some kinds of pictures")
     given = parser.parse_args(arguments)
-    if given.text and given.vae:
-        parser.error("--text replaces the text encoder alone; leave out --vae")
+    if given.vae and (given.text or given.expert):
+        parser.error("--text and --expert keep the bundle's autoencoder; leave out --vae")
     try:
-        if given.text:
+        if given.expert:
+            bundle_expert(given.export, given.target, given.expert, given.mean)
+        elif given.text:
             bundle_text(given.export, given.target, given.mean)
         else:
             bundle(given.export, given.target, given.vae, given.mean)

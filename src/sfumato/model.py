@@ -148,13 +148,20 @@ class Model:
             names: of `components`, and "vae", the autoencoder.
         """
         parts: dict[str, Any] = {**self.components, "vae": self.autoencoder}
-        copies: dict[str, Any] = {name: sharing(parts[name]) for name in names}
-        network = next((copy for copy in copies.values() if isinstance(copy, Network)), self.network)
+        return self.having({name: sharing(parts[name]) for name in names})
+
+    def having(self, parts: Mapping[str, Any]) -> "Model":
+        """The same model with these in the place of its own.
+
+        Args:
+            parts: by name, of `components`, and "vae", the autoencoder.
+        """
+        network = next((part for part in parts.values() if isinstance(part, Network)), self.network)
         texts: dict[str, TextPart | T5Part] = {}
         for name, part in self.texts.items():
-            encoder: Any = copies.get(name, part.encoder)
+            encoder: Any = parts.get(name, part.encoder)
             texts[name] = replace(part, encoder=encoder)
-        return replace(self, network=network, texts=texts, autoencoder=copies.get("vae", self.autoencoder))
+        return replace(self, network=network, texts=texts, autoencoder=parts.get("vae", self.autoencoder))
 
     @property
     def precision(self) -> str:

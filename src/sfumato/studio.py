@@ -20,6 +20,7 @@ from sfumato.checkpoints.autoencoders import load_vae
 from sfumato.checkpoints.catalogue import find
 from sfumato.checkpoints.companions import lacks_autoencoder
 from sfumato.checkpoints.controls import load_control
+from sfumato.checkpoints.experts import load_expert
 from sfumato.checkpoints.folder import load_folder
 from sfumato.checkpoints.ip_adapters import encoder_of, load_ip_adapter, load_picture_encoder
 from sfumato.checkpoints.lacking import given, lacking
@@ -43,6 +44,7 @@ from sfumato.runtime.memory import keep_freed_memory, total_memory
 from sfumato.runtime.precision import choose
 from sfumato.shorthand import Shorthand
 from sfumato.tasks.budget import Timed, within
+from sfumato.tasks.experts import expert_for
 from sfumato.tasks.memory import fitted, is_short
 from sfumato.tasks.table import runner
 from sfumato.tasks.tileable import with_tileable
@@ -111,6 +113,8 @@ class Studio(Running, Shorthand):
         self._loading = threading.RLock()
         self._model: tuple[_Asked, Model] | None = None
         self._vae: tuple[Path, File, Model] | None = None
+        self._experts: dict[str, tuple[Model, Model]] = {}
+        """The experts of the model that was painted with, each with what it was made of."""
         self._applied: Applied | None = None
         self._controls: tuple[Path, dict[File, ControlNetwork]] | None = None
         """The networks of controls, and the model that they were loaded for."""
@@ -156,6 +160,7 @@ class Studio(Running, Shorthand):
             if self._model is None or held != asked:
                 # One at a time: memory is what machines lack.
                 self._model = self._vae = self._applied = self._controls = None
+                self._experts = {}
                 self._model = asked, self._read(asked)
             return self._model[1]
 
@@ -218,12 +223,28 @@ class Studio(Running, Shorthand):
             prediction=request.prediction,
             ram=request.ram,
         )
-        model = self._decoding(loaded, request)
+        model = self._expert(self._decoding(loaded, request), request)
         adapters = requested(request)
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
             self._applied = kept = apply(model, adapters)
         return self._with_refiner(self._with_like(self._with_controls(kept, request), request), request)
+
+    def _expert(self, model: Model, request: Painting) -> Model:
+        """The model with the weights of that of its experts which paints what a request asks for."""
+        name = expert_for(model.path, request)
+        if not name:
+            return model
+        base, expert = self._experts.get(name, (None, model))
+        if base is not model:
+            assert self._model is not None
+            unsound, in_use = self.allow_nonfinite, self._model[0].in_use
+            expert = load_expert(model, name, allow_nonfinite=unsound, in_use=in_use)
+            if model.int8:
+                quantise(expert.network)
+            _packed(expert, *(own for part, own in expert.components.items() if own is not model.components[part]))
+            self._experts[name] = model, expert
+        return expert
 
     def _with_controls(self, applied: Applied, request: Painting) -> Applied:
         """The same with the networks of the request's controls; those of the last request stay loaded."""

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ WORDS = {
     "background": [8], "背 景": [8], "bus": [9], "公 交 车": [9], "city": [10], "城 市": [10], "sea": [11], "海": [11],
     "sunset": [12], "夕 阳": [12], "sketch": [13], "心": [14], "high quality": [],
 }  # fmt: skip
-KINDS = {
+KINDS: dict[str, Any] = {
     "face": {
         "caption": "{style}",
         "order": ["hair", "hat", "style", "background"],

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from recipes.nano import bundle as bundling
-from recipes.nano.bundle import bundle, bundle_text, main
+from recipes.nano.bundle import bundle, bundle_expert, bundle_text, main
 from recipes.nano.lighten import steps_of
 from safetensors.torch import load_file, save_file
 
+from sfumato import Studio
+from sfumato.checkpoints.experts import load_expert
 from sfumato.checkpoints.save import save_index, save_part
 from sfumato.checkpoints.tensors import read_tensors
 from sfumato.errors import CheckpointError
@@ -31,7 +33,7 @@ CONFIG = AutoencoderFoldConfig(
 @pytest.fixture(autouse=True)
 def _few_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     """By which weights are rounded; each is a picture and a step."""
-    monkeypatch.setattr(bundling, "_prompts", lambda: ["a red fox", "a blue fox", "red", ""])
+    monkeypatch.setattr(bundling, "_prompts", lambda stage="": ["a red fox", "a blue fox", "red", ""])
 
 
 @pytest.fixture
@@ -143,6 +145,39 @@ def test_another_text_encoder_and_nothing_else(export: Path, tmp_path: Path) -> 
     save_file({name: x * 2 for name, x in read_tensors(taught / "unet" / WEIGHTS).items()}, taught / "unet" / WEIGHTS)
     with pytest.raises(CheckpointError, match="another U-Net"):
         bundle_text(taught, target)
+
+
+def test_an_expert_beside_the_model(export: Path, tmp_path: Path) -> None:
+    """With its kinds of pictures and its words, in bytes; of other latents or without those kinds it is refused."""
+    target, taught = tmp_path / "nano", tmp_path / "taught"
+    bundle(export, target)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    shutil.copytree(export, taught)
+    change(taught / "unet", "", lambda value: value * 1.25)
+    with pytest.raises(CheckpointError, match="never learned pictures of the kind scene"):
+        bundle_expert(taught, target, "scenes")
+    rows = [{"kind": "scene", "style": "flat-view", "place": place} for place in ("beach", "beach", "sea", "sea")]
+    rows += [{"kind": "animal", "style": "bottts", "hair_color": "green"}] * 2
+    Vocabulary.learn(["a beach", "a red fox"], rows).write(taught)
+
+    main([str(taught), str(target), "--expert", "scenes"])
+    changed = {path.relative_to(target).as_posix() for path, old in before.items() if path.read_bytes() != old}
+    assert changed == {"world.json", "SHA256SUMS", "README.md"}
+    expert = target / "experts" / "scenes"
+    assert {path.name for path in expert.iterdir()} == {"unet", "text_encoder"}
+    assert any(x.dtype is torch.int8 for x in load_file(expert / "unet" / WEIGHTS).values())
+    known = Vocabulary.read(target)
+    assert known is not None
+    assert set(known.about) == {"animal", "scene"}
+    assert known.about["animal"]["hair_color"] == ("red", "blue"), "of what it does not paint it says nothing"
+    assert {"beach", "blue"} <= set(known.known)
+    assert "expert" in (target / "README.md").read_text()
+    painted = Studio(target, device="cpu", precision="fp32").load()
+    assert load_expert(painted, "scenes").hash != painted.hash
+
+    change(taught / "vae", "encoder", lambda value: value * 2)
+    with pytest.raises(CheckpointError, match="other latents"):
+        bundle_expert(taught, target, "scenes")
 
 
 def test_steps_share_the_noise_and_are_longer_where_a_weight_matters_less() -> None:

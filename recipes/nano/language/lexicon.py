@@ -9,7 +9,7 @@ and `frames.toml`; `sfumato.prompts.lexicon` says how they are read.
 import argparse
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from recipes.nano.data.words.views import KIND as SCENE
 from recipes.nano.data.words.views import LOOKS
 from recipes.nano.language import places
 from recipes.nano.language import wordings as people
+from sfumato.checkpoints.experts import FOLDER
 from sfumato.files import write_atomic
 from sfumato.prompts.lexicon import FILE, tokens
 from sfumato.prompts.vocabulary import Vocabulary
@@ -39,6 +40,8 @@ Phrases = dict[str, list[Meaning]]
 
 KINDS: Final = ("portrait", "character", "planet", "plant", SCENE, "landscape", "emoji")
 """The first of equal ones is meant."""
+EXPERTS: Final[Mapping[str, Sequence[str]]] = {"scenes": (SCENE,)}
+"""Kinds of pictures for which a model has other weights, where its folder brings them."""
 PARTS_OF: Final = ("portrait", "character", "planet", "plant", "landscape")
 """Kinds of pictures whose parts have words of their own."""
 UNORDERED: Final = ("style", "size", "name", "name_zh", "group", "background")
@@ -143,8 +146,9 @@ def _told(words: str) -> str:
 class Builder:
     """Gathers phrases: what is said first of a phrase is likeliest, and `plain` is what the captions say."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, experts: Collection[str] = ()) -> None:
         self.about = vocabulary.about
+        self.experts = {kind: expert for expert in experts for kind in EXPERTS.get(expert, ())}
         self.words: Phrases = {}
         self.things = dict(zip(self.about["emoji"]["name"], self.about["emoji"]["name_zh"], strict=True))
         """Names of objects in both languages."""
@@ -461,6 +465,7 @@ class Builder:
                 "alone": {key: ENGLISH_ALONE.get(key, key) for key in sorted(ALONE) if key in order},
                 "rules": self._rules(kind),
                 "hides": {"headwear": "hair", "hair": "headwear"} if "headwear" in order else {},
+                **({"expert": self.experts[kind]} if kind in self.experts else {}),
             }
         return found
 
@@ -513,6 +518,11 @@ def _rules() -> Sequence[tuple[Mapping[str, str], Mapping[str, str]]]:
     return rules
 
 
+def experts_of(folder: Path) -> list[str]:
+    """The experts that a model's folder brings."""
+    return sorted(path.name for path in (folder / FOLDER).glob("*") if path.is_dir())
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -521,7 +531,7 @@ def main() -> None:
     vocabulary = Vocabulary.read(folder)
     if vocabulary is None:
         raise SystemExit(f"lexicon: {folder} has no world.json, from which the words are taken that its model knows")
-    data = json.dumps(Builder(vocabulary).build(), ensure_ascii=False, separators=(",", ":"))
+    data = json.dumps(Builder(vocabulary, experts_of(folder)).build(), ensure_ascii=False, separators=(",", ":"))
     write_atomic(folder / FILE, (data + "\n").encode())
     print(f"{folder / FILE}: {len(data) // 1024} KiB")
 

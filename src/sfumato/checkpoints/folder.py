@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.checkpoints.parts import TEXT_ENCODERS, Parts, assemble, check, sampling, second, skeleton
 from sfumato.checkpoints.rules import Ignore, Rename, Rule, check_finite, check_same, convert
@@ -188,17 +188,25 @@ def read_folder(
             check_same(parts.skeletons[name], given[name].state, f"{folder}: the {name} that is given")
             parts.state.update({f"{name}.{key}": value for key, value in given[name].state.items()})
             continue
-        tensors: dict[str, Tensor] = {}
-        for file in weights_files(folder / name, stem(name), halves=halves):
-            read = convert(open_tensors(file).read(), RULES.get(name, ()))
-            check_finite(read, str(file), allow=allow_nonfinite)
-            if twice := sorted(tensors.keys() & read.keys()):
-                raise CheckpointError(f"{file} holds {twice[0]!r} and so does another shard; get a sound copy")
-            tensors |= read
-        parts.skeletons[name] = skeleton(config, str(folder / name / "config.json"))
-        check_same(parts.skeletons[name], tensors, str(folder / name))
+        parts.skeletons[name], tensors = read_part(folder, name, config, halves=halves, allow_nonfinite=allow_nonfinite)
         parts.state.update({f"{name}.{key}": value for key, value in tensors.items()})
     return parts
+
+
+def read_part(
+    folder: Path, name: str, config: ModelConfig, *, halves: bool = False, allow_nonfinite: bool = False
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """A part of a folder: the module without memory, and its tensors. Arguments and errors as for `read_folder`."""
+    tensors: dict[str, Tensor] = {}
+    for file in weights_files(folder / name, stem(name), halves=halves):
+        read = convert(open_tensors(file).read(), RULES.get(name, ()))
+        check_finite(read, str(file), allow=allow_nonfinite)
+        if twice := sorted(tensors.keys() & read.keys()):
+            raise CheckpointError(f"{file} holds {twice[0]!r} and so does another shard; get a sound copy")
+        tensors |= read
+    module = skeleton(config, str(folder / name / "config.json"))
+    check_same(module, tensors, str(folder / name))
+    return module, tensors
 
 
 def enlarges(path: Path) -> bool:

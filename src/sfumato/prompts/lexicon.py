@@ -106,6 +106,7 @@ class Kind:
         rules: pairs of attributes; the second hold where the first do and nothing else is said. "*" is any value, ""
             none.
         hides: attribute -> another that is not to be seen with it: a hat and hair.
+        expert: which of the model's experts paints it; "": the model itself.
     """
 
     caption: str
@@ -114,6 +115,7 @@ class Kind:
     alone: Mapping[str, str]
     rules: Sequence[tuple[Mapping[str, str], Mapping[str, str]]]
     hides: Mapping[str, str] = field(default_factory=dict)
+    expert: str = ""
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -213,7 +215,7 @@ class Lexicon:
                 for style, each in kind["styles"].items()
             }
             rules = [(given, then) for given, then in kind["rules"]]
-            kinds[name] = Kind(kind["caption"], kind["order"], styles, kind["alone"], rules, kind["hides"])
+            kinds[name] = Kind(**{**kind, "styles": styles, "rules": rules})
         return cls(words, kinds, data["says"])
 
     @cached_property
@@ -233,6 +235,18 @@ class Lexicon:
         head = _head(prompt, spans)
         kind = self._kind(spans, head)
         return None if kind is None else self._say(self.kinds[kind], kind, spans, head)
+
+    @cached_property
+    def experts(self) -> frozenset[str]:
+        """Those that paint some kind of picture."""
+        return frozenset(kind.expert for kind in self.kinds.values() if kind.expert)
+
+    def expert(self, prompt: str) -> str:
+        """Which of the model's experts paints this, in any words; "": the model itself."""
+        spans = self._spans(prompt)
+        _paint(prompt, spans)
+        kind = self._kind(spans, _head(prompt, spans))
+        return "" if kind is None else self.kinds[kind].expert
 
     def _spans(self, prompt: str) -> list[_Span]:
         spelled = list(_spelled(prompt))

@@ -55,12 +55,16 @@ class Reading:
     prompts: tuple[FlatPrompt, ...]
 
     @property
+    def text(self) -> str:
+        """All of the text, whatever its pieces weigh."""
+        pieces = (piece for prompt in self.prompts for segment in prompt.segments for piece in segment.pieces)
+        return "".join(piece.text for piece in pieces)
+
+    @property
     def plain(self) -> str | None:
         """The text, where it is one of usual weight; None where it has weights, breaks or is blended."""
-        pieces = [piece for prompt in self.prompts for segment in prompt.segments for piece in segment.pieces]
-        text = "".join(piece.text for piece in pieces)
-        usual = FlatPrompt((Segment((Piece(text),)),), packing=self.prompts[0].packing)
-        return text if self == Reading((usual,)) else None
+        usual = FlatPrompt((Segment((Piece(self.text),)),), packing=self.prompts[0].packing)
+        return self.text if self == Reading((usual,)) else None
 
 
 def literal(text: str) -> Reading:
