@@ -68,7 +68,7 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "denoiser": {**DENOISER, "loop": loop(20, 8, accumulate=2, processes=2)},
     "reward": {**DENOISER, "reward": {"pictures": 2}, "loop": loop(10, 8)},
     "views_auxiliary": {"shares": {"emoji": None, "scene": None}, "channels": [16, 32], "loop": loop(40, 16)},
-    "views": {**DENOISER, "shares": {"emoji": None, "scene": None}, "loop": loop(10, 8)},
+    "views": {**DENOISER, "shares": {"emoji": None, "scene": None, "portrait": 1.0}, "loop": loop(10, 8)},
     "language": {**PAINTED, "validation": 64, "paintings": 6, "loop": loop(20, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
@@ -149,8 +149,7 @@ def training(name: str, out: Path) -> Stage:
 
     def make() -> None:
         text = (RECIPE / config.name).read_text("utf-8").replace("runs/nano/", f"{out.as_posix()}/")
-        for begun in ("src/sfumato/data/nano", "recipes/nano/views"):
-            text = text.replace(f'"{begun}', f'"{(out / "bundle").as_posix()}')
+        text = text.replace('"src/sfumato/data/nano', f'"{(out / "bundle").as_posix()}')
         settings = tomllib.loads(text)
         lines = (f"{key} = {toml(value)}\n" for key, value in merged(settings, SMALL[name]).items())
         config.write_text("".join(lines), "utf-8")

@@ -275,6 +275,9 @@ def test_latents_are_classified_too(squares: Path, autoencoder: Path, tmp_path: 
     fronts = [row["front"] for row in pictures.attributes]
     right = sum(model.config.classes["front"][k] == word for k, word in zip(answers.tolist(), fronts, strict=True))
     assert right > 0.8 * len(pictures)
+    told = tomllib.loads(toml.read_text()) | {"start": str(tmp_path / "run" / "export")}
+    begun = ClassifierTask(ClassifierRun.model_validate(told), tmp_path / "begun").model.eval()
+    assert torch.equal(begun(latents[:4])["front"], model(latents[:4])["front"])
     toml.write_text(toml.read_text().replace("fold = 1", "fold = 16"))
     with pytest.raises(TrainingError, match=r"latents of 8 px .* do not fit fold=16"):
         train(toml, tmp_path / "other")

@@ -5,6 +5,7 @@ export type About = Record<string, Record<string, string[]>>;
 export type Chosen = Record<string, string>;
 
 export const SILENT = new Set(["name_zh", "group"]);
+const ALWAYS = new Set(["style", "background", "name", "place"]);
 
 /** The attributes of a kind that a reader chooses; a thing's colour stands beside the thing. */
 export function attributes(about: About, kind: string): string[] {
@@ -47,7 +48,7 @@ export function surprise(about: About, kind: string, random: () => number = Math
   for (const [key, values] of Object.entries(about[kind] ?? {})) {
     if (SILENT.has(key)) continue;
     const thing = colourOf(about, kind, key);
-    const always = key === "style" || key === "background" || key === "name" || (thing !== null && thing in chosen);
+    const always = ALWAYS.has(key) || (thing !== null && thing in chosen);
     if (!always && (thing !== null || random() < 0.55)) continue;
     chosen[key] = values[Math.floor(random() * Math.min(values.length, 16))]!;
   }

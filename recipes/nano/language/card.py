@@ -35,11 +35,14 @@ from sfumato.models.picture_classifier import PictureClassifier
 
 PROMPTS = Path(__file__).with_name("prompts.jsonl")
 JUDGE = Path(__file__).parents[1] / "judge"
+JUDGE_OF_SCENES = Path(__file__).parents[1] / "judge_of_scenes"
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "Chinese"}
 OBJECTS = "objects"
 TOPICS: Mapping[str, str] = dict.fromkeys(("animal", "vehicle", "food", "thing"), OBJECTS)
 """Topics that are one row of the page: each of their prompts asks for one name."""
 SCENE = "scene"
+PLACES = ("landscape", SCENE)
+"""Topics whose pictures are judged by a classifier that knows scenes."""
 SCENES: Mapping[tuple[str, str], Sequence[tuple[str, str]]] = {
     ("terrain", "sea"): (("place", "sea"), ("place", "beach"), ("place", "tropical island"), ("place", "harbour")),
     ("terrain", "desert dunes"): (("place", "desert"),),
@@ -59,7 +62,7 @@ SHOWN = 10
 READING = """\
 The prompts are the half of [prompts.jsonl](../recipes/nano/language/prompts.jsonl) that is kept for this page. Of each
 prompt it says what must be seen, often by several words (a beard may be full, long or short), and the classifier of the
-[model card](model-card.md) says what is seen. *Attributes* is the share of what was asked for that is there, where a
+[model card](model-card.md) says what is seen, of landscapes one that knows scenes. *Attributes* is the share of what was asked for that is there, where a
 picture of another kind has nothing of it; *whole* is the share of pictures with all of it."""
 
 
@@ -106,11 +109,11 @@ def prompts(part: str) -> list[Prompt]:
     return [prompt for prompt in (Prompt(**json.loads(line)) for line in lines) if prompt.part == part]
 
 
-def captions(heads: Mapping[str, Sequence[str]], per_kind: int = 4) -> list[Prompt]:
+def captions(heads: Mapping[str, Sequence[str]], kinds: Iterable[str], per_kind: int = 4) -> list[Prompt]:
     """Captions of the recipe that say everything, of things five times as many, which are one answer each."""
     rng, found = Random(0), []
     for language in ("en", "zh"):
-        for kind in SHARES:
+        for kind in kinds:
             for _ in range(per_kind * (5 if kind == "emoji" else 1)):
                 told = drawn(kind, rng)
                 seen = {name: [word] for name, word in told.items() if word in heads.get(name, ()) and name != "style"}
@@ -198,27 +201,35 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="as the model is sampled, without it")
     parser.add_argument("--out", type=Path, required=True, help="the page, ending in .md")
     parser.add_argument("--judge", type=Path, default=JUDGE, help="the export of a classifier")
+    parser.add_argument("--scenes", type=Path, default=JUDGE_OF_SCENES, help="that of one which knows scenes")
     parser.add_argument("--work", type=Path, default=Path("runs/nano/evaluation"), help="paintings, kept")
     arguments = parser.parse_args()
-    studio, classifier = Studio(arguments.model), load_classifier(arguments.judge)
+    studio, usual, of_scenes = Studio(arguments.model), *map(load_classifier, (arguments.judge, arguments.scenes))
+    judges = dict.fromkeys(PLACES, of_scenes)
     arguments.work.mkdir(parents=True, exist_ok=True)
     options = {} if arguments.steps is None else {"steps": arguments.steps}
     plan = Plan(seeds=arguments.seeds, options=options)
     scores, shown, told = list[Score](), list[Image.Image](), list[str]()
     recipe = arguments.part == "recipe"
-    asked = captions(classifier.config.classes) if recipe else prompts(arguments.part)
+    asked = prompts(arguments.part)
+    if recipe:
+        asked = captions(usual.config.classes, SHARES) + captions(of_scenes.config.classes, [SCENE], per_kind=20)
     for number, prompt in enumerate(asked):
         images = paint(studio, plan.request(studio.default, prompt.prompt, plan.seeds), arguments.work)
+        classifier = judges.get(prompt.topic, usual)
         scores += judged(classifier, [prompt] * plan.seeds, [np.asarray(image) for image in images])
         if number % SHOWN == 0:
             shown += [image.resize((CELL, CELL), Image.Resampling.BOX) for image in images]
             told.append(f"{len(told) + 1}. {prompt.prompt}")
     found, model = rows(scores), studio.load()
+    experts = sorted(model.path.glob("experts/*/unet"))
     settings = {
         "model": studio.default,
         "model_hash": model.hash,
+        **{f"{unet.parent.name}_hash": sha256(part_file(unet)) for unet in experts},
         "text_encoder": sha256(part_file(model.path / "text_encoder"))[:12],
-        "classifier": digest(classifier),
+        "classifier": digest(usual),
+        "of_scenes": digest(of_scenes),
         "part": arguments.part,
         "seeds": plan.seeds,
         **options,

@@ -141,7 +141,7 @@ class ClassifierTask:
             )
         )
         if run.start is not None:
-            known = load_classifier(run.start).config.heads
+            known = load_classifier(run.start, self.model.config.in_channels).config.heads
             own = self.model
 
             def grown(part: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

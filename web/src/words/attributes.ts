@@ -15,4 +15,9 @@ export const attributesZh: Record<string, string> = {
   flower_color: "花的颜色", berries: "浆果", berries_color: "浆果颜色", planet_color: "行星颜色", surface: "表面", stars: "星星",
   moons: "卫星", ring: "光环", time_of_day: "时间", sky_color: "天空颜色", moon: "月亮", moon_color: "月亮颜色", terrain: "地形",
   terrain_color: "地形颜色", sun: "太阳", sun_color: "太阳颜色", water: "水", water_color: "水的颜色", name: "东西",
+  place: "地点", season: "季节", weather: "天气", land: "地面", relief: "远景", relief_color: "远景颜色", river: "河流", path: "小路",
+  clouds: "云", aurora: "极光", aurora_color: "极光颜色", shooting_star: "流星", birds: "飞鸟", plants: "植物",
+  plants_color: "植物颜色", flowers: "花", flowers_color: "花的颜色", building: "建筑", building_color: "建筑颜色",
+  vehicle: "交通工具", vehicle_color: "交通工具颜色", animal: "动物", animal_color: "动物颜色", prop: "物件", prop_color: "物件颜色",
+  planet: "行星", object: "东西",
 };
