@@ -22,8 +22,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from recipes.nano.bundle import RECIPE, SUMS, bundle, digests
+from recipes.nano.bundle import RECIPE, SUMS, bundle, bundle_expert, digests
 from recipes.nano.data.render import COUNTS, render
+from recipes.nano.data.views import VIEW_LOOKS
+from sfumato.checkpoints.experts import FOLDER
 from sfumato.cli import main as sfumato
 from sfumato.errors import SfumatoError
 from sfumato.prompts.vocabulary import Vocabulary
@@ -33,6 +35,8 @@ from sfumato.training.tracking import read_log
 SCALE = 0.006
 """Share of the recipe's pictures of each style; no emoji, whose drawings come from the network."""
 SIZE = 64
+VIEWS = 12
+"""Views of each look."""
 
 
 def loop(steps: int, batch: int, **others: object) -> dict[str, object]:
@@ -67,8 +71,8 @@ SMALL: Mapping[str, Mapping[str, object]] = {
     "auxiliary": {"shares": {"emoji": None}, "channels": [16, 32], "loop": loop(40, 16)},
     "denoiser": {**DENOISER, "loop": loop(20, 8, accumulate=2, processes=2)},
     "reward": {**DENOISER, "reward": {"pictures": 2}, "loop": loop(10, 8)},
-    "views_auxiliary": {"shares": {"emoji": None, "scene": None}, "channels": [16, 32], "loop": loop(40, 16)},
-    "views": {**DENOISER, "shares": {"emoji": None, "scene": None, "portrait": 1.0}, "loop": loop(10, 8)},
+    "views_auxiliary": {"channels": [16, 32], "loop": loop(40, 16)},
+    "views": {**PAINTED, "text": TEXT, "network": {"channels": [32, 64, 64]}, "loop": loop(10, 8)},
     "language": {**PAINTED, "validation": 64, "paintings": 6, "loop": loop(20, 16)},
 }
 """What is smaller than in the recipe's TOML of that name; None leaves a setting out."""
@@ -127,9 +131,9 @@ def command(*arguments: object) -> None:
             raise SystemExit(code)
 
 
-def drawing(out: Path) -> Stage:
-    """The pictures."""
-    data, counts = out / "data", {style: round(count * SCALE) for style, count in COUNTS.items()}
+def drawing(out: Path, name: str, counts: Mapping[str, int]) -> Stage:
+    """So many pictures of each style."""
+    data = out / name
 
     def make() -> None:
         render(data, counts, placements=0, size=SIZE, seed=0, processes=1)
@@ -140,7 +144,7 @@ def drawing(out: Path) -> Stage:
             fail(f"{data} has {len(pictures)} pictures, not {sum(counts.values())}")
         return f"{len(pictures.train)} pictures and {len(pictures.validation)} held out, {pictures.size} px"
 
-    return Stage("data", data, make, check)
+    return Stage(name, data, make, check)
 
 
 def training(name: str, out: Path) -> Stage:
@@ -178,7 +182,7 @@ def bundling(out: Path) -> Stage:
 
     def check() -> str:
         listed = [line.split("  ./") for line in (model / SUMS).read_text().splitlines()]
-        if [(name, digest) for digest, name in listed] != list(digests(model)) or len(listed) != 3:
+        if [(name, digest) for digest, name in listed] != list(digests(model)) or len(listed) < 3:
             fail(f"{model / SUMS} is not the list of its weights")
         if (vocabulary := Vocabulary.read(model)) is None or not (model / "README.md").is_file():
             fail(f"{model} has no world.json or no README.md")
@@ -186,6 +190,22 @@ def bundling(out: Path) -> Stage:
         return f"{size / 1e6:.1f} MB, {len(vocabulary.known)} words, {len(vocabulary.about)} kinds of pictures"
 
     return Stage("bundle", model, make, check)
+
+
+def expert(out: Path) -> Stage:
+    """The expert for scenes, in the bundle."""
+    model, name = out / "bundle", "scenes"
+
+    def make() -> None:
+        bundle_expert(out / "views/export", model, name, watched=4)
+
+    def check() -> str:
+        vocabulary = Vocabulary.read(model)
+        if vocabulary is None or "scene" not in vocabulary.about or len(list(digests(model))) != 5:
+            fail(f"{model} knows no scenes, or has no weights for them")
+        return f"{len(vocabulary.about['scene'])} attributes of scenes"
+
+    return Stage("expert", model / FOLDER / name, make, check)
 
 
 def evaluation(out: Path) -> Stage:
@@ -236,9 +256,11 @@ def has_contrast(file: Path) -> bool:
 
 
 def stages(out: Path) -> list[Stage]:
-    """In their order; the last two trainings go on from the bundle."""
+    """In their order; the last trainings go on from the bundle."""
     *trained, auxiliary, views, language = (training(name, out) for name in SMALL)
-    return [drawing(out), *trained, bundling(out), auxiliary, views, language, evaluation(out), painting(out)]
+    data = drawing(out, "data", {style: round(count * SCALE) for style, count in COUNTS.items()})
+    scenes = [drawing(out, "views_data", dict.fromkeys(VIEW_LOOKS, VIEWS)), auxiliary, views, expert(out)]
+    return [data, *trained, bundling(out), language, *scenes, evaluation(out), painting(out)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
