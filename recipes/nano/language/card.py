@@ -62,8 +62,9 @@ SHOWN = 10
 READING = """\
 The prompts are the half of [prompts.jsonl](../recipes/nano/language/prompts.jsonl) that is kept for this page. Of each
 prompt it says what must be seen, often by several words (a beard may be full, long or short), and the classifier of the
-[model card](model-card.md) says what is seen, of landscapes one that knows scenes. *Attributes* is the share of what was asked for that is there, where a
-picture of another kind has nothing of it; *whole* is the share of pictures with all of it."""
+[model card](model-card.md) says what is seen; of landscapes one that knows scenes does. *Attributes* is the share of
+what was asked for that is there, where a picture of another kind has nothing of it; *whole* is the share of pictures
+with all of it."""
 
 
 @dataclass(frozen=True)
