@@ -76,7 +76,12 @@ def test_weights_made_for_the_model_itself_are_put_on_it(
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"), [("missing", "which the lexicon of broken asks for"), ("form", "is of another form than")]
+    ("damage", "message"),
+    [
+        ("missing", "which the lexicon of broken asks for"),
+        ("elsewhere", "which the lexicon of broken asks for"),
+        ("form", "is of another form than"),
+    ],
 )
 def test_an_expert_that_is_not_whole_is_named(folder: Path, tmp_path: Path, damage: str, message: str) -> None:
     broken = tmp_path / "broken"
@@ -84,6 +89,8 @@ def test_an_expert_that_is_not_whole_is_named(folder: Path, tmp_path: Path, dama
     place = broken / "experts" / "places"
     if damage == "missing":
         shutil.rmtree(place)
+    elif damage == "elsewhere":
+        (broken / FILE).write_text(said("../experts/places"))
     else:
         config = json.loads((place / "unet" / "config.json").read_text())
         (place / "unet" / "config.json").write_text(json.dumps({**config, "norm_num_groups": 4}))

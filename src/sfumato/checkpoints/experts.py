@@ -9,6 +9,7 @@ noise; these are for what is painted. A picture costs no more time by them, sinc
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -31,7 +32,7 @@ def load_expert(model: Model, name: str, *, allow_nonfinite: bool = False, in_us
         CheckpointError: the expert is missing, damaged, not finite or of another form than the model.
     """
     folder = model.path / FOLDER / name
-    if not folder.is_dir():
+    if Path(name).name != name or not folder.is_dir():
         raise CheckpointError(f"{folder} is missing, which the lexicon of {model.name} asks for; get the model again")
     networks: dict[str, nn.Module] = {}
     denoiser = next(iter(model.components))

@@ -215,7 +215,7 @@ class Lexicon:
                 for style, each in kind["styles"].items()
             }
             rules = [(given, then) for given, then in kind["rules"]]
-            kinds[name] = Kind(**{**kind, "styles": styles, "rules": rules})
+            kinds[name] = Kind(**{**kind, "styles": styles, "rules": rules, "expert": str(kind.get("expert", ""))})
         return cls(words, kinds, data["says"])
 
     @cached_property
