@@ -6,8 +6,8 @@ from random import Random
 import pytest
 from recipes.nano.data.captions import LANGUAGES, Language, full_caption
 from recipes.nano.data.words.objects import FACINGS, POSITIONS, names
-from recipes.nano.language.card import Prompt, prompts
-from recipes.nano.language.lexicon import Builder
+from recipes.nano.language.card import SCENES, Prompt, prompts
+from recipes.nano.language.lexicon import Builder, experts_of
 from recipes.nano.language.wordings import drawn
 
 import sfumato
@@ -28,17 +28,19 @@ def lexicon() -> Lexicon:
 def test_it_is_what_the_recipe_makes() -> None:
     known = Vocabulary.read(bundled_folder("nano"))
     assert known is not None
-    made = json.dumps(Builder(known).build(), ensure_ascii=False, separators=(",", ":")) + "\n"
+    built = Builder(known, experts_of(bundled_folder("nano"))).build()
+    made = json.dumps(built, ensure_ascii=False, separators=(",", ":")) + "\n"
     assert (bundled_folder("nano") / FILE).read_text(encoding="utf-8") == made
 
 
 def understood(lexicon: Lexicon, asked: list[Prompt]) -> float:
-    """The share of all that must be seen which the caption says."""
+    """The share of all that must be seen which the caption says, of landscapes as scenes show it."""
     right = []
     for prompt in asked:
         said = lexicon.caption(prompt.prompt) or ""
-        seen = (words for name, words in prompt.seen.items() if name not in ("kind", "style"))
-        right += [any(word in said for word in words) for words in seen]
+        for name, words in prompt.seen.items():
+            alike = [other for word in words for _, other in SCENES.get((name, word), ())]
+            right += [any(word in said for word in (*words, *alike))] if name not in ("kind", "style") else []
     return sum(right) / len(right)
 
 
@@ -51,30 +53,35 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
 @pytest.mark.parametrize(
     ("prompt", "caption"),
     [
-        ("can you paint a forest in autumn?", "3d emoji of an evergreen tree"),
+        ("can you paint a forest in autumn?", "flat illustration, forest, daytime, autumn"),
         ("a green three-eyed monster", "cute monster, three eyes, green body"),
         ("绿色的三眼怪物", "cute monster, three eyes, green body"),
-        ("purple sunset above the hills", "landscape illustration, sunset, purple sky, rolling hills, "
-                                          "yellow sun with a halo"),
-        ("a red sun over the sea", "landscape illustration, blue sea, red sun"),
-        ("the big red sun sinking into the ocean", "landscape illustration, sunset, orange sky, blue sea, "
-                                                   "red sun with a halo"),
-        ("又大又红的太阳，大海", "landscape illustration, blue sea, red sun"),
+        ("purple sunset above the hills", "flat illustration, rolling hills, sunset, purple sky, low sun"),
+        ("a red sun over the sea", "flat illustration, sea, daytime, red sun"),
+        ("the big red sun sinking into the ocean", "flat illustration, sea, sunset, orange sky, red low sun"),
+        ("又大又红的太阳，大海", "flat illustration, sea, daytime, red sun"),
         ("a minecraft man in overalls", "voxel game character, overalls"),
         ("我的世界风格的小人", "voxel game character"),
         ("masterpiece, 1girl, blonde hair, blue eyes", "flat cartoon portrait, blonde long hair with bangs"),
         ("portrait of a cat", "3d emoji of a cat"),
         ("robot with antenna, blue", "robot, blue body, antenna"),
         ("黑狗", "3d emoji of a dog"),
-        ("帆船在海上", "3d emoji of a sailboat"),
-        ("a moon over mountains", "landscape illustration, night, navy blue sky, white full moon, mountains"),
-        ("星空下的沙漠", "landscape illustration, night, navy blue sky, white full moon, orange desert dunes"),
+        ("帆船在海上", "flat illustration, sea, daytime, sailboat"),
+        ("a moon over mountains", "flat illustration, mountain landscape, night, full moon, mountains"),
+        ("星空下的沙漠", "flat illustration, desert, night, starry sky"),
+        ("a mountain lake at dawn", "flat illustration, lake, sunrise, peach sky, low sun, mountains"),
+        ("an island with palm trees", "flat illustration, tropical island, daytime, palm trees"),
+        ("a dog on the beach", "3d emoji of a dog"),
+        ("a taxi in the city", "emoji art of a taxi"),
     ],
 )  # fmt: skip
 def test_ways_of_asking(lexicon: Lexicon, prompt: str, caption: str) -> None:
     """A frame is none of the picture; a colour reaches past other adjectives, but no further; what a thing stands
-    before is no head; booru's tags name persons."""
-    assert lexicon.caption(prompt) == caption
+    before is no head; booru's tags name persons. No thing of others stands in a scene: it is painted by itself."""
+    said = lexicon.caption(prompt)
+    assert said is not None
+    assert set(said.split(", ")) == set(caption.split(", "))
+    assert lexicon.expert(prompt) == ("scenes" if caption.startswith("flat illustration") else "")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -167,11 +174,11 @@ def test_the_caption_is_painted_and_told() -> None:
         result = studio.txt2img(prompt, seed=1, steps=2, size="128x128", **options)  # type: ignore[arg-type]
         return result[0].tobytes(), result.provenance.caption
 
-    caption = "landscape illustration, sunset, orange sky, blue sea, yellow sun with a halo"
+    caption = "flat illustration, beach, sunset, orange sky, low sun"
     seaside = painted("a beautiful beach at sunset")
     assert seaside == (painted(caption)[0], caption)
     assert painted(caption)[1] == ""
     assert painted("a beautiful beach at sunset", as_written=True)[1] == ""
     assert painted("a beautiful beach at sunset", as_written=True)[0] != seaside[0]
     assert painted("a (beautiful:1.2) beach at sunset")[1] == ""  # who weighs words means these words
-    assert painted("[a dog:the sea:0.5]")[1] == "3d emoji of a dog | landscape illustration, blue sea"
+    assert painted("[a dog:the sea:0.5]")[1] == "3d emoji of a dog | flat illustration, sea, daytime"

@@ -366,6 +366,8 @@ class Builder:
             shown = (each.get("shows", {}) for each in self.words.get(" ".join(tokens(name)), []))
             if PERSON.search(name) or any({"terrain", "time_of_day"} & each.keys() for each in shown):
                 continue  # a portrait or a landscape
+            if self.scenes and name in places.WHOLE:
+                continue
             style = "emoji" if held_out(name) == "fluent-emoji" else "fluent-emoji"
             weight = FAINT if name.endswith((" moon", "sun")) else NOUN
             meanings[name] = {"kind": "emoji", "noun": True, "weight": weight, "style": style, "shows": {"name": name}}

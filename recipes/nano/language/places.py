@@ -10,6 +10,7 @@ from recipes.nano.data.chinese_captions import ANY_STYLE as CHINESE_ANY
 from recipes.nano.data.chinese_captions import TABLE
 from recipes.nano.data.english_captions import ANY_STYLE, SYNONYMS, WHEN
 from recipes.nano.data.words import STYLES
+from recipes.nano.data.words.objects import selection
 from recipes.nano.data.words.views import KIND, LOOKS, PLACES, SKIES
 from recipes.nano.language.wordings import OBJECTS, SUNS, TIMES, bare
 
@@ -21,6 +22,8 @@ WORDS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = tomllib.loads(
 )
 PLACE: Final = 3.0
 """Weights of words: where a place is said, things stand in it, even if they are said first."""
+EMPTY: Final = 2.0
+"""The same of a model whose scenes hold no other things: then what is said first is painted."""
 IN_ONE: Final = 1.0
 """What may be in a scene makes one only where hour or weather are said as well."""
 SINGULAR: Final = ("house",)
@@ -49,6 +52,10 @@ SUN: Final = re.compile(r"\bsun\b|太阳|夕阳|落日")
 MOON_IS: Final[Mapping[str, str]] = {"full moon with a halo": "full moon", "sun with a halo": "sun"}
 
 
+WHOLE: Final = frozenset(
+    name for each in selection()["dropped"] if each["reason"].startswith("a whole scene") for name in each["names"]
+)
+"""Things that are scenes."""
 ORBS: Final = frozenset(word for both in SUNS.values() for words in both for word in words.split("|"))
 """The moon is more than its hour."""
 
@@ -56,16 +63,23 @@ ORBS: Final = frozenset(word for both in SUNS.values() for words in both for wor
 def add_scenes(builder: "Builder") -> None:
     """All phrases that mean something in a scene."""
     about = builder.about[KIND]
+    weight = PLACE if "object" in about else EMPTY
     _add_looks(builder)
     for place in PLACES:
         seen = {"place": place} | ({"relief": RELIEF_OF[place]} if place in RELIEF_OF else {})
         paints = "relief" if place in RELIEF_OF else "water" if PLACES[place].water else ""
-        meaning = {"kind": KIND, "noun": True, "weight": PLACE, "shows": seen, **({"paints": paints} if paints else {})}
+        meaning = {
+            "kind": KIND,
+            "noun": True,
+            "weight": weight,
+            "shows": seen,
+            **({"paints": paints} if paints else {}),
+        }
         if place != "sky":  # which is in others as well, and has a colour there
             builder.add(_plain(place), **(meaning | {"shows": {"place": place}}), plain=True)
         builder.add(_others("places", place), **meaning)
     for land, place in LIES_IN.items():
-        noun = {"kind": KIND, "noun": True, "weight": PLACE, "paints": "relief"}
+        noun = {"kind": KIND, "noun": True, "weight": weight, "paints": "relief"}
         builder.add(_plain(land), **noun, shows={"place": place, "relief": land}, plain=True)
         builder.add(_others("things", land), **noun, shows={"place": place, "relief": land})
     somewhere = {"kind": KIND, "noun": True, "weight": IN_ONE, "usual": {"place": ANYWHERE}}
@@ -115,7 +129,7 @@ def _add_things(builder: "Builder") -> None:
             builder.add([*_others("things", value), *_phrases(OBJECTS.get(value, ()))], **meaning)
     parts = {value for key, values in about.items() if key not in apart for value in values}
     for name, chinese in builder.things.items():
-        if name not in parts:
+        if name in about.get("object", ()) and name not in parts:
             meaning = {"kind": KIND, "shows": {"object": name}}
             builder.add([name, chinese], **meaning, plain=True)
             builder.add(_phrases(OBJECTS.get(name, ())), **meaning)
