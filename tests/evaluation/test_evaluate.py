@@ -20,6 +20,7 @@ from sfumato.evaluation.evaluate import Plan, evaluate, paint
 from sfumato.evaluation.plan import choose
 from sfumato.metadata.provenance import Provenance
 from sfumato.models.picture_classifier import PictureClassifier, PictureClassifierConfig
+from sfumato.prompts.lexicon import FILE as LEXICON
 from sfumato.requests import Txt2Img
 from sfumato.results import Result
 from sfumato.studio import Studio
@@ -171,7 +172,7 @@ def test_paintings_are_kept(studio: Studio, tmp_path: Path) -> None:
     assert len(studio.asked) == 3  # type: ignore[attr-defined]
 
 
-def test_another_text_encoder_paints_anew(studio: Studio, tiny: Path, tmp_path: Path) -> None:
+def test_another_text_encoder_or_lexicon_paints_anew(studio: Studio, tiny: Path, tmp_path: Path) -> None:
     """The hash of a model is its denoiser's, which stays where language is taught."""
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
@@ -181,6 +182,9 @@ def test_another_text_encoder_paints_anew(studio: Studio, tiny: Path, tmp_path: 
     save_file({name: tensor * 2 for name, tensor in load_file(file).items()}, file)
     paint(studio, request, tmp_path)
     assert len(studio.asked) == 2  # type: ignore[attr-defined]
+    (folder / LEXICON).write_text('{"words": {}, "meanings": [], "kinds": {}, "says": {}}')
+    paint(studio, request, tmp_path)
+    assert len(studio.asked) == 3  # type: ignore[attr-defined]
 
 
 def test_options_go_into_requests() -> None:

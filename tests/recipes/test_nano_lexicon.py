@@ -68,7 +68,7 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
         ("黑狗", "3d emoji of a dog"),
         ("帆船在海上", "flat illustration, sea, daytime, sailboat"),
         ("a moon over mountains", "flat illustration, mountain landscape, night, full moon, mountains"),
-        ("星空下的沙漠", "flat illustration, desert, night, starry sky"),
+        ("星空下的沙漠", "flat illustration, desert, night, cacti, starry sky"),
         ("a mountain lake at dawn", "flat illustration, lake, sunrise, peach sky, low sun, mountains"),
         ("an island with palm trees", "flat illustration, tropical island, daytime, palm trees"),
         ("a dog on the beach", "3d emoji of a dog"),
@@ -112,8 +112,8 @@ def with_scenes() -> Lexicon:
 @pytest.mark.parametrize(
     ("prompt", "caption"),
     [
-        ("a beautiful beach at sunset", "flat illustration, beach, sunset, orange sky, low sun"),
-        ("夕阳下的海边", "flat illustration, beach, sunset, orange sky, low sun"),
+        ("a beautiful beach at sunset", "flat illustration, beach, sunset, orange sky, low sun, palm trees"),
+        ("夕阳下的海边", "flat illustration, beach, sunset, orange sky, low sun, palm trees"),
         ("a red sailboat on the sea at sunset", "flat illustration, sea, sunset, orange sky, low sun, red sailboat"),
         ("海上的红色帆船，日落", "flat illustration, sea, sunset, orange sky, low sun, red sailboat"),
         ("oil painting of a forest in autumn", "soft painting, forest, daytime, autumn"),
@@ -123,7 +123,7 @@ def with_scenes() -> Lexicon:
         ("a boat on a lake in the mountains", "flat illustration, lake, daytime, mountains, rowing boat"),
         ("northern lights over a lake", "flat illustration, lake, night, aurora"),
         ("turquoise lake with pine trees", "flat illustration, lake, daytime, turquoise water, pine trees"),
-        ("a dog on the beach", "flat illustration, beach, daytime, dog"),
+        ("a dog on the beach", "flat illustration, beach, daytime, palm trees, dog"),
         ("rain in the city", "flat illustration, city skyline, daytime, rain"),
         ("风景", "flat illustration, lake, daytime"),
         ("a city bus", "3d emoji of a large bus"),
@@ -174,7 +174,7 @@ def test_the_caption_is_painted_and_told() -> None:
         result = studio.txt2img(prompt, seed=1, steps=2, size="128x128", **options)  # type: ignore[arg-type]
         return result[0].tobytes(), result.provenance.caption
 
-    caption = "flat illustration, beach, sunset, orange sky, low sun"
+    caption = "flat illustration, beach, sunset, orange sky, low sun, palm trees"
     seaside = painted("a beautiful beach at sunset")
     assert seaside == (painted(caption)[0], caption)
     assert painted(caption)[1] == ""

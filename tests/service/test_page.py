@@ -98,7 +98,7 @@ def test_the_machine_and_uploads_are_shown(http: TestClient) -> None:
 
 def test_a_prompt_is_put_in_the_models_own_words(http: TestClient) -> None:
     found = http.post("/api/v1/prompts", json={"text": "夕阳下的海边"}).json()
-    assert found["caption"] == "landscape illustration, sunset, orange sky, blue sea, yellow sun with a halo"
+    assert found["caption"] == "flat illustration, beach, sunset, orange sky, low sun, palm trees"
     assert found["unknown"] == []
     assert http.post("/api/v1/prompts", json={"text": "a (lovely:1.3) beach"}).json()["caption"] == ""
 

@@ -42,6 +42,8 @@ MOST_LIKELY: Final[Mapping[str, str]] = {
 RELIEF_OF: Final[Mapping[str, str]] = {"mountain landscape": "mountains", "desert": "dunes"}
 AMBIGUOUS: Final = ("umbrella", "planet", "行星", "星球")
 """Plain words of things in a scene that are rather something by themselves."""
+KNOWN_BY: Final[Mapping[str, str]] = {"beach": "palm trees", "desert": "cacti", "underwater world": "corals"}
+"""What grows in a place where nobody says it, so that it is known at a glance."""
 LIES_IN: Final[Mapping[str, str]] = {"mountains": "mountain landscape", "snowy mountains": "mountain landscape"} | {
     "dunes": "desert", "hills": "rolling hills",
 }  # fmt: skip
@@ -136,8 +138,8 @@ def _add_things(builder: "Builder") -> None:
 
 
 def rules() -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
-    """What goes without saying in a scene: the hour by the sky's colour or by what is in it, else by day; the sun low
-    in a sky that is orange at sunset."""
+    """What goes without saying in a scene: the hour by the sky's colour or by what is in it, else by day; palm trees at
+    a beach; the sun low in a sky that is orange at sunset."""
     for time, skies in SKIES.items():
         for colour in skies:
             yield {"sky_color": colour, "time_of_day": ""}, {"time_of_day": time}
@@ -150,6 +152,8 @@ def rules() -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
             yield {"place": name, "relief_color": "*"}, {"relief": RELIEF_OF[name]}
         if place.times:
             yield {"place": name, "time_of_day": ""}, {"time_of_day": "daytime"}
+    for name, plants in KNOWN_BY.items():
+        yield {"place": name, "plants": ""}, {"plants": plants}
     for time, colour in (("sunset", "orange"), ("sunrise", "peach")):
         yield {"time_of_day": time, "weather": ""}, {"sky_color": colour, "sun": "low sun"}
 

@@ -23,6 +23,7 @@ from sfumato.evaluation.report import RENDER, Attribute, Report, Row, Whole
 from sfumato.files import write_atomic
 from sfumato.model import Model
 from sfumato.models.picture_classifier import PictureClassifier
+from sfumato.prompts.lexicon import FILE as LEXICON
 from sfumato.requests import Txt2Img
 from sfumato.runtime.digests import remembered_sha256
 from sfumato.studio import Studio
@@ -147,8 +148,10 @@ def paint(studio: Studio, request: Txt2Img, work: Path) -> list[Image.Image]:
 
 
 def _weights(model: Model) -> str:
-    """Digests of all that a model is made of: its own hash says nothing of its text encoder."""
-    files = sorted(model.path.rglob("*.safetensors")) if model.path.is_dir() else [model.path]
+    """Digests of all that a model is made of: its own hash says nothing of its text encoder, nor of its lexicon."""
+    files = [model.path]
+    if model.path.is_dir():
+        files = [file for form in ("*.safetensors", LEXICON) for file in sorted(model.path.rglob(form))]
     return " ".join(map(remembered_sha256, files))
 
 
