@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recipes.nano.sheet import PROMPTS
 from safetensors import safe_open
 
 from sfumato import Studio
@@ -233,12 +234,12 @@ def test_captions_as_they_are_learned(tiny_model: Path, photos: Path, tmp_path: 
 
 def test_captions_of_pictures_that_nano_knows(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     sheet = Image.open(Path(__file__).parents[2] / "docs/pictures/nano.jpg")
-    side = sheet.width // 6
+    side, top = 128, 132 * PROMPTS.index("一个微笑的红发女孩，戴眼镜，蓝色背景")
     own = settings(tiny_model, shutil.copytree(photos, tmp_path / "photos"))
-    sheet.crop((0, 0, side, side)).save(tmp_path / "photos/beach.png")  # "a beautiful beach at sunset"
+    sheet.crop((0, top, side, top + side)).save(tmp_path / "photos/girl.png")
     own["sources"] = [{**each, "recognised": True, "caption": "a red fox"} for each in own["sources"]]
     captions = {e.name: e.captions for e in AdapterTask(AdapterRun(**own), tmp_path).examples.all}
-    assert "sunset" in captions.pop("beach.png")[0]
+    assert "portrait, red" in captions.pop("girl.png")[0]
     assert not any("illustration" in text or "portrait" in text for texts in captions.values() for text in texts)
 
 
