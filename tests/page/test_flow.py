@@ -92,7 +92,7 @@ def test_paint_edit_and_find_again(service: str, opened: Opened) -> None:
     taken(page, "page-gallery")
     if SCREENS is not None:
         grid(page, service)
-    assert page.locator(".rated").inner_text() == "★★★★"
+    page.locator(".rated", has_text=re.compile("^★★★★$")).wait_for()
 
 
 def grid(page: Any, service: str) -> None:

@@ -119,16 +119,16 @@ def test_what_was_typed_is_kept(fake: str, opened: Opened) -> None:
     page.reload()
     assert page.locator("textarea.main").input_value() == "一只狐狸"
     assert page.locator(".is-seed input").first.input_value() == seed
-    assert page.get_by_role("button", name="16:9").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="16:9", pressed=True).wait_for()
     page.locator("textarea.main").press("Control+Enter")
     page.locator(".picture").wait_for()
     asked = json.load(urllib.request.urlopen(f"{fake}/api/v1/jobs?limit=1"))[0]["request"]
     assert (asked["prompt"], asked["seed"], asked["width"] > asked["height"]) == ("一只狐狸", int(seed), True)
     page.goto(f"{fake}/#/settings")
     page.get_by_role("button", name="中文").click()
-    assert page.locator("h1").inner_text() == "设置"
+    page.locator("h1", has_text="设置").wait_for()
     page.get_by_role("button", name="深色", exact=True).click()
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.locator("html[data-theme=dark]").wait_for(state="attached")
 
 
 def test_the_trash_gives_back(fake: str, opened: Opened) -> None:
@@ -145,7 +145,7 @@ def test_the_trash_gives_back(fake: str, opened: Opened) -> None:
     page.get_by_text("1 found").wait_for()
     page.locator(".tile input").check()
     page.get_by_role("group", name="1 chosen").get_by_role("button", name="3 of 5 stars").click()
-    assert page.locator(".rated").inner_text() == "★★★"
+    page.locator(".rated", has_text=re.compile("^★★★$")).wait_for()
 
 
 def test_a_grid_is_painted_and_its_cells_open(fake: str, opened: Opened) -> None:
