@@ -13,7 +13,7 @@ from torch import nn
 
 from sfumato.adapters.applied import Applied, apply
 from sfumato.adapters.folders import find as find_beside
-from sfumato.adapters.requested import File, requested
+from sfumato.adapters.requested import NOTHING, File, requested
 from sfumato.adapters.students import hurried
 from sfumato.asking import Running
 from sfumato.checkpoints.autoencoders import load_vae
@@ -223,8 +223,9 @@ class Studio(Running, Shorthand):
             prediction=request.prediction,
             ram=request.ram,
         )
-        model = self._expert(self._decoding(loaded, request), request)
-        adapters = requested(request)
+        model, adapters = self._decoding(loaded, request), requested(request)
+        if adapters == NOTHING:  # which are made for the model itself
+            model = self._expert(model, request)
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
             self._applied = kept = apply(model, adapters)

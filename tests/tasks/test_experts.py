@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from sfumato import Studio
 from sfumato.adapters.trained import Form, attach
@@ -73,6 +75,9 @@ def test_weights_made_for_the_model_itself_are_put_on_it(
     plain = painted(studio(tiny), SEA, loras=[{"name": "ink"}])
     assert painted(studio(folder), SEA, loras=[{"name": "ink"}]) == plain
     assert painted(studio(folder), f"{SEA} <lora:ink:1>") == plain
+    save_file({"emb_params": torch.ones(1, 16)}, tmp_path / "mila.safetensors")
+    monkeypatch.setenv("SFUMATO_EMBEDDINGS", str(tmp_path))
+    assert painted(studio(folder), f"mila by {SEA}") == painted(studio(tiny), f"mila by {SEA}")
 
 
 @pytest.mark.parametrize(

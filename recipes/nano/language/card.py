@@ -21,9 +21,11 @@ import torch
 from PIL import Image
 
 from recipes.nano.data.captions import full_caption
+from recipes.nano.language.lexicon import experts_of
 from recipes.nano.language.wordings import SHARES, drawn
 from sfumato import Studio
 from sfumato.checkpoints.classifiers import load_classifier
+from sfumato.checkpoints.experts import FOLDER
 from sfumato.checkpoints.folder import part_file
 from sfumato.evaluation.card import CELL
 from sfumato.evaluation.evaluate import Plan, digest, paint
@@ -223,11 +225,10 @@ def main() -> None:
             shown += [image.resize((CELL, CELL), Image.Resampling.BOX) for image in images]
             told.append(f"{len(told) + 1}. {prompt.prompt}")
     found, model = rows(scores), studio.load()
-    experts = sorted(model.path.glob("experts/*/unet"))
     settings = {
         "model": studio.default,
         "model_hash": model.hash,
-        **{f"{unet.parent.name}_hash": sha256(part_file(unet)) for unet in experts},
+        **{f"{name}_hash": sha256(part_file(model.path / FOLDER / name / "unet")) for name in experts_of(model.path)},
         "text_encoder": sha256(part_file(model.path / "text_encoder"))[:12],
         "classifier": digest(usual),
         "of_scenes": digest(of_scenes),

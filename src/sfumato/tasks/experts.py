@@ -8,15 +8,15 @@ from sfumato.requests import Painting
 
 
 def expert_for(model: Path, request: Painting) -> str:
-    """The name of the expert; "" where the model itself paints it: it has none for that, or the request brings weights
-    that were made for the model itself.
+    """The name of the expert; "" where the model itself paints it: it has none for that, or the request is held by
+    networks that were made for the model itself. (So are adapters, which whoever applies them knows of.)
 
     Raises:
         RequestError: a prompt that cannot be read.
         CheckpointError: the model's lexicon cannot be read.
     """
     lexicon = lexicon_of(model)
-    if lexicon is None or not lexicon.experts or request.loras or request.controls or request.like_model:
+    if lexicon is None or not lexicon.experts or request.controls or request.like_model:
         return ""
     prompt = parse(request.prompt, request.prompt_syntax)
-    return "" if prompt.networks else lexicon.expert(timeline(prompt, 1)[0].readings[0].text)
+    return lexicon.expert(timeline(prompt, 1)[0].readings[0].text)
