@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sfumato.errors import CheckpointError
+from sfumato.prompts.interpretation import interpret
 from sfumato.prompts.lexicon import FILE, Lexicon, tokens
 
 MEANINGS = [
@@ -96,7 +97,7 @@ def test_tokens_are_stems_without_articles_and_han_characters() -> None:
     ],
 )
 def test_what_is_said_is_put_in_the_words_of_the_captions(lexicon: Lexicon, prompt: str, caption: str) -> None:
-    assert lexicon.caption(prompt) == caption
+    assert interpret(prompt, lexicon).caption == caption
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_what_is_said_is_put_in_the_words_of_the_captions(lexicon: Lexicon, prom
 )
 def test_what_it_does_not_know_or_what_is_plain_stays(lexicon: Lexicon, prompt: str) -> None:
     """So does a character in the midst of another word: 心 of 关心."""
-    assert lexicon.caption(prompt) is None
+    assert interpret(prompt, lexicon).caption is None
 
 
 def test_a_folder_without_one_has_none_and_a_damaged_one_is_named(tmp_path: Path) -> None:
@@ -115,4 +116,4 @@ def test_a_folder_without_one_has_none_and_a_damaged_one_is_named(tmp_path: Path
     (tmp_path / FILE).write_text(json.dumps({"words": {}, "meanings": [], "kinds": {}, "says": {}}))
     found = Lexicon.read(tmp_path)
     assert found is not None
-    assert found.caption("a girl") is None
+    assert interpret("a girl", found).caption is None

@@ -12,6 +12,7 @@ from recipes.nano.language.wordings import drawn
 
 import sfumato
 from sfumato.checkpoints.catalogue import bundled_folder
+from sfumato.prompts.interpretation import interpret
 from sfumato.prompts.lexicon import FILE, Lexicon
 from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.tasks.plan import plan
@@ -37,7 +38,7 @@ def understood(lexicon: Lexicon, asked: list[Prompt]) -> float:
     """The share of all that must be seen which the caption says, of landscapes as scenes show it."""
     right = []
     for prompt in asked:
-        said = lexicon.caption(prompt.prompt) or ""
+        said = interpret(prompt.prompt, lexicon).caption or ""
         for name, words in prompt.seen.items():
             alike = [other for word in words for _, other in SCENES.get((name, word), ())]
             right += [any(word in said for word in (*words, *alike))] if name not in ("kind", "style") else []
@@ -78,17 +79,17 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
 def test_ways_of_asking(lexicon: Lexicon, prompt: str, caption: str) -> None:
     """A frame is none of the picture; a colour reaches past other adjectives, but no further; what a thing stands
     before is no head; booru's tags name persons. No thing of others stands in a scene: it is painted by itself."""
-    said = lexicon.caption(prompt)
+    said = interpret(prompt, lexicon).caption
     assert said is not None
     assert set(said.split(", ")) == set(caption.split(", "))
-    assert lexicon.expert(prompt) == ("scenes" if caption.startswith("flat illustration") else "")
+    assert interpret(prompt, lexicon).expert == ("scenes" if caption.startswith("flat illustration") else "")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_recipe_s_own_captions_stay_as_they_are(lexicon: Lexicon, language: Language) -> None:
     rng = Random(3)
     captions = [full_caption(drawn(kind, rng), language) for kind in lexicon.kinds for _ in range(40)]
-    changed = [caption for caption in captions if lexicon.caption(caption) is not None]
+    changed = [caption for caption in captions if interpret(caption, lexicon).caption is not None]
     assert len(changed) < 0.05 * len(captions), changed
 
 
@@ -142,7 +143,7 @@ def with_scenes() -> Lexicon:
 def test_scenes(with_scenes: Lexicon, prompt: str, caption: str) -> None:
     """Places win over what stands in them, persons and creatures over places, and where hour and sky are open, they are
     what people would expect."""
-    said = with_scenes.caption(prompt)
+    said = interpret(prompt, with_scenes).caption
     assert said is not None
     assert set(said.split(", ")) == set(caption.split(", "))
 
@@ -151,7 +152,7 @@ def test_scenes(with_scenes: Lexicon, prompt: str, caption: str) -> None:
 def test_scenes_in_the_recipe_s_own_words_stay_as_they_are(with_scenes: Lexicon, language: Language) -> None:
     rng = Random(3)
     captions = [full_caption(drawn("scene", rng), language) for _ in range(100)]
-    changed = [caption for caption in captions if with_scenes.caption(caption) is not None]
+    changed = [caption for caption in captions if interpret(caption, with_scenes).caption is not None]
     assert len(changed) < 0.05 * len(captions), changed
 
 

@@ -14,6 +14,7 @@ from sfumato.adapters.trained import Form, attach
 from sfumato.adapters.written import Trained, write_adapter
 from sfumato.checkpoints.folder import denoiser_digest
 from sfumato.errors import CheckpointError
+from sfumato.prompts.interpretation import interpret
 from sfumato.prompts.lexicon import FILE, lexicon_of
 from tests.conftest import write_tiny
 from tests.prompts.test_lexicon import KINDS, MEANINGS, WORDS
@@ -109,4 +110,4 @@ def test_a_lexicon_says_who_paints_what(folder: Path) -> None:
     assert lexicon is not None
     assert lexicon.experts == {"places"}
     asked = ("sea", "a bus by the sea", "夕阳下的大海", "a girl", "")
-    assert [lexicon.expert(prompt) for prompt in asked] == ["places", "", "places", "", ""]
+    assert [interpret(prompt, lexicon).expert for prompt in asked] == ["places", "", "places", "", ""]

@@ -25,6 +25,7 @@ from sfumato.choices import Syntax
 from sfumato.errors import CheckpointError, UnknownNameError
 from sfumato.models.tokenizer import ClipTokenizer
 from sfumato.prompts import parse, timeline
+from sfumato.prompts.interpretation import interpret
 from sfumato.prompts.lexicon import Lexicon, lexicon_of
 from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.prompts.windows import windows
@@ -168,7 +169,7 @@ def _read(asked: PromptAsked) -> PromptRead:
     reading = timeline(parse(asked.text, asked.syntax), 1)[0].readings[0]
     found = [len(window.ids) for prompt in reading.prompts for window in windows(prompt, tokenizer)]
     lexicon, vocabulary = _lexicon(path), _vocabulary(path)
-    caption = None if lexicon is None or reading.plain is None else lexicon.caption(reading.plain)
+    caption = None if lexicon is None or reading.plain is None else interpret(reading.plain, lexicon).caption
     unknown = [] if vocabulary is None or caption is not None else vocabulary.unknown(asked.text)
     return PromptRead(
         tokens=sum(found), windows=found, room=tokenizer.length - 2, unknown=unknown, caption=caption or ""

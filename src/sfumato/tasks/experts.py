@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sfumato.prompts import parse, timeline
+from sfumato.prompts.interpretation import interpret
 from sfumato.prompts.lexicon import lexicon_of
 from sfumato.requests import Painting
 
@@ -19,4 +20,4 @@ def expert_for(model: Path, request: Painting) -> str:
     if lexicon is None or not lexicon.experts or request.controls or request.like_model:
         return ""
     prompt = parse(request.prompt, request.prompt_syntax)
-    return lexicon.expert(timeline(prompt, 1)[0].readings[0].text)
+    return interpret(timeline(prompt, 1)[0].readings[0].text, lexicon).expert

@@ -33,6 +33,7 @@ from sfumato.models.deep_cache import sharing_deep
 from sfumato.models.unet import UNet
 from sfumato.prompts import parse, timeline
 from sfumato.prompts.encode import encode
+from sfumato.prompts.interpretation import interpret
 from sfumato.prompts.lexicon import Lexicon, lexicon_of
 from sfumato.prompts.reading import Reading, literal
 from sfumato.prompts.timeline import Track
@@ -387,7 +388,7 @@ def interpreted(
         text = reading.plain
         if lexicon is None or text is None or CALLED.search(text) or any(word in text for word in taught):
             return reading
-        caption = lexicon.caption(text)
+        caption = interpret(text, lexicon).caption
         if caption is None:
             return reading
         captions.append(caption)
