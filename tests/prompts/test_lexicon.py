@@ -94,6 +94,9 @@ def test_tokens_are_stems_without_articles_and_han_characters() -> None:
         ("夕阳下的大海", "view, sunset, sea, orange sky"),
         ("sea", "view, sea, blue sky"),
         ("sunset", "view, sunset, orange sky"),  # no noun, but one kind alone has it
+        ("a girl with curly hair and no red cap", "comic, curly hair"),  # said to be missing
+        ("没有帽子的女孩，卷发", "comic, curly hair"),
+        ("a girl without a cap, blue background", "sketch, blue background"),
     ],
 )
 def test_what_is_said_is_put_in_the_words_of_the_captions(lexicon: Lexicon, prompt: str, caption: str) -> None:

@@ -74,11 +74,22 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
         ("an island with palm trees", "flat illustration, tropical island, daytime, palm trees"),
         ("a dog on the beach", "3d emoji of a dog"),
         ("a taxi in the city", "emoji art of a taxi"),
+        ("a man without glasses, with a beard", "flat cartoon portrait, short hair, full beard"),
+        ("a smiling woman, no red hat", "flat cartoon portrait, long straight hair, smile"),
+        ("一个不戴眼镜的女孩，长头发", "flat cartoon portrait, long straight hair"),
+        ("岩石行星，棕色，没有环", "planet illustration, brown planet"),
+        ("mars", "planet illustration, red planet, large patches"),
+        ("a green mars", "planet illustration, green planet, large patches"),
+        ("紫色独眼怪，白色背景", "cute monster, one eye, purple body, white background"),
+        ("外星人宝宝，绿色皮肤", "cute monster, green body"),
+        ("a minecraft girl with a purple top", "voxel game character, purple clothes"),
+        ("游戏角色：骑士，灰色盔甲", "voxel game character, grey clothes"),
     ],
 )  # fmt: skip
 def test_ways_of_asking(lexicon: Lexicon, prompt: str, caption: str) -> None:
     """A frame is none of the picture; a colour reaches past other adjectives, but no further; what a thing stands
-    before is no head; booru's tags name persons. No thing of others stands in a scene: it is painted by itself."""
+    before is no head; booru's tags name persons. What is said to be missing is not painted; what a kind of picture
+    cannot show is none of it, but for its colour. No thing of others stands in a scene: it is painted by itself."""
     said = interpret(prompt, lexicon).caption
     assert said is not None
     assert set(said.split(", ")) == set(caption.split(", "))

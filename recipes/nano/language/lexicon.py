@@ -56,6 +56,9 @@ POT: Final = 3.5
 """What stands in a pot is a plant of ours, though it may be a thing by itself."""
 GROUNDS: Final = ("background", "backdrop", "bg", "wall", "space", "outer space", "背景", "底色", "底", "宇宙", "太空")
 WORN: Final[Mapping[str, str]] = {
+    "armour": "clothing", "armor": "clothing", "robe": "clothing", "cape": "clothing", "cloak": "clothing",
+    "uniform": "clothing", "盔甲": "clothing", "铠甲": "clothing", "长袍": "clothing", "袍子": "clothing",
+    "斗篷": "clothing", "披风": "clothing", "制服": "clothing", "衣": "clothing",
     "clothes": "clothing", "outfit": "clothing", "shirt": "clothing",
     "top": "clothing", "衣服": "clothing", "上衣": "clothing", "hat": "headwear", "帽子": "headwear",
     "帽": "headwear", "haired": "hair", "hair": "hair", "头发": "hair", "发": "hair", "beard": "facial_hair",
@@ -79,10 +82,23 @@ WORN_BY: Final = ("wearing", "wears", "dressed in", "戴着", "戴", "穿着", "
 """Who wears something is a person, whose clothes have the colour that is nothing else's."""
 PERSON: Final = re.compile(r"\b(?:man|woman|person|people|men|women|boy|girl|child)\b")
 """In names of things: somebody, and so a portrait."""
-PLANETS: Final = (
-    *("gas giant", "mercury", "venus", "mars", "jupiter", "saturn", "uranus", "neptune", "pluto"),
-    *("气态巨行星", "巨行星", "水星", "金星", "火星", "木星", "土星", "天王星", "海王星", "冥王星"),
-)
+PLANETS: Final[Mapping[str, Mapping[str, str]]] = {
+    "gas giant|气态巨行星|气态行星|巨行星": {"planet_color": "orange", "surface": "stripes"},
+    "mercury|水星": {"planet_color": "grey", "surface": "craters"},
+    "venus|金星": {"planet_color": "yellow", "surface": "swirls"},
+    "mars|火星|红色星球": {"planet_color": "red", "surface": "large patches"},
+    "jupiter|木星": {"planet_color": "orange", "surface": "storm spot"},
+    "saturn|土星": {"planet_color": "yellow", "ring": "wide ring"},
+    "uranus|天王星": {"planet_color": "light blue", "ring": "thin ring"},
+    "neptune|海王星": {"planet_color": "blue", "surface": "swirls"},
+    "pluto|冥王星": {"planet_color": "grey", "surface": "large patches"},
+    "ice planet|icy planet|frozen planet|冰冻星球|冰封星球": {"planet_color": "light blue", "surface": "cracks"},
+    "lava planet|volcanic planet|熔岩星球|火山星球": {"planet_color": "red", "surface": "cracks"},
+    "desert planet|沙漠星球": {"planet_color": "orange", "surface": "swirls"},
+    "water world|ocean planet|海洋星球": {"planet_color": "blue", "surface": "swirls"},
+    "cratered moon|moon with craters|陨石坑月球": {"planet_color": "grey", "surface": "craters"},
+}  # fmt: skip
+"""Planets by name or kind, and what they look like where nobody says more."""
 FAINT: Final = 1.0
 """What counts little: a thing in the sky, which may be all of a picture, but belongs to a landscape where there is one;
 a portrait, which may be a cat's."""
@@ -103,14 +119,41 @@ SKIES_AT_NIGHT: Final = (
 )
 AMBIGUOUS: Final = frozenset({"water", "water in front", "湖水"})
 BLOCKS: Final = (
-    *("minecraft", "minecraft style", "voxel", "blocky", "pixel art", "pixel"),
-    *("我的世界", "我的世界风格", "我的世界风格的", "方块风格的", "像素风格的", "像素风", "像素游戏"),
+    *("minecraft", "minecraft style", "voxel", "blocky", "pixel art", "pixel", "lego", "8-bit", "8 bit", "roblox"),
+    *("game character", "video game character", "rpg character", "game hero", "game avatar"),
+    *("我的世界", "我的世界里的", "我的世界风格", "我的世界风格的", "方块风格的", "像素风格的", "像素风", "像素游戏"),
+    *("体素", "体素风格", "体素风格的", "体素角色", "乐高", "乐高风格的", "像素", "像素风格", "方块风格"),
+    *("游戏角色", "游戏人物", "游戏里的", "游戏主角", "像素角色"),
 )
 """Looks that game characters alone have, whoever they are."""
 WHOEVER: Final = (
-    *("guy", "man", "woman", "girl", "boy", "person", "kid", "dude"),
-    *("小人", "人", "男人", "女人", "男孩", "女孩", "人物"),
+    *(
+        "guy",
+        "man",
+        "woman",
+        "girl",
+        "boy",
+        "person",
+        "kid",
+        "dude",
+        "hero",
+        "knight",
+        "warrior",
+        "soldier",
+        "character",
+    ),
+    *("小人", "人", "男人", "女人", "男孩", "女孩", "人物", "角色", "小英雄", "英雄", "勇士", "骑士", "战士", "小孩"),
 )
+CYCLOPES: Final = ("cyclops", "独眼怪", "独眼怪物", "独眼巨人", "独眼兽", "独眼怪兽")
+CREATURES_BY_NAME: Final[Mapping[str, str]] = {
+    "robot": "bottts", "monster": "critters", "alien": "critters",
+    "机器人": "bottts", "怪兽": "critters", "怪物": "critters", "外星人": "critters",
+}  # fmt: skip
+WHOEVER_OF: Final[Mapping[bool, Sequence[str]]] = {
+    True: (" baby", " kid", " guy", " girl", " boy", " man", " person", " face", " head", " character"),
+    False: ("宝宝", "小孩", "女孩", "男孩", "小伙", "头", "头像", "脸"),
+}
+"""A robot girl is a robot."""
 INSTEAD: Final[Mapping[str, str]] = {
     "train": "steam train", "minibus": "bus", "mammoth": "elephant", "ox": "cow", "moose": "deer", "goose": "duck",
     "badger": "raccoon", "skunk": "raccoon",
@@ -266,17 +309,15 @@ class Builder:
             weight=POT,
         )
         self.add(ANY_STYLE["planet"], kind="planet", noun=True, weight=NOUN, paints="planet", plain=True)
-        self.add(
-            PLANETS,
-            kind="planet",
-            noun=True,
-            weight=NOUN,
-            style="planets",
-            paints="planet",
-        )
-        self.add(
-            ["monster", "alien", "外星人"], kind="character", noun=True, weight=NOUN, style="critters", paints="body"
-        )
+        planet = {"kind": "planet", "noun": True, "weight": NOUN, "style": "planets", "paints": "planet"}
+        for names, looks in PLANETS.items():
+            self.add(_split(names), **planet, usual=looks)
+        critter = {"kind": "character", "noun": True, "weight": NOUN, "style": "critters", "paints": "body"}
+        self.add(["monster", "alien", "外星人"], **critter)
+        self.add(CYCLOPES, **critter, usual={"eyes": "one eye"})
+        for creature, style in CREATURES_BY_NAME.items():
+            young = (f"{creature}{someone}" for someone in WHOEVER_OF[creature.isascii()])
+            self.add(young, **{**critter, "style": style})
 
     def _landscapes(self) -> None:
         noun = {"kind": "landscape", "noun": True, "weight": NOUN}
@@ -350,6 +391,7 @@ class Builder:
                         self.add(_split(words), **meaning)
                         self.add((told for word in _split(words) if (told := _told(word)) != word), **meaning)
         self.add(WORN_BY, kind="portrait", paints="clothing")
+        self.add(["skin", "fur", "皮肤", "毛"], kind="character", paints="body")
         for word, key in WORN.items():
             alone = {ENGLISH_ALONE.get(key, key), CHINESE_ALONE.get(key, "")}
             self.add([word], paints=key, plain=word in alone)
@@ -481,8 +523,8 @@ class Builder:
 
     def _style(self, kind: str, style: str) -> dict[str, Any]:
         has: dict[str, set[str]] = {}
-        if kind == "portrait":
-            for key, value in people._vocabulary(style):
+        if kind in ("portrait", "character"):
+            for key, value in people.vocabulary_of(style):
                 if key not in ("kind", "style", "split"):
                     has.setdefault(key, set()).add(value)
         return {"says": STYLES[style], "has": {key: sorted(values) for key, values in sorted(has.items())}}

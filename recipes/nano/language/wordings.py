@@ -290,10 +290,11 @@ MEANINGS: Final[Mapping[str, Callable[[Random], Meaning]]] = {
 
 
 @cache
-def _vocabulary(style: str) -> frozenset[tuple[str, str]]:
-    """What portraits of a style may have."""
+def vocabulary_of(style: str) -> frozenset[tuple[str, str]]:
+    """What portraits or characters of a style may have."""
     rng = Random(0)
-    drawn = (portraits.draw(style, rng).attributes.items() for _ in range(600))
+    draw = portraits.draw if style in portraits.PORTRAIT_STYLES else characters.draw
+    drawn = (draw(style, rng).attributes.items() for _ in range(600))
     return frozenset(item for items in drawn for item in items)
 
 
@@ -301,7 +302,7 @@ def home(shown: Attributes) -> str:
     """The style of portraits that has most of what is to be seen, things before their colours."""
 
     def fits(style: str) -> float:
-        has = _vocabulary(style)
+        has = vocabulary_of(style)
         return sum((0.2 if key.endswith("_color") else 1.0) for key, value in shown.items() if (key, value) in has)
 
     return max(STYLE_ORDER, key=fits)

@@ -19,6 +19,8 @@ COLOUR: Final = 0.2
 """What counts for a kind of picture besides a phrase's weight: that it is the head, each of its tokens; a colour."""
 REACH: Final = 2
 """Unknown tokens that may stand between a colour and what it colours."""
+FAR: Final = 40
+"""Characters before a phrase among which it is looked for whether it is said to be missing."""
 FAINT: Final = 1.0
 """Nouns of no more weight are no head where another is: a portrait of a cat, a moon over the sea."""
 
@@ -28,6 +30,11 @@ _CLAUSE = re.compile(r"[,.;:!?，。；：！？\n]")
 _AT = re.compile(r"\s*[正坐站躺停漂浮]?在")
 _IS = re.compile(r"\s*(?:is|are|was|in|should be|be|of|[:：]|是|为|要|用|涂成|染成|弄成)?\s*", re.IGNORECASE)
 _BEFORE_GROUND = re.compile(r"\b(?:on|against|over)(?:\s+an?|\s+plain)?\s*$", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:\b(?:without|no|not|never)(?: (?:an?|any|the|her|his|their|wearing|having))*"
+    r"|(?:没有|没|无|不|别)(?:带|戴|穿|要|有|留|画|是)?(?:任何)?)\s*\Z",
+    re.IGNORECASE,
+)
 _EMPTY = re.compile(r"and|or|with|of|on|in|at|by|to|for|is|are|has|have|wearing|who|[的有和与是在戴穿着一个只张位]")
 _PARTICLE = re.compile(
     r"[的了着在和与有是一二两三几只个位张条头座辆朵颗棵片轮栋艘架匹群里上下中前后戴穿留画看想请给我你他她大小老又很]"
@@ -116,7 +123,7 @@ def _spans(prompt: str, lexicon: Lexicon) -> list[_Span]:
             break
         else:
             at += 1
-    return [span for span in found if _whole(span, found, words)]
+    return _affirmed(prompt, [span for span in found if _whole(span, found, words)])
 
 
 def _meanings(
@@ -177,12 +184,12 @@ def _say(
     for span, noun in nouns:
         shown = {**noun.shows, **shown}
         _set_colour(shown, noun.paints, span.color or loose)
+    has = kind.styles[style].has
     for span, each in rest:
-        has = kind.styles[style].has
-        drawn = (m for m in each if not has or all(v in has.get(k, ()) for k, v in m.shows.items()))
-        meaning = next(drawn, each[0])
+        meaning = next((m for m in each if _drawable(m, has)), each[0])
         for key, value in meaning.shows.items():
-            shown.setdefault(key, value)
+            if kind.draws(key, value):
+                shown.setdefault(key, value)
         _set_colour(shown, meaning.paints, span.color)
     for _, noun in nouns[:1]:
         _add_usual(shown, noun.usual, kind.hides)
@@ -190,6 +197,12 @@ def _say(
         if all(value == shown.get(key, "") or (value == "*" and key in shown) for key, value in given.items()):
             shown = {**then, **shown}
     return _worded(kind, style, shown, says)
+
+
+def _drawable(meaning: Meaning, has: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a style that has this can show it; one of which nothing is told can."""
+    painted = not meaning.paints or meaning.paints in has or f"{meaning.paints}_color" in has
+    return not has or (painted and all(value in has.get(key, ()) for key, value in meaning.shows.items()))
 
 
 def _style(kind: Kind, nouns: Sequence[tuple[_Span, Meaning]], rest: Sequence[tuple[_Span, Sequence[Meaning]]]) -> str:
@@ -264,6 +277,17 @@ def _whole(span: _Span, spans: Sequence[_Span], words: Sequence[tuple[str, int, 
     beside = (at for at in (span.first - 1, span.last) if 0 <= at < len(words))
     touching = (at for at in beside if words[at][1] == span.end or words[at][2] == span.start)
     return all(at in known or not _HAN.match(words[at][0]) or _PARTICLE.match(words[at][0]) for at in touching)
+
+
+def _affirmed(prompt: str, spans: Sequence[_Span]) -> list[_Span]:
+    """Those that are not said to be missing: without glasses, no red hat, 没有光环."""
+    affirmed, end = [], -1
+    for span in spans:
+        if span.first == end or _DENIED.search(prompt, max(0, span.start - FAR), span.start):
+            end = span.last if span.hue else -1
+        else:
+            affirmed.append(span)
+    return affirmed
 
 
 def _alone(prompt: str, span: _Span) -> bool:

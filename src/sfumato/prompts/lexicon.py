@@ -102,6 +102,19 @@ class Kind:
         """What pictures of the kind can show, and what of them can have a colour of its own."""
         return frozenset(self.order) | {f"{key}_color" for key in self.order}
 
+    @cached_property
+    def _values(self) -> Mapping[str, frozenset[str]]:
+        """What any of its styles can draw, where that is told."""
+        found: dict[str, frozenset[str]] = {}
+        for style in self.styles.values():
+            for key, values in style.has.items():
+                found[key] = found.get(key, frozenset()) | values
+        return found
+
+    def draws(self, key: str, value: str) -> bool:
+        """Whether the value of an attribute can be seen in pictures of this kind."""
+        return key not in self._values or value in self._values[key]
+
     def takes(self, meaning: Meaning) -> bool:
         """Whether the phrase means something in pictures of this kind, the kind itself aside."""
         shown = {*meaning.shows, *([meaning.paints] if meaning.paints else [])}
