@@ -203,7 +203,7 @@ class Studio(Running, Shorthand):
             yield from runner(request.task)(_Saving(self, saved), request)
             return
         begun = time.perf_counter()
-        request = hurried(request)
+        request = request if self._expert_for(request) else hurried(request)
         with self._loading:
             applied = with_tileable(self._with_adapters(request), request)
         load = time.perf_counter() - begun
@@ -224,18 +224,20 @@ class Studio(Running, Shorthand):
             ram=request.ram,
         )
         model, adapters = self._decoding(loaded, request), requested(request)
-        if adapters == NOTHING:  # which are made for the model itself
-            model = self._expert(model, request)
+        if name := self._expert_for(request):
+            model = self._expert(model, name)
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
             self._applied = kept = apply(model, adapters)
         return self._with_refiner(self._with_like(self._with_controls(kept, request), request), request)
 
-    def _expert(self, model: Model, request: Painting) -> Model:
-        """The model with the weights of that of its experts which paints what a request asks for."""
-        name = expert_for(model.path, request)
-        if not name:
-            return model
+    def _expert_for(self, request: Painting) -> str:
+        """The expert of its model that paints what a request asks for; "" if none does. Adapters, and so students, are
+        made for the model itself."""
+        return expert_for(find(request.model), request) if requested(request) == NOTHING else ""
+
+    def _expert(self, model: Model, name: str) -> Model:
+        """The model with the weights of one of its experts."""
         base, expert = self._experts.get(name, (None, model))
         if base is not model:
             assert self._model is not None
