@@ -6,13 +6,15 @@ softmax and a product take less, as long as their scores stay in the cache. Whic
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.nn.attention import attention
 from sfumato.runtime.races import races
 
 SCORES = 1 << 20
 """Of one block: 2 MB in bfloat16."""
+LANES = 16
+"""Columns that a product computes at once: 40 take a third longer than 48."""
 FEWEST = 512 * 512
 """Query x key products of a head below which nothing is raced: there is little to win."""
 
@@ -27,10 +29,11 @@ def blockwise(
     for picture in range(b):
         for head in range(h):
             queries = q[picture, head] * d**-0.5
-            keys, values = k[picture, head].contiguous().t(), v[picture, head].contiguous()
+            keys = k[picture, head].contiguous().t()
+            values = nn.functional.pad(v[picture, head], (0, -d % LANES))
             for first in range(0, n, rows):
                 scores = queries[first : first + rows] @ keys
-                out[picture, head, first : first + rows] = scores.softmax(-1) @ values
+                out[picture, head, first : first + rows] = (scores.softmax(-1) @ values)[:, :d]
     return out
 
 

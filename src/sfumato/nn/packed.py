@@ -68,12 +68,12 @@ class PackedLinear(_Packable, nn.Linear):
         if 2 * rows * weight.numel() < SMALL or not self.serves(x):
             return F.linear(x, plain(weight), bias)
         if not weight.is_mkldnn:
-            packed = torch.ops.mkldnn._reorder_linear_weight(weight, x.numel() // x.shape[-1])
-            ways = {"plain": lambda: F.linear(x, weight, bias), "packed": lambda: _linear(x, packed, bias)}
+            packed = cache(lambda: torch.ops.mkldnn._reorder_linear_weight(weight, x.numel() // x.shape[-1]))
+            ways = {"plain": lambda: F.linear(x, weight, bias), "packed": lambda: _linear(x, packed(), bias)}
             race = f"linear {_name(x.dtype)} {tuple(weight.shape)}"
             if races().winner(race, ways) == "plain":
                 return F.linear(x, weight, bias)
-            self.keep(packed)
+            self.keep(packed())
             weight = self.weight
         return _linear(x, weight, bias)
 
@@ -141,12 +141,12 @@ class PackedConv2d(_Packable, nn.Conv2d):
             return found
 
         if not weight.is_mkldnn:
-            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *how, list(x.shape))
-            ways = {"plain": lambda: self._conv_forward(x, weight, bias), "packed": lambda: convolved(packed)}
+            packed = cache(lambda: torch.ops.mkldnn._reorder_convolution_weight(weight, *how, list(x.shape)))
+            ways = {"plain": lambda: self._conv_forward(x, weight, bias), "packed": lambda: convolved(packed())}
             race = f"conv {_name(x.dtype)} {tuple(weight.shape)} {how}"
             if races().winner(race, ways) == "plain":
                 return self._conv_forward(x, weight, bias)
-            self.keep(packed)
+            self.keep(packed())
             weight = self.weight
         return convolved(weight)
 
