@@ -154,13 +154,6 @@ WHOEVER_OF: Final[Mapping[bool, Sequence[str]]] = {
     False: ("宝宝", "小孩", "女孩", "男孩", "小伙", "头", "头像", "脸"),
 }
 """A robot girl is a robot."""
-INSTEAD: Final[Mapping[str, str]] = {
-    "train": "steam train", "minibus": "bus", "mammoth": "elephant", "ox": "cow", "moose": "deer", "goose": "duck",
-    "badger": "raccoon", "skunk": "raccoon",
-    "melon": "watermelon", "pen": "pencil", "rugby ball": "american football", "fallen leaf": "maple leaf",
-    "leaf fluttering in wind": "maple leaf", "umbrella with rain drops": "umbrella", "alien monster": "alien",
-}  # fmt: skip
-"""What is drawn for a thing that a model does not know."""
 MISLEADING: Final = ("red hot", "red coral")
 """Names that are mostly met as the beginnings of others: a red hot air balloon."""
 CONTAINERS: Final = (
@@ -310,8 +303,8 @@ class Builder:
         )
         self.add(ANY_STYLE["planet"], kind="planet", noun=True, weight=NOUN, paints="planet", plain=True)
         planet = {"kind": "planet", "noun": True, "weight": NOUN, "style": "planets", "paints": "planet"}
-        for names, looks in PLANETS.items():
-            self.add(_split(names), **planet, usual=looks)
+        for called, looks in PLANETS.items():
+            self.add(_split(called), **planet, usual=looks)
         critter = {"kind": "character", "noun": True, "weight": NOUN, "style": "critters", "paints": "body"}
         self.add(["monster", "alien", "外星人"], **critter)
         self.add(CYCLOPES, **critter, usual={"eyes": "one eye"})
@@ -415,11 +408,12 @@ class Builder:
             meanings[name] = {"kind": "emoji", "noun": True, "weight": weight, "style": style, "shows": {"name": name}}
             self.add([name, chinese], **meanings[name], plain=True)
         for name, both in people.OBJECTS.items():
-            drawn = name if name in meanings else INSTEAD.get(name, "")
+            drawn = name if name in meanings else people.INSTEAD.get(name, "")
             for words in both if drawn in meanings else ():
                 self.add(_split(words), **meanings[drawn])
-            if drawn in meanings and drawn != name:
-                self.add([name], **meanings[drawn])
+        for name, drawn in people.INSTEAD.items():
+            if drawn in meanings and name not in meanings:
+                self.add([name, *TABLE.get(name, ())], **meanings[drawn])
 
         self._settings()
         for plant in self.about["plant"]["plant"]:  # where there is none by itself

@@ -52,6 +52,8 @@ PERSONS: Final[Sequence[tuple[Both, Attributes]]] = [(each["names"], each["looks
 """Who a portrait shows, and how it looks where nothing else is said."""
 FRAMES: Final[Mapping[str, Mapping[Language, Sequence[str]]]] = _toml("frames.toml")
 OBJECTS: Final[Table] = _toml("objects.toml")
+INSTEAD: Final = {name: drawn for drawn, names in _toml("nearest.toml").items() for name in names}
+"""What is drawn for a thing that a model does not know."""
 
 KEPT_SHARE: Final = 0.2
 """Of the pairs: captions of the recipe, which must stay what they are."""
