@@ -44,9 +44,11 @@ def test_one_step_and_the_picture_says_how() -> None:
 
 @pytest.mark.usefixtures("student")
 def test_what_an_expert_paints_is_no_student_s() -> None:
-    exact = Studio("nano", device="cpu", precision="fp32").txt2img("a beach", seed=3, fast=True, width=64, height=64)
-    assert exact.request.fast
-    assert exact.request.loras == ()
+    studio = Studio("nano", device="cpu", precision="fp32")
+    exact = studio.txt2img("a beach", seed=3, fast=True, width=64, height=64).request
+    assert isinstance(exact, Txt2Img)
+    assert exact.fast
+    assert exact.loras == ()
 
 
 def test_without_its_file_fast_is_as_for_any_model(monkeypatch: pytest.MonkeyPatch) -> None:
