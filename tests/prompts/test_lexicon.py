@@ -103,6 +103,14 @@ def test_what_is_said_is_put_in_the_words_of_the_captions(lexicon: Lexicon, prom
     assert interpret(prompt, lexicon).caption == caption
 
 
+@pytest.mark.parametrize("missing", ["bun", "no bun", "(bun:1.2), ugly", "red cap and bun"])
+def test_what_the_negative_prompt_names_does_not_go_without_saying(lexicon: Lexicon, missing: str) -> None:
+    assert interpret("my granny", lexicon).caption == "sketch, white bun"
+    assert interpret("my granny", lexicon, missing).caption == "sketch, white hair"
+    assert interpret("my granny without bun", lexicon).caption == "sketch, white hair"
+    assert interpret("my granny with a bun", lexicon, missing).caption == "sketch, white bun", "what is said stays"
+
+
 @pytest.mark.parametrize(
     "prompt", ["", "a spaceship", "high quality", "blue", "关心你", "sketch, red curly hair, girl"]
 )

@@ -6,7 +6,7 @@ is left out.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -55,9 +55,14 @@ class Interpretation:
     expert: str = ""
 
 
-def interpret(prompt: str, lexicon: Lexicon) -> Interpretation:
-    """What a plain prompt, in any words, means to the model of a lexicon."""
-    spans = _spans(prompt, lexicon)
+def interpret(prompt: str, lexicon: Lexicon, against: str = "") -> Interpretation:
+    """What a plain prompt, in any words, means to the model of a lexicon.
+
+    Args:
+        against: the negative prompt: what it names does not go without saying.
+    """
+    spans, denied = _affirmed(prompt, _spans(prompt, lexicon))
+    denied += _spans(against, lexicon)
     plain = _is_plain(prompt, spans)
     _paint(prompt, spans)
     head = _head(prompt, spans)
@@ -67,7 +72,10 @@ def interpret(prompt: str, lexicon: Lexicon) -> Interpretation:
     kind = lexicon.kinds[name]
     if plain and not _body_coloured(spans):
         return Interpretation(expert=kind.expert)
-    return Interpretation(_say(kind, name, spans, head, lexicon.says), kind.expert)
+    shown = _shown(
+        kind, name, spans, head, {item for span in denied for m in span.meanings for item in m.shows.items()}
+    )
+    return Interpretation(_worded(kind, *shown, lexicon.says), kind.expert)
 
 
 @dataclass
@@ -123,7 +131,7 @@ def _spans(prompt: str, lexicon: Lexicon) -> list[_Span]:
             break
         else:
             at += 1
-    return _affirmed(prompt, [span for span in found if _whole(span, found, words)])
+    return [span for span in found if _whole(span, found, words)]
 
 
 def _meanings(
@@ -171,9 +179,10 @@ def _kind(kinds: Mapping[str, Kind], spans: Sequence[_Span], head: _Span | None)
     return best if best in named or sum(score > 0 for score in whole.values()) == 1 else None
 
 
-def _say(
-    kind: Kind, name: str, spans: Sequence[_Span], head: _Span | None, says: Mapping[str, Mapping[str, str]]
-) -> str:
+def _shown(
+    kind: Kind, name: str, spans: Sequence[_Span], head: _Span | None, denied: Collection[tuple[str, str]]
+) -> tuple[str, Mapping[str, str]]:
+    """The style of a picture, and what it shows: what is said, and of what goes without saying what is not denied."""
     found = [(span, each) for span in spans if (each := span.among(name, kind))]
     nouns = [(span, each[0]) for span, each in found if each[0].noun]
     rest = [(span, each) for span, each in found if not each[0].noun]
@@ -192,11 +201,11 @@ def _say(
                 shown.setdefault(key, value)
         _set_colour(shown, meaning.paints, span.color)
     for _, noun in nouns[:1]:
-        _add_usual(shown, noun.usual, kind.hides)
+        _add_usual(shown, dict(noun.usual.items() - denied), kind.hides)
     for given, then in kind.rules:
         if all(value == shown.get(key, "") or (value == "*" and key in shown) for key, value in given.items()):
-            shown = {**then, **shown}
-    return _worded(kind, style, shown, says)
+            shown = {**dict(then.items() - denied), **shown}
+    return style, shown
 
 
 def _drawable(meaning: Meaning, has: Mapping[str, frozenset[str]]) -> bool:
@@ -279,15 +288,16 @@ def _whole(span: _Span, spans: Sequence[_Span], words: Sequence[tuple[str, int, 
     return all(at in known or not _HAN.match(words[at][0]) or _PARTICLE.match(words[at][0]) for at in touching)
 
 
-def _affirmed(prompt: str, spans: Sequence[_Span]) -> list[_Span]:
-    """Those that are not said to be missing: without glasses, no red hat, 没有光环."""
-    affirmed, end = [], -1
+def _affirmed(prompt: str, spans: Sequence[_Span]) -> tuple[list[_Span], list[_Span]]:
+    """Those that are said to be there, and those that are said to be missing: without glasses, no red hat, 没有光环."""
+    affirmed, denied, end = list[_Span](), list[_Span](), -1
     for span in spans:
         if span.first == end or _DENIED.search(prompt, max(0, span.start - FAR), span.start):
+            denied.append(span)
             end = span.last if span.hue else -1
         else:
             affirmed.append(span)
-    return affirmed
+    return affirmed, denied
 
 
 def _alone(prompt: str, span: _Span) -> bool:

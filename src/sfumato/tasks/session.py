@@ -357,7 +357,7 @@ def encode_prompts(
     late = request.numerics == "a1111"
     parts = timeline(prompt, steps, late=late)
     if not (request.as_written or brings_words(request.loras) or prompt.networks):
-        parts, captions = interpreted(parts, lexicon_of(model.path), words or {})
+        parts, captions = interpreted(parts, lexicon_of(model.path), words or {}, request.negative)
     tracks = (*parts, *timeline(against, steps, late=late))  # the last is the negative
     encoded = iter(
         encode(
@@ -377,10 +377,10 @@ def encode_prompts(
 
 
 def interpreted(
-    tracks: Sequence[Track], lexicon: Lexicon | None, taught: Collection[str]
+    tracks: Sequence[Track], lexicon: Lexicon | None, taught: Collection[str], against: str
 ) -> tuple[tuple[Track, ...], list[str]]:
     """The tracks, each plain text in them as the lexicon puts it, and what it put. Texts with weights, with words of
-    embeddings or with ``embedding:NAME`` stay as they are.
+    embeddings or with ``embedding:NAME`` stay as they are. What `against`, the negative prompt, names is not added.
     """
     captions: list[str] = []
 
@@ -388,7 +388,7 @@ def interpreted(
         text = reading.plain
         if lexicon is None or text is None or CALLED.search(text) or any(word in text for word in taught):
             return reading
-        caption = interpret(text, lexicon).caption
+        caption = interpret(text, lexicon, against).caption
         if caption is None:
             return reading
         captions.append(caption)
