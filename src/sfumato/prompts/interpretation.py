@@ -201,7 +201,8 @@ def _shown(
                 shown.setdefault(key, value)
         _set_colour(shown, meaning.paints, span.color)
     for _, noun in nouns[:1]:
-        _add_usual(shown, dict(noun.usual.items() - denied), kind.hides)
+        usual = {key: value for key, value in noun.usual.items() if key in shown or (key, value) not in denied}
+        _add_usual(shown, usual, kind.hides)
     for given, then in kind.rules:
         if all(value == shown.get(key, "") or (value == "*" and key in shown) for key, value in given.items()):
             shown = {**dict(then.items() - denied), **shown}
