@@ -89,7 +89,7 @@ def test_a_key_is_a_frame_and_a_prompt(text: str, key: Key) -> None:
 def test_keys_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="must be FRAME:PROMPT"):
         Key.parse("a fox")
-    with pytest.raises(RequestError, match="keys are at frames 0, 0; give two or more, each its own"):
+    with pytest.raises(RequestError, match="keys are at frames 0, 0; give two or more, each at a frame of its own"):
         in_between([Key(0, "a"), Key(0, "b")], Between(prompt="", to=""))
     file = tmp_path / "keys.json"
     file.write_text('[{"frame": 0, "prompt": "a", "zoom": "2"}]')

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar, get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from sfumato.choices import Sampler, Schedule
 from sfumato.diffusion import grids, samplers
 from sfumato.errors import RequestError, UnknownNameError
-from sfumato.requests import MAX_SEED, Txt2Img, draw_seed, parse_size
+from sfumato.requests import MAX_SEED, Img2Img, Txt2Img, draw_seed, parse_size
 
 Made = TypeVar("Made")
 
@@ -37,6 +38,9 @@ BAD = [
     ({"steps": 0}, "steps 0 must be 1 to 1000; use 1"),
     ({"steps": -5}, "steps -5"),
     ({"steps": 2.5}, "whole number, not 2.5"),
+    ({"steps": 1e9}, "steps 1000000000.0 must be 1 to 1000; use 1000 or leave it out"),
+    ({"seed": np.arange(4)}, "seed must be a whole number, not array([0, 1, 2, 3])"),
+    ({"seed": np.zeros((40, 40))}, "seed must be a whole number, not array([[0., 0., "),
     ({"guidance": float("nan")}, "guidance nan must be 0 to 100"),
     ({"guidance": float("inf")}, "use 100"),
     ({"guidance": -0.1}, "guidance -0.1 must be 0 to 100; use 0"),
@@ -64,6 +68,19 @@ NAMES = [
     ({"stepz": 4}, "unknown option 'stepz'; did you mean steps or hires_steps?"),
     ({"task": "txt2imgs"}, "did you mean txt2img"),
 ]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    request = Txt2Img.build(prompt="a", seed=np.int64(3), steps=np.uint8(4), guidance=np.float32(1.5))
+    assert (request.seed, request.steps, request.guidance) == (3, 4, 1.5)
+    assert Txt2Img.from_json(request.to_json()) == request
+
+
+def test_a_picture_s_digest_has_a_form() -> None:
+    with pytest.raises(RequestError, match=r"^image sha256 is 'abc'; give 64 hexadecimal digits"):
+        Img2Img.build(prompt="a", image={"sha256": "abc"})
+    with pytest.raises(RequestError, match=r"^image is missing; give a picture: its path, or over HTTP"):
+        Img2Img.build(prompt="a")
 
 
 @pytest.mark.parametrize(("options", "message"), BAD)

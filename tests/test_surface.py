@@ -50,6 +50,12 @@ def test_options_are_checked_as_those_of_requests(studio: Studio) -> None:
         studio.txt2img("a fox", width=256.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("given", ["a fox", {"task": "txt2img", "prompt": "a fox"}, None])
+def test_what_is_no_request_is_not_run(studio: Studio, given: object) -> None:
+    with pytest.raises(RequestError, match=r"is no request; give one, as sfumato.Txt2Img"):
+        studio.run(given)  # type: ignore[arg-type]
+
+
 def test_size_may_be_told_as_people_do(studio: Studio) -> None:
     assert studio.txt2img("a fox", size="32x48", steps=1)[0].size == (32, 48)
     assert studio.txt2img("a fox", size=(48, 32), steps=1)[0].size == (48, 32)

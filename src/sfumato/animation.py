@@ -106,9 +106,8 @@ def _filled(keys: Sequence[Key], first: Key, counting: int = 0) -> list[Key]:
     ordered = sorted(keys, key=lambda key: key.frame)
     frames = [key.frame for key in ordered]
     if len(set(frames)) < max(2, len(frames)):
-        raise RequestError(
-            f"keys are at frames {', '.join(map(str, frames)) or 'none'}; give two or more, each its own"
-        )
+        where = f"keys are at frames {', '.join(map(str, frames))}" if frames else "there are no keys"
+        raise RequestError(f"{where}; give two or more, each at a frame of its own")
     if frames[-1] - frames[0] >= MAX_FRAMES:
         raise RequestError(f"an animation of over {MAX_FRAMES} frames is too long; make it in parts")
     first = replace(first, frame=frames[0])

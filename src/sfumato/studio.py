@@ -48,6 +48,7 @@ from sfumato.tasks.experts import expert_for
 from sfumato.tasks.memory import fitted, is_short
 from sfumato.tasks.table import runner
 from sfumato.tasks.tileable import with_tileable
+from sfumato.validation import brief
 
 FILTERS = 4
 """One in so many bytes of the machine's memory may hold Winograd's filters: of all, not of what is free just now, so
@@ -199,6 +200,10 @@ class Studio(Running, Shorthand):
         Raises:
             SfumatoError: of the kind that says what is wrong.
         """
+        if not isinstance(request, Request):
+            raise RequestError(
+                f'{brief(request)} is no request; give one, as sfumato.Txt2Img(prompt="a cat"), or call studio.txt2img'
+            )
         if not isinstance(request, Painting):
             yield from runner(request.task)(_Saving(self, saved), request)
             return

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, TypeGuard, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from sfumato.errors import RequestError, UnknownNameError
@@ -52,7 +52,7 @@ def explained(model: type[BaseModel], error: ValidationError, *, noun: str = "op
 def brief(value: object, limit: int = 60) -> str:
     """A value on one line, short enough to read."""
     try:
-        text = value if isinstance(value, str) else repr(value)
+        text = value if isinstance(value, str) else " ".join(repr(value).split())
     except ValueError:  # Python refuses to print whole numbers of over 4300 digits
         return "of thousands of digits"
     short = text if len(text) <= limit else text[:limit] + "..."
@@ -193,8 +193,20 @@ _ELSEWHERE = {
 def _wrong_type(place: _Place, value: object) -> str:
     allowed, remedies = _allowed(place)
     if int in alternatives(place.kind) and isinstance(value, float) and value.is_integer():
+        if place.field and not _fits(place, int(value)):
+            return f"{place.name} {brief(value)} {_rule_and_remedy(place, value, {})}"
         remedies = {f"write {place.name}={value:.0f}"}
     return "; ".join([f"{place.name} must be {allowed}, not {brief(value)}", *(remedies if len(remedies) == 1 else ())])
+
+
+def _fits(place: _Place, value: int) -> bool:
+    field = place.owner.model_fields[place.field]
+    try:
+        checked: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, *field.metadata])  # type: ignore[arg-type]
+        checked.validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _allowed(place: _Place) -> tuple[str, set[str]]:
@@ -206,6 +218,8 @@ def _allowed(place: _Place) -> tuple[str, set[str]]:
 def _words(kind: object) -> tuple[str, str]:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(_choices(kind))}", "choose one of them"
+    if (called := getattr(kind, "CALLED", None)) is not None:
+        return called, "give one"
     plain = get_origin(kind) or kind
     return next((KINDS[k] for k in KINDS if isinstance(plain, type) and issubclass(plain, k)), KINDS[str])
 

@@ -205,6 +205,10 @@ BAD = [
     ["evaluate", "nano", "-o", "a.md", "--guidance", "nan"],
     ["evaluate", "nano", "-o", "a.md", "--languages", "fr"],
     ["evaluate", "nano", "-o", "a.md", "--data", "nowhere"],
+    ["similar", "photoo.png", "."],
+    ["interpolate", "a cat", "a dog", "--frames", "1"],
+    ["match", "photo.png"],
+    ["classify", "photo.png"],
     ["--nonsense"],
 ]
 
@@ -222,6 +226,12 @@ def test_bad_input_is_one_line_and_exit_2(
 REMEDIES = [
     ("txt2img a cute monster", 'put the words of the prompt in quotes, as in "a red apple"'),
     ("txt2img a --stepz 4", "see sfumato txt2img --help"),
+    ("gallery export", "see sfumato gallery export --help"),
+    ("teach photos --name mila", "see sfumato teach --help"),
+    ("similar photoo.png .", "there is no picture 'photoo.png'; give its path, or words"),
+    ("interpolate a b --frames -3 -o w.gif", "frames -3 must be 2 or more"),
+    ("match photo.png -o x.png", "like is missing; give a picture: its path"),
+    ("classify photo.png", "labels is missing; give it, for example labels='cat,dog'"),
     ("paint", "unknown command 'paint'; did you mean txt2img"),
     ("txt2imgg a", "unknown command 'txt2imgg'; did you mean txt2img"),
     ("img2image", "unknown command 'img2image'; did you mean img2img"),

@@ -284,6 +284,10 @@ def test_who_may_come_in(http: TestClient, headers: dict[str, str], status: int)
 def test_what_a_foreign_page_can_send_is_not_read(http: TestClient, kind: str) -> None:
     answer = http.post("/api/v1/jobs", content=json.dumps(FOX), headers={"Content-Type": kind})
     assert answer.status_code == 415
+    assert answer.json()["error"]["message"].endswith("send application/json")
+    answer = http.post("/api/v1/uploads", content=b"GIF89a", headers={"Content-Type": kind})
+    assert answer.status_code == 415
+    assert answer.json()["error"]["message"].endswith("as image/png, or application/octet-stream")
 
 
 def test_bodies_have_a_largest_size(http: TestClient) -> None:

@@ -107,8 +107,19 @@ def test_bad_input(options: list[str], message: str, photos: Path, capsys: pytes
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(TrainingError, match="has no picture that can be learned"):
-        teach(Lesson(tmp_path / "nothing", "mila", "a fox"), tmp_path / "run")
+    for given, why in (("nothing", "nothing has no pictures; put"), ("nowhere", "nowhere is neither a folder nor")):
+        with pytest.raises(TrainingError, match=why):
+            teach(Lesson(tmp_path / given, "mila", "a fox"), tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "nothing was painted before it was seen"
+
+
+@pytest.mark.usefixtures("few")
+def test_what_cannot_be_learned_is_not_said_of_what_is_kept(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "small/a.png")
+    with pytest.raises(TrainingError, match=r"small has no picture that can be learned: a.png, .*; put") as error:
+        teach(Lesson(tmp_path / "small", "mila", "a fox", "dreambooth", str(tiny_model)), tmp_path / "run")
+    assert "kept" not in str(error.value)
 
 
 def test_times_and_toml() -> None:

@@ -74,7 +74,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return done.exit_code
     except usage_error as error:
         said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-        complain(f"{said}; {_remedy(arguments, said)}")
+        where = getattr(getattr(error, "ctx", None), "command_path", "sfumato")
+        complain(f"{said}; {_remedy(arguments, said, where)}")
         return BAD_INPUT
     return 0
 
@@ -89,8 +90,8 @@ def _leave_at_once() -> None:
         os._exit(0)
 
 
-def _remedy(arguments: Sequence[str], said: str) -> str:
-    """What to do about arguments that cannot be parsed, of which `said` is what the framework says."""
+def _remedy(arguments: Sequence[str], said: str, where: str) -> str:
+    """What to do about arguments that cannot be parsed, of which `said` is what the framework says of a command."""
     if "--" in arguments:
         return "behind -- stands the prompt alone, and options before it"
     if any(re.match(r"-(?!-[\w-]+=).*\s", argument) for argument in arguments):
@@ -100,7 +101,7 @@ def _remedy(arguments: Sequence[str], said: str) -> str:
     command = next(iter(arguments), "")
     if command in REQUESTS and "extra argument" in said:
         return 'put the words of the prompt in quotes, as in "a red apple"'
-    return f"see sfumato {command} --help" if command in REQUESTS else "see sfumato --help"
+    return f"see {where} --help"
 
 
 def _refusal(error: OSError) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sfumato.cli.options import Device, Json, Numbers, Quiet, check_precision, real, taking, whole
+from sfumato.errors import RequestError
 
 animation = typer.Typer(rich_markup_mode=None)
 
@@ -91,5 +92,7 @@ def interpolate(
     """Paint the way from one prompt to another, and print the path of the moving picture."""
     from sfumato.animation import Key
 
-    ends = [Key(0, first, seed), Key(max(frames, 2) - 1, last, to_seed)]
+    if frames < 2:
+        raise RequestError(f"frames {frames} must be 2 or more: A and B are two of them")
+    ends = [Key(0, first, seed), Key(frames - 1, last, to_seed)]
     _run(ends, ends[1].frame if loop else 0, choices, device, precision, as_json=as_json, quiet=quiet)

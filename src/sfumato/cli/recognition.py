@@ -12,7 +12,7 @@ from sfumato.choices import Language
 from sfumato.cli.options import check_precision
 from sfumato.cli.painting import require_model
 from sfumato.cli.terminal import narrating, note
-from sfumato.decoding import RejectedPicture, decoded, pictures_in
+from sfumato.decoding import SUFFIXES, RejectedPicture, decoded, pictures_in
 from sfumato.errors import RequestError, UnknownNameError
 from sfumato.output import check_writable, rewrite
 
@@ -74,6 +74,8 @@ def similar(what: str, folder: Path, first: int) -> None:
     """Print the first pictures, a line each: the cosine and the path."""
     if first < 1:
         raise RequestError(f"first is {first}; give 1 or more")
+    if not Path(what).is_file() and Path(what).suffix.lower() in SUFFIXES:
+        raise RequestError(f"there is no picture {what!r}; give its path, or words without such an ending")
     with narrating(quiet=False):
         from sfumato.recognition.embedding import embedder
 

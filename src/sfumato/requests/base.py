@@ -52,7 +52,7 @@ class Strict(BaseModel):
 
     def __init__(self, **options: Any) -> None:
         try:
-            super().__init__(**options)
+            super().__init__(**{name: _python(value) for name, value in options.items()})
         except ValidationError as error:
             raise explained(type(self), error)[0] from None
 
@@ -60,6 +60,11 @@ class Strict(BaseModel):
     def build(cls, **options: Any) -> Self:
         """One of keyword options whose types are not known, as the command line and readers have them."""
         return cls(**options)
+
+
+def _python(value: Any) -> Any:
+    """A number of NumPy as Python's own."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value
 
 
 class Request(Strict):

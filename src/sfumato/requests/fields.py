@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
@@ -214,6 +214,18 @@ Loras = Annotated[tuple[Lora, ...], BeforeValidator(_loras)]
 FileNames = Annotated[tuple[str, ...], BeforeValidator(_names_of_files)]
 
 
+DIGEST = re.compile(r"^[0-9a-f]{64}$")
+
+
+def _digest(text: str) -> str:
+    if not DIGEST.match(text):
+        raise ValueError(f"is {brief(text)}; give 64 hexadecimal digits in small letters, as uploads answer")
+    return text
+
+
+Digest = Annotated[str, Field(json_schema_extra={"pattern": DIGEST.pattern}), AfterValidator(_digest)]
+
+
 class Source(Strict):
     """A picture that a request begins from, known by the digest of its file.
 
@@ -221,7 +233,9 @@ class Source(Strict):
     """
 
     path: Annotated[str, Field(max_length=MAX_PATH)] = Field("", description="of its file; empty for bytes at hand")
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+    CALLED: ClassVar[str] = 'a picture: its path, or over HTTP {"sha256": "..."} of one that was uploaded'
+
+    sha256: Digest | None = Field(
         None, description="of its bytes; filled in when the request is carried out, and checked when it is repeated"
     )
     _content: bytes | None = PrivateAttr(None)

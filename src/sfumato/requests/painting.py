@@ -62,7 +62,7 @@ class Painting(Request):
     """
 
     prompt: Annotated[Prompt, Shown("PROMPT", argument=2)] = Field(
-        description="what to paint; empty paints whatever the model likes"
+        description="what to paint; in Python and over HTTP, empty paints whatever the model likes"
     )
     negative: Annotated[Prompt, Shown("T")] = Field("", description="what to keep away from; needs guidance above 1")
     model: Annotated[Name, Shown("NAME|PATH", "Model", always=True)] = Field(

@@ -395,7 +395,9 @@ class Classify(Recognising):
     """Say which of some labels pictures show, by how well a diffusion model explains them under each."""
 
     task: Literal["classify"] = "classify"
-    labels: Annotated[Labels, Shown("A,B,C")] = Field(description="what the pictures may show, two or more")
+    labels: Annotated[Labels, Shown("A,B,C")] = Field(
+        description="what the pictures may show, two or more", examples=["cat,dog"]
+    )
     top: Annotated[int, Shown("K")] = Field(3, ge=1, le=10_000, description="how many labels to say of each picture")
     label_template: Annotated[Annotated[str, Field(max_length=1000)] | None, Shown("T")] = Field(
         None, description="the prompt of a label, with {} in its place, as 'a photo of a {}'"

@@ -55,6 +55,13 @@ BODIES: tuple[tuple[str, int], ...] = (
 )
 """Bytes that a body may have, by the beginning of the path."""
 
+KINDS: tuple[tuple[str, str], ...] = (
+    *((path, "the picture with its own, as image/png, or application/octet-stream") for path in PICTURES),
+    *((path, "multipart/form-data, or application/json") for path in FORMS),
+    ("/", "application/json"),
+)
+"""What is read there, by the beginning of the path."""
+
 BODY_SECONDS = 60.0
 
 HEADERS = {
@@ -150,7 +157,8 @@ class Door:
         plain = not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         script = not origins and "sec-fetch-site" not in headers  # browsers tell, and where they ask from
         if method not in ("GET", "HEAD") and not plain and not _is_read(scope["path"], kind, script):
-            raise Refusal(415, f"the Content-Type {kind[:40]!r} is not read here; send application/json")
+            right = next((kinds for beginning, kinds in KINDS if scope["path"].startswith(beginning)))
+            raise Refusal(415, f"the Content-Type {kind[:40]!r} is not read here; send {right}")
 
     def _ours(self, host: str) -> bool:
         name = _name_of(host)

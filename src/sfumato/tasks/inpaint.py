@@ -26,7 +26,7 @@ from sfumato.tasks.paint import Canvas, paint
 from sfumato.tasks.pictures import fitted
 from sfumato.tasks.session import prepare, same, takes_latents_alone
 from sfumato.tasks.sources import padded_to, read
-from sfumato.tasks.where import located
+from sfumato.tasks.where import described, located
 
 NEAR = 8
 """Pixels on either side of a mask's edge that are its surroundings."""
@@ -46,7 +46,8 @@ def inpaint(applied: Applied, request: Inpaint, load: float = 0.0) -> Iterator[P
     if known.where is None:
         mask = mask_of(known, image, alpha)
     else:
-        mask = shaped(located(applied, known, image, known.where, known.prompt), known)
+        shown = described(applied.model, image, known.where, known.prompt)
+        mask = shaped(located(applied, known, image, known.where, shown), known)
     yield from inpainted(applied, known, image, mask, load)
 
 

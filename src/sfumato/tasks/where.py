@@ -22,12 +22,14 @@ from PIL import Image
 from torch import Tensor
 
 from sfumato.adapters.applied import Applied
+from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.errors import RequestError
 from sfumato.families import INPAINTING
 from sfumato.images import to_tensor
 from sfumato.model import Model
+from sfumato.recognition.judge import bundled
 from sfumato.requests import Painting
 from sfumato.tasks.plan import Plan, plan
 from sfumato.tasks.session import encode_prompts, resolve, takes_latents_alone
@@ -94,10 +96,27 @@ def located(applied: Applied, request: Painting, image: Image.Image, words: str,
         there = [part for part in others if asked_about(part).explained >= LEAST]
         known = f"; of the prompt it has {', '.join(there)}" if there else ""
         raise RequestError(
-            f"the picture has no {bare(words)!r} that {model.name} knows{known}; say other words, or --box"
+            f"{bare(words)!r} is not found in the picture by {model.name}{known}; {_remedy(request, words)}"
         )
     mask = refined(marked(found.change, model.autoencoder.factor, small.size), small, gained(model, found, small))
     return mask.resize(image.size, Image.Resampling.BILINEAR).point(lambda value: 255 * (value >= 128))
+
+
+def _remedy(request: Painting, words: str) -> str:
+    if "box" in type(request).model_fields:
+        return f"describe the picture with {bare(words)!r} in the prompt, say other words, or give a --box"
+    return f"give a --description of the whole picture with {bare(words)!r} in it, or say other words"
+
+
+def described(model: Model, image: Image.Image, words: str, given: str) -> str:
+    """A prompt of what a picture shows: of the bundled model's own what the judge recognises in it, where that has the
+    words, else what is given. With a whole prompt more is found than with a word.
+    """
+    if model.path != bundled_folder("nano"):
+        return given
+    found = bundled().recognise([image])[0]
+    seen = found.caption() if found.known else ""
+    return seen if replaced(seen, words, "") != seen else given
 
 
 def marked(change: Tensor, factor: int, size: tuple[int, int]) -> Image.Image:
@@ -164,11 +183,17 @@ def with_and_without(prompt: str, words: str) -> tuple[str, str]:
 
 
 def replaced(prompt: str, words: str, others: str) -> str:
-    """A prompt with other words in the place of some; the others alone where it is empty."""
+    """A prompt with other words in the place of some, and of what they end a part of it with: "hair" is all of "blonde
+    bob hair". The others alone where it is empty."""
     if not prompt.strip():
         return others
-    phrase = re.compile(rf"(?<!\w){re.escape(bare(words))}(?!\w)", re.IGNORECASE)
-    return phrase.sub(lambda _: others, prompt)
+    phrase = bare(words)
+    ended = (part for part in _parts(prompt) if re.search(rf"(?<!\w){re.escape(phrase)}$", part, re.IGNORECASE))
+    if (part := next(ended, prompt.strip())) != prompt.strip():
+        phrase = bare(part)
+    found = re.compile(rf"(?<!\w)((?:the|an?)\s+)?{re.escape(phrase)}(?!\w)", re.IGNORECASE)
+    whole = not others or bare(others) != others.strip()  # with an article of its own
+    return found.sub(lambda match: others if whole else (match[1] or "") + others, prompt)
 
 
 def otsu(values: Tensor) -> float:

@@ -192,7 +192,8 @@ class Examples:
             log.warning("%d more are left out; data.json names them", len(self.left_out) - 5)
         if not any(not self.sources[e.source].prior for e in self.all):
             why = f": {self.left_out[0][0]}, {self.left_out[0][1]}" if self.left_out else ""
-            raise TrainingError(f"{', '.join(str(s.folder) for s in sources)} has no picture that can be learned{why}")
+            folders = ", ".join(str(source.folder) for source in sources if not source.prior)
+            raise TrainingError(f"{folders} has no picture that can be learned{why}; put PNG, JPEG or WebP files there")
         self._hold_out(validation)
         self.train = [i for i, e in enumerate(self.all) if not e.held_out]
         held = [i for i, e in enumerate(self.all) if e.held_out]

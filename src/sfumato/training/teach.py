@@ -21,6 +21,7 @@ from PIL import Image
 
 from sfumato.adapters.report import examine
 from sfumato.checkpoints.catalogue import find
+from sfumato.decoding import RejectedPicture
 from sfumato.errors import RequestError, TrainingError
 from sfumato.files import sha256, write_atomic
 from sfumato.images import contact_sheet
@@ -31,6 +32,7 @@ from sfumato.requests import Txt2Img
 from sfumato.training.adapter import AdapterRun, AdapterTask
 from sfumato.training.loop import gradients
 from sfumato.training.run import read_config, train
+from sfumato.training.sources import candidates
 
 TeachMethod = Literal["lora", "dreambooth", "embedding"]
 TEACH_METHODS: tuple[TeachMethod, ...] = ("lora", "dreambooth", "embedding")
@@ -190,9 +192,10 @@ def planned(lesson: Lesson, folder: Path, say: Callable[[str], None]) -> dict[st
         if steps >= STEPS[0] or half:
             break
     if steps < STEPS[0]:
+        least = seconds * STEPS[0] / OVERHEAD / 60 + 1
         raise TrainingError(
-            f"a step of {lesson.model} takes {seconds:.1f} s here, so {lesson.seconds / 60:.3g} minutes are "
-            f"{max(steps, 0)} steps, under {STEPS[0]}; give --time {seconds * STEPS[0] / OVERHEAD / 60 + 1:.0f}m"
+            f"a step of {lesson.model} takes {seconds:.1f} s here, so that {lesson.seconds:.0f} s, less what is "
+            f"spent already, are {max(steps, 0)} steps, under {STEPS[0]}; give --time {least:.0f}m"
         )
     most = max(STEPS[0], min(STEPS[1], LOOKS * count // batch))
     if steps > most:
@@ -230,6 +233,7 @@ def teach(lesson: Lesson, folder: Path, say: Callable[[str], None] = lambda line
             )
         say(f"going on in {folder}")
     else:
+        _look_at(lesson.photos)
         folder.mkdir(parents=True, exist_ok=True)
         if lesson.keeps:
             _paint_kept(lesson, folder / KEPT, say)
@@ -242,6 +246,16 @@ def teach(lesson: Lesson, folder: Path, say: Callable[[str], None] = lambda line
     export = train(file, folder)
     spent = time.monotonic() - begun
     return _tried(lesson, run, folder, export / f"{lesson.name}.safetensors", spent / run.loop.steps)
+
+
+def _look_at(photos: Path) -> None:
+    """Before anything is painted.
+
+    Raises:
+        TrainingError: there is nothing that might be a picture.
+    """
+    if not any(not isinstance(candidate.data, RejectedPicture) for candidate in candidates(photos)):
+        raise TrainingError(f"{photos} has no pictures; put PNG, JPEG or WebP files there")
 
 
 def _paint_kept(lesson: Lesson, folder: Path, say: Callable[[str], None]) -> None:
