@@ -65,6 +65,8 @@ def test_no_advice_within_the_vocabulary(vocabulary: Vocabulary, prompt: str) ->
         ("8k château Schloß", "'château', 'schloß' and"),
         ("一位白发的火车站长，红苹果", "'白发', '火车站长' and"),
         ("一辆城市公交车", "'城市公交车' and"),
+        ("!!!???", "no words"),
+        ("🐉 <lora:x:1>", "no words"),
         ("red oil green painting 红车 a big house", "'oil', 'green', 'painting', 'big' ... and"),
     ],
 )

@@ -69,7 +69,7 @@ def packages(folder: Path, standard: tuple[tuple[Any, ...], ...] = STANDARD) -> 
 
 def made_up(name: str) -> emoji.Emoji:
     bodies = {"emoji": (CIRCLE, 32), "fluent-emoji": (CIRCLE, 32)}
-    return emoji.Emoji(name, "", "", "", "food-drink", bodies)
+    return emoji.Emoji(name, "", "", "", "food-drink", "🍎", bodies)
 
 
 def test_the_chosen_emoji_and_their_names(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_rasterised_colours_are_multiplied_by_their_opacity() -> None:
 @pytest.mark.parametrize("size", [64, 256])
 def test_a_composite_is_what_drawing_on_the_background_gives(size: int) -> None:
     half_clear = f'{CIRCLE}<path fill="#ffffff" opacity="0.6" d="M8 8h20v12h-20z"/>'
-    each = emoji.Emoji("disc", "", "", "", "", {"emoji": (half_clear, 32)})
+    each = emoji.Emoji("disc", "", "", "", "", "", {"emoji": (half_clear, 32)})
     rgba = emoji.rasterise_rgba(emoji.svg(each, "emoji"), 256)
     placement = emoji.Placement("#f7b2cb", 0.75, 0.125, 0.0625)
     picture = emoji.composite(rgba, placement, size)

@@ -24,7 +24,7 @@ SIZES = {"small", "large"}
 
 
 def made_up(name: str) -> emoji.Emoji:
-    return emoji.Emoji(name, "甲", "", "", "food-drink", {"emoji": (ARROW, 32), "fluent-emoji": (ARROW, 32)})
+    return emoji.Emoji(name, "甲", "", "", "food-drink", "🍎", {"emoji": (ARROW, 32), "fluent-emoji": (ARROW, 32)})
 
 
 def attributes_of(setting: objects.Setting) -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_a_look_held_out_is_held_out_in_settings_and_in_views(monkeypatch: pytes
                     assert drawing.attributes["split"] == "validation"
     thing = next(each for each in things if held_out[each.name] == "emoji")
     bodies = {look: (f'<g id="{look}"/>{ARROW}', 32) for look in emoji.PICTURES}
-    one = emoji.Emoji(thing.name, thing.name_zh, "", "", "", bodies)
+    one = emoji.Emoji(thing.name, thing.name_zh, "", "", "", "", bodies)
     monkeypatch.setattr(objects, "load", lambda: (one,))
     drawn = [drawing for k in range(12) for drawing in render.drawings(render.Job("flat", k, 1), 0, 0)]
     held = [drawing for drawing in drawn if '<g id="emoji"/>' in drawing.svg]

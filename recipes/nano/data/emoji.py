@@ -34,19 +34,22 @@ PICTURES: Final[Mapping[str, tuple[str, str]]] = {
 NAMES: Final = ("emojibase-data", "17.0.0")
 PACKAGES: Final = Path("runs/nano/packages")
 SELECTION: Final = Path(__file__).with_name("emoji.toml")
+CHARACTERS: Final = Path(__file__).parents[1] / "language/characters.json"
 SCALES: Final = (0.62, 0.86)
 HELD_OUT_SHARE: Final = 0.05  # of the emoji of a look, and of the other placements
 
 
 @dataclass(frozen=True)
 class Emoji:
-    """One emoji: its names, tags ("a|b|c") and, by look, its drawing: SVG elements in a square of so many units."""
+    """One emoji: its names, tags ("a|b|c"), the character itself and, by look, its drawing: SVG elements in a square of
+    so many units."""
 
     name: str
     name_zh: str
     tags: str
     tags_zh: str
     group: str
+    character: str
     bodies: Mapping[str, tuple[str, int]]
 
 
@@ -103,6 +106,7 @@ def load(packages: Path = PACKAGES) -> tuple[Emoji, ...]:
             tags="|".join(_tags(entry, {name, *selection["left_out_tags"]})),
             tags_zh="|".join(_tags(translation, {name_zh, *selection["left_out_tags"]})),
             group=structure["groups"][str(entry["group"])],
+            character="".join(chr(int(point, 16)) for point in code.split("-")),
             bodies=bodies,
         )
     return tuple(chosen.values())
@@ -207,3 +211,13 @@ def _read(tarball: Path, name: str) -> Any:
         if member is None:
             raise FileNotFoundError(f"{name} is not in {tarball}: delete the tarball to fetch it again")
         return json.load(member)
+
+
+def main() -> None:
+    """Write which character each name stands for, as the lexicon has it."""
+    characters = {emoji.name: emoji.character for emoji in load()}
+    CHARACTERS.write_text(json.dumps(characters, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

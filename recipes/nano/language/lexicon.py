@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from recipes.nano.data import emoji
 from recipes.nano.data.chinese_captions import ALONE as CHINESE_ALONE
 from recipes.nano.data.chinese_captions import ANY_STYLE as CHINESE_ANY
 from recipes.nano.data.chinese_captions import PERSONS as CHINESE_PERSONS
 from recipes.nano.data.chinese_captions import TABLE
-from recipes.nano.data.emoji import held_out
 from recipes.nano.data.english_captions import ALONE as ENGLISH_ALONE
 from recipes.nano.data.english_captions import ANY_STYLE, BEFORE, DOING, SYNONYMS, WHEN, with_article
 from recipes.nano.data.english_captions import PERSONS as ENGLISH_PERSONS
@@ -403,7 +403,7 @@ class Builder:
                 continue  # a portrait or a landscape
             if self.scenes and name in places.WHOLE:
                 continue
-            style = "emoji" if held_out(name) == "fluent-emoji" else "fluent-emoji"
+            style = "emoji" if emoji.held_out(name) == "fluent-emoji" else "fluent-emoji"
             weight = FAINT if name.endswith((" moon", "sun")) else NOUN
             meanings[name] = {"kind": "emoji", "noun": True, "weight": weight, "style": style, "shows": {"name": name}}
             self.add([name, chinese], **meanings[name], plain=True)
@@ -415,6 +415,9 @@ class Builder:
             if drawn in meanings and name not in meanings:
                 self.add([name, *TABLE.get(name, ())], **meanings[drawn])
 
+        for name, character in json.loads(emoji.CHARACTERS.read_text(encoding="utf-8")).items():
+            for meaning in self.words.get(" ".join(tokens(name)), []):
+                self.add([character], **{**meaning, "plain": False})
         self._settings()
         for plant in self.about["plant"]["plant"]:  # where there is none by itself
             for phrase in (

@@ -17,12 +17,14 @@ from sfumato.files import read_regular
 
 FILE: Final = "lexicon.json"
 
-_TOKEN = re.compile(r"[^\W_\u3400-\u9fff]+(?:['’][a-z]+)*|[\u3400-\u9fff]")
+_TOKEN = re.compile(
+    r"[^\W_\u3400-\u9fff]+(?:['’][a-z]+)*|[\u3400-\u9fff]|[\u2190-\u2bff\U0001f000-\U0001f3fa\U0001f400-\U0001faff]"
+)
 _DETERMINER = re.compile(r"an?|the|some|this|that|my|your|his|her|its|our|their")
 
 
 def tokens(text: str) -> list[str]:
-    """Words in small letters without articles and their plural s, and each Han character."""
+    """Words in small letters without articles and their plural s, each Han character and each emoji."""
     return [token for token, _, _ in spelled(text)]
 
 

@@ -148,9 +148,11 @@ class Vocabulary:
     def advice(self, prompt: str, name: str) -> str | None:
         """One line for a prompt that says what the model has not learned; None for others."""
         new = self.unknown(prompt)
+        kinds = ", ".join(f"{kind}s" if not kind.endswith("s") else kind for kind in self.about)
+        if prompt.strip() and not _WORD.search(_MARKUP.sub("", prompt)):
+            return f"the prompt has no words, and {name} paints a guess; it knows {kinds}: see `sfumato models {name}`"
         if not new:
             return None
-        kinds = ", ".join(f"{kind}s" if not kind.endswith("s") else kind for kind in self.about)
         return (
             f"{name} never learned {', '.join(map(repr, new[:4]))}{' ...' if new[4:] else ''} and paints a guess; it "
             f"knows {kinds}: see `sfumato models {name}`"
