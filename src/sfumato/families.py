@@ -72,6 +72,8 @@ class Family:
     """How many times longer or shorter than in training a picture's side may be."""
     upscaler: str = "auto"
     """The method that enlarges what it paints, unless another is asked for."""
+    two_passes: bool = True
+    """Whether it keeps to what was painted when that is painted anew, larger than in training: `hires`."""
 
     @property
     def many_shapes(self) -> bool:
@@ -151,6 +153,7 @@ FAMILIES: tuple[Family, ...] = (
         guidance=4.0,
         reach=1.125,
         upscaler="painted",
+        two_passes=False,
     ),
     Family(
         name="sd1",

@@ -1,6 +1,7 @@
 """A size that a model has not learned, and much work, are said before painting; nothing is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,6 +69,13 @@ def test_a_size_far_from_the_trained_one_is_remarked(tiny: Path, caplog: pytest.
         "tiny was trained at 64x64, and 64x128 is far from it: things come twice, torn or as noise; the nearest that "
         "works is --size 64x96"
     ]
+
+
+def test_nano_keeps_no_picture_in_a_second_pass(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
+    how: dict[str, Any] = {"hires": 2.0, "hires_steps": 1, "width": 64, "height": 64}
+    (line,) = (each for each in said(Studio("nano", device="cpu", precision="fp32"), caplog, **how) if "128x" in each)
+    assert line.endswith("--upscale in the place of --hires enlarges without painting anew")
+    assert said(Studio(tiny, device="cpu", precision="fp32"), caplog, hires=2.0) == []
 
 
 def test_much_work_is_said_and_paints_the_same(

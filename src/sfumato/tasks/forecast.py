@@ -42,14 +42,13 @@ def nearest(family: Family, own: tuple[int, int], size: tuple[int, int], grain: 
     return round(width / grain) * grain, round(height / grain) * grain
 
 
-def remark_size(model: Model, size: tuple[int, int]) -> None:
-    """Say so when a size is far from what the model was trained at."""
+def remark_size(model: Model, size: tuple[int, int], remedy: str = "") -> None:
+    """Say so when a size is far from what the model was trained at, and what to do: the nearest size if no `remedy`."""
     best = nearest(model.family, model.size, size, model.grain)
     if best != size:
         log.warning(
-            "%s was trained at %dx%d, and %dx%d is far from it: things come twice, torn or as noise; the nearest that "
-            "works is --size %dx%d",
-            *(model.name, *model.size, *size, *best),
+            "%s was trained at %dx%d, and %dx%d is far from it: things come twice, torn or as noise; %s",
+            *(model.name, *model.size, *size, remedy or "the nearest that works is --size {}x{}".format(*best)),
         )
 
 

@@ -72,6 +72,9 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
         raise RequestError(f"{size[0]}x{size[1]} enlarged {times:g} times is over {MAX_SIDE} a side; enlarge it less")
     width, height = (min(side, exact.tile or side) for side in size)
     remark_size(applied.model, (width, height))
+    if exact.hires > 1 and not applied.model.family.two_passes:
+        width, height = (min(side, exact.tile or side) for side in _second_size(applied.model, exact))
+        remark_size(applied.model, (width, height), "--upscale in the place of --hires enlarges without painting anew")
     session = prepare(applied, exact, size, load=load)
     foretell(session, size)
     events = _in_two_passes(applied, session, exact, hires) if exact.hires > 1 else paint(session, Canvas(size))
@@ -95,11 +98,18 @@ def _upscaled(events: Iterator[Progress | Result], enlarger: Enlarger) -> Iterat
         yield replace(event, images=images, provenance=provenance)
 
 
+def _second_size(model: Model, request: Txt2Img) -> tuple[int, int]:
+    """Width and height of the second pass."""
+    width, height = (
+        max(model.grain, round(side * request.hires / model.grain) * model.grain) for side in request.settled.size
+    )
+    return width, height
+
+
 def _in_two_passes(applied: Applied, session: Session, request: Txt2Img, hires: Hires) -> Iterator[Progress | Result]:
     """Batch by batch: paint, enlarge, add noise of the same seeds, and paint again."""
     model, kept = applied.model, list[Tensor]()
-    grain, size = model.grain, request.settled.size
-    width, height = (max(grain, round(side * request.hires / grain) * grain) for side in size)
+    size, (width, height) = request.settled.size, _second_size(model, request)
     whole = request.changed(steps=hires.steps_in_all(request.numerics))
     second = prepare(applied, whole, (width, height), strength=hires.strength)
     second = replace(second, request=request)
