@@ -254,8 +254,6 @@ class ColorizeOptions(EditOptions, total=False):
 class SceneOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Scene`."""
 
-    overlap: int
-
 
 class PortraitOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Portrait`."""
@@ -357,7 +355,7 @@ class Shorthand(Asking):
         return self._ask("colorize", image=image, prompt=prompt, **options)
 
     def scene(self, prompt: str, **options: Unpack[SceneOptions]) -> Result:
-        """Paint a wide background: the middle at the model's size, and on from there to both sides."""
+        """Paint a wide background, by tiles of the model's size that are one picture at every step."""
         return self._ask("scene", prompt=prompt, **options)
 
     def portrait(self, **options: Unpack[PortraitOptions]) -> Result:

@@ -1,8 +1,7 @@
-"""Scenes: the middle is the picture that its seed paints alone, and the rest goes on from it."""
+"""Scenes: a wide picture by tiles of the model's size."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sfumato import Progress, Scene, Studio
@@ -14,18 +13,17 @@ def studio(tiny: Path) -> Studio:
     return Studio(tiny, device="cpu", precision="fp32")
 
 
-def test_the_middle_is_what_its_seed_paints(studio: Studio, tmp_path: Path) -> None:
+def test_a_scene_is_one_picture_by_tiles(studio: Studio, tmp_path: Path) -> None:
     seen: list[Progress] = []
-    result = studio.scene("hills", seed=4, count=2, steps=2, size="160x64", overlap=8, on_step=seen.append)
-    width, height = studio.load().size
-    assert [image.size for image in result] == [(160, 64)] * 2
+    result = studio.scene("hills", seed=4, count=2, steps=2, size="160x64", on_step=seen.append)
+    side = min(studio.load().size)
+    exact = result.request
+    assert isinstance(exact, Scene)
+    assert (exact.tile, exact.tile_overlap) == (side, side // 2)
     assert result.seeds == [4, 5]
-    assert {each.image for each in seen} == {0, 1}
-    for image, seed in zip(result, result.seeds, strict=True):
-        alone = np.asarray(studio.txt2img("hills", seed=seed, steps=2, size=(min(160, width), min(64, height)))[0])
-        left = (160 - alone.shape[1]) // 2
-        inner = slice(8, alone.shape[1] - 8)
-        assert (np.asarray(image)[:, left : left + alone.shape[1]][:, inner] == alone[:, inner]).all()
+    assert len(seen) == 4, "a step is one of the whole picture"
+    wide = studio.txt2img("hills", seed=5, steps=2, size="160x64", tile=side, tile_overlap=side // 2)
+    assert result[1].tobytes() == wide[0].tobytes()
     files = result.save(tmp_path / "a.png")
     one = read_request(files[1])
     assert isinstance(one, Scene)

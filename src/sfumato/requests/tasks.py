@@ -199,12 +199,9 @@ class Colorize(Edit):
 
 
 class Scene(Painting):
-    """Paint a wide background: the middle at the model's size, and on from there to both sides."""
+    """Paint a wide background, by tiles of the model's size that are one picture at every step."""
 
     task: Literal["scene"] = "scene"
-    overlap: Annotated[int, Shown("PIXELS", "Outpaint overlap")] = Field(
-        16, ge=0, le=256, description="how far a new part fades into what is there"
-    )
 
 
 class Portrait(Painting):

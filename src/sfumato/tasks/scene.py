@@ -1,14 +1,16 @@
-"""Scenes: wide backgrounds, whose middle is painted at the model's size and then outpainted to all sides."""
+"""Scenes: wide backgrounds, painted as a whole by tiles of the model's size (Bar-Tal et al. 2023, arXiv:2302.08113).
+
+All tiles are one picture at every step, so that a sky keeps its colour from end to end and nothing comes twice, as it
+does where a picture is outpainted with the noise of one seed in round after round.
+"""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from sfumato.adapters.applied import Applied
-from sfumato.requests import Outpaint, Painting, Scene, Source
+from sfumato.requests import Scene
 from sfumato.results import Progress, Result
-from sfumato.tasks.outpaint import outpaint
+from sfumato.tasks.forecast import foretell
 from sfumato.tasks.paint import Canvas, paint
-from sfumato.tasks.rounds import as_one
 from sfumato.tasks.session import prepare, resolve, takes_latents_alone
 
 WIDE = 3
@@ -16,37 +18,19 @@ WIDE = 3
 
 
 def scene(applied: Applied, request: Scene, load: float = 0.0) -> Iterator[Progress | Result]:
-    """Paint a request, a picture after the other. Raises as `resolve`, `prepare` and `outpaint`."""
-    model = applied.model
-    takes_latents_alone(model, "scene")
-    width, height = model.size
-    wanted = {"width": request.width or WIDE * width, "height": request.height or height}
-    middle = {"width": min(wanted["width"], width), "height": min(wanted["height"], height)}
-    first = resolve(model, request.changed(**middle))
-    exact = first.changed(**wanted)
-    for index in range(exact.count):
-        yield from _one(applied, exact, first.single(index), index, load if index == 0 else 0.0)
-
-
-def _one(applied: Applied, request: Scene, first: Scene, index: int, load: float) -> Iterator[Progress | Result]:
-    size = first.settled.size
-    results: list[Result] = []
-    for event in paint(prepare(applied, first, size, load=load), Canvas(size)):
-        if isinstance(event, Result):
-            results.append(event)
-        else:
-            yield replace(event, image=index)
-    across, down = (whole - side for whole, side in zip(request.settled.size, size, strict=True))
-    if across or down:
-        shared = {
-            name: getattr(first, name) for name in Painting.model_fields if name not in ("task", "width", "height")
-        }
-        margins = {"left": across // 2, "right": across - across // 2, "top": down // 2, "bottom": down - down // 2}
-        asked = Outpaint.build(**shared, **margins, image=Source.of(results[0][0].copy()), overlap=request.overlap)
-        for event in outpaint(applied, asked):
-            if isinstance(event, Result):
-                results.append(event)
-            else:
-                yield replace(event, image=index)
-    last = results[-1]
-    yield as_one(results, request, index, last[0], *(last.measures["seam"] if across or down else ()))
+    """Paint a request. Raises as `resolve` and `prepare`."""
+    takes_latents_alone(applied.model, "scene")
+    width, height = applied.model.size
+    tile = request.tile or min(width, height)
+    exact = resolve(
+        applied.model,
+        request.changed(
+            width=request.width or WIDE * width,
+            height=request.height or height,
+            tile=tile,
+            tile_overlap=min(request.tile_overlap, tile // 2),
+        ),
+    )
+    session = prepare(applied, exact, exact.settled.size, load=load)
+    foretell(session, exact.settled.size)
+    yield from paint(session, Canvas(exact.settled.size))
