@@ -42,7 +42,13 @@ SUMS = "SHA256SUMS"
 
 
 def bundle(
-    export: Path, target: Path, vae: Path | None = None, mean: Path | None = None, *, watched: int | None = None
+    export: Path,
+    target: Path,
+    vae: Path | None = None,
+    mean: Path | None = None,
+    begun: Path | None = None,
+    *,
+    watched: int | None = None,
 ) -> None:
     """Write the folder `target`, in the place of an older one; that stays if anything fails.
 
@@ -51,10 +57,13 @@ def bundle(
         vae: an autoencoder with the same latents, to take the place of the export's.
         mean: what the export began with: weights half way between both keep more of what either can do (Wortsman et
             al. 2022, arXiv:2109.01903).
+        begun: the bundle that the export began with: its experts stay, and kinds of pictures of which the export was
+            shown nothing are still said to be known.
         watched: by so many of the recipe's prompts the rounding of weights is measured, or by all.
 
     Raises:
-        CheckpointError: a part is missing or damaged, `vae` has other latents, or the model paints a single colour.
+        CheckpointError: a part is missing or damaged, `vae` or `begun` has other latents, or the model paints a single
+            colour.
         TrainingError: the folder cannot be written.
     """
     read_json(export / "model_index.json")  # before anything is copied
@@ -65,11 +74,15 @@ def bundle(
     vocabulary = replace(vocabulary, about=about, dropped=_dropped(vocabulary))
     if vae is not None:
         _check_latents(vae, export / "vae")
+    if begun is not None:
+        vocabulary = _joined(vocabulary, export, begun, experts_of(begun))
     with whole_folder(target) as folder:
         shutil.copytree(export, folder, dirs_exist_ok=True)
         if vae is not None:
             shutil.rmtree(folder / "vae")
             shutil.copytree(vae, folder / "vae")
+        if begun is not None and (begun / FOLDER).is_dir():
+            shutil.copytree(begun / FOLDER, folder / FOLDER)
         if mean is not None:
             _meet(folder, mean)
         lighten(folder, _prompts()[:watched])
@@ -119,8 +132,7 @@ def bundle_expert(
     if lacking:
         raise CheckpointError(f"{export} never learned pictures of the kind {lacking[0]}, which {name} is to paint")
     _check_latents(export / "vae", target / "vae")
-    if any(sha256(export / file) != sha256(target / file) for file in ("tokenizer/vocab.json", "tokenizer/merges.txt")):
-        raise CheckpointError(f"{export} reads other pieces of words than {target}; it must have begun with it")
+    _check_words(export, target)
     about = {**known.about} | {kind: _typed(new.about[kind]) for kind in EXPERTS[name]}
     vocabulary = replace(known, known=tuple(sorted({*known.known, *new.known})), about=about)
     with whole_folder(target) as folder, TemporaryDirectory() as place:
@@ -135,6 +147,24 @@ def bundle_expert(
             _replace(whole, folder / FOLDER / name, part)
         vocabulary.write(folder)
         _describe(folder, vocabulary)
+
+
+def _joined(vocabulary: Vocabulary, export: Path, begun: Path, experts: Sequence[str]) -> Vocabulary:
+    """With what the bundle that an export began with knows of other kinds of pictures."""
+    old = Vocabulary.read(begun)
+    if old is None:
+        raise CheckpointError(f"{begun / FILE} is missing or damaged; bundling writes it")
+    _check_latents(begun / "vae", export / "vae")
+    _check_words(export, begun)
+    painted = {kind for name in experts for kind in EXPERTS[name]}
+    about = {kind: about for kind, about in vocabulary.about.items() if kind not in painted}
+    known = tuple(sorted({*vocabulary.known, *old.known}))
+    return replace(vocabulary, known=known, about={**old.about, **about})
+
+
+def _check_words(export: Path, begun: Path) -> None:
+    if any(sha256(export / file) != sha256(begun / file) for file in ("tokenizer/vocab.json", "tokenizer/merges.txt")):
+        raise CheckpointError(f"{export} reads other pieces of words than {begun}; it must have begun with it")
 
 
 def _replace(source: Path, target: Path, part: str) -> None:
@@ -234,6 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("target", type=Path, help="a folder; an older bundle is replaced")
     parser.add_argument("--vae", type=Path, help="the finished autoencoder's `vae` folder")
     parser.add_argument("--mean", type=Path, help="what the export began with: bundle the mean of both")
+    parser.add_argument("--begun", type=Path, help="the bundle that the export began with: its experts stay")
     parser.add_argument("--text", action="store_true", help="replace only the text encoder of a bundle")
     parser.add_argument("--expert", choices=EXPERTS, help="give a bundle weights for some kinds of pictures")
     given = parser.parse_args(arguments)
@@ -245,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif given.text:
             bundle_text(given.export, given.target, given.mean)
         else:
-            bundle(given.export, given.target, given.vae, given.mean)
+            bundle(given.export, given.target, given.vae, given.mean, given.begun)
     except SfumatoError as error:
         raise SystemExit(f"bundle: {error}") from error
     print(given.target)

@@ -175,6 +175,17 @@ def test_an_expert_beside_the_model(export: Path, tmp_path: Path) -> None:
     painted = Studio(target, device="cpu", precision="fp32").load()
     assert load_expert(painted, "scenes").hash != painted.hash
 
+    later, again = tmp_path / "later", tmp_path / "again"
+    shutil.copytree(export, later)
+    Vocabulary.learn(["a lamp"], [{"kind": "thing", "style": "bottts", "name": "lamp"}] * 2).write(later)
+    main([str(later), str(again), "--begun", str(target)])
+    for file in ("unet", "text_encoder"):
+        assert (again / f"experts/scenes/{file}/{WEIGHTS if file == 'unet' else 'model.safetensors'}").is_file()
+    joined = Vocabulary.read(again)
+    assert joined is not None
+    assert set(joined.about) == {"animal", "scene", "thing"}
+    assert {"lamp", "beach"} <= set(joined.known)
+
     change(taught / "vae", "encoder", lambda value: value * 2)
     with pytest.raises(CheckpointError, match="other latents"):
         bundle_expert(taught, target, "scenes")
