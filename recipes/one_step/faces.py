@@ -6,7 +6,7 @@ trained from nothing, in `photos` the first of those to train on as students lea
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -22,9 +22,9 @@ STYLE = "personas"
 SIZE = 128
 
 
-def described(pictures: Pictures, count: int) -> Iterator[tuple[Image.Image, str]]:
-    """The first to train on, each with two captions, a line each."""
-    for number in pictures.train[:count].tolist():
+def described(pictures: Pictures, numbers: Iterable[int]) -> Iterator[tuple[Image.Image, str]]:
+    """Those pictures, each with two captions, a line each."""
+    for number in numbers:
         rng = Random(number)
         lines = [caption(pictures.attributes[number], rng) for _ in range(2)]
         yield Image.fromarray(np.asarray(pictures.array[number])), "\n".join(lines)
@@ -33,7 +33,8 @@ def described(pictures: Pictures, count: int) -> Iterator[tuple[Image.Image, str
 def make(out: Path, count: int, photos: int) -> None:
     """Render both."""
     render(out / "data", {STYLE: count}, placements=0, size=SIZE, seed=0, processes=2)
-    write(out / "photos", described(Pictures.for_training(out / "data"), photos))
+    pictures = Pictures.for_training(out / "data")
+    write(out / "photos", described(pictures, pictures.train[:photos].tolist()))
 
 
 def main() -> None:
