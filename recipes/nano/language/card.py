@@ -145,7 +145,9 @@ def judged(classifier: PictureClassifier, asked: Sequence[Prompt], pictures: Seq
         rank = None
         if "name" in prompt.seen:
             logits = answers["name"][row]
-            wanted = max(float(logits[classes["name"].index(word)]) for word in prompt.seen["name"])
+            wanted = max(
+                float(logits[classes["name"].index(word)]) for word in prompt.seen["name"] if word in classes["name"]
+            )
             rank = int((logits > wanted).sum())
         scores.append(Score(prompt, right, rank))
     return scores
