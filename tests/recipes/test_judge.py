@@ -45,7 +45,7 @@ def test_it_knows_the_words_of_the_bundled_model() -> None:
     assert vocabulary is not None
     usual, of_scenes = (load_classifier(folder).config.classes for folder in (JUDGE, JUDGE_OF_SCENES))
     for kind, keys in vocabulary.about.items():
-        classes = of_scenes if kind == SCENE else usual
+        classes = of_scenes if kind in (SCENE, "emoji") else usual
         for key, words in keys.items():
             if key in classes and key != "style":  # the world names styles as prompts do
                 assert set(words) <= set(classes[key])

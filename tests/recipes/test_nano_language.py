@@ -15,6 +15,7 @@ from recipes.nano.language.card import JUDGE, PROMPTS, Prompt, Score, judged, pr
 from recipes.nano.language.wordings import (
     COLOURS,
     FACES,
+    INSTEAD,
     OBJECTS,
     PARTS,
     PERSONS,
@@ -72,7 +73,9 @@ def test_wordings_are_of_one_to_forty_words() -> None:
 def test_tables_name_words_of_the_recipe() -> None:
     vocabulary = Vocabulary.read(bundled_folder("nano"))
     assert vocabulary is not None
-    assert OBJECTS.keys() <= set(vocabulary.about["emoji"]["name"])
+    dropped = {name for names in vocabulary.dropped.values() for name in names}
+    assert OBJECTS.keys() <= {*vocabulary.about["emoji"]["name"], *dropped}
+    assert {*INSTEAD.values()} <= {*vocabulary.about["emoji"]["name"]}
     for table in (COLOURS, PARTS, FACES, SKINS, TERRAINS, TIMES):
         assert table.keys() - TABLE.keys() <= {"beige"}
         for english, chinese in table.values():

@@ -64,19 +64,19 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
         ("a minecraft man in overalls", "voxel game character, overalls"),
         ("我的世界风格的小人", "voxel game character"),
         ("masterpiece, 1girl, blonde hair, blue eyes", "flat cartoon portrait, blonde long hair with bangs"),
-        ("portrait of a cat", "3d emoji of a cat"),
+        ("portrait of a cat", "3d emoji of a large cat"),
         ("robot with antenna, blue", "robot, blue body, antenna"),
-        ("黑狗", "3d emoji of a dog"),
+        ("黑狗", "3d emoji of a large dog"),
         ("帆船在海上", "flat illustration, sea, daytime, sailboat"),
         ("a moon over mountains", "flat illustration, mountain landscape, night, full moon, mountains"),
         ("星空下的沙漠", "flat illustration, desert, night, cacti, starry sky"),
         ("a mountain lake at dawn", "flat illustration, lake, sunrise, peach sky, low sun, mountains"),
         ("an island with palm trees", "flat illustration, tropical island, daytime, palm trees"),
-        ("a dog on the beach", "3d emoji of a dog"),
-        ("a taxi in the city", "emoji art of a taxi"),
-        ("a 🐶 on a green background", "3d emoji of a dog face, green background"),
-        ("👩‍🚀", "3d emoji of an astronaut"),
-        ("❤️❤️", "3d emoji of a red heart"),
+        ("a dog on the beach", "3d emoji of a large dog"),
+        ("a taxi in the city", "emoji art of a large taxi"),
+        ("a 🐶 on a green background", "3d emoji of a large dog face, green background"),
+        ("👩‍🚀", "3d emoji of a large astronaut"),
+        ("❤️❤️", "3d emoji of a large red heart"),
         ("a man without glasses, with a beard", "flat cartoon portrait, short hair, full beard"),
         ("a smiling woman, no red hat", "flat cartoon portrait, long straight hair, smile"),
         ("一个不戴眼镜的女孩，长头发", "flat cartoon portrait, long straight hair"),
@@ -142,7 +142,7 @@ def with_scenes() -> Lexicon:
         ("rain in the city", "flat illustration, city skyline, daytime, rain"),
         ("风景", "flat illustration, lake, daytime"),
         ("a city bus", "3d emoji of a large bus"),
-        ("a small red apple in the top left corner", "3d emoji of a small red apple, in the top left corner"),
+        ("a small red apple in the top left corner", "3d emoji of a red apple, in the top left corner"),
         ("cat facing left", "3d emoji of a large cat, facing left"),
         ("a green planet with rings and two moons", "planet illustration, green planet, two moons, double ring"),
         ("a girl with red hair at the beach", "flat cartoon portrait, red long hair with bangs"),
@@ -196,4 +196,4 @@ def test_the_caption_is_painted_and_told() -> None:
     assert painted("a beautiful beach at sunset", as_written=True)[1] == ""
     assert painted("a beautiful beach at sunset", as_written=True)[0] != seaside[0]
     assert painted("a (beautiful:1.2) beach at sunset")[1] == ""  # who weighs words means these words
-    assert painted("[a dog:the sea:0.5]")[1] == "3d emoji of a dog | flat illustration, sea, daytime"
+    assert painted("[a dog:the sea:0.5]")[1] == "3d emoji of a large dog | flat illustration, sea, daytime"

@@ -90,7 +90,7 @@ def test_the_model_knows_every_word_that_is_said(language: Language) -> None:
         for word in things:
             said = words.caption({"style": "micah", key: word}, language)
             assert not vocabulary.unknown(said), (key, said)
-    for name in list(words.objects)[::40]:
+    for name in vocabulary.about["emoji"]["name"][::20]:  # of which the judge knows more
         assert not vocabulary.unknown(words.objects[name][index])
 
 

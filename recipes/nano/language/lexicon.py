@@ -433,7 +433,8 @@ class Builder:
         about = self.about["emoji"]
         for size in about.get("size", ()):
             said = [size, *CHINESE_SETTINGS[size], *SIZES[size]]
-            self.add(said, **faint, shows={"size": size}, plain=True)
+            shows = {"shows": {"size": size}} if size == "large" else {}  # a little sailboat is no speck in a corner
+            self.add(said, **faint, **shows, plain=True)
         for position in about.get("position", ()):
             said = [*POSITIONS[position], *CHINESE_SETTINGS[position]]
             self.add(said, **faint, shows={"position": position}, plain=True)
