@@ -183,7 +183,8 @@ def test_circular_convolutions_take_the_weight_that_was_kept() -> None:
 def test_nano_in_8_bits_paints_nearly_the_same_and_says_so() -> None:
     pictures = {}
     for precision in ("fp32", "int8"):
-        result = Studio(precision=precision).txt2img("a red apple", seed=1, steps=4, width=512, height=512)
+        studio = Studio(precision=precision)
+        result = studio.txt2img("a red apple, white background", seed=1, steps=4, width=512, height=512)
         pictures[precision] = np.asarray(result.images[0], dtype=float)
         assert result.provenance.precision == precision
     assert 0 < float(np.abs(pictures["fp32"] - pictures["int8"]).mean()) < 4
