@@ -208,9 +208,10 @@ class Studio(Running, Shorthand):
             yield from runner(request.task)(_Saving(self, saved), request)
             return
         begun = time.perf_counter()
-        request = request if self._expert_for(request) else hurried(request)
+        expert = self._expert_for(request)  # a student, being an adapter, is for the model itself
+        request = request if expert else hurried(request)
         with self._loading:
-            applied = with_tileable(self._with_adapters(request), request)
+            applied = with_tileable(self._with_adapters(request, expert), request)
         load = time.perf_counter() - begun
         if request.ram is not None:
             applied, request = fitted(applied, request)
@@ -219,8 +220,8 @@ class Studio(Running, Shorthand):
         painting = runner(request.task)(replace(applied, saved=saved), request, load)
         yield from Timed(painting, applied.model, request)
 
-    def _with_adapters(self, request: Painting) -> Applied:
-        """The request's model, with its autoencoder and its adapters."""
+    def _with_adapters(self, request: Painting, expert: str) -> Applied:
+        """The request's model or an expert of it, with its autoencoder and its adapters."""
         loaded = self.load(
             request.model,
             vae=request.vae,
@@ -229,16 +230,16 @@ class Studio(Running, Shorthand):
             ram=request.ram,
         )
         model, adapters = self._decoding(loaded, request), requested(request)
-        if name := self._expert_for(request):
-            model = self._expert(model, name)
+        if expert:
+            model = self._expert(model, expert)
         kept = self._applied
         if kept is None or kept.requested != adapters or kept.base is not model:
             self._applied = kept = apply(model, adapters)
         return self._with_refiner(self._with_like(self._with_controls(kept, request), request), request)
 
     def _expert_for(self, request: Painting) -> str:
-        """The expert of its model that paints what a request asks for; "" if none does. Adapters, and so students, are
-        made for the model itself."""
+        """The expert of its model that paints what a request asks for; "" if none does. Adapters are made
+        for the model itself."""
         return expert_for(find(request.model), request) if requested(request) == NOTHING else ""
 
     def _expert(self, model: Model, name: str) -> Model:

@@ -3,7 +3,7 @@
     python -m recipes.nano.language.lexicon src/sfumato/data/nano
 
 Phrases come from the words of the captions in both languages (which are plain) and from `words.toml`, `objects.toml`
-and `frames.toml`; `sfumato.prompts.lexicon` says how they are read.
+and `frames.toml`; `sfumato.prompts.interpretation` says how they are read.
 """
 
 import argparse
