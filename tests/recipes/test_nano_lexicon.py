@@ -73,6 +73,10 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
         ("a mountain lake at dawn", "flat illustration, lake, sunrise, peach sky, low sun, mountains"),
         ("an island with palm trees", "flat illustration, tropical island, daytime, palm trees"),
         ("a dog on the beach", "3d emoji of a large dog"),
+        ("a polar penguin in antarctica", "3d emoji of a large penguin"),
+        ("森林里的一只鹿", "3d emoji of a large deer"),
+        ("the sea with a dolphin", "flat illustration, sea, daytime, dolphin"),
+        ("海底世界，有小鱼", "flat illustration, underwater world, corals, fish"),
         ("a taxi in the city", "emoji art of a large taxi"),
         ("a 🐶 on a green background", "3d emoji of a large dog face, green background"),
         ("👩‍🚀", "3d emoji of a large astronaut"),
@@ -92,7 +96,8 @@ def test_it_understands_people(lexicon: Lexicon) -> None:
 def test_ways_of_asking(lexicon: Lexicon, prompt: str, caption: str) -> None:
     """A frame is none of the picture; a colour reaches past other adjectives, but no further; what a thing stands
     before is no head; booru's tags name persons. What is said to be missing is not painted; what a kind of picture
-    cannot show is none of it, but for its colour. No thing of others stands in a scene: it is painted by itself."""
+    cannot show is none of it, but for its colour. No thing of others stands in a scene, and no animal that a prompt is
+    about: it is painted by itself."""
     said = interpret(prompt, lexicon).caption
     assert said is not None
     assert set(said.split(", ")) == set(caption.split(", "))

@@ -26,6 +26,8 @@ EMPTY: Final = 2.0
 """The same of a model whose scenes hold no other things: then what is said first is painted."""
 IN_ONE: Final = 1.0
 """What may be in a scene makes one only where hour or weather are said as well."""
+BLURRED: Final = "animal"
+"""Too small in a scene to be known: one that a prompt is about is painted by itself, without what is around it."""
 SINGULAR: Final = ("house",)
 """Said first of what stands for one and for many."""
 SPOKEN_FOR: Final = ("time_of_day", "season", "weather")
@@ -123,7 +125,9 @@ def _add_things(builder: "Builder") -> None:
             continue
         for value in sorted(values, key=lambda value: value not in SINGULAR):
             meaning: dict[str, Any] = {"kind": KIND, "shows": {key: value}}
-            if value in places and value not in PLACES:
+            if key == BLURRED:
+                meaning["weight"] = 0.0
+            elif value in places and value not in PLACES:
                 meaning |= {"noun": True, "weight": IN_ONE, "usual": {"place": places[value]}}
             if f"{key}_color" in about:
                 meaning["paints"] = key
