@@ -1,13 +1,20 @@
 """Outpainting: what stays, how large canvases are filled, what is refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sfumato import Studio
+from sfumato.adapters.applied import Applied
 from sfumato.errors import RequestError
+from sfumato.requests import Inpaint
+from sfumato.requests.fields import MAX_SEED
+from sfumato.results import Progress, Result
+from sfumato.tasks.inpaint import inpainted
 from sfumato.tasks.outpaint import rounds
 
 SEED = 3
@@ -56,6 +63,21 @@ def test_pictures_are_independent_of_their_number(studio: Studio, photo: Image.I
     alone = studio.outpaint(photo, "a fox", left=16, steps=2, seed=SEED + 1)
     assert several.seeds == [SEED, SEED + 1]
     assert several[1].tobytes() == alone[0].tobytes()
+
+
+def test_each_round_has_its_own_noise(studio: Studio, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int | None] = []
+
+    def watched(applied: Applied, request: Inpaint, *rest: Any) -> Iterator[Progress | Result]:
+        seeds.append(request.seed)
+        return inpainted(applied, request, *rest)
+
+    monkeypatch.setattr("sfumato.tasks.outpaint.inpainted", watched)
+    result = studio.outpaint(photo, "a fox", right=128, steps=1, seed=MAX_SEED)
+    assert len(seeds) > 1
+    assert seeds[0] == MAX_SEED
+    assert len(set(seeds)) == len(seeds)
+    assert result.seeds == [MAX_SEED]
 
 
 @pytest.mark.parametrize(

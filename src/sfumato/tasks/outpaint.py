@@ -8,11 +8,17 @@ from PIL import Image
 from sfumato.adapters.applied import Applied
 from sfumato.errors import RequestError
 from sfumato.requests import Edit, Inpaint, Outpaint
+from sfumato.requests.fields import MAX_SEED
 from sfumato.results import Progress, Result
 from sfumato.tasks.inpaint import Region, grown, inpainted, seam
 from sfumato.tasks.pictures import fitted
 from sfumato.tasks.rounds import as_one
 from sfumato.tasks.sources import MAX_SIDE, read
+
+TAKEN = ("task", "seed", "width", "height")
+"""Fields that are a round's own."""
+APART = 2**32
+"""Between the seeds of two rounds: the same noise in each would paint the same things side by side."""
 
 
 def outpaint(applied: Applied, request: Outpaint, load: float = 0.0) -> Iterator[Progress | Result]:
@@ -52,9 +58,14 @@ def _one(
     results: list[Result] = []
     for number, region in enumerate(regions):
         part, width, height = empty.crop(region), region[2] - region[0], region[3] - region[1]
-        shared = {name: getattr(single, name) for name in Edit.model_fields if name not in ("task", "width", "height")}
+        shared = {name: getattr(single, name) for name in Edit.model_fields if name not in TAKEN}
         asked = Inpaint.build(
-            **shared, width=width, height=height, fill="blur", blur=request.overlap - request.overlap // 2
+            **shared,
+            seed=(single.settled.first_seed + number * APART) % (MAX_SEED + 1),
+            width=width,
+            height=height,
+            fill="blur",
+            blur=request.overlap - request.overlap // 2,
         )
         mask = grown(part, request.overlap // 2)
         for event in inpainted(applied, asked, canvas.crop(region), mask, 0.0 if number else load):
