@@ -97,6 +97,30 @@ def test_each_side_of_the_contest_has_its_own_gradient(
     assert all(not tensor.requires_grad for tensor in base.values())
 
 
+def test_the_slope_is_that_of_the_heads_and_not_of_the_teacher(
+    tiny_model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a scaled first layer the slope grows with the scale squared; no graph of the teacher is walked twice."""
+    monkeypatch.setattr("sfumato.training.adversarial.R1_SHARE", 1.0)
+
+    def opponents(r1: float, scale: float = 1.0) -> float:
+        values = student(tiny_model, photos) | {"adversarial": {"weight": 0.5, "channels": [8], "r1": r1}}
+        task = adapter_task(AdapterRun(**values), tmp_path)
+        assert isinstance(task, ContestedDistillTask)
+        assert task.opponent.heads is not None
+        for head in task.opponent.heads.heads:
+            last = list(head)[-1]  # type: ignore[call-overload]
+            last.weight.data *= scale
+            last.bias.data *= scale
+        loss = task.contest(task.model, torch.tensor([0]), generator_for(1), 0)["opponent"]
+        loss.backward()
+        return float(loss.detach())
+
+    once, twice = (opponents(1.0, scale) - opponents(0.0, scale) for scale in (1.0, 2.0))
+    assert once > 1e-4
+    assert twice == pytest.approx(4 * once, rel=1e-3)
+
+
 def test_a_contest_joins_where_it_is_to_begin(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     loop = {"opponent": {"start": 2}, "steps": 4, "validate_every": 4, "sheet_every": 4, "save_every": 4}
     values = student(tiny_model, photos, loop=loop) | {"adversarial": {"weight": 0.5, "channels": [8]}}

@@ -5,7 +5,7 @@ loss reaches the other's weights.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -50,16 +50,17 @@ def hinge_opponent(real: Tensor, fake: Tensor) -> Float[Tensor, ""]:
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
-def slope_penalty(discriminator: Callable[[Tensor], Tensor], real: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """R1 without its weight (Mescheder et al. 2018): half the squared gradient at real pictures, float32.
+def slope_penalty(discriminator: Callable[..., Tensor], *shown: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    """R1 without its weight (Mescheder et al. 2018): half the squared gradient at what it is shown of real pictures,
+    float32.
 
     Of the sum of a picture's logits, over their number: about one logit's, whatever the size of the picture.
     """
-    with torch.autocast(real.device.type, enabled=False):
-        real = real.detach().requires_grad_()
-        logits = discriminator(real)
-        (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
-    return 0.5 * slope.square().sum() / logits.numel()
+    with torch.autocast(shown[0].device.type, enabled=False):
+        shown = tuple(each.detach().float().requires_grad_() for each in shown)
+        logits = discriminator(*shown)
+        slopes = torch.autograd.grad(logits.sum(), shown, create_graph=True)
+    return 0.5 * torch.stack([slope.square().sum() for slope in slopes]).sum() / logits.numel()
 
 
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, limit: float) -> Float[Tensor, ""]:
@@ -82,7 +83,7 @@ def variety(painted: Float[Tensor, "b *rest"], real: Float[Tensor, "b *rest"]) -
 
 
 def contest(
-    discriminator: Callable[[Tensor], Tensor],
+    discriminator: Callable[..., Tensor],
     painted: Float[Tensor, "b c h w"],
     real: Float[Tensor, "b c h w"],
     reconstruction: Callable[[Tensor], dict[str, Tensor]],
@@ -90,6 +91,7 @@ def contest(
     config: AdversarialConfig,
     rng: torch.Generator,
     turn: int,
+    eye: Callable[[Tensor], Sequence[Tensor]] = lambda pictures: (pictures,),
 ) -> dict[str, Tensor]:
     """Named scalars of one micro-batch: "loss" for the model that made `painted`, "opponent" for the discriminator.
 
@@ -97,10 +99,13 @@ def contest(
         reconstruction: `painted` -> named scalars, of which "loss" is weighed against the adversarial loss.
         last: the weight of the model's last layer, at which the gradients are compared; None: they are not.
         turn: optimiser steps since the discriminator joined.
+        eye: what the discriminator is shown of pictures, where it is not them: the features of a network that stays.
+            At these its slope is taken, as Sauer et al. 2023 do.
     """
     seen = painted.detach().requires_grad_()
     losses = reconstruction(seen)
-    fake, true = discriminator(seen).float(), discriminator(real).float()
+    shown = eye(real)
+    fake, true = discriminator(*eye(seen)).float(), discriminator(*shown).float()
     adversarial = hinge_model(fake)
     (pull,) = torch.autograd.grad(losses["loss"], seen)
     (push,) = torch.autograd.grad(adversarial, seen, retain_graph=True)
@@ -113,7 +118,7 @@ def contest(
     weight = config.weight * adaptive if turn >= config.lead else 0.0
     opponent = hinge_opponent(true, fake)
     if config.r1 and float(torch.rand((), generator=rng)) < R1_SHARE:
-        opponent = opponent + config.r1 / R1_SHARE * slope_penalty(discriminator, real)
+        opponent = opponent + config.r1 / R1_SHARE * slope_penalty(discriminator, *shown)
     return losses | {
         "loss": with_gradient(losses["loss"] + weight * adversarial, painted, pull + weight * push),
         "adversarial": adversarial,

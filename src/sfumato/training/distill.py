@@ -240,13 +240,13 @@ class ContestedDistillTask(DistillTask):
             losses |= drawn_to(painted)
         else:
 
-            def judged(pictures: Tensor) -> Tensor:
+            def features(pictures: Tensor) -> list[Tensor]:
                 with ExitStack() as stack:
                     maps = [stack.enter_context(captured_output(block.module)) for block in self._heard]
                     teacher.denoiser(path.mix(pictures, noise, sigma), sigma, teacher.cond)
-                return heads([seen[0] for seen in maps])
+                return [seen[0] for seen in maps]
 
-            losses = contest(judged, painted, latents, drawn_to, None, self.run.adversarial, rng, turn)
+            losses = contest(heads, painted, latents, drawn_to, None, self.run.adversarial, rng, turn, features)
         if self.opponent.follower is not None:
             losses["following"] = self._followed(chosen, teacher, painted.detach(), draw(len(chosen), rng), rng)
             losses["opponent"] = losses["opponent"] + losses["following"]
@@ -296,7 +296,7 @@ class Heads(nn.Module):
             for count in channels
         )
 
-    def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Float[Tensor, "b n"]:
+    def forward(self, *maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n"]:
         return torch.cat([head(seen.float()).flatten(1) for head, seen in zip(self.heads, maps, strict=True)], dim=1)
 
 
