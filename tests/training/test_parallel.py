@@ -55,15 +55,21 @@ def die(step: int, rank: int) -> dict[str, float]:
     return {}
 
 
-def doomed(net: nn.Linear) -> tuple[list[nn.Parameter], object]:
-    return list(net.parameters()), die
+def fail(step: int, rank: int) -> dict[str, float]:
+    """A share that cannot be computed."""
+    raise ValueError("no such share")
 
 
-def test_a_dead_process_ends_the_run_in_one_line() -> None:
+def doomed(net: nn.Linear, share: Share) -> tuple[list[nn.Parameter], Share]:
+    return list(net.parameters()), share
+
+
+@pytest.mark.parametrize(("share", "message"), [(die, "has died"), (fail, "failed, of the error above")])
+def test_a_dead_process_ends_the_run_in_one_line(share: Share, message: str) -> None:
     net = nn.Linear(2, 2)
     with (
-        WorkerPool(list(net.parameters()), 2, partial(doomed, nn.Linear(2, 2))) as pool,  # type: ignore[arg-type]
-        pytest.raises(TrainingError, match="has died"),
+        WorkerPool(list(net.parameters()), 2, partial(doomed, nn.Linear(2, 2), share)) as pool,
+        pytest.raises(TrainingError, match=message),
     ):
         pool.compute(0, lambda step, rank: {"loss": 0.0})
 

@@ -45,6 +45,10 @@ def views(parameters: Sequence[nn.Parameter], block: Tensor) -> Iterator[Tensor]
         start += p.numel()
 
 
+FAILED = 1
+"""The exit code of a process that an exception has ended, after it has printed it."""
+
+
 class WorkerPool:
     """The other processes of a run; without any (`count` 1) it does nothing.
 
@@ -115,7 +119,7 @@ class WorkerPool:
         Raises:
             TrainingError: one of the others has died.
         """
-        with _alive():
+        with self._alive():
             for pipe in self._pipes:
                 pipe.send(step)
             total = share(step, 0)
@@ -138,7 +142,7 @@ class WorkerPool:
         """
         hands = _deal([tensor.numel() * min(tensor.shape) for tensor in tensors], 1 + len(self._pipes))
         done: dict[int, Tensor] = {}
-        with _alive(), _threads(self._each):
+        with self._alive(), _threads(self._each):
             for hand, pipe, block in zip(hands[1:], self._pipes, self._gradients, strict=True):
                 shapes = [tensors[i].shape for i in hand]
                 for i, place in zip(hand, _cut(block, shapes), strict=True):
@@ -149,6 +153,17 @@ class WorkerPool:
                 pipe.recv()
         return [done[i] for i in range(len(tensors))]
 
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError) as error:
+            for process in self._processes:
+                process.join(timeout=2)
+            if any(process.exitcode == FAILED for process in self._processes):
+                raise TrainingError("a training process failed, of the error above") from error
+            raise TrainingError("a training process has died (of memory?); run the same command to go on") from error
+
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
@@ -158,14 +173,6 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _alive() -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, OSError) as error:
-        raise TrainingError("a training process has died (of memory?); run the same command to go on") from error
 
 
 def _deal(costs: Sequence[int], hands: int) -> list[list[int]]:
