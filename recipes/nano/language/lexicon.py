@@ -127,24 +127,19 @@ BLOCKS: Final = (
 )
 """Looks that game characters alone have, whoever they are."""
 WHOEVER: Final = (
-    *(
-        "guy",
-        "man",
-        "woman",
-        "girl",
-        "boy",
-        "person",
-        "kid",
-        "dude",
-        "hero",
-        "knight",
-        "warrior",
-        "soldier",
-        "character",
-    ),
-    *("小人", "人", "男人", "女人", "男孩", "女孩", "人物", "角色", "小英雄", "英雄", "勇士", "骑士", "战士", "小孩"),
+    *("guy", "man", "woman", "girl", "boy", "person", "kid", "dude", "hero", "knight", "warrior", "soldier"),
+    *("character", "farmer", "villager", "wizard", "archer", "prince", "princess", "king", "queen", "ninja"),
+    *("pirate", "miner", "zombie"),
+    *("小人", "人", "男人", "女人", "男孩", "女孩", "人物", "角色", "小英雄", "英雄", "勇士", "骑士", "战士"),
+    *("小孩", "女战士", "农夫", "农民", "村民", "法师", "魔法师", "弓箭手", "王子", "公主", "国王", "女王"),
+    *("忍者", "海盗", "矿工", "僵尸"),
 )
-CYCLOPES: Final = ("cyclops", "独眼怪", "独眼怪物", "独眼巨人", "独眼兽", "独眼怪兽")
+MONSTERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "cyclops|独眼怪|独眼怪物|独眼巨人|独眼兽|独眼怪兽": {"eyes": "one eye"},
+    "devil|little devil|demon|little demon|imp|小恶魔|恶魔|小魔鬼|魔鬼": {"head_decoration": "horns"},
+    "big-mouthed monster|大嘴怪|大嘴怪物|大嘴怪兽": {"mouth": "open mouth"},
+}
+"""What goes without saying of some."""
 CREATURES_BY_NAME: Final[Mapping[str, str]] = {
     "robot": "bottts", "monster": "critters", "alien": "critters",
     "机器人": "bottts", "怪兽": "critters", "怪物": "critters", "外星人": "critters",
@@ -307,7 +302,8 @@ class Builder:
             self.add(_split(called), **planet, usual=looks)
         critter = {"kind": "character", "noun": True, "weight": NOUN, "style": "critters", "paints": "body"}
         self.add(["monster", "alien", "外星人"], **critter)
-        self.add(CYCLOPES, **critter, usual={"eyes": "one eye"})
+        for called, looks in MONSTERS.items():
+            self.add(_split(called), **critter, usual=looks)
         for creature, style in CREATURES_BY_NAME.items():
             young = (f"{creature}{someone}" for someone in WHOEVER_OF[creature.isascii()])
             self.add(young, **{**critter, "style": style})
