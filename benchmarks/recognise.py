@@ -3,8 +3,8 @@
     python -m benchmarks.recognise
 
 Fresh renders, what nano paints of their captions, and whatever pictures scikit-image and scikit-learn bring along, all
-of these in quarters as well. Of each: how many are known (`Recognised.known`), the least and the middle of both measures,
-and of renders and paintings how much of what they show is said.
+of these in quarters as well. Of each: how many are known (`Recognised.known`), the least and the middle of both
+measures, and of renders and paintings how much of what they show is said.
 """
 
 import argparse
@@ -32,8 +32,11 @@ SIDE = 32
 def others() -> Iterator[Image.Image]:
     """Pictures that are none of nano's, and their quarters."""
     for file in sorted(each for folder in FOLDERS for each in folder.iterdir() if each.suffix in SUFFIXES):
-        with Image.open(file) as opened:
-            picture = opened.convert("RGB")
+        try:
+            with Image.open(file) as opened:
+                picture = opened.convert("RGB")
+        except OSError:  # stacks of microscopes
+            continue
         if min(picture.size) < SIDE:
             continue
         yield picture
