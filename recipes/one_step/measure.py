@@ -80,10 +80,13 @@ def nano(student: Path | None = None) -> dict[str, tuple[str, Options]]:
 
 
 def of_each_kind(pictures: Pictures, count: int) -> Tensor:
-    """So many held-out pictures of each kind, where there are as many."""
+    """So many held-out pictures of each kind, where there are as many; things are large, as the lexicon asks for
+    them."""
     chosen: dict[str, list[int]] = {}
     for i in pictures.validation.tolist():
-        chosen.setdefault(pictures.attributes[i]["kind"], []).append(i)
+        shown = pictures.attributes[i]
+        if "name" not in shown or shown.get("size") == "large":
+            chosen.setdefault(shown["kind"], []).append(i)
     return torch.tensor([i for found in chosen.values() for i in found[:count]])
 
 

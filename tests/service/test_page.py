@@ -132,8 +132,9 @@ def test_adapters_say_what_calls_them(http: TestClient, tmp_path: Path, monkeypa
     (tmp_path / "dog.safetensors").write_bytes(b"broken")
     (tmp_path / "dog.json").write_text('{"activation text": "a dgx, running"}', "utf-8")
     monkeypatch.setenv("SFUMATO_LORAS", str(tmp_path))
-    cat, dog = http.get("/api/v1/adapters/loras").json()
-    assert (cat["name"], cat["triggers"]) == ("cat", ["zwx cat"])
+    found = {each["name"]: each for each in http.get("/api/v1/adapters/loras").json()}
+    cat, dog = found["cat"], found["dog"]
+    assert cat["triggers"] == ["zwx cat"]
     assert (dog["triggers"], dog["preview"]) == (["a dgx", "running"], None)
     assert http.get(cat["preview"]).headers["Content-Type"] == "image/png"
     assert http.get("/api/v1/adapters/loras/dog/preview").status_code == 404
