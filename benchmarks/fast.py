@@ -25,6 +25,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "deep cache 2": {"deep_cache": 2},
     "deep cache 3": {"deep_cache": 3},
     "two thirds of the steps": {"steps": 16},
+    "two thirds, deep cache 2": {"steps": 16, "deep_cache": 2},
     "fast": {"fast": True},
 }
 

@@ -9,6 +9,7 @@ from sfumato import Studio
 from sfumato.adapters.students import STUDENTS, hurried
 from sfumato.adapters.trained import Form, attach
 from sfumato.adapters.written import Trained, write_adapter
+from sfumato.recognition.judge import bundled
 from sfumato.requests import Img2Img, Lora, Painting, Source, Txt2Img
 
 PROMPT = "a cute blue monster, orange background"
@@ -40,6 +41,17 @@ def test_one_step_and_the_picture_says_how() -> None:
     assert [lora.name for lora in exact.loras] == ["nano-turbo"]
     assert result.provenance.caption == "cute monster, blue body, orange background", "the lexicon reads as ever"
     assert studio.run(exact).images[0].tobytes() == result.images[0].tobytes()
+
+
+def test_the_bundled_one_paints_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SFUMATO_LORAS", raising=False)
+    result = Studio("nano", device="cpu", precision="fp32").txt2img("a red robot on white", seed=3, fast=True)
+    assert isinstance(result.request, Txt2Img)
+    assert result.request.steps == 1
+    [seen] = bundled().recognise(result.images)
+    assert {"kind": "character", "style": "bottts", "body_color": "red", "background": "white"}.items() <= (
+        seen.attributes.items()
+    )
 
 
 @pytest.mark.usefixtures("student")

@@ -38,8 +38,9 @@ MAX_PIXELS = 2**30  # of one request: 3 GiB of finished pictures
 
 
 FAST = (
-    "fewer steps and --deep-cache 2 where these are left open; with nano 2.4 times as fast, and 0.19 of "
-    "the distance between two seeds away from the exact picture"
+    "fewer steps and --deep-cache 2 where these are left open: 2.4 times as fast with nano, and 0.19 of the distance "
+    "between two seeds away from the exact picture; what nano paints of a prompt alone its student paints in one step, "
+    "another picture of it"
 )
 
 
