@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from recipes.nano.data import objects
+from recipes.nano.data import emoji
 from recipes.nano.data.captions import LANGUAGES
 from recipes.nano.data.chinese_captions import ALONE as ALONE_ZH
 from recipes.nano.data.english_captions import ALONE as ALONE_EN
@@ -96,7 +96,7 @@ def words(judge: PictureClassifier, features: Features) -> dict[str, object]:
             }
             for key in things
         },
-        "objects": {each.name: [with_article(each.name), each.name_zh] for each in objects.load()},
+        "objects": {each.name: [with_article(each.name), each.name_zh] for each in emoji.load()},
     }
 
 

@@ -7,7 +7,6 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -16,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.nano.data import emoji, objects
-from recipes.nano.data.render import COUNTS, Drawing, Job, drawings, shown
-from recipes.nano.data.views import VIEW_LOOKS
+from recipes.nano.data import emoji
+from recipes.nano.data.render import COUNTS, Job, drawings, shown
 from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.evaluation.judge import tensor_of
 
-JUDGE = Path(__file__).parents[1] / "judge_of_scenes"
-STYLES = (*COUNTS, *VIEW_LOOKS, *emoji.PICTURES)
+JUDGE = Path(__file__).parents[1] / "judge"
+STYLES = (*COUNTS, *emoji.PICTURES)
 SEED = 2
 SIZE = 256
 BATCH = 16
@@ -47,25 +45,19 @@ class Features:
         return cls(torch.cat(embedded), attributes)
 
 
-def renders(style: str, number: int, seed: int) -> Iterator[tuple[np.ndarray, dict[str, str]]]:
-    """Pictures and what they show; of objects a setting each, in any order, again when all have been."""
-
-    def drawn(job: Job, seed: int) -> Drawing | None:
-        return next(drawings(job, 1, seed), None)
-
-    for drawing in islice(filter(None, (drawn(*each) for each in _jobs(style, seed))), number):
+def renders(style: str, count: int, seed: int) -> Iterator[tuple[np.ndarray, dict[str, str]]]:
+    """Pictures and what they show; of emoji one placement each, in any order, again when all have been."""
+    if style in emoji.PICTURES:
+        order = [k for k, each in enumerate(emoji.load()) if style in each.bodies]
+        Random(f"{seed} {style}").shuffle(order)
+        jobs = [(Job(style, order[k % len(order)]), seed + k // len(order)) for k in range(count)]
+    else:
+        jobs = [(Job(style, k), seed) for k in range(count)]
+    for job, of_job in jobs:
+        drawing = next(drawings(job, 1, of_job))
         picture = shown(drawing, emoji.rasterise_rgba(drawing.svg, SIZE), SIZE)
         assert picture is not None
         yield np.ascontiguousarray(picture), drawing.attributes
-
-
-def _jobs(style: str, seed: int) -> Iterator[tuple[Job, int]]:
-    """Endless, with the seed of each."""
-    if style not in emoji.PICTURES:
-        yield from ((Job(style, index), seed) for index in count())
-    order = [*range(len(objects.load()))]
-    Random(f"{seed} {style}").shuffle(order)
-    yield from ((Job(style, index, 1), seed + again) for again in count() for index in order)
 
 
 def main() -> None:
@@ -73,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=200, help="of each style")
-    parser.add_argument("--emoji", type=int, default=1000, help="of each look of objects")
+    parser.add_argument("--emoji", type=int, default=1000, help="of each look of emoji")
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     judge = load_classifier(JUDGE)
