@@ -17,8 +17,9 @@ from sfumato.tasks.sources import MAX_SIDE, read
 
 TAKEN = ("task", "seed", "width", "height")
 """Fields that are a round's own."""
-APART = 2**32
-"""Between the seeds of two rounds: the same noise in each would paint the same things side by side."""
+APART = 0x9E3779B1
+"""Between the seeds of two rounds: the same noise in each would paint the same things side by side. It is odd, so that
+the lower 32 bits, which alone count for torch's generator, differ in any two of 2^32 rounds (Knuth, 6.4)."""
 
 
 def outpaint(applied: Applied, request: Outpaint, load: float = 0.0) -> Iterator[Progress | Result]:
