@@ -66,6 +66,7 @@ def test_every_task_has_its_form(fake: str, opened: Opened) -> None:
             page.select_option("#task", name)
             while (fold := page.locator("details.group:not([open]) > summary")).count():
                 fold.first.click()
+            page.locator("details.group[open]:not(:has(.row))").first.wait_for(state="detached")  # drawn once unfolded
             rows.append(page.locator(".settings .row").count())
             assert not re.search("--[a-z]|SFUMATO_", page.locator(".settings").inner_text()), "the terminal's words"
             both = 1 if {"width", "height"} <= set(REQUESTS[name].model_fields) else 0
