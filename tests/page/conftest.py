@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect, sync_playwright
 from safetensors.numpy import save_file
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -27,8 +28,7 @@ WAIT = 60_000
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("the page is tried in Chromium, which is not here: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield found

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.page.conftest import Opened, serving
 
@@ -44,7 +45,7 @@ def test_paint_edit_and_find_again(service: str, opened: Opened) -> None:
     page.locator(".going .done").wait_for()
     page.locator(".finished .picture").wait_for(timeout=PAINTED)
     assert page.locator(".finished .picture").evaluate("each => each.naturalWidth") == 256
-    assert "yellow tulip, blue pot" in page.locator(".finished .caption q").inner_text(), "what the model read of it"
+    expect(page.locator(".finished .caption q"), "what the model read of it").to_contain_text("yellow tulip, blue pot")
     taken(page, "page-paint")
 
     page.locator(".finished").get_by_label("Send to").select_option("inpaint")
@@ -60,9 +61,9 @@ def test_paint_edit_and_find_again(service: str, opened: Opened) -> None:
     page.mouse.up()
     undo, redo = page.get_by_role("button", name="Undo"), page.get_by_role("button", name="Redo")
     undo.click()
-    assert undo.is_disabled()
+    expect(undo).to_be_disabled()
     redo.click()
-    assert undo.is_enabled()
+    expect(undo).to_be_enabled()
     taken(page, "page-edit")
     page.locator("textarea.main").fill("a red tulip in a blue pot")
     page.locator(STEPS.format("Steps")).fill("12" if SCREENS else "4")
@@ -133,9 +134,9 @@ def test_a_dropped_picture_brings_its_settings(service: str, opened: Opened, tmp
     )
     page.evaluate(*drop)
     page.get_by_text("These settings are in the form now").wait_for()
-    assert page.locator("textarea.main").input_value() == "a blue boat"
-    assert page.locator(".is-seed input").first.input_value() == "99"
-    assert page.locator(STEPS.format("Steps")).input_value() == "20"
+    expect(page.locator("textarea.main")).to_have_value("a blue boat")
+    expect(page.locator(".is-seed input").first).to_have_value("99")
+    expect(page.locator(STEPS.format("Steps"))).to_have_value("20")
     page.locator(".lines li", has_text="Model harbor: it is not here, so nano stands in its place").wait_for()
     page.keyboard.press("Escape")
     page.goto(f"{service}/#/edit")

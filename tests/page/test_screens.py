@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from sfumato.requests import REQUESTS
 from tests.page.conftest import Opened, serving
@@ -80,9 +81,9 @@ def test_keys(fake: str, opened: Opened) -> None:
     prompt.fill("a red fox")
     prompt.press("End")
     prompt.press("Control+ArrowUp")
-    assert prompt.input_value() == "a red (fox:1.1)"
+    expect(prompt).to_have_value("a red (fox:1.1)")
     prompt.press("Control+ArrowDown")
-    assert prompt.input_value() == "a red fox"
+    expect(prompt).to_have_value("a red fox")
     prompt.press("Control+Enter")
     page.locator('.picture[alt*="a red fox"]').wait_for()  # the list of what is done has an end
     assert prompt.evaluate("each => each === document.activeElement"), "focus stays where it was"
@@ -104,9 +105,9 @@ def test_keys(fake: str, opened: Opened) -> None:
     page.locator(".finished .picture").wait_for()
     page.keyboard.press("u")
     page.wait_for_url("**/#/edit")
-    assert page.locator("#task").input_value() == "upscale"
+    expect(page.locator("#task")).to_have_value("upscale")
     page.keyboard.press("o")
-    assert page.locator("#task").input_value() == "outpaint"
+    expect(page.locator("#task")).to_have_value("outpaint")
 
 
 def test_what_was_typed_is_kept(fake: str, opened: Opened) -> None:
@@ -118,8 +119,8 @@ def test_what_was_typed_is_kept(fake: str, opened: Opened) -> None:
     seed = page.locator(".is-seed input").first.input_value()
     assert re.fullmatch("[0-9]+", seed)
     page.reload()
-    assert page.locator("textarea.main").input_value() == "一只狐狸"
-    assert page.locator(".is-seed input").first.input_value() == seed
+    expect(page.locator("textarea.main")).to_have_value("一只狐狸")
+    expect(page.locator(".is-seed input").first).to_have_value(seed)
     page.get_by_role("button", name="16:9", pressed=True).wait_for()
     page.locator("textarea.main").press("Control+Enter")
     page.locator(".picture").wait_for()
@@ -215,7 +216,7 @@ def test_the_queue_is_paused_and_put_in_order(fake: str, opened: Opened) -> None
         page.get_by_role("button", name="Let it wait again: a stork").click()
     page.wait_for_timeout(200)
     page.locator("li.done", has_text="a stork").wait_for()
-    assert page.locator("ol.jobs li", has_text="a stork").count() == 0
+    expect(page.locator("ol.jobs li", has_text="a stork")).to_have_count(0)
 
 
 def test_pictures_are_chosen_by_keys_and_put_on_boards(fake: str, opened: Opened) -> None:
@@ -247,29 +248,29 @@ def test_a_sketch_is_drawn_and_edited(fake: str, opened: Opened) -> None:
     paper = page.locator(".paper canvas")
     box = paper.bounding_box()
     use = page.get_by_role("button", name="Use this drawing")
-    assert use.is_disabled()
+    expect(use).to_be_disabled()
     page.mouse.move(box["x"] + 40, box["y"] + 40)
     page.mouse.down()
     page.mouse.move(box["x"] + 140, box["y"] + 120, steps=4)
     page.mouse.up()
     page.keyboard.press("Control+z")
-    assert use.is_disabled()
+    expect(use).to_be_disabled()
     page.keyboard.press("Control+Shift+z")
     ink = page.locator(".inks input")
     drawn = ink.input_value()
     for x, y, colour in ((5, 5, "#ffffff"), (40, 40, drawn)):
         page.keyboard.press("i")
         page.mouse.click(box["x"] + x, box["y"] + y)
-        assert ink.input_value() == colour, "the colour under the pointer"
+        expect(ink, "the colour under the pointer").to_have_value(colour)
     page.get_by_role("button", name="White or black paper").click()
-    assert ink.input_value() == "#ffffff", "what is drawn next is seen"
+    expect(ink, "what is drawn next is seen").to_have_value("#ffffff")
     use.click()
     page.locator("canvas.board").wait_for()
     page.select_option("#task", "outpaint")
     page.get_by_role("button", name="64 pixels more: Right").click()
-    assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == "64"
+    expect(page.locator(".row:has(label:text-is('Right')) input[type=number]")).to_have_value("64")
     page.get_by_role("button", name="Undo").click()
-    assert page.locator(".row:has(label:text-is('Right')) input[type=number]").input_value() == ""
+    expect(page.locator(".row:has(label:text-is('Right')) input[type=number]")).to_have_value("")
     page.select_option("#task", "upscale")
     page.get_by_role("button", name="Paint", exact=True).click()
     before, after = (page.get_by_alt_text(f"The picture {when}", exact=True) for when in ("before", "after"))
@@ -308,7 +309,7 @@ def test_what_lies_at_a_path_is_looked_into_and_painted_with(fake: str, opened: 
     page.keyboard.press("Enter")
     look = page.get_by_role("dialog", name="ink")
     look.get_by_text("a LoRA that does not fit nano: ").wait_for()
-    assert "inkwash" in look.inner_text()
+    expect(look).to_contain_text("inkwash")
     assert look.locator("dd code").inner_text().isalnum()
     assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
     page.keyboard.press("Escape")
@@ -317,7 +318,7 @@ def test_what_lies_at_a_path_is_looked_into_and_painted_with(fake: str, opened: 
     look.get_by_role("button", name="Paint with it").click()
     page.wait_for_url("**/#/paint")
     page.get_by_text("LoRA and embeddings").click()
-    assert page.get_by_label("Weight: ink").input_value() == "1"
+    expect(page.get_by_label("Weight: ink")).to_have_value("1")
 
 
 def test_a_failure_says_why(fake: str, opened: Opened) -> None:
@@ -325,7 +326,7 @@ def test_a_failure_says_why(fake: str, opened: Opened) -> None:
     page.locator("textarea.main").fill("fail")
     page.locator("textarea.main").press("Control+Enter")
     page.locator(".notice.bad").wait_for()
-    assert "the prompt asks for it" in page.locator(".notice.bad").inner_text()
+    expect(page.locator(".notice.bad")).to_contain_text("the prompt asks for it")
     page.locator(STEPS).fill("5000")
     page.locator("textarea.main").press("Control+Enter")
     page.get_by_text("steps 5000 must be 1 to 1000").wait_for()
@@ -356,5 +357,5 @@ def test_it_is_painted_as_somebody_types(fake: str, opened: Opened) -> None:
     page.locator("textarea.main").fill("a fox in snow")
     page.get_by_role("button", name="Paint", exact=True).click()
     page.locator(".finished .actions").wait_for()
-    assert page.get_by_alt_text("Quick sketch of the prompt").count() == 0
+    expect(page.get_by_alt_text("Quick sketch of the prompt")).to_have_count(0)
     page.get_by_role("button", name="Paint as I type", pressed=True).click()
