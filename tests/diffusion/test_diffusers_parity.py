@@ -24,6 +24,7 @@ from sfumato.diffusion import (
     ImageNoise,
     Parameterisation,
     Spacing,
+    Step,
 )
 from sfumato.diffusion.grids import ALIGNED, exponential, karras, lcm, shifted, spaced
 from tests.diffusion.closed_form import TWO_HILLS
@@ -266,6 +267,32 @@ def test_deis(name: str, order: int, steps: int, levels: Any) -> None:
         scheduler = without_the_last(diffusers.DEISMultistepScheduler, **options, use_karras_sigmas=True)
     expected = theirs(scheduler, steps, rounding=torch.round)
     assert_same(ours(name, scheduler.sigmas, rounding=torch.round), expected, 1e-4)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 20])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_sa_solver(eta: float, steps: int) -> None:
+    """Diffusers' takes two points to predict and two to correct unless told; ours three and four, as published. Of its
+    own accord it adds noise at timesteps from 200 to 800."""
+    options: dict[str, Any] = {**SD, "predictor_order": 3, "corrector_order": 4, "timestep_spacing": "trailing"}
+    scheduler = diffusers.SASolverScheduler(**options, **({} if eta else {"tau_func": lambda t: 0}))
+    expected = theirs(scheduler, steps, rounding=torch.round, fresh=True)
+    sigmas, noise = scheduler.sigmas, ImageNoise([7], SHAPE)
+    first, *draws = (noise() for _ in range(steps + 1))  # theirs draws at every step, of use or not
+    denoiser = Denoiser(network(EPSILON, SCHEDULE, torch.round), EPSILON, SCHEDULE)
+    done: list[Step] = []
+    (row,) = (sampler for sampler in SAMPLERS if sampler.name == "sa_solver")
+    x = first * (1 + sigmas[0] ** 2).sqrt()
+    for step in row(
+        lambda x, sigma: denoiser(x, sigma, NO_CONDITION),
+        x,
+        sigmas,
+        noise=lambda: draws[len(done)],
+        eta=eta,
+        schedule=SCHEDULE,
+    ):
+        done.append(step)
+    assert_same(EPSILON.scaling(sigmas[-1]).input * done[-1].x, expected, 1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

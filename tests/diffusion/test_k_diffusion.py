@@ -114,6 +114,15 @@ def test_on_given_levels(name: str, eta: float | None, steps: int, final: float)
 
 
 @ENDS
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_dpmpp_2m_sde_heun(eta: float, final: float) -> None:
+    sigmas = levels(20, final)
+    options = {"eta": eta, "noise_sampler": plain(source()), "solver_type": "heun"}
+    expected = sampling.sample_dpmpp_2m_sde(model, start(sigmas), sigmas, disable=True, **options)
+    assert_same(ours(BY_NAME["dpmpp_2m_sde_heun"], sigmas, eta), expected)
+
+
+@ENDS
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_dpmpp_sde(eta: float, final: float) -> None:
     sigmas = levels(20, final)

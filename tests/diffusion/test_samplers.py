@@ -92,7 +92,11 @@ def test_order_of_convergence(sampler: Sampler, path: Path) -> None:
         ("dpmpp_2s_a", 2),
         ("dpmpp_sde", 2),
         ("dpmpp_2m_sde", 2),
+        ("dpmpp_2m_sde_heun", 2),
         ("dpmpp_3m_sde", 2),
+        ("res_multistep_a", 2),
+        ("er_sde", 2),
+        ("sa_solver", 2),
         ("restart", 2),
     ],
 )
@@ -262,7 +266,6 @@ def test_the_table(sampler: Sampler) -> None:
     assert sampler.name.isidentifier()
     assert len({row.name for row in SAMPLERS}) == len({row.label for row in SAMPLERS}) == len(SAMPLERS)
     assert sampler.stochastic == (sampler.eta not in (None, 0.0) or sampler.name in ("lcm", "ddpm", "restart"))
-    assert sampler.timed <= sampler.distilled
     assert sampler.adaptive <= sampler.own_levels
 
 
@@ -279,6 +282,8 @@ def test_without_noise_these_are_the_same(path: Path) -> None:
 
     assert torch.equal(end("euler"), end("euler_a", eta=0.0))
     assert torch.equal(end("dpmpp_2m"), end("dpmpp_2m_sde", eta=0.0))
+    assert torch.equal(end("dpmpp_2m_sde_heun", eta=0.0), end("res_multistep"))
+    assert torch.equal(end("res_multistep"), end("res_multistep_a", eta=0.0))
     assert torch.equal(end("dpm_2"), end("dpm_2_a", eta=0.0))
     assert torch.equal(end("euler"), end("tcd", eta=0.0))
     torch.testing.assert_close(end("dpmpp_sde", eta=0.0), end("dpmpp_2s_a", eta=0.0), rtol=1e-4, atol=1e-5)
@@ -333,6 +338,95 @@ def test_dpmpp_sde_step_by_hand(path: Path, eta: float) -> None:
     torch.testing.assert_close(halfway, path.mix(torch.full_like(x, 0.5), e, middle))
     e = kept * e + math.sqrt(1 - kept**2) * second
     torch.testing.assert_close(step.x, path.mix(torch.full_like(x, 0.5), e, sigmas[1]))
+
+
+def test_er_sde_by_its_paper() -> None:
+    """Algorithm 3 of Cui et al. 2023 with SDE 5, on the exploding path, its integrals by a rule of a million points."""
+    sigmas = torch.tensor([9.0, 4.0, 2.0, 0.9, 0.3], dtype=torch.float64)
+    denoise = TWO_HILLS.denoise(VARIANCE_EXPLODING)
+
+    def phi(at: Tensor) -> Tensor:
+        return at * ((at**0.3).exp() + 10)
+
+    noise = ImageNoise([1], SHAPE)
+    draws = [noise().double() for _ in range(5)]
+    x = theirs = draws[4] * 9
+    cleans: list[Tensor] = []
+    slopes: list[Tensor] = []
+    ours = BY_NAME["er_sde"](denoise, x, sigmas, noise=lambda: draws.pop(0))
+    for i, (now, then, fresh, step) in enumerate(zip(sigmas[:-1], sigmas[1:], draws[:4].copy(), ours, strict=True)):
+        cleans.append(denoise(theirs, now))
+        kept = phi(then) / phi(now)
+        ahead = kept * theirs + (1 - kept) * cleans[-1]
+        places = torch.linspace(float(then), float(now), 1_000_001, dtype=torch.float64)
+        if i > 0:
+            slopes.append((cleans[-1] - cleans[-2]) / (now - sigmas[i - 1]))
+            ahead = ahead + (then - now + phi(then) * torch.trapezoid(1 / phi(places), places)) * slopes[-1]
+        if i > 1:
+            bend = (slopes[-1] - slopes[-2]) / ((now - sigmas[i - 2]) / 2)
+            twice = phi(then) * torch.trapezoid((places - now) / phi(places), places)
+            ahead = ahead + ((then - now) ** 2 / 2 + twice) * bend
+        theirs = ahead + (then**2 - (kept * now) ** 2).sqrt() * fresh
+        torch.testing.assert_close(step.x, theirs, rtol=1e-4, atol=1e-5)
+
+
+@BOTH
+def test_gradient_estimation_by_its_paper(path: Path) -> None:
+    """Algorithm 2 of Permenter and Yuan 2024 with gamma 2, whose e is dx/dsigma on both paths here."""
+    sigmas = smooth_grid(path, 6)
+    denoise = TWO_HILLS.denoise(path)
+    x = theirs = path.prior(torch.linspace(-2, 2, 9, dtype=torch.float64), sigmas[0])
+    before = None
+    for now, then, step in zip(
+        sigmas[:-1], sigmas[1:], BY_NAME["gradient_estimation"](denoise, x, sigmas, path=path), strict=True
+    ):
+        slope = (theirs - denoise(theirs, now)) / now
+        theirs = theirs + (then - now) * (slope if before is None else 2 * slope - before)
+        before = slope
+        torch.testing.assert_close(step.x, theirs)
+
+
+def test_res_multistep_by_its_paper() -> None:
+    """Zhang et al. 2023, with phi1 and phi2 of -h, on the exploding path; fresh noise as ancestral samplers have it."""
+    sigmas = torch.tensor([9.0, 4.0, 2.0, 0.9, 0.3], dtype=torch.float64)
+    denoise = TWO_HILLS.denoise(VARIANCE_EXPLODING)
+    noise = ImageNoise([1], SHAPE)
+    draws = [noise().double() for _ in range(5)]
+    x = theirs = draws[4] * 9
+    old: tuple[Tensor, Tensor] | None = None
+    ours = BY_NAME["res_multistep_a"](denoise, x, sigmas, noise=lambda: draws.pop(0))
+    for now, then, fresh, step in zip(sigmas[:-1], sigmas[1:], draws[:4].copy(), ours, strict=True):
+        up = then * (1 - (then / now) ** 2).sqrt()
+        down = (then**2 - up**2).sqrt()
+        h = (now / down).log()
+        phi1 = torch.expm1(-h) / -h
+        clean = denoise(theirs, now)
+        weights = phi1, torch.zeros(())
+        if old is not None:
+            share = old[1] / h
+            phi2 = (phi1 - 1) / -h
+            weights = phi1 - phi2 / share, phi2 / share
+        mixed = weights[0] * clean + weights[1] * (clean if old is None else old[0])
+        theirs = (-h).exp() * theirs + h * mixed + up * fresh
+        old = clean, -h
+        torch.testing.assert_close(step.x, theirs)
+
+
+def test_sa_solver_adds_noise_in_the_middle_of_the_labels() -> None:
+    schedule = DiscreteSchedule.from_betas()
+    sigmas = GRIDS["trailing"](schedule, 20).double()
+    drawn: list[int] = []
+
+    def noise() -> Tensor:
+        drawn.append(at)
+        return torch.zeros(3, dtype=torch.float64)
+
+    at = 0
+    x = sigmas[0] * torch.ones(3, dtype=torch.float64)
+    for step in BY_NAME["sa_solver"](TWO_HILLS.denoise(VARIANCE_EXPLODING), x, sigmas, noise=noise, schedule=schedule):
+        at = step.index + 1
+    labels = [float(schedule.label(sigma)) for sigma in sigmas[:-1]]
+    assert drawn == [k for k, label in enumerate(labels) if 199.8 <= label <= 799.2]
 
 
 @pytest.mark.parametrize("steps", [8, 12, 20])

@@ -24,6 +24,7 @@ SAMPLER_LABELS: dict[Sampler, str] = {
     "dpmpp_2m": "DPM++ 2M",
     "dpmpp_sde": "DPM++ SDE",
     "dpmpp_2m_sde": "DPM++ 2M SDE",
+    "dpmpp_2m_sde_heun": "DPM++ 2M SDE Heun",
     "dpmpp_3m_sde": "DPM++ 3M SDE",
     "dpm_fast": "DPM fast",
     "dpm_adaptive": "DPM adaptive",
@@ -31,9 +32,15 @@ SAMPLER_LABELS: dict[Sampler, str] = {
     "ddpm": "DDPM",
     "ddim": "DDIM",
     "plms": "PLMS",
+    "ipndm": "IPNDM",
+    "gradient_estimation": "Gradient estimation",
     "unipc": "UniPC",
     "deis": "DEIS",
     "deis_2m": "DEIS 2M",
+    "res_multistep": "RES multistep",
+    "res_multistep_a": "RES multistep a",
+    "er_sde": "ER-SDE",
+    "sa_solver": "SA-Solver",
     "lcm": "LCM",
     "tcd": "TCD",
 }
@@ -80,6 +87,8 @@ _SAMPLERS: dict[str, Sampler] = {
     "ddimv3": "ddim",
     "unipcbh2": "unipc",  # ours is B2 too
     "unipcmultistep": "unipc",
+    "resmultistepancestral": "res_multistep_a",  # ComfyUI's
+    "seeds2": "dpmpp_sde",  # the same formulas
     "pndm": "plms",  # as Stable Diffusion runs it, without the Runge-Kutta start
 }
 
@@ -105,6 +114,7 @@ _AUTOMATIC: dict[Sampler, Schedule] = {
     "dpmpp_2m": "karras",
     "dpmpp_sde": "karras",
     "dpmpp_2m_sde": "exponential",
+    "dpmpp_2m_sde_heun": "exponential",
     "dpmpp_3m_sde": "exponential",
     "restart": "karras",
 }

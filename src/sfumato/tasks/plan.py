@@ -29,7 +29,7 @@ SHORT_OF_LAST = ("dpm_2", "dpm_2_a", "dpmpp_3m_sde")
 """It leaves out their last level above 0."""
 TO_LOWEST = ("dpm_fast", "dpm_adaptive")
 """It ends these at the lowest level, not at 0."""
-BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde")
+BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
 ZERO_SNR = 4.8973451890853435e-08
 """What it has for a terminal signal-to-noise ratio of zero: abar of the last timestep."""
 

@@ -16,8 +16,9 @@ A new sampler is a function, in the file of its family, and a row of `table`:
 =============  =========================================================================================
 `ancestral`    one D a step, and any share of fresh noise: Euler, Euler a, DDIM, DDPM, LCM, TCD
 `runge_kutta`  two evaluations a step: Heun, DPM2, DPM2 a, Restart
-`multistep`    the noise of the steps before, carried on: LMS, PLMS, DEIS
-`dpmpp`        D of the steps before, or of half way, carried on: DPM++ 2M, 3M, 2S, 2S a, SDE, UniPC
+`multistep`    the noise of the steps before, carried on: LMS, PLMS, IPNDM, Gradient Estimation, DEIS
+`dpmpp`        D of the steps before, or of half way, carried on: DPM++ 2M, 3M, 2S, 2S a, SDE, RES, UniPC, SA-Solver
+`er_sde`       the same in the ratio of noise to signal, with noise of its own share: ER-SDE
 `dpm_solver`   on levels of its own: DPM fast, DPM adaptive
 =============  =========================================================================================
 
@@ -27,15 +28,29 @@ Papers: Karras et al. 2022 (arXiv:2206.00364); Ho et al. 2020 (DDPM, arXiv:2006.
 arXiv:2010.02502); Lu et al. 2022 (DPM-Solver, arXiv:2206.00927, and DPM-Solver++, arXiv:2211.01095); Zhao et al.
 2023 (UniPC, arXiv:2302.04867); Liu et al. 2022 (PNDM, arXiv:2202.09778); Zhang and Chen 2023 (DEIS,
 arXiv:2204.13902); Luo et al. 2023 (LCM, arXiv:2310.04378); Zheng et al. 2024 (TCD, arXiv:2402.19159); Xu et al. 2023
-(Restart, arXiv:2306.14878).
+(Restart, arXiv:2306.14878); Zhang et al. 2023 (RES, arXiv:2308.02157); Xue et al. 2023 (SA-Solver, arXiv:2309.05019);
+Cui et al. 2023 (ER-SDE, arXiv:2309.06169); Permenter and Yuan 2024 (gradient estimation, arXiv:2306.04848).
 """
 
 from ..descent import Descent
 from ..step import Step
 from .ancestral import ddim, ddpm, euler, euler_a, lcm, tcd
 from .dpm_solver import dpm_adaptive, dpm_fast
-from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
-from .multistep import deis, deis_2m, lms, plms
+from .dpmpp import (
+    dpmpp_2m,
+    dpmpp_2m_sde,
+    dpmpp_2m_sde_heun,
+    dpmpp_2s,
+    dpmpp_2s_a,
+    dpmpp_3m_sde,
+    dpmpp_sde,
+    res_multistep,
+    res_multistep_a,
+    sa_solver,
+    unipc,
+)
+from .er_sde import er_sde
+from .multistep import deis, deis_2m, gradient_estimation, ipndm, lms, plms
 from .orders import Orders
 from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 from .table import SAMPLERS, Sampler, SamplerFunction
@@ -57,17 +72,24 @@ __all__ = [
     "dpm_fast",
     "dpmpp_2m",
     "dpmpp_2m_sde",
+    "dpmpp_2m_sde_heun",
     "dpmpp_2s",
     "dpmpp_2s_a",
     "dpmpp_3m_sde",
     "dpmpp_sde",
+    "er_sde",
     "euler",
     "euler_a",
+    "gradient_estimation",
     "heun",
+    "ipndm",
     "lcm",
     "lms",
     "plms",
+    "res_multistep",
+    "res_multistep_a",
     "restart",
+    "sa_solver",
     "tcd",
     "unipc",
 ]

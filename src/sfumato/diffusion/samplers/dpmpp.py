@@ -1,16 +1,18 @@
-"""DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095) and UniPC (Zhao et al. 2023, arXiv:2302.04867).
+"""DPM-Solver++ (Lu et al. 2022, arXiv:2211.01095), UniPC (Zhao et al. 2023, arXiv:2302.04867) and their kin.
 
 Each finds a better D, and puts it into the one step of `step`, with as much fresh noise as eta asks for.
 """
 
 import math
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from ..descent import Descent
+from ..schedules import ContinuousSchedule, Schedule
 from ..step import Level, Step, Stride
 from .averages import averaging, mean, moments
 from .orders import Orders
@@ -105,6 +107,37 @@ def dpmpp_2m(descent: Descent, *, orders: Orders = TWO, on: On = "clean", curve:
     return dpm_multistep(descent, orders=orders, on=on, curve=curve)
 
 
+def dpmpp_2m_sde_heun(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
+    """`dpmpp_2m_sde` with the exact mean (k-diffusion's ``heun``; AUTOMATIC1111's DPM++ 2M SDE Heun)."""
+    return dpmpp_2m_sde(descent, eta=eta, curve="exact")
+
+
+def res_multistep_a(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
+    """RES of two steps (Zhang et al. 2023, arXiv:2308.02157, algorithm 2) to below the next level, and noise up to it.
+
+    The line in log SNR through D of this step and the last, averaged exactly: without noise this is `dpmpp_2m` with
+    its exact curve. What has changed since the last step is set against the way that it went down, before its noise, as
+    ComfyUI does, which gives order 2 in the variance; against log SNR it would be order 1.
+    """
+    x = descent.x
+    found: Points = []
+    for stride in descent.strides():
+        clean = better = descent.clean(x, stride.now)
+        kept = stride.kept(eta)
+        if math.isfinite(stride.gain):
+            gain = stride.down(descent.path, kept).gain
+            found = [(0.0, clean), *found]
+            better = _carried(found, gain, gain, "exact")
+            found = [(-gain, clean)]
+        x = stride.remix(x, better, kept, stride.fresh(descent.noise, kept))
+        yield stride.done(x, clean)
+
+
+def res_multistep(descent: Descent) -> Iterator[Step]:
+    """`res_multistep_a` without noise."""
+    return res_multistep_a(descent, eta=0.0)
+
+
 def dpmpp_3m_sde(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
     """DPM-Solver++(3M) with noise (k-diffusion's ``dpmpp_3m_sde``)."""
     return dpm_multistep(descent, orders=THREE, curve="exact", eta=eta)
@@ -117,6 +150,7 @@ def unipc(
     on: On = "clean",
     growing: bool = True,
     uncorrected: Collection[int] = (),
+    noisy: Callable[[Level], float] = lambda now: 0.0,
 ) -> Iterator[Step]:
     """UniPC (Zhao et al. 2023), of order 2 with B(h) = e^h - 1 as a default (``bh2`` in diffusers).
 
@@ -128,42 +162,79 @@ def unipc(
         on: what is a polynomial in log SNR, D or the noise e.
         growing: B(h) is e^h - 1; False: h (``bh1``). It matters to order 2 of the predictor and 1 of the corrector.
         uncorrected: places of the steps that are not done again.
+        noisy: the share of fresh noise of a step that begins there, which is corrected with the same noise; ``on`` D.
     """
     x = descent.x
     found: Points = []
-    last: tuple[Stride, Tensor, Points] | None = None  # the last step, x at its start, and its points
+    last: _Prediction | None = None
     for stride in descent.strides():
         now = stride.now
         clean = better = descent.clean(x, now)
         value = _value(on, now, x, clean)
-        if last is not None and last[0].index not in uncorrected:
-            before, x_before, points = last
-            corrected = _throughout(points, value, before.gain, on, growing=growing)
-            x = before.remix(x_before, _as_clean(on, before.now, x_before, corrected))
+        if last is not None and last.stride.index not in uncorrected:
+            corrected = _throughout(last.points, value, last.stride.gain, last.growth, growing=growing)
+            corrected = _as_clean(on, last.stride.now, last.x, corrected)
+            x = last.stride.remix(last.x, corrected, last.kept, last.fresh)
         found = [(now.log_snr, value), *(point for point in found[: orders.most - 1] if math.isfinite(point[0]))]
-        points = found[: orders.of(stride)]
-        last = stride, x, points
+        points, eta = found[: orders.of(stride)], noisy(now)
+        growth = (1 + eta) * stride.gain if on == "clean" else -stride.gain
+        kept = _kept(eta, stride.gain)
+        last = _Prediction(stride, x, points, growth, kept, stride.fresh(descent.noise, kept))
         if math.isfinite(stride.gain):
-            better = _as_clean(on, now, x, _predicted(points, stride.gain, on, growing=growing))
-        x = stride.remix(x, better)
+            better = _as_clean(on, now, x, _predicted(points, stride.gain, growth, growing=growing))
+        x = stride.remix(x, better, kept, last.fresh)
         yield stride.done(x, clean)
 
 
-def _predicted(points: Points, gain: float, on: On, *, growing: bool) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    """A step, x at its start, and what it was predicted with: all that is needed to do it again."""
+
+    stride: Stride
+    x: Tensor
+    points: Points
+    growth: float
+    kept: float
+    fresh: Tensor | None
+
+
+SA_ORDERS = Orders(3, few=None)
+MIDDLE = (0.2, 0.8)
+"""Of a schedule's labels, where SA-Solver adds noise."""
+
+
+def sa_solver(descent: Descent, *, eta: float = 1.0, schedule: Schedule | None = None) -> Iterator[Step]:
+    """SA-Solver (Xue et al. 2023, arXiv:2309.05019, algorithm 1, on D): three points predict, four correct.
+
+    Adams' methods for the reverse diffusion, which are `unipc` with noise.
+
+    Args:
+        eta: the paper's tau squared, where labels of ``schedule`` are in the middle three fifths, as its authors have
+            it for latent diffusion; without a schedule of such labels, everywhere.
+    """
+
+    def noisy(now: Level) -> float:
+        if schedule is None or isinstance(schedule, ContinuousSchedule):
+            return eta
+        label, last = (float(schedule.label(sigma)) for sigma in (now.tensor, torch.tensor(schedule.sigma_max)))
+        return eta if MIDDLE[0] <= label / last <= MIDDLE[1] else 0.0
+
+    return unipc(descent, orders=SA_ORDERS, growing=False, noisy=noisy)
+
+
+def _predicted(points: Points, gain: float, growth: float, *, growing: bool) -> Tensor:
     """The mean over a step, on the polynomial in log SNR through what was found before it."""
-    growth = gain if on == "clean" else -gain
     places, values = _shares(points, gain)
     if len(places) == 2:
         return values[0] + _half(growth, growing=growing) / places[1] * (values[1] - values[0])
     return mean(averaging(places, growth), values)
 
 
-def _throughout(points: Points, ahead: Tensor, gain: float, on: On, *, growing: bool) -> Tensor:
+def _throughout(points: Points, ahead: Tensor, gain: float, growth: float, *, growing: bool) -> Tensor:
     """The mean over a step, on the polynomial in log SNR through what was found before it and at its end.
 
     With two points it is the middle of both.
     """
-    growth = gain if on == "clean" else -gain
     if len(points) == 1 or math.isinf(gain):
         return points[0][1] + _half(growth, growing=growing) * (ahead - points[0][1])
     places, values = _shares(points, gain)

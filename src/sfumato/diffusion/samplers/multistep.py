@@ -36,11 +36,11 @@ def lms(descent: Descent) -> Iterator[Step]:
         yield stride.done(x, clean)
 
 
-def plms(descent: Descent) -> Iterator[Step]:
+def plms(descent: Descent, *, heun_first: bool = True) -> Iterator[Step]:
     """Pseudo linear multistep (Liu et al. 2022; diffusers' PNDM with ``skip_prk_steps``): SD 1's default.
 
     Adams-Bashforth on the last four D and e, with the weights for even steps although steps in sigma are not
-    even, which is why it has order 2 and not 4. The first step is Heun's: one evaluation more.
+    even, which is why it has order 2 and not 4. The first step is Heun's, one evaluation more, or else Euler's.
     """
     x = descent.x
     found: list[tuple[Tensor, Tensor]] = []  # D and e, the newest first
@@ -51,12 +51,40 @@ def plms(descent: Descent) -> Iterator[Step]:
         ahead = stride.remix(x, clean)
         if then.sigma > 0:
             terms, weights = found, averaging([-float(j) for j in range(len(found))])
-            if stride.index == 0:
+            if stride.index == 0 and heun_first:
                 clean_ahead = descent.clean(ahead, then)
                 terms, weights = [*found, (clean_ahead, then.noise(ahead, clean_ahead))], [1 / 2, 1 / 2]
             cleans, noises = zip(*terms, strict=True)
             ahead = stride.along(x, mean(weights, cleans), mean(weights, noises))
         x = ahead
+        yield stride.done(x, clean)
+
+
+def ipndm(descent: Descent) -> Iterator[Step]:
+    """Improved PNDM (Zhang and Chen 2023, section H.3; diffusers' IPNDM): `plms` that begins as Euler does."""
+    return plms(descent, heun_first=False)
+
+
+def gradient_estimation(descent: Descent, *, gamma: float = 2.0) -> Iterator[Step]:
+    """Gradient estimation (Permenter and Yuan 2024, arXiv:2306.04848, algorithm 2): Euler's method, with D and e
+    carried on beyond those of the last two steps.
+
+    Args:
+        gamma: how far: 1 is Euler, 1.5 what has order 2 for even steps, 2 the authors' choice.
+    """
+    x = descent.x
+    before: tuple[Tensor, Tensor] | None = None
+    for stride in descent.strides():
+        clean = descent.clean(x, stride.now)
+        here = clean, stride.now.noise(x, clean)
+        if stride.then.sigma == 0:
+            x = clean
+        else:
+            beyond = (
+                here if before is None else [mean((gamma, 1 - gamma), pair) for pair in zip(here, before, strict=True)]
+            )
+            x = stride.along(x, *beyond)
+        before = here
         yield stride.done(x, clean)
 
 

@@ -16,8 +16,21 @@ from ..schedules import Schedule
 from ..step import Step
 from .ancestral import ddim, ddpm, euler, euler_a, lcm, tcd
 from .dpm_solver import dpm_adaptive, dpm_fast
-from .dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, dpmpp_2s_a, dpmpp_3m_sde, dpmpp_sde, unipc
-from .multistep import deis, deis_2m, lms, plms
+from .dpmpp import (
+    dpmpp_2m,
+    dpmpp_2m_sde,
+    dpmpp_2m_sde_heun,
+    dpmpp_2s,
+    dpmpp_2s_a,
+    dpmpp_3m_sde,
+    dpmpp_sde,
+    res_multistep,
+    res_multistep_a,
+    sa_solver,
+    unipc,
+)
+from .er_sde import er_sde
+from .multistep import deis, deis_2m, gradient_estimation, ipndm, lms, plms
 from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 
 SamplerFunction = Callable[..., Iterator[Step]]
@@ -93,6 +106,7 @@ SAMPLERS: tuple[Sampler, ...] = (
     Sampler("dpmpp_2m", "DPM++ 2M", dpmpp_2m, order=2),
     Sampler("dpmpp_sde", "DPM++ SDE", dpmpp_sde, order=2, evaluations=2, stochastic=True, eta=1.0),
     Sampler("dpmpp_2m_sde", "DPM++ 2M SDE", dpmpp_2m_sde, order=2, stochastic=True, eta=1.0),
+    Sampler("dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun", dpmpp_2m_sde_heun, order=2, stochastic=True, eta=1.0),
     Sampler("dpmpp_3m_sde", "DPM++ 3M SDE", dpmpp_3m_sde, order=2, stochastic=True, eta=1.0),
     Sampler("dpm_fast", "DPM fast", dpm_fast, order=2, eta=0.0, own_levels=True),
     Sampler(
@@ -102,9 +116,15 @@ SAMPLERS: tuple[Sampler, ...] = (
     Sampler("ddpm", "DDPM", ddpm, order=0, stochastic=True),
     Sampler("ddim", "DDIM", ddim, order=1, eta=0.0),
     Sampler("plms", "PLMS", plms, order=2),
+    Sampler("ipndm", "IPNDM", ipndm, order=2),
+    Sampler("gradient_estimation", "Gradient estimation", gradient_estimation, order=1),
     Sampler("unipc", "UniPC", unipc, order=3),
     Sampler("deis", "DEIS", deis, order=2),
     Sampler("deis_2m", "DEIS 2M", deis_2m, order=2),
+    Sampler("res_multistep", "RES multistep", res_multistep, order=2),
+    Sampler("res_multistep_a", "RES multistep a", res_multistep_a, order=2, stochastic=True, eta=1.0),
+    Sampler("er_sde", "ER-SDE", er_sde, order=2, stochastic=True, eta=1.0),
+    Sampler("sa_solver", "SA-Solver", sa_solver, order=2, stochastic=True, eta=1.0, timed=True),
     Sampler("lcm", "LCM", lcm, order=0, stochastic=True, distilled=True),
     Sampler("tcd", "TCD", tcd, order=1, stochastic=True, eta=0.3, distilled=True, timed=True),
 )
