@@ -191,13 +191,14 @@ without it (`eta=0`), and the last two compare the variance of the samples, with
 - Without noise, Euler a and DDIM are Euler: on both paths the three are one formula.
 - Without noise, DPM2 a is DPM2, DPM++ 2M SDE is DPM++ 2M, and DPM++ 2S a is DPM++ SDE. DDPM is Euler a. RES multistep
   is DPM++ 2M SDE Heun without its noise, and SA-Solver is UniPC of order 3 with noise. SEEDS-2 is DPM++ SDE.
-- LMS takes four points on the exploding path, and two on the straight one, where four diverge under guidance.
+- LMS and IPNDM take four points on the exploding path, and two on the straight one, where four diverge under guidance;
+  SA-Solver three to predict and four to correct, and one and two.
 - LMS and DEIS would have orders 4 and 3, but begin with a step of order 1; the error of that one step is left. DPM fast
   ends with one. Where such a step is short, as on the exploding path, it does not show as much. On the straight path
   the first two steps of DEIS are of order 1, and DEIS 2M comes to its order 2 late.
 - DPM++ 3M SDE, as published, takes half of its second difference, which leaves it order 2. On the exploding path its
   error is below that of 2M all the same.
-- SA-Solver ends with steps of order 2 and 1, which leaves it order 2 here.
+- SA-Solver ends with steps of order 2 and 1, which leaves it order 2 on the exploding path.
 - Gradient estimation carries its slopes twice as far beyond the last two as order 2 asks for, and is of order 1. Its
   authors chose that by the Fréchet distance of pictures of few steps, which no table here measures.
 - IPNDM is PLMS without the first step's second evaluation.

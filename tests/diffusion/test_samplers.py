@@ -430,13 +430,15 @@ def test_sa_solver_adds_noise_in_the_middle_of_the_labels() -> None:
 
 
 @pytest.mark.parametrize("steps", [8, 12, 20])
-def test_lms_is_stable_under_guidance_on_the_straight_path(steps: int) -> None:
-    """D = -3x has the slope of a guidance of 4; x goes to 0 as sigma^4. With four points it ended above 6."""
+@pytest.mark.parametrize(("name", "most"), [("lms", 0.2), ("ipndm", 0.2), ("sa_solver", 5)])
+def test_stable_under_guidance_on_the_straight_path(name: str, most: float, steps: int) -> None:
+    """D = -3x has the slope of a guidance of 4; x goes to 0 as sigma^4. With all their points the first two ended above
+    6, SA-Solver above 300. DPM++ 2M SDE, which has its share of noise, ends at 10 with 8 steps."""
     sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
     x = torch.ones(1, dtype=torch.float64)
-    for step in BY_NAME["lms"](lambda x, sigma: -3 * x, x, sigmas, path=STRAIGHT):
+    for step in BY_NAME[name](lambda x, sigma: -3 * x, x, sigmas, path=STRAIGHT, noise=lambda: torch.zeros_like(x)):
         x = step.x
-    assert abs(float(x)) < 0.2
+    assert abs(float(x)) < most
 
 
 def test_paths_of_one_process_agree() -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..descent import Descent
+from ..path import STRAIGHT
 from ..schedules import ContinuousSchedule, Schedule
 from ..step import Level, Step, Stride
 from .averages import averaging, mean, moments
@@ -198,7 +199,7 @@ class _Prediction:
     fresh: Tensor | None
 
 
-SA_ORDERS = Orders(3, few=None)
+ONE, SA_ORDERS = Orders(1), Orders(3, few=None)
 MIDDLE = (0.2, 0.8)
 """Of a schedule's labels, where SA-Solver adds noise."""
 
@@ -206,7 +207,8 @@ MIDDLE = (0.2, 0.8)
 def sa_solver(descent: Descent, *, eta: float = 1.0, schedule: Schedule | None = None) -> Iterator[Step]:
     """SA-Solver (Xue et al. 2023, arXiv:2309.05019, algorithm 1, on D): three points predict, four correct.
 
-    Adams' methods for the reverse diffusion, which are `unipc` with noise.
+    Adams' methods for the reverse diffusion, which are `unipc` with noise. On the straight path one point predicts and
+    two correct: with guidance more diverge there (docs/decisions/0024).
 
     Args:
         eta: the paper's tau squared, where labels of ``schedule`` are in the middle three fifths, as its authors have
@@ -219,7 +221,8 @@ def sa_solver(descent: Descent, *, eta: float = 1.0, schedule: Schedule | None =
         label, last = (float(schedule.label(sigma)) for sigma in (now.tensor, torch.tensor(schedule.sigma_max)))
         return eta if MIDDLE[0] <= label / last <= MIDDLE[1] else 0.0
 
-    return unipc(descent, orders=SA_ORDERS, growing=False, noisy=noisy)
+    orders = ONE if descent.path is STRAIGHT else SA_ORDERS
+    return unipc(descent, orders=orders, growing=False, noisy=noisy)
 
 
 def _predicted(points: Points, gain: float, growth: float, *, growing: bool) -> Tensor:

@@ -36,10 +36,10 @@ def lms(descent: Descent) -> Iterator[Step]:
         yield stride.done(x, clean)
 
 
-def plms(descent: Descent, *, heun_first: bool = True) -> Iterator[Step]:
+def plms(descent: Descent, *, points: int = 4, heun_first: bool = True) -> Iterator[Step]:
     """Pseudo linear multistep (Liu et al. 2022; diffusers' PNDM with ``skip_prk_steps``): SD 1's default.
 
-    Adams-Bashforth on the last four D and e, with the weights for even steps although steps in sigma are not
+    Adams-Bashforth on the last ``points`` D and e, with the weights for even steps although steps in sigma are not
     even, which is why it has order 2 and not 4. The first step is Heun's, one evaluation more, or else Euler's.
     """
     x = descent.x
@@ -47,7 +47,7 @@ def plms(descent: Descent, *, heun_first: bool = True) -> Iterator[Step]:
     for stride in descent.strides():
         now, then = stride.now, stride.then
         clean = descent.clean(x, now)
-        found = [(clean, now.noise(x, clean)), *found[:3]]
+        found = [(clean, now.noise(x, clean)), *found[: points - 1]]
         ahead = stride.remix(x, clean)
         if then.sigma > 0:
             terms, weights = found, averaging([-float(j) for j in range(len(found))])
@@ -61,8 +61,11 @@ def plms(descent: Descent, *, heun_first: bool = True) -> Iterator[Step]:
 
 
 def ipndm(descent: Descent) -> Iterator[Step]:
-    """Improved PNDM (Zhang and Chen 2023, section H.3; diffusers' IPNDM): `plms` that begins as Euler does."""
-    return plms(descent, heun_first=False)
+    """Improved PNDM (Zhang and Chen 2023, section H.3; diffusers' IPNDM): `plms` that begins as Euler does.
+
+    On the straight path it takes the last two, as `lms`.
+    """
+    return plms(descent, points=2 if descent.path is STRAIGHT else 4, heun_first=False)
 
 
 def gradient_estimation(descent: Descent, *, gamma: float = 2.0) -> Iterator[Step]:
