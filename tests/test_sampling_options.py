@@ -34,6 +34,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"freeu": 1.0},
     {"sampler": "ddim", "eta": 0.5},
     {"sampler": "ddim", "eta": 0.5, "ensd": 31337},
+    {"noise_multiplier": 1.2},
     {"numerics": "a1111"},
     {"numerics": "a1111", "sampler": "ddim"},
     {"numerics": "a1111", "sampler": "dpm_adaptive"},

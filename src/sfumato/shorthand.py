@@ -59,6 +59,7 @@ class PaintingOptions(Watching, total=False):
     ram: str | None
     eta: float | None
     ensd: int
+    noise_multiplier: float
     numerics: Numerics
     width: int | None
     height: int | None

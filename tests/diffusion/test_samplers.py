@@ -435,8 +435,8 @@ def test_stable_under_guidance_on_the_straight_path(name: str, most: float, step
     """D = -3x has the slope of a guidance of 4; x goes to 0 as sigma^4. With all their points the first two ended above
     6, SA-Solver above 300. DPM++ 2M SDE, which has its share of noise, ends at 10 with 8 steps."""
     sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-    x = torch.ones(1, dtype=torch.float64)
-    for step in BY_NAME[name](lambda x, sigma: -3 * x, x, sigmas, path=STRAIGHT, noise=lambda: torch.zeros_like(x)):
+    x, silence = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    for step in BY_NAME[name](lambda x, sigma: -3 * x, x, sigmas, path=STRAIGHT, noise=lambda: silence):
         x = step.x
     assert abs(float(x)) < most
 

@@ -180,9 +180,11 @@ def test_a1111_inpainting_of_the_masked_part_alone(url: str) -> None:
     mask.paste(255, (4, 4, 8, 8))
     images = [base64.b64encode(png(each)).decode() for each in (RED, mask)]
     asked = {"prompt": "a fox", "seed": 5, "inpaint_full_res": True, "inpaint_full_res_padding": 8}
+    asked["initial_noise_multiplier"] = 1.1
     answer = post(url, "img2img", init_images=images[:1], mask=images[1], **asked).json()
     said = infotext.parse(json.loads(answer["info"])["infotexts"][0]).fields
     assert (said["Inpaint area"], said["Masked area padding"]) == ("Only masked", "8")
+    assert said["Noise multiplier"] == "1.1"
 
 
 @pytest.mark.parametrize(

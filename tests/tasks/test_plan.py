@@ -33,6 +33,15 @@ def made(
     return plan(sampling, request)
 
 
+@pytest.mark.parametrize("numerics", ["diffusers", "a1111"])
+def test_the_first_noise_may_be_louder(numerics: str) -> None:
+    plain, loud = (made("euler", numerics=numerics, noise_multiplier=factor) for factor in (1.0, 1.5))
+    torch.testing.assert_close(loud.begin(UNIT, None), 1.5 * plain.begin(UNIT, None))
+    clean = torch.ones_like(UNIT)
+    half = plain.part(0.5), loud.part(0.5)
+    torch.testing.assert_close(half[1].begin(UNIT, clean) - clean, 1.5 * (half[0].begin(UNIT, clean) - clean))
+
+
 def test_the_default_is_the_models_own() -> None:
     way = made("heun", numerics="diffusers")
     assert torch.equal(way.sigmas, SAMPLING.grid(SD, 20))

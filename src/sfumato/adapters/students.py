@@ -25,8 +25,8 @@ STUDENTS: Mapping[str, Student] = {"nano": Student("nano-turbo", 1)}
 """By the name of the model."""
 
 PLAIN = (
-    *("prompt", "model", "seed", "subseed", "subseed_strength", "ensd", "count", "batch", "width", "height", "fast"),
-    *("loras", "embeddings", "vae", "as_written", "prompt_syntax", "ram", "upscale", "upscaler"),
+    *("prompt", "model", "seed", "subseed", "subseed_strength", "ensd", "noise_multiplier", "count", "batch", "fast"),
+    *("width", "height", "loras", "embeddings", "vae", "as_written", "prompt_syntax", "ram", "upscale", "upscaler"),
 )
 """Fields that a request may have set to be painted by a student, which knows only the way from noise alone."""
 

@@ -141,6 +141,9 @@ class Painting(Request):
     ensd: Annotated[int, Shown("N", "ENSD")] = Field(
         0, ge=0, le=2**31, description="eta noise seed delta: added to the seed for the noise of steps"
     )
+    noise_multiplier: Annotated[float, Shown("X", "Noise multiplier")] = Field(
+        1.0, ge=0, le=2, description="times the first noise: above 1 more varied pictures, below 1 plainer ones"
+    )
     numerics: Annotated[Numerics, Shown("P", "Numerics")] = Field(
         "diffusers", description="whose arithmetic to sample with; see docs/numerics.md"
     )

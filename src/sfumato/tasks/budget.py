@@ -46,7 +46,8 @@ NEAR = 0.05
 """How much a pace must differ to be written anew."""
 FREE = (
     *("prompt", "negative", "seed", "subseed", "subseed_strength", "count", "steps", "deep_cache", "fast", "budget"),
-    *("model", "guidance", "guidance_rescale", "eta", "ensd", "schedule", "as_written", "clip_skip"),
+    *("model", "guidance", "guidance_rescale", "eta", "ensd", "noise_multiplier", "schedule"),
+    *("as_written", "clip_skip"),
 )
 """Fields that cost no time, or whose cost is counted otherwise."""
 

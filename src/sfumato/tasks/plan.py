@@ -61,6 +61,8 @@ class Plan:
     """Steps that a part of the descent has more: A1111 counts one step more than its strength says."""
     picture_guidance: float = 1.0
     """How closely a network that edits by instruction follows the picture."""
+    multiplier: float = 1.0
+    """Of the first noise."""
 
     def part(self, strength: float) -> "Plan":
         """The end of the descent: as many steps as `strength`, 0 to 1, says; at 0 none, at 1 all.
@@ -80,7 +82,7 @@ class Plan:
             noise: unit normal, (b, c, h, w).
             clean: (1 or b, c, h, w); None: nothing to begin from.
         """
-        sigma = self.sigmas[0]
+        sigma, noise = self.sigmas[0], self.multiplier * noise
         if clean is None or self.whole:
             return self.start(noise, sigma)
         return self.path.mix(clean.to(noise).expand_as(noise), noise, sigma.to(noise.device))
@@ -120,6 +122,7 @@ def plan(sampling: Sampling, request: Painting) -> Plan:
         settled.batch,
         settled.steps,
         settled.guidance,
+        multiplier=request.noise_multiplier,
     )
     try:
         if request.numerics == "a1111":

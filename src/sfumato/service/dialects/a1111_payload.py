@@ -30,6 +30,7 @@ FIELDS: Mapping[str, str] = {
     "inpaint_full_res": "only_masked",
     "inpaint_full_res_padding": "padding",
     "subseed_strength": "subseed_strength",
+    "initial_noise_multiplier": "noise_multiplier",
     "refiner_checkpoint": "refiner",
     "refiner_switch_at": "switch",
 }
@@ -40,6 +41,7 @@ OVERRIDES: Mapping[str, str] = {
     "sd_vae": "vae",
     "CLIP_stop_at_last_layers": "clip_skip",
     "eta_noise_seed_delta": "ensd",
+    "initial_noise_multiplier": "noise_multiplier",
 }
 """Likewise among ``override_settings`` and ``options``."""
 
