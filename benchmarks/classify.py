@@ -25,15 +25,17 @@ from PIL import Image
 from recipes.nano.data import emoji
 from recipes.nano.data.render import Job, drawings
 from recipes.nano.data.words import STYLES, VARIANTS
+from recipes.nano.language.card import JUDGE_OF_SCENES
 
 from sfumato import Studio
+from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.checkpoints.classifiers import load_classifier
 from sfumato.diffusion.classifier import Race, race
 from sfumato.evaluation.judge import small, tensor_of
 from sfumato.files import write_atomic
+from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.recognition.zero_shot import DRAWS, TEMPERATURE, Settings, raced
 
-JUDGE = Path(__file__).parents[1] / "recipes/nano/judge"
 SIZE = 256
 SEED = 1
 """Another than the data set's: placements that nobody has trained on."""
@@ -61,9 +63,12 @@ class Question:
 
 
 def objects(classes: int) -> Question:
-    """Objects by name, drawn at random of those that both looks have; the looks take turns."""
-    everything = emoji.load()
-    places = Random(classes).sample([k for k, each in enumerate(everything) if len(each.bodies) == 2], classes)
+    """Objects by name, drawn at random of those that nano is asked for in both looks; the looks take turns."""
+    vocabulary = Vocabulary.read(bundled_folder("nano"))
+    assert vocabulary is not None
+    known, everything = set(vocabulary.about["emoji"]["name"]), emoji.load()
+    both = [k for k, each in enumerate(everything) if len(each.bodies) == 2 and each.name in known]
+    places = Random(classes).sample(both, classes)
     names = [everything[place].name for place in places]
 
     def render(label: int, seed: int, count: int) -> list[np.ndarray]:
@@ -108,7 +113,7 @@ def measure(name: str, pictures: int, work: Path, model: str) -> None:
     """Evaluate the pictures that are not in `work` yet, one file each."""
     question = QUESTIONS[name]()
     classes = len(question.labels)
-    loaded, judge = Studio(model, device="cpu", precision="fp32").load(), load_classifier(JUDGE)
+    loaded, judge = Studio(model, device="cpu", precision="fp32").load(), load_classifier(JUDGE_OF_SCENES)
     known = [small(array, 32) for label in range(classes) for array in question.render(label, 0, NEIGHBOURS)]
     answers = torch.tensor([judge.config.classes[question.head].index(word) for word in question.words])
     work.mkdir(parents=True, exist_ok=True)
@@ -215,7 +220,8 @@ def draw(points: Sequence[tuple[float, float, int]], out: Path) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.plot([p for p, _, _ in points], [a for _, a, _ in points], "o-")
     for p, a, n in points:
-        axes.annotate(f"n = {n}", (p, a), textcoords="offset points", xytext=(-6, -14), ha="right")
+        below = a > 0.1  # else it would lie on the axis
+        axes.annotate(f"n = {n}", (p, a), textcoords="offset points", xytext=(-6, -14 if below else 6), ha="right")
     axes.set(xlabel="probability of the first label", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=90)
