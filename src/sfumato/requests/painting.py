@@ -142,7 +142,7 @@ class Painting(Request):
         0, ge=0, le=2**31, description="eta noise seed delta: added to the seed for the noise of steps"
     )
     noise_multiplier: Annotated[float, Shown("X", "Noise multiplier")] = Field(
-        1.0, ge=0, le=2, description="times the first noise: above 1 more varied pictures, below 1 plainer ones"
+        1.0, ge=0, le=2, description="times the first noise; 1 is what models are trained for"
     )
     numerics: Annotated[Numerics, Shown("P", "Numerics")] = Field(
         "diffusers", description="whose arithmetic to sample with; see docs/numerics.md"

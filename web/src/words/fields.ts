@@ -110,7 +110,7 @@ export const fieldsZh: Words = {
   freeu: ["FreeU", "0 为关闭，1 为论文中的数值"],
   eta: ["Eta", "新噪声的比例，仅对可选的采样器有效"],
   ensd: ["噪声种子偏移", "加到种子上，用于每一步的噪声"],
-  noise_multiplier: ["噪声倍数", "乘以最初的噪声：大于 1 变化更多，小于 1 更平淡"],
+  noise_multiplier: ["噪声倍数", "乘以最初的噪声；模型按 1 训练"],
   numerics: ["数值方式", "按照谁的算法计算"],
   width: ["宽", "像素"],
   height: ["高", "像素"],

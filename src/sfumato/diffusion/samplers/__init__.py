@@ -16,7 +16,7 @@ A new sampler is a function, in the file of its family, and a row of `table`:
 =============  =========================================================================================
 `ancestral`    one D a step, and any share of fresh noise: Euler, Euler a, DDIM, DDPM, LCM, TCD
 `runge_kutta`  two evaluations a step: Heun, DPM2, DPM2 a, Restart
-`multistep`    the noise of the steps before, carried on: LMS, PLMS, IPNDM, Gradient Estimation, DEIS
+`multistep`    the noise of the steps before, carried on: LMS, PLMS, IPNDM, gradient estimation, DEIS
 `dpmpp`        D of the steps before, or of half way, carried on: DPM++ 2M, 3M, 2S, 2S a, SDE, RES, UniPC, SA-Solver
 `er_sde`       the same in the ratio of noise to signal, with noise of its own share: ER-SDE
 `dpm_solver`   on levels of its own: DPM fast, DPM adaptive
@@ -34,62 +34,8 @@ Cui et al. 2023 (ER-SDE, arXiv:2309.06169); Permenter and Yuan 2024 (gradient es
 
 from ..descent import Descent
 from ..step import Step
-from .ancestral import ddim, ddpm, euler, euler_a, lcm, tcd
-from .dpm_solver import dpm_adaptive, dpm_fast
-from .dpmpp import (
-    dpmpp_2m,
-    dpmpp_2m_sde,
-    dpmpp_2m_sde_heun,
-    dpmpp_2s,
-    dpmpp_2s_a,
-    dpmpp_3m_sde,
-    dpmpp_sde,
-    res_multistep,
-    res_multistep_a,
-    sa_solver,
-    unipc,
-)
-from .er_sde import er_sde
-from .multistep import deis, deis_2m, gradient_estimation, ipndm, lms, plms
+from .ancestral import euler, euler_a, lcm
 from .orders import Orders
-from .runge_kutta import dpm_2, dpm_2_a, heun, restart
 from .table import SAMPLERS, Sampler, SamplerFunction
 
-__all__ = [
-    "SAMPLERS",
-    "Descent",
-    "Orders",
-    "Sampler",
-    "SamplerFunction",
-    "Step",
-    "ddim",
-    "ddpm",
-    "deis",
-    "deis_2m",
-    "dpm_2",
-    "dpm_2_a",
-    "dpm_adaptive",
-    "dpm_fast",
-    "dpmpp_2m",
-    "dpmpp_2m_sde",
-    "dpmpp_2m_sde_heun",
-    "dpmpp_2s",
-    "dpmpp_2s_a",
-    "dpmpp_3m_sde",
-    "dpmpp_sde",
-    "er_sde",
-    "euler",
-    "euler_a",
-    "gradient_estimation",
-    "heun",
-    "ipndm",
-    "lcm",
-    "lms",
-    "plms",
-    "res_multistep",
-    "res_multistep_a",
-    "restart",
-    "sa_solver",
-    "tcd",
-    "unipc",
-]
+__all__ = ["SAMPLERS", "Descent", "Orders", "Sampler", "SamplerFunction", "Step", "euler", "euler_a", "lcm"]

@@ -32,7 +32,8 @@ def er_sde(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
         clean = better = descent.clean(x, now)
         kept = 1.0
         if then.sigma > 0:
-            kept = (_retained(then.ratio) / _retained(now.ratio)) ** eta if eta else 1.0
+            shares = _retained(torch.tensor([then.ratio, now.ratio], dtype=torch.float64)) ** eta
+            kept = float(shares[0] / shares[1])
         if math.isfinite(now.ratio):
             found = [(now, clean), *found[:2]]
             if then.sigma > 0:
@@ -41,8 +42,8 @@ def er_sde(descent: Descent, *, eta: float = 1.0) -> Iterator[Step]:
         yield stride.done(x, clean)
 
 
-def _retained(ratio: float) -> float:
-    return math.exp(ratio**0.3) + 10 if ratio < math.inf else math.inf
+def _retained(ratio: Tensor) -> Tensor:
+    return (ratio**0.3).exp() + 10
 
 
 POINTS = 200
@@ -57,7 +58,7 @@ def _extended(points: Points, high: float, low: float, eta: float) -> Tensor:
     if not earlier:
         return value
     places = torch.linspace(low, high, POINTS, dtype=torch.float64)
-    phi = places * ((places**0.3).exp() + 10) ** eta
+    phi = places * _retained(places) ** eta
     slope = (value - earlier[0][1]) / (high - earlier[0][0].ratio)
     once = low - high + float(phi[0] * torch.trapezoid(1 / phi, places))
     change = once * slope

@@ -80,13 +80,8 @@ def gradient_estimation(descent: Descent, *, gamma: float = 2.0) -> Iterator[Ste
     for stride in descent.strides():
         clean = descent.clean(x, stride.now)
         here = clean, stride.now.noise(x, clean)
-        if stride.then.sigma == 0:
-            x = clean
-        else:
-            beyond = (
-                here if before is None else [mean((gamma, 1 - gamma), pair) for pair in zip(here, before, strict=True)]
-            )
-            x = stride.along(x, *beyond)
+        beyond = (mean((gamma, 1 - gamma), pair) for pair in zip(here, before or here, strict=True))
+        x = clean if stride.then.sigma == 0 else stride.along(x, *beyond)
         before = here
         yield stride.done(x, clean)
 

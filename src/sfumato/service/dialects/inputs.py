@@ -103,16 +103,8 @@ def _checkpoints() -> dict[str, Path]:
 _THEIRS = (
     *("euler", "euler_cfg_pp", "euler_ancestral", "heun", "dpm_2", "dpm_2_ancestral", "lms", "dpm_fast"),
     *("dpm_adaptive", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "ddpm", "lcm"),
-    *(
-        "dpmpp_2m_sde_heun",
-        "ipndm",
-        "deis",
-        "res_multistep",
-        "res_multistep_ancestral",
-        "gradient_estimation",
-        "er_sde",
-    ),
-    *("seeds_2", "sa_solver", "ddim", "uni_pc", "uni_pc_bh2"),
+    *("dpmpp_2m_sde_heun", "ipndm", "deis", "res_multistep", "res_multistep_ancestral", "gradient_estimation"),
+    *("er_sde", "seeds_2", "sa_solver", "ddim", "uni_pc", "uni_pc_bh2"),
 )
 """ComfyUI's names of samplers that are here."""
 _GRIDS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "ddim_uniform", "beta", "kl_optimal")
