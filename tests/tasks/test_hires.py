@@ -13,6 +13,7 @@ from sfumato.metadata.describe import describe
 from sfumato.metadata.readers import restore
 from sfumato.output import read_request
 from sfumato.requests import Txt2Img
+from sfumato.tasks.plan import Plan
 
 SEED = 3
 A1111 = "a fox\nSteps: 4, Sampler: Euler, CFG scale: 7, Seed: 3, Size: 64x64, "
@@ -120,3 +121,11 @@ def test_keys_are_those_of_the_web_ui() -> None:
     assert found.unrestored == ()
     assert (read.subseed, read.subseed_strength, read.hires, read.hires_steps) == (9, 0.25, 2.0, 10)
     assert (read.hires_strength, read.hires_upscaler) == (0.5, "latent")
+
+
+def test_louder_noise_is_that_of_the_first_pass_alone(monkeypatch: pytest.MonkeyPatch, studio: Studio) -> None:
+    seen: list[float] = []
+    begin = Plan.begin
+    monkeypatch.setattr(Plan, "begin", lambda plan, *given: seen.append(plan.multiplier) or begin(plan, *given))
+    studio.txt2img("a fox", seed=5, steps=4, width=16, height=16, hires=2.0, noise_multiplier=1.2)
+    assert seen == [1.2, 1.0]

@@ -110,7 +110,7 @@ def _in_two_passes(applied: Applied, session: Session, request: Txt2Img, hires: 
     """Batch by batch: paint, enlarge, add noise of the same seeds, and paint again."""
     model, kept = applied.model, list[Tensor]()
     size, (width, height) = request.settled.size, _second_size(model, request)
-    whole = request.changed(steps=hires.steps_in_all(request.numerics))
+    whole = request.changed(steps=hires.steps_in_all(request.numerics), noise_multiplier=1.0)  # that of the first pass
     second = prepare(applied, whole, (width, height), strength=hires.strength)
     second = replace(second, request=request)
     more = max(len(second.plan.sigmas) - 1, 0)
