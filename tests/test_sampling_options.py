@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sfumato import Studio
 from sfumato.errors import RequestError
@@ -27,10 +28,14 @@ def painted(studio: Studio, **options: object) -> list[bytes]:
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"guidance_method": "apg"},
     {"guidance_method": "cfgpp", "guidance": 0.6},
+    {"guidance_method": "perp_neg", "negative": "blue"},
+    {"guidance_method": "cfg_zero"},
+    {"guidance_method": "tcfg"},
     {"guidance_low": 2.0},
     {"guidance_high": 2.0},
     {"dynamic_threshold": 0.5, "guidance": 20.0},
     {"pag": 3.0},
+    {"seg": 3.0},
     {"freeu": 1.0},
     {"sampler": "ddim", "eta": 0.5},
     {"sampler": "ddim", "eta": 0.5, "ensd": 31337},
@@ -73,6 +78,9 @@ def test_an_adaptive_sampler_paints_an_image_alone_as_in_a_batch(studio: Studio)
     [
         ("a", {"guidance_method": "cfgpp"}, "cfgpp takes 0 to 1"),
         ("a", {"eta": 0.5}, "euler has none"),
+        ("a", {"guidance_method": "tcfg", "dynamic_threshold": 0.9}, "does not go with guidance_method tcfg"),
+        ("a", {"slg": 2.8}, "slg skips layers 7, 8, 9 of a diffusion transformer"),
+        ("a", {"guidance_method": "perp_neg", "like": Image.new("RGB", (8, 8))}, "perp_neg guides by words alone"),
         ("a AND b", {"pag": 1.0}, "a prompt with AND"),
         ("a", {"numerics": "a1111", "schedule": "shifted"}, "flow schedules"),
     ],

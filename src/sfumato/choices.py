@@ -58,7 +58,7 @@ Schedule = Literal[
 
 Numerics = Literal["diffusers", "a1111"]
 
-GuidanceMethod = Literal["cfg", "cfgpp", "apg"]
+GuidanceMethod = Literal["cfg", "cfgpp", "apg", "perp_neg", "cfg_zero", "tcfg"]
 
 Syntax = Literal["a1111", "comfy", "compel", "novelai", "plain"]
 

@@ -52,6 +52,8 @@ class PaintingOptions(Watching, total=False):
     guidance_high: float
     dynamic_threshold: float
     pag: float
+    seg: float
+    slg: float
     freeu: float
     deep_cache: int
     fast: bool

@@ -17,7 +17,8 @@ from sfumato.diffusion import (
     classifier_free,
     renoised,
 )
-from sfumato.diffusion.combining import Combine, linear, projected, thresholded
+from sfumato.diffusion.combining import Combine, across, linear, projected, tangential, thresholded, zero_star
+from sfumato.diffusion.guidance import Perturbed
 from sfumato.diffusion.samplers import Descent, euler, euler_a
 
 SHAPE = (3, 4, 6, 6)
@@ -30,8 +31,11 @@ def estimates() -> tuple[Tensor, Tensor]:
 
 EVERY = pytest.mark.parametrize(
     "combine",
-    [linear, projected(), projected(parallel=0.3, radius=2.0), thresholded(0.9), thresholded(0.9, combine=projected())],
-    ids=["linear", "projected", "shortened", "thresholded", "both"],
+    [
+        *(linear, zero_star, tangential, projected(), projected(parallel=0.3, radius=2.0)),
+        *(thresholded(0.9), thresholded(0.9, combine=projected())),
+    ],
+    ids=["linear", "zero_star", "tangential", "projected", "shortened", "thresholded", "both"],
 )
 
 
@@ -151,7 +155,47 @@ def test_perturbed_moves_away_from_the_worse(scale: float) -> None:
     x, sigma = estimates()[0].double(), torch.tensor(1.3, dtype=torch.float64)
     plain = classifier_free(DENOISER, COND, NEGATIVE, scale)(x, sigma)
     cond, bad = (denoiser(x, sigma, COND.expand(3)) for denoiser in (DENOISER, worse))
-    found = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=(worse, 3.0))(x, sigma)
+    found = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=[Perturbed(worse, 3.0)])(x, sigma)
     torch.testing.assert_close(found, plain + 3 * (cond - bad))
-    outside = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=(worse, 3.0), sigma_range=(2.0, 9.0))
-    assert torch.equal(outside(x, sigma), cond)
+    outside = classifier_free(DENOISER, COND, NEGATIVE, scale, perturbed=[Perturbed(worse, 3.0, (1.3, 9.0))])
+    assert torch.equal(outside(x, sigma), plain)
+
+
+def test_of_outputs_the_line_is_the_same() -> None:
+    x, sigma = estimates()[0].double(), torch.tensor(1.3, dtype=torch.float64)
+    of_clean, of_output = (classifier_free(DENOISER, COND, NEGATIVE, 4.0, of_output=which) for which in (False, True))
+    torch.testing.assert_close(of_output(x, sigma), of_clean(x, sigma))
+
+
+def test_zero_star_is_that_of_diffusers() -> None:
+    guider = pytest.importorskip("diffusers.guiders.classifier_free_zero_star_guidance")
+    cond, uncond = estimates()
+    alpha = guider.cfg_zero_star_scale(cond.flatten(1), uncond.flatten(1)).view(-1, 1, 1, 1)
+    torch.testing.assert_close(zero_star(cond, uncond, 5.0, 1.0), alpha * uncond + 5.0 * (cond - alpha * uncond))
+
+
+def test_tangential_is_that_of_diffusers() -> None:
+    guider = pytest.importorskip("diffusers.guiders.tangential_classifier_free_guidance")
+    cond, uncond = estimates()
+    expected = guider.normalized_guidance(cond, uncond, 5.0, False)
+    torch.testing.assert_close(tangential(cond, uncond, 5.0, 1.0), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_both_prompts_name_stays() -> None:
+    """Perp-Neg: along the prompt's direction the negative counts nothing, across it all."""
+    cond, other = estimates()
+    empty = torch.zeros_like(cond)
+    share = (other * cond).flatten(1).sum(1) / cond.square().flatten(1).sum(1)
+    perpendicular = other - share[:, None, None, None] * cond
+    for negative, expected in ((2 * cond, 4 * cond), (other, 4 * (cond - perpendicular)), (empty, 4 * cond)):
+        torch.testing.assert_close(linear(cond, across(cond, negative, empty, 4.0), 4.0, 1.0), expected)
+
+
+def test_perp_neg_in_one_call() -> None:
+    x, sigma = estimates()[0].double(), torch.tensor(1.3, dtype=torch.float64)
+    nothing = Conditioning(torch.full((1, 1, 1), 0.2))
+    found = classifier_free(DENOISER, COND, NEGATIVE, 4.0, empty=nothing)(x, sigma)
+    cond, negative, empty = (DENOISER(x, sigma, each.expand(3)) for each in (COND, NEGATIVE, nothing))
+    torch.testing.assert_close(found, linear(cond, across(cond, negative, empty, 4.0), 4.0, 1.3))
+    with pytest.raises(ValueError, match="either beyond or empty"):
+        classifier_free(DENOISER, COND, NEGATIVE, 4.0, empty=nothing, beyond=(nothing, 2.0))

@@ -351,6 +351,19 @@ def test_adapters_in_the_order_of_the_model() -> None:
     assert found.unrestored == ()
 
 
+def test_patches_of_the_model_are_guidance() -> None:
+    nodes = {
+        "10": node("RescaleCFG", multiplier=0.4, model=["13", 0]),
+        "13": node("PerturbedAttentionGuidance", scale=["14", 0], model=["15", 0]),
+        "14": node("PrimitiveFloat", value=2.5),
+        "15": node("CFGZeroStar", model=["4", 0]),
+    }
+    found = restored(prompt=json.dumps({**GRAPH, "3": sampler(model=["10", 0]), **nodes}))
+    request = found.request
+    assert (request.guidance_rescale, request.pag, request.guidance_method) == (0.4, 2.5, "cfg_zero")
+    assert found.unrestored == ()
+
+
 def test_what_has_no_counterpart_in_a_graph_is_said() -> None:
     graph = {
         **GRAPH,

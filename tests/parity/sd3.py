@@ -56,7 +56,7 @@ def _clip(padding: str, **sizes: Any) -> tuple[CLIPTextModelWithProjection, CLIP
     return CLIPTextModelWithProjection(config).eval(), clip_tokenizer(padding)
 
 
-def make_sd3(folder: Path, form: str = "3", *, with_t5: bool = True) -> StableDiffusion3Pipeline:
+def make_sd3(folder: Path, form: str = "3", *, with_t5: bool = True, layers: int = 2) -> StableDiffusion3Pipeline:
     """A whole pipeline at a thousandth of its size; written to `folder / "model"` in the diffusers layout."""
     torch.manual_seed(0)
     first, tokenizer = _clip("<|endoftext|>", hidden_size=32, intermediate_size=64, projection_dim=32)
@@ -69,7 +69,7 @@ def make_sd3(folder: Path, form: str = "3", *, with_t5: bool = True) -> StableDi
     ).eval()
     transformer = SD3Transformer2DModel(
         sample_size=8,
-        num_layers=2,
+        num_layers=layers,
         attention_head_dim=64,
         num_attention_heads=1,
         joint_attention_dim=96,

@@ -270,6 +270,16 @@ def test_inside_of_a_mask_is_painted() -> None:
     assert (request.strength, request.fill, request.grow, request.invert) == (1.0, "zeros", 3, True)
 
 
+def test_patches_of_the_model_are_guidance() -> None:
+    patches: Graph = {
+        "14": node("TCFG", model=["4", 0]),
+        "15": node("RescaleCFG", model=["14", 0]),
+        "16": node("PerturbedAttentionGuidance", model=["15", 0], scale=2.5),
+    }
+    found = options(graph(patches, n3={"model": ["16", 0]}))
+    assert (found["guidance_method"], found["guidance_rescale"], found["pag"]) == ("tcfg", 0.7, 2.5)
+
+
 def test_loras_count_in_both_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ink.safetensors").touch()
     monkeypatch.setenv("SFUMATO_LORAS", str(tmp_path))

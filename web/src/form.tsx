@@ -167,7 +167,7 @@ function Slider({ field, values, set, id }: WidgetProps) {
 }
 
 /** How far a slider goes; the box beside it takes whatever the field does. */
-const SENSIBLE: Record<string, number> = { steps: 60, guidance: 15, to_guidance: 15, pag: 6, hires_steps: 60, padding: 256, blur: 64, overlap: 128, grow: 64, hires: 4 };
+const SENSIBLE: Record<string, number> = { steps: 60, guidance: 15, to_guidance: 15, pag: 6, seg: 6, slg: 6, hires_steps: 60, padding: 256, blur: 64, overlap: 128, grow: 64, hires: 4 };
 
 function Choice({ field, values, set, id }: WidgetProps) {
   const options = field.options ?? [];

@@ -201,7 +201,7 @@ for (const [group, names] of Object.entries({
   adapters: "loras embeddings vae",
   second: "hires hires_strength hires_steps hires_upscaler refiner switch upscale upscaler",
   control: "controls preprocess guess like like_strength like_model",
-  guidance: "guidance_rescale guidance_method guidance_low guidance_high dynamic_threshold pag freeu",
+  guidance: "guidance_rescale guidance_method guidance_low guidance_high dynamic_threshold pag seg slg freeu",
   noise: "subseed_strength subseed batch eta ensd noise_multiplier numerics prediction deep_cache",
   reading: "as_written prompt_syntax clip_skip",
   tiles: "tileable tile_overlap",

@@ -1,6 +1,7 @@
 """How the estimate with the condition and the one without become one: plain numbers, no network.
 
-A `Combine` takes ``(cond, uncond, scale, sigma)``; of any scale, equal estimates give themselves.
+A `Combine` takes ``(cond, uncond, scale, sigma)``; of any scale, equal estimates give themselves. Estimates are D, or
+where it is said network outputs.
 """
 
 from collections.abc import Callable
@@ -53,6 +54,42 @@ def projected(*, parallel: float = 0.0, radius: float | None = None, momentum: f
     return combine
 
 
+def zero_star(
+    cond: Float[Tensor, "b *rest"], uncond: Float[Tensor, "b *rest"], scale: float, sigma: float
+) -> Float[Tensor, "b *rest"]:
+    """CFG-Zero* (Fan et al. 2025, arXiv:2503.18886, eq. 14 and 15), of network outputs: the one without the condition
+    is first scaled to come as near as it can to the one with it. Its zero first step is left out.
+    """
+    return linear(cond, over(_dot(cond, uncond) / _dot(uncond, uncond).clamp(min=1e-12), uncond) * uncond, scale, sigma)
+
+
+def tangential(
+    cond: Float[Tensor, "b *rest"], uncond: Float[Tensor, "b *rest"], scale: float, sigma: float
+) -> Float[Tensor, "b *rest"]:
+    """Tangential damping (Kwon et al. 2025, arXiv:2503.18137, algorithm 1), of network outputs: of the one without the
+    condition only the part along what both have most in common, the first singular vector of the two.
+    """
+    both = torch.stack([cond.flatten(1), uncond.flatten(1)], dim=1).double()
+    weights = torch.linalg.eigh(both @ both.mT).eigenvectors[
+        ..., -1:
+    ]  # of the two rows, in their first singular vector
+    common = (weights.mT @ both).squeeze(1)
+    common = (common / _norm(common).clamp(min=1e-12)[:, None]).reshape(cond.shape)
+    return linear(cond, (over(_dot(uncond.double(), common), cond) * common).to(cond.dtype), scale, sigma)
+
+
+def across(
+    cond: Float[Tensor, "b *rest"], negative: Float[Tensor, "b *rest"], empty: Float[Tensor, "b *rest"], scale: float
+) -> Float[Tensor, "b *rest"]:
+    """What to guide away from so that, at this scale, of the negative counts what is across the prompt's direction:
+    ``linear(cond, this, scale) = empty + scale * (towards - part of (negative - empty) across towards)``, with
+    ``towards = cond - empty``.
+    """
+    towards, against = cond - empty, negative - empty
+    along = over(_dot(against, towards) / _dot(towards, towards).clamp(min=1e-12), towards) * towards
+    return empty + scale / (scale - 1) * (against - along)
+
+
 def thresholded(share: float, *, combine: Combine = linear, bound: float | None = None) -> Combine:
     """Dynamic thresholding (Saharia et al. 2022, arXiv:2205.11487, section 2.3), per image.
 
@@ -76,6 +113,10 @@ def thresholded(share: float, *, combine: Combine = linear, bound: float | None 
         return torch.where(most > over(limit, guided), guided.clamp(-most, most) * over(limit / top, guided), guided)
 
     return clipped
+
+
+def _dot(one: Tensor, other: Tensor) -> Float[Tensor, " b"]:
+    return (one * other).flatten(1).sum(1)
 
 
 def _norm(x: Tensor) -> Float[Tensor, " b"]:

@@ -6,12 +6,13 @@ estimates, with and without the condition, become one is a `Combine`; see `combi
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .combining import Combine, linear
+from .combining import Combine, across, linear
 from .conditioning import Conditioning, batch
 from .denoiser import Denoise, Denoiser
 from .path import Path, over
@@ -19,6 +20,17 @@ from .step import strides
 
 Scale = float | Callable[[float], float]
 """A guidance scale, or one for each sigma."""
+
+EVERYWHERE = (0.0, math.inf)
+"""A range of sigma, of which the lower end is left out."""
+
+
+class Perturbed(NamedTuple):
+    """A denoiser made worse on purpose, how far to move away from its D, and where, ``low < sigma <= high``."""
+
+    denoiser: Denoiser
+    strength: float
+    sigma_range: tuple[float, float] = EVERYWHERE
 
 
 def classifier_free(
@@ -28,10 +40,12 @@ def classifier_free(
     scale: Scale,
     *,
     rescale: float = 0.0,
-    sigma_range: tuple[float, float] = (0.0, math.inf),
+    sigma_range: tuple[float, float] = EVERYWHERE,
     combine: Combine = linear,
-    perturbed: tuple[Denoiser, float] | None = None,
+    of_output: bool = False,
+    perturbed: Sequence[Perturbed] = (),
     beyond: tuple[Conditioning, float] | None = None,
+    empty: Conditioning | None = None,
 ) -> Denoise:
     """Move D away from that of the negative condition (Ho and Salimans 2022, arXiv:2207.12598).
 
@@ -49,39 +63,53 @@ def classifier_free(
         sigma_range: guide where ``low < sigma <= high``; elsewhere only ``cond`` is evaluated
             (Kynkäänniemi et al. 2024, arXiv:2404.07724).
         combine: in place of the line above.
-        perturbed: a denoiser made worse on purpose, and how far to move away from its D as well: perturbed
-            attention guidance (Ahn et al. 2024, arXiv:2403.17377, eq. 16), which needs no negative. It costs
-            an evaluation of half the batch.
+        of_output: `combine` is given network outputs F in the place of D; for the line above that is the same.
+        perturbed: moves D by ``strength * (D_cond - D_worse)`` as well: perturbed attention guidance (Ahn et al. 2024,
+            arXiv:2403.17377, eq. 16), smoothed energy guidance, skip layer guidance. Needs no negative. Each costs an
+            evaluation of half the batch.
         beyond: a condition that has even less than ``negative``, and a scale of its own for the way from there to
             ``negative`` (Brooks et al. 2022, arXiv:2211.09800, eq. 3, where it lacks the picture as well as the
             words); a third row of the batch.
+        empty: the condition that says nothing. Then of the negative only what is across the prompt's own direction
+            counts (Perp-Neg, Armandpour et al. 2023, arXiv:2304.04968, eq. 7), so that what both name stays; a third
+            row of the batch.
 
     Raises:
-        ValueError: guidance is on and there is no ``negative``, or ``rescale`` is outside of [0, 1].
+        ValueError: guidance is on and there is no ``negative``, ``rescale`` is outside of [0, 1], or ``beyond`` and
+            ``empty`` are both given.
     """
     if not 0 <= rescale <= 1:
         raise ValueError(f"guidance rescale {rescale} is outside of [0, 1]; 0 is off, 0.7 is usual")
     if scale != 1 and negative is None:
         raise ValueError(f"guidance scale {scale} needs a negative condition (an empty prompt); 1 is off")
+    if beyond is not None and empty is not None:
+        raise ValueError("a third condition is either beyond or empty; give one of them")
+    third = empty if beyond is None else beyond[0]
     low, high = sigma_range
 
     def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
         inside = low < float(sigma) <= high
+        scaling = denoiser.parameterisation.scaling(sigma)
         if negative is None or (scale == 1 and beyond is None) or not inside:
             clean = guided = denoiser(x, sigma, cond.expand(len(x)))
         else:
-            conds = [negative, cond] if beyond is None else [negative, cond, beyond[0]]
+            now = scale(float(sigma)) if callable(scale) else scale
+            conds = [negative, cond] if third is None else [negative, cond, third]
             rows = batch(*(each.expand(len(x)) for each in conds))
             uncond, clean, *least = denoiser(torch.cat([x] * len(conds)), sigma, rows).chunk(len(conds))
-            guided = combine(clean, uncond, scale(float(sigma)) if callable(scale) else scale, float(sigma))
+            against = across(clean, uncond, least[0], now) if empty is not None else uncond
+            if of_output:
+                output, other = scaling.output(x, clean), scaling.output(x, against)
+                guided = scaling.clean(x, combine(output, other, now, float(sigma)))
+            else:
+                guided = combine(clean, against, now, float(sigma))
             if beyond is not None:
                 guided = guided + (beyond[1] - 1) * (uncond - least[0])
-        if perturbed is not None and inside:
-            worse, strength = perturbed
-            guided = guided + strength * (clean - worse(x, sigma, cond.expand(len(x))))
+        for worse, strength, (lowest, highest) in perturbed:
+            if lowest < float(sigma) <= highest:
+                guided = guided + strength * (clean - worse(x, sigma, cond.expand(len(x))))
         if rescale == 0 or guided is clean:
             return guided
-        scaling = denoiser.parameterisation.scaling(sigma)
         output = scaling.output(x, guided)
         ratio = _deviation(scaling.output(x, clean)) / _deviation(output)
         return scaling.clean(x, output * over(rescale * ratio + (1 - rescale), x))

@@ -130,6 +130,27 @@ class Named:
     guidance_method: GuidanceMethod | None = None
 
 
+@dataclass(frozen=True)
+class Patch:
+    """A node of ComfyUI's between a model and its sampler, as an option of ours: the value of its one input, or a
+    method of guidance, which has none.
+    """
+
+    option: str
+    method: GuidanceMethod | None = None
+    input: str = ""
+    usual: float = 0.0
+    range: tuple[float, float] = (0.0, 1.0)
+
+
+MODEL_PATCHES: Mapping[str, Patch] = {
+    "RescaleCFG": Patch("guidance_rescale", input="multiplier", usual=0.7),
+    "PerturbedAttentionGuidance": Patch("pag", input="scale", usual=3.0, range=(0.0, 100.0)),
+    "CFGZeroStar": Patch("guidance_method", "cfg_zero"),
+    "TCFG": Patch("guidance_method", "tcfg"),
+}
+
+
 def read_sampler(name: str) -> Named:
     """A sampler's foreign name, which may have its schedule at the end: ``DPM++ 2M Karras``, ``euler_k``,
     ``dpmpp_2m_sde_gpu_karras``; ``CFG++`` there is a guidance method of ours.

@@ -106,7 +106,8 @@ class Painting(Request):
     )
     guidance_method: Annotated[GuidanceMethod, Shown("M", "Guidance method")] = Field(
         "cfg",
-        description="cfg: classifier-free; cfgpp: CFG++, guidance 0 to 1; apg: adaptive projected guidance",
+        description="cfg: classifier-free; cfgpp: CFG++, guidance 0 to 1; apg: adaptive projected guidance; perp_neg: "
+        "of the negative only what does not speak against the prompt; cfg_zero: CFG-Zero*; tcfg: tangential damping",
     )
     guidance_low: Annotated[Sigma, Shown("F", "Guidance low")] = Field(
         0.0, description="the noise level down to which to guide"
@@ -118,6 +119,10 @@ class Painting(Request):
         Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)], Shown("F", "Dynamic threshold")
     ] = Field(1.0, description="share of values that guidance may not take out of range, as 0.995")
     pag: Annotated[Guidance, Shown("F", "PAG")] = Field(0.0, description="perturbed attention guidance, as 3; 0 is off")
+    seg: Annotated[Guidance, Shown("F", "SEG")] = Field(0.0, description="smoothed energy guidance, as 3; 0 is off")
+    slg: Annotated[Guidance, Shown("F", "SLG")] = Field(
+        0.0, description="skip layer guidance of Stable Diffusion 3.5 Medium, as 2.8; 0 is off"
+    )
     freeu: Annotated[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], Shown("F", "FreeU")] = Field(
         0.0, description="FreeU; 0 is off, 1 as published"
     )

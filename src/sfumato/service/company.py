@@ -6,7 +6,21 @@ from sfumato.requests import Painting, Request
 
 ALIKE = ("task", "model", "vae", "prediction", "text_encoders", "width", "height", "batch", "loras", "embeddings")
 """Fields that are equal in all of a company: what is loaded, and the form of its latents."""
-APART = ("pag", "freeu", "deep_cache", "fast", "budget", "ram", "tile", "tileable", "controls", "like", "refiner")
+APART = (
+    "pag",
+    "seg",
+    "slg",
+    "freeu",
+    "deep_cache",
+    "fast",
+    "budget",
+    "ram",
+    "tile",
+    "tileable",
+    "controls",
+    "like",
+    "refiner",
+)
 """Fields with which a job is painted by itself: they change the network for a time, look into it, or plan for the whole
 machine."""
 

@@ -42,7 +42,7 @@ from sfumato.requests import Painting, draw_seed
 from sfumato.runtime.devices import rounding
 from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
-from sfumato.tasks.guiding import guided
+from sfumato.tasks.guiding import changes_inside, guided
 from sfumato.tasks.like import looking, reading, shown
 from sfumato.tasks.memory import let_go, texts_of
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
@@ -82,7 +82,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Conditions over the steps: of each part of the prompt, and last of the negative.
+    """Conditions over the steps: of each part of the prompt, for perp_neg of no words, and last of the negative.
 
     Attributes:
         tracks: which of a part's conditions holds at which step.
@@ -183,7 +183,7 @@ def keeps_deep(model: Model, request: Painting) -> bool:
 
 def _looks_inside(request: Painting) -> bool:
     """Whether the request changes a network inside, or calls it on parts of the picture."""
-    return bool(request.freeu or request.pag or request.controls or request.like or request.tile or request.refiner)
+    return changes_inside(request) or bool(request.controls or request.like or request.tile or request.refiner)
 
 
 def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> Denoiser:
@@ -198,8 +198,8 @@ def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> D
         raise RequestError(f"deep_cache is {request.deep_cache}, and {model.name} is no U-Net; leave it out")
     if _looks_inside(request):
         raise RequestError(
-            f"deep_cache is {request.deep_cache}, which does not go with freeu, pag, control, like, tile or refiner; "
-            "leave one of them out"
+            f"deep_cache is {request.deep_cache}, which does not go with freeu, pag, seg, slg, control, like, tile or "
+            "refiner; leave one of them out"
         )
     labels = [float(denoiser.schedule.label(sigma)) for sigma in plan.sigmas[:-1]]
     return replace(denoiser, network=sharing_deep(model.network, request.deep_cache, labels))
@@ -249,8 +249,8 @@ def prepare(
     """
     model = applied.model
     clock = Clock(model.device, load)
-    if request.freeu or request.pag:
-        model = model.sharing(next(iter(model.components)))  # which these change for the time of a call
+    if changes_inside(request):
+        model = model.sharing(next(iter(model.components)))
     at_once = size if request.tile is None else (min(size[0], request.tile), min(size[1], request.tile))
     how = plan(model.sampling_of(*at_once), request).part(strength)
     how = replace(how, picture_guidance=picture_guidance)
@@ -325,7 +325,7 @@ def refined(model: Model, request: Painting, first: Plan, size: tuple[int, int],
     """
     alone = {"refiner": None, "controls": (), "like": None, "like_model": None}
     own = request.changed(**micro_conditioning.refined(model, request), **alone)
-    if own.freeu or own.pag:
+    if changes_inside(own):
         model = model.sharing(next(iter(model.components)))
     how = plan(model.sampling_of(*size), own)
     if how.path is not first.path or isinstance(first.schedule, ContinuousSchedule):
@@ -358,6 +358,10 @@ def encode_prompts(
     parts = timeline(prompt, steps, late=late)
     if not (request.as_written or brings_words(request.loras) or prompt.networks):
         parts, captions = interpreted(parts, lexicon_of(model.path), words or {}, request.negative)
+    if request.guidance_method == "perp_neg":
+        if request.like is not None or request.guess:
+            raise RequestError("perp_neg guides by words alone; leave out like and guess, or take another method")
+        parts = (*parts, *timeline(parse("", request.prompt_syntax), steps, late=late))
     tracks = (*parts, *timeline(against, steps, late=late))  # the last is the negative
     encoded = iter(
         encode(
@@ -415,7 +419,8 @@ def guided_denoiser(
     @cache
     def at(*now: int) -> Denoise:
         *parts, (negative, _) = [(conditions[k][i], tracks[k].weight) for k, i in enumerate(now)]
-        return guided(denoiser, model.network, outside, request, parts, negative)
+        empty = parts.pop()[0] if request.guidance_method == "perp_neg" else None
+        return guided(denoiser, model.network, outside, request, parts, negative, empty)
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         step = min(sum(level >= float(sigma) for level in levels), last)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sfumato.metadata.gathering import Gathering, brief
+from sfumato.metadata.names import MODEL_PATCHES
 from sfumato.metadata.readers import stacks
 from sfumato.metadata.readers.graph import Graph, Node
 from sfumato.metadata.readers.texts import Texts
@@ -256,6 +257,10 @@ def _model(graph: Graph, start: Node | None, found: Gathering[Any]) -> None:
         found.text("model", graph.first(loader, _MODELS))
         found.take("vae", loader.inputs.get("vae_name"))
     for node in reversed(walked):
+        if node.kind in MODEL_PATCHES:
+            graph.used.add(node.name)
+            patch = MODEL_PATCHES[node.kind]
+            found.take(patch.option, patch.method or graph.value(node.inputs.get(patch.input), (patch.input,)))
         for adapter in stacks.adapters(graph, node):
             graph.used.add(node.name)
             found.lora(*adapter)

@@ -24,10 +24,11 @@ class GraphError(RequestError):
 
 @dataclass(frozen=True)
 class Net:
-    """A denoiser: of a checkpoint, with LoRAs and their weights."""
+    """A denoiser: of a checkpoint, with LoRAs and their weights; and how it is guided, as options of the request."""
 
     model: str
     loras: tuple[tuple[str, float], ...] = ()
+    guided: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,16 @@ def _lora_of_model(model: Net, lora_name: str, strength_model: float) -> tuple[N
     return (replace(model, loras=(*model.loras, (lora_name, strength_model))),)
 
 
+def _patched(patch: names.Patch) -> Kind:
+    """A node that says how its model is guided."""
+
+    def make(model: Net, **value: float) -> tuple[Net]:
+        return (replace(model, guided=(*model.guided, (patch.option, patch.method or value[patch.input]))),)
+
+    own = {patch.input: Input("FLOAT", patch.usual, patch.range)} if patch.method is None else {}
+    return Kind(make, {**_links(model="MODEL"), **own}, ("MODEL",))
+
+
 def _skipped(clip: Clip, stop_at_clip_layer: int) -> tuple[Clip]:
     return (replace(clip, skip=-stop_at_clip_layer),)
 
@@ -168,6 +178,7 @@ def _sampled(
         "schedule": sampler_name.schedule or scheduler,
         "steps": steps,
         **({} if sampler_name.guidance_method is None else {"guidance_method": sampler_name.guidance_method}),
+        **dict(model.guided),
     }
     if latent_image.picture:
         options |= {"steps": _steps_in_all(steps, denoise), "strength": denoise}
@@ -297,6 +308,7 @@ NODES: Mapping[str, Kind] = {
     "LoraLoaderModelOnly": Kind(
         _lora_of_model, {**_links(model="MODEL"), "lora_name": LORA, "strength_model": WEIGHT}, ("MODEL",)
     ),
+    **{name: _patched(patch) for name, patch in names.MODEL_PATCHES.items()},
     "CLIPSetLastLayer": Kind(
         _skipped, {**_links(clip="CLIP"), "stop_at_clip_layer": Input("INT", -1, (-12, -1))}, ("CLIP",)
     ),

@@ -1,4 +1,4 @@
-"""What changes the U-Net for a call: as diffusers does it, and gone afterwards."""
+"""What changes a network for a call: as diffusers does it, and gone afterwards."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from diffusers.models.attention_processor import PAGIdentitySelfAttnProcessor2_0
 
 from sfumato.checkpoints.folder import load_folder
 from sfumato.diffusion import Conditioning
-from sfumato.models import unet_hooks
+from sfumato.models import hooks
+from sfumato.models.hooks import freeu, identity_attention, inside, mean_attention
 from sfumato.models.unet import UNet
-from sfumato.models.unet_hooks import freeu, identity_attention, inside
 from tests.parity.measure import assert_close
 
 pytestmark = pytest.mark.parity
@@ -54,13 +54,37 @@ def test_identity_attention(part: str, sd1: Pair) -> None:
     assert torch.equal(unet(x, label, Conditioning(tokens)), plain)
 
 
+@pytest.mark.parametrize("part", ["mid_block", "up_blocks.1"])
+@torch.no_grad()
+def test_mean_attention(part: str, sd1: Pair) -> None:
+    """Equation 12 of Hong 2024 without bound, in diffusers' U-Net: the queries are their mean."""
+    theirs_unet, folder = vars(sd1[0])["unet"], sd1[1]
+    unet = unet_of(folder)
+    x, label, tokens = inputs()
+    plain = unet(x, label, Conditioning(tokens))
+    hooked = [
+        module.register_forward_hook(lambda _, args, out: out.mean(1, keepdim=True).expand_as(out))
+        for name, module in theirs_unet.named_modules()
+        if name.startswith(f"{part}.attentions") and name.endswith("attn1.to_q")
+    ]
+    theirs = theirs_unet(x, label, tokens).sample
+    for hook in hooked:
+        hook.remove()
+    with mean_attention(unet, part):
+        ours = unet(x, label, Conditioning(tokens))
+    assert_close(ours, theirs)
+    assert hooked
+    assert not torch.allclose(ours, plain, rtol=1e-3)
+    assert torch.equal(unet(x, label, Conditioning(tokens)), plain)
+
+
 @torch.no_grad()
 def test_freeu(sd1: Pair) -> None:
     theirs_unet, folder = vars(sd1[0])["unet"], sd1[1]
     unet = unet_of(folder)
     x, label, tokens = inputs()
     plain = unet(x, label, Conditioning(tokens))
-    (b1, b2), (s1, s2) = unet_hooks.FREEU_BACKBONE, unet_hooks.FREEU_SKIP
+    (b1, b2), (s1, s2) = hooks.FREEU_BACKBONE, hooks.FREEU_SKIP
     theirs_unet.enable_freeu(s1=s1, s2=s2, b1=b1, b2=b2)
     theirs = theirs_unet(x, label, tokens).sample
     theirs_unet.disable_freeu()

@@ -1,9 +1,9 @@
-"""Changes to a U-Net for the time of a call: the network is as before once the context is left.
+"""Changes to a network for the time of a call: it is as before once the context is left.
 
 They are put on the modules, so that the plain network pays nothing for them. Not for two threads at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
+from sfumato.models.mmdit import MMDiT
 from sfumato.models.unet import Level, UNet
 from sfumato.nn.attention import Attention, TransformerBlock
 from sfumato.nn.blocks import ResnetBlock
@@ -29,6 +30,9 @@ def inside(denoiser: Denoiser, *contexts: Callable[[], AbstractContextManager[No
     return replace(denoiser, network=network)
 
 
+MIDDLE = "mid_block"
+
+
 class _Identity(nn.Module):
     """Self-attention in which every position looks at itself alone."""
 
@@ -41,24 +45,76 @@ class _Identity(nn.Module):
         return projected
 
 
-@contextmanager
-def identity_attention(unet: UNet, part: str = "mid_block") -> Iterator[None]:
+class _Mean(nn.Module):
+    """Self-attention in which every position asks the mean of all questions: the softmax's energy without a slope."""
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen: Tensor = self.attention(x.mean(1, keepdim=True), x)
+        return seen.expand_as(x).contiguous()
+
+
+def identity_attention(unet: UNet, part: str = MIDDLE) -> AbstractContextManager[None]:
     """Self-attention by the identity, for perturbed attention guidance (Ahn et al. 2024, arXiv:2403.17377, eq. 14).
 
     Args:
         part: of the network, by the name of its module: ``mid_block``, which the paper takes for Stable Diffusion,
             ``down_blocks.2``, ``up_blocks`` ...
     """
+    return _self_attention(unet, part, _Identity)
+
+
+def mean_attention(unet: UNet, part: str = MIDDLE) -> AbstractContextManager[None]:
+    """Self-attention whose queries are blurred without bound, to their mean, for smoothed energy guidance (Hong 2024,
+    arXiv:2408.00760, eq. 12, sigma infinite). `part` as in `identity_attention`.
+    """
+    return _self_attention(unet, part, _Mean)
+
+
+@contextmanager
+def _self_attention(unet: UNet, part: str, form: Callable[[Attention], nn.Module]) -> Iterator[None]:
     modules = unet.get_submodule(part).modules()
     blocks = [each for each in modules if isinstance(each, TransformerBlock) and not each.only_cross]
     before = [block.attn1 for block in blocks]
     try:
         for block, attention in zip(blocks, before, strict=True):
-            block.add_module("attn1", _Identity(attention))
+            block.add_module("attn1", form(attention))
         yield
     finally:
         for block, attention in zip(blocks, before, strict=True):
             block.attn1 = attention
+
+
+SKIPPED = (7, 8, 9)
+"""Blocks that Stable Diffusion 3.5 Medium is published to skip, counted from 0."""
+
+
+class _Nothing(nn.Module):
+    """A joint block that changes neither picture nor text."""
+
+    def forward(self, x: Tensor, text: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        return x, text
+
+
+@contextmanager
+def skipped_layers(mmdit: MMDiT, layers: Sequence[int] = SKIPPED) -> Iterator[None]:
+    """Without some of its blocks, for skip layer guidance (Stability AI's published `sd3.5` and diffusers).
+
+    Raises:
+        IndexError: there is no such block.
+    """
+    blocks = mmdit.transformer_blocks
+    before = [blocks[i] for i in layers]
+    try:
+        for i in layers:
+            blocks[i] = _Nothing()
+        yield
+    finally:
+        for i, block in zip(layers, before, strict=True):
+            blocks[i] = block
 
 
 FREEU_BACKBONE, FREEU_SKIP = (1.5, 1.6), (0.9, 0.2)
