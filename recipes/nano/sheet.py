@@ -1,6 +1,7 @@
 """The README's contact sheet: fixed prompts, put as people put them, down, seeds 0, 1, 2 ... across; nothing is chosen.
 
-python -m recipes.nano.sheet nano docs/pictures/nano.jpg
+python -m recipes.nano.sheet nano docs/pictures/nano.jpg --seeds 6
+python -m recipes.nano.sheet nano docs/pictures/first.jpg --seeds 1 --columns 9
 """
 
 import argparse
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("target", type=Path)
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--columns", type=int, help="pictures a row; as many as there are seeds unless given")
     parser.add_argument("--size", type=int, default=128, help="pixels a side of each picture on the sheet")
     arguments = parser.parse_args()
     studio = Studio(arguments.model)
@@ -43,7 +45,7 @@ def main() -> None:
     for image in images:
         image.thumbnail((arguments.size, arguments.size))
     arguments.target.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(images, arguments.seeds).save(arguments.target, **PAGE)
+    contact_sheet(images, arguments.columns or arguments.seeds).save(arguments.target, **PAGE)
 
 
 if __name__ == "__main__":
