@@ -325,7 +325,7 @@ NO_WEIGHTS = {
     "json": (b'{"error":"Unauthorized","message":"log in"}', "a text of JSON.*Unauthorized.*log in and download"),
     "empty": (b"", "is empty"),
     "zeros": (bytes(4096), "begins with zeros: a download that broke off"),
-    "gguf": (b"GGUF\x03\0\0\0" + bytes(100), "a GGUF file"),
+    "gguf": (b"GGUF\x01\0\0\0" + bytes(100), "a GGUF file with a broken header .*version 1"),
     "text": (b"just words", "is a text, not a model"),
     "picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), r"is a picture \(PNG\)"),
     "gzip": (b"\x1f\x8b\x08" + bytes(50), "compressed with gzip; unpack it"),

@@ -139,7 +139,7 @@ def test_bad_files_of_folders(text: str | None, message: str, tmp_path: Path, mo
 
 def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     for name, content, message in (
-        ("model.gguf", b"GGUF" + bytes(20), "is a GGUF file"),
+        ("model.h5", b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file of Keras"),
         ("model.zipped", b"\x01\x02\xff", "is no model; give a folder or a"),
     ):
         (tmp_path / name).write_bytes(content)

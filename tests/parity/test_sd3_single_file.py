@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -25,7 +26,8 @@ from sfumato.errors import CheckpointError
 from sfumato.models.mmdit import MMDiTConfig
 from sfumato.models.t5 import T5Config
 from sfumato.published import FLOW
-from tests.parity.sd3 import make_sd3
+from tests.checkpoints.test_gguf import written
+from tests.parity.sd3 import make_sd3, unigram
 
 pytestmark = pytest.mark.parity
 
@@ -258,3 +260,43 @@ def test_files_with_something_missing(gone: str, message: str, plain_sd3: Made) 
     whole = shapes_of(plain_sd3[2])
     assert verdict(whole) == ""
     assert message in verdict({name: shape for name, shape in whole.items() if not name.startswith(gone)})
+
+
+def test_a_transformer_and_a_t5_in_gguf(plain_sd3: Made, tmp_path: Path) -> None:
+    """As they are published: LDM's names without a prefix, llama.cpp's names of T5, whose tokenizer is inside."""
+    _, _, whole = plain_sd3
+    state, stated = load_file(whole), metadata_of(whole)
+    del stated[T5_TOKENIZER]
+
+    def under(prefix: str) -> dict[str, torch.Tensor]:
+        return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+    written(tmp_path / "sd3.gguf", under("model.diffusion_model."), stated)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.T5ENCODER, 2)
+    t5 = under("text_encoders.t5xxl.transformer.")
+    t5.pop("encoder.embed_tokens.weight", None)  # the same as `shared`
+    called = {names.get_name(name, try_suffixes=(".weight",)): value for name, value in t5.items()}
+    assert None not in called
+    pieces = [*unigram(), *((f"<extra_id_{i}>", 0.0) for i in reversed(range(100)))]
+
+    def with_tokenizer(writer: gguf.GGUFWriter) -> None:
+        writer.add_tokenizer_model("t5")
+        writer.add_token_list([piece for piece, _ in pieces])
+        writer.add_token_scores([score for _, score in pieces])
+
+    written(tmp_path / "t5.gguf", {str(name): value for name, value in called.items()}, more=with_tokenizer)
+    clips = []
+    for name in ("clip_l", "clip_g"):
+        clips.append(tmp_path / f"{name}.safetensors")
+        save_file(under(f"text_encoders.{name}.transformer."), clips[-1])
+    save_file(under("first_stage_model."), tmp_path / "vae.safetensors")
+    parts = read_file(
+        tmp_path / "sd3.gguf", vae=tmp_path / "vae.safetensors", text_encoders=[*clips, tmp_path / "t5.gguf"]
+    )
+    same = read_file(whole)
+    assert parts.configs == same.configs
+    assert all(torch.equal(parts.state[name].float(), value.float()) for name, value in same.state.items())
+    assert parts.t5_tokenizer is not None
+    assert same.t5_tokenizer is not None
+    for words in ("a photo of a red fox", "hello,  world!", "<extra_id_3> of the end</s>"):
+        assert parts.t5_tokenizer.words(words) == same.t5_tokenizer.words(words)

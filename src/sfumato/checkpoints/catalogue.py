@@ -19,8 +19,6 @@ MAX_DEPTH = 3
 BUNDLED = ("nano",)
 SUFFIXES = hub.WEIGHTS
 """Files that may hold a model; what they are, their content says."""
-LISTED = (".safetensors", ".ckpt")
-"""Endings of files that are listed; the others hold all sorts of things."""
 
 
 _OTHERWISE = "a path of a folder or file serves too, and sfumato pull ORG/NAME fetches a model of the Hub"
@@ -72,7 +70,7 @@ def _below(root: Path) -> Iterator[Path]:
             continue
         folders[:] = [] if len(here.relative_to(root).parts) >= MAX_DEPTH else sorted(folders)
         if "config.json" not in files:  # a network's configuration: the file is a part of something
-            yield from (here / file for file in sorted(files) if Path(file).suffix.lower() in LISTED)
+            yield from (here / file for file in sorted(files) if Path(file).suffix.lower() in hub.ALONE)
 
 
 def _name_of(path: Path, root: Path) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sfumato.checkpoints import extra_paths
 from sfumato.checkpoints.folder import AUTOENCODER_RULES, TEXT_RULES, read_json
+from sfumato.checkpoints.header import T5_TOKENIZER
 from sfumato.checkpoints.rules import Rule, convert, revert
 from sfumato.checkpoints.save import T5
 from sfumato.checkpoints.shapes import ShapesByName, read_clip, read_projected
@@ -256,5 +257,6 @@ def _joined(file: TensorFile, companion: TensorFile, change: Change) -> TensorFi
         file,
         shapes={**file.shapes, **shapes},
         dtypes={**file.dtypes, **dict.fromkeys(shapes, kind)},
+        metadata={**{k: v for k, v in companion.metadata.items() if k == T5_TOKENIZER}, **file.metadata},
         read=lambda: {**file.read(), **change(companion.read())},
     )

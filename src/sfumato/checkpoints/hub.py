@@ -24,7 +24,9 @@ from sfumato.files import write_atomic
 Variant = Literal["fp16"]
 
 INDEX = "model_index.json"
-WEIGHTS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+WEIGHTS = (".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".bin")
+ALONE = (".safetensors", ".gguf", ".ckpt")
+"""Endings of files that may be a whole model."""
 PARTS = (
     *("unet", "transformer", "vae", "scheduler"),
     *(f"{part}{number}" for part in ("text_encoder", "tokenizer") for number in ("", "_2", "_3")),
@@ -100,7 +102,7 @@ def models() -> Iterator[tuple[Address, Path]]:
             snapshot = refs.parent / "snapshots" / ref.read_text(encoding="ascii", errors="replace").strip()
             if snapshot.is_dir() and not (snapshot / "config.json").exists():
                 for file in sorted(snapshot.iterdir()):
-                    if file.suffix.lower() in (".safetensors", ".ckpt") and file.is_file():
+                    if file.suffix.lower() in ALONE and file.is_file():
                         yield replace(address, file=file.name), file
 
 
@@ -188,7 +190,7 @@ def wanted(names: Iterable[str], variant: Variant | None, source: str) -> list[s
 
 def _offer(names: Iterable[str], source: str) -> str:
     """The end of a sentence: single files that could be named instead."""
-    files = [name for name in names if name.endswith((".safetensors", ".ckpt")) and "/" not in name]
+    files = [name for name in names if name.endswith(ALONE) and "/" not in name]
     if not files:
         return "; it is no Stable Diffusion model"
     listed = ", ".join(f"{source}/{name}" for name in files[:4])

@@ -49,7 +49,7 @@ def load_single(
     allow_nonfinite: bool = False,
     in_use: bool = False,
 ) -> Model:
-    """Load a checkpoint file (`.safetensors`, or `.ckpt` through our own reader).
+    """Load a checkpoint file (`.safetensors`, `.gguf`, or `.ckpt`, through readers of our own).
 
     Tokenizers and scheduler are those published with the family, unless the file's metadata say more. Weights are
     mapped and cast once to `dtype`; each part is built without memory first, and the fit is checked before any is read.

@@ -14,7 +14,6 @@ MAGIC: tuple[tuple[bytes, str], ...] = (
         b"version https://git-lfs.github.com/spec/",
         "is a pointer of Git LFS, not the file itself; run git lfs pull beside it, or download the file",
     ),
-    (b"GGUF", "is a GGUF file, whose quantised weights are not read here; get the model as .safetensors"),
     (b"\x89HDF\r\n\x1a\n", "is an HDF5 file of Keras, which is not read here; get the model as .safetensors"),
     (b"\x93NUMPY", "is an array of NumPy, not a model; get the model as .safetensors"),
     (b"\x1f\x8b", "is compressed with gzip; unpack it"),

@@ -1,4 +1,4 @@
-"""A file of tensors, safetensors or pickled, seen through one window: names and shapes first, values when asked."""
+"""A file of tensors, safetensors, GGUF or pickled, through one window: names and shapes first, values when asked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from sfumato.checkpoints import gguf
+from sfumato.checkpoints.header import T5_TOKENIZER
 from sfumato.checkpoints.pickles import ZIP_MAGIC, is_old_pickle, read_pickle
 from sfumato.checkpoints.scaled import aside
 from sfumato.checkpoints.sniff import first_bytes
@@ -24,13 +26,13 @@ class TensorFile:
 
     path: Path
     container: str
-    """"safetensors" or "pickle"."""
+    """"safetensors", "gguf" or "pickle"."""
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, str]
-    """Types as safetensors calls them: F32, F16, BF16 ..."""
+    """Types as safetensors calls them: F32, F16, BF16 ..., or GGML: Q8_0, Q4_K ..."""
     metadata: Mapping[str, str]
     read: Callable[[], dict[str, Tensor]]
-    """Maps the tensors."""
+    """Maps the tensors; those in blocks of few bits are given in float16."""
 
 
 def open_tensors(path: Path) -> TensorFile:
@@ -51,6 +53,8 @@ def open_tensors(path: Path) -> TensorFile:
             {},
             lambda: state,
         )
+    if start.startswith(gguf.MAGIC):
+        return _open_gguf(path)
     header = read_header(path)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
@@ -64,4 +68,19 @@ def open_tensors(path: Path) -> TensorFile:
         {name: entry["dtype"] for name, entry in header.items()},
         metadata,
         lambda: read_tensors(path),
+    )
+
+
+def _open_gguf(path: Path) -> TensorFile:
+    header = gguf.read_header(path)
+    entries = {gguf.own_name(name): entry for name, entry in header.entries.items()}
+    metadata = {name: fact for name, fact in header.facts.items() if isinstance(fact, str)}
+    tokenizer = gguf.t5_tokenizer(header.facts, str(path))
+    return TensorFile(
+        path,
+        "gguf",
+        {name: entry.shape for name, entry in entries.items()},
+        {name: entry.type.name for name, entry in entries.items()},
+        metadata if tokenizer is None else {**metadata, T5_TOKENIZER: tokenizer},
+        lambda: {gguf.own_name(name): tensor for name, tensor in gguf.read_tensors(path).items()},
     )

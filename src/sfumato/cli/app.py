@@ -256,7 +256,7 @@ def convert(
 @app.command()
 def inspect(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="weights: .safetensors, .ckpt, .pt, .bin; or a model folder")
+        Path, typer.Argument(metavar="FILE", help="weights: .safetensors, .gguf, .ckpt, .pt, .bin; or a model folder")
     ],
     prediction: Annotated[str | None, typer.Option(metavar="P", help="epsilon, v; instead of what it says")] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="does this LoRA or embedding fit it?")] = None,

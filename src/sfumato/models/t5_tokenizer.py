@@ -52,6 +52,19 @@ class T5Tokenizer:
         return cls.parsed(serialised, str(folder))
 
     @classmethod
+    def of_pieces(cls, pieces: Sequence[tuple[str, float]], charsmap: bytes, source: str) -> "T5Tokenizer":
+        """Of its pieces with their log-probabilities, and SentencePiece's map of characters.
+
+        Raises:
+            CheckpointError: they lack the end, the padding or the unknown.
+        """
+        try:
+            serialised = _assembled(pieces, charsmap).to_str()
+        except Exception as error:  # `tokenizers` raises nothing more special
+            raise CheckpointError(f"{source} does not hold a T5 tokenizer: {error}") from error
+        return cls.parsed(serialised, source)
+
+    @classmethod
     def parsed(cls, serialised: str, source: str) -> "T5Tokenizer":
         """From the text of a `tokenizer.json`.
 
@@ -126,11 +139,17 @@ def _unigram(data: bytes) -> Tokenizer:
             raise ValueError("it is no unigram model")
         elif field == 3 and isinstance(normalisation := inner.get(2, b""), bytes):
             charsmap = normalisation
+    return _assembled(pieces, charsmap)
+
+
+def _assembled(pieces: Sequence[tuple[str, float]], charsmap: bytes) -> Tokenizer:
+    """A unigram tokenizer, with T5's names of gaps where the pieces lack them."""
     names = [text for text, _ in pieces]
     if UNKNOWN not in names:
         raise ValueError(f"it lacks the token {UNKNOWN!r}")
     extra = [f"<extra_id_{i}>" for i in reversed(range(EXTRA))]
-    tokenizer = Tokenizer(Unigram([*pieces, *((name, 0.0) for name in extra)], names.index(UNKNOWN), False))
+    lacking = [(name, 0.0) for name in extra if name not in names]
+    tokenizer = Tokenizer(Unigram([*pieces, *lacking], names.index(UNKNOWN), False))
     special = [token for token in (PADDING, END, UNKNOWN) if token in names]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in (*special, *extra)])
     if charsmap:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sfumato.adapters import folders
 from sfumato.checkpoints import catalogue, extra_paths
-from sfumato.checkpoints.hub import INDEX
+from sfumato.checkpoints.hub import ALONE, INDEX
 from sfumato.errors import RequestError
 from sfumato.service.about import info_of
 from sfumato.service.writing import SORTS, adapter_of
@@ -125,7 +125,7 @@ def found_at(asked: str) -> Found:
         )
     raise RequestError(
         f"there is no model and no adapter {asked[:200]!r} in the folders that this service serves; check the path: "
-        f"models are folders with a {INDEX}, or files that end in {' or '.join(catalogue.LISTED)}"
+        f"models are folders with a {INDEX}, or files that end in {' or '.join(ALONE)}"
     )
 
 
