@@ -51,6 +51,7 @@ Schedule = Literal[
     "ddim",
     "beta",
     "kl_optimal",
+    "linear_quadratic",
     "align_your_steps",
     "shifted",
     "lcm",

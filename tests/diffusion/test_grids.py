@@ -13,6 +13,7 @@ from sfumato.diffusion.grids import (
     karras,
     kl_optimal,
     lcm,
+    linear_quadratic,
     polyexponential,
     shifted,
     spaced,
@@ -91,6 +92,23 @@ def test_beta_is_densest_at_both_ends() -> None:
 def test_kl_optimal_is_even_in_the_angle() -> None:
     angles = kl_optimal(SD, 10)[:-1].double().atan()
     torch.testing.assert_close(angles.diff(), angles.diff().mean().expand(9), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 20])
+def test_linear_quadratic_bends_in_the_middle(steps: int) -> None:
+    """Even down to the threshold; from there differences grow evenly, with no kink between; to nothing in the end."""
+    levels = linear_quadratic(SD, steps, final=0.0).double() / SD.sigma_max
+    half = steps // 2
+    assert float(levels[0]) == pytest.approx(1)
+    if not half:
+        return
+    assert float(levels[half]) == pytest.approx(1 - 0.025, abs=1e-6)
+    gaps = -levels.diff()
+    torch.testing.assert_close(gaps[:half], gaps[:half].mean().expand(half), rtol=1e-3, atol=1e-7)
+    slopes = gaps[half:].diff()
+    if len(slopes) > 1:
+        torch.testing.assert_close(slopes, slopes.mean().expand(len(slopes)), rtol=1e-3, atol=1e-6)
+        assert float(gaps[half] - slopes[0] / 2) == pytest.approx(float(gaps[0]), abs=1e-6)
 
 
 def test_polyexponential_is_a_power_in_the_logarithm() -> None:

@@ -78,6 +78,21 @@ def kl_optimal(schedule: Schedule, steps: int, *, final: float = 0.0) -> Float[T
     return closed(even(math.atan(schedule.sigma_max), math.atan(schedule.sigma_min), steps).tan(), final)
 
 
+def linear_quadratic(
+    schedule: Schedule, steps: int, *, final: float = 0.0, threshold: float = 0.025
+) -> Float[Tensor, " steps+1"]:
+    """Half of the steps take away the first `threshold` of the noise, evenly; the others go on from there by a parabola
+    (Polyak et al. 2024, arXiv:2410.13720, section 3.4, for few steps of flow models; ComfyUI's ``linear_quadratic``).
+    """
+    half = steps // 2
+    if half == 0:
+        return closed(torch.tensor([schedule.sigma_max]), final)
+    slope, rest = threshold / half, steps - half
+    ramp = torch.arange(steps, dtype=torch.float64)
+    bent = (1 - slope * steps) / rest**2 * (ramp - half).clamp(min=0) ** 2
+    return closed(schedule.sigma_max * (1 - slope * ramp - bent), final)
+
+
 ALIGNED: dict[str, tuple[float, ...]] = {
     "sd1": (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029),
     "sdxl": (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029),
@@ -206,6 +221,7 @@ GRIDS: dict[str, Grid] = {
         Grid("ddim", "DDIM", ddim_uniform),
         Grid("beta", "Beta", beta),
         Grid("kl_optimal", "KL Optimal", kl_optimal),
+        Grid("linear_quadratic", "Linear Quadratic", linear_quadratic),
         Grid("align_your_steps", "Align Your Steps", align_your_steps, discrete_only=True),
         Grid("lcm", "LCM", lcm),
         Grid("shifted", "Shifted", shifted, flow_only=True),

@@ -59,6 +59,7 @@ SCHEDULE_LABELS: dict[Schedule, str] = {
     "ddim": "DDIM",
     "beta": "Beta",
     "kl_optimal": "KL Optimal",
+    "linear_quadratic": "Linear Quadratic",
     "align_your_steps": "Align Your Steps",
     "shifted": "Shifted",
     "lcm": "LCM",

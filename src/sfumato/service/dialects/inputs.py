@@ -107,7 +107,10 @@ _THEIRS = (
     *("er_sde", "seeds_2", "sa_solver", "ddim", "uni_pc", "uni_pc_bh2"),
 )
 """ComfyUI's names of samplers that are here."""
-_GRIDS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "ddim_uniform", "beta", "kl_optimal")
+_GRIDS = (
+    *("normal", "karras", "exponential", "sgm_uniform", "simple", "ddim_uniform"),
+    *("beta", "linear_quadratic", "kl_optimal"),
+)
 _UPLOADED = re.compile(r"([0-9a-f]{64})\.png(?: \[input\])?")
 
 
