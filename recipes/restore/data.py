@@ -1,7 +1,7 @@
 """The pictures that restorers learn from: `python -m recipes.restore.data --out runs/restore/data`.
 
 Photographs and renderings of Debian's wallpaper packages, each under CC0, CC BY or CC BY-SA (SOURCES.md has the list,
-written by `--sources`), reduced by 2, 3 and 4, which removes what JPEG did to them, and cut into squares; and
+written by `--sources`), reduced by 2, 3 and 4 (or more), which removes what JPEG did to them, and cut into squares; and
 radiographs of bodies that are drawn, since none is packaged: line integrals and Beer-Lambert's law. Nothing is
 installed: the packages are fetched by ``apt-get download`` and unpacked by ``dpkg -x``. Pictures that the product is
 tested with (scikit-image's, scikit-learn's) are not among them.
@@ -10,7 +10,7 @@ tested with (scikit-image's, scikit-learn's) are not among them.
 import argparse
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -26,7 +26,9 @@ from sfumato.model import Model
 from sfumato.training.restorer import PAINTED
 
 SIDE = 160
-SCALES = (2, 3, 4)
+SCALES = "2,3,4"
+FLAT = 1.5
+"""Mean difference of neighbours, of 255, below which little happens in a square."""
 RADIOGRAPHS = 300
 DRAWN = 1024
 """Pixels a side of drawings: 4 times what nano paints."""
@@ -98,19 +100,19 @@ def fetch(packages: Path) -> dict[str, Path]:
     return found
 
 
-def squares(file: Path) -> Iterator[Square]:
-    """A picture at each scale, cut into squares; those where little happens are left out but for every fourth."""
+def squares(file: Path, scales: Sequence[int], least: float) -> Iterator[Square]:
+    """A picture at each scale, cut into squares; those where less happens are left out but for one in twelve."""
     with Image.open(file) as image:
         whole = image.convert("RGB")
     flat = 0
-    for scale in SCALES:
+    for scale in scales:
         array = np.asarray(whole.reduce(scale))
         for top in range(0, array.shape[0] - SIDE + 1, SIDE):
             for left in range(0, array.shape[1] - SIDE + 1, SIDE):
                 square = array[top : top + SIDE, left : left + SIDE]
                 steps = np.abs(np.diff(square.astype(np.int16), axis=0)).mean()
-                flat += steps < 1.5
-                if steps >= 1.5 or flat % 12 == 0:
+                flat += steps < least
+                if steps >= least or flat % 12 == 0:
                     yield square
 
 
@@ -177,11 +179,11 @@ def radiograph(seed: int, side: int = 256) -> Float[np.ndarray, "s s"]:
     return np.asarray((through - through.min()) / np.ptp(through), np.float32)
 
 
-def rows(packages: Path, scale: float, drawings: int) -> Iterator[Row]:
+def rows(packages: Path, scale: float, drawings: int, scales: Sequence[int], least: float) -> Iterator[Row]:
     """All squares with their attributes; `scale` is the share of them, and `drawings` are cut up beside them."""
     for name, file in fetch(packages).items():
         split = "validation" if name in HELD_OUT else "train"
-        for k, square in enumerate(squares(file)):
+        for k, square in enumerate(squares(file, scales, least)):
             if k * scale % 1 < scale:
                 yield square, {"kind": "photograph", "name": name, "split": split}, None
     yield from radiographs(max(2, round(RADIOGRAPHS * scale)))
@@ -227,10 +229,16 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("runs/restore/data"))
     parser.add_argument("--packages", type=Path, default=Path("runs/restore/deb"))
     parser.add_argument("--share", type=float, default=1.0, help="of all squares")
+    parser.add_argument("--scales", default=SCALES, help="by which pictures are reduced")
+    parser.add_argument(
+        "--least", type=float, default=FLAT, help="mean difference of neighbours, of 255, in most squares"
+    )
     parser.add_argument("--drawings", type=int, default=0, help="of nano's, to learn enlarging from as well")
     parser.add_argument("--sources", action="store_true", help="write SOURCES.md instead")
     options = parser.parse_args()
     if options.sources:
         Path(__file__).with_name("SOURCES.md").write_text(sources(), encoding="utf-8")
     else:
-        print(write(rows(options.packages, options.share, options.drawings), options.out), "squares in", options.out)
+        scales = [int(scale) for scale in options.scales.split(",")]
+        found = rows(options.packages, options.share, options.drawings, scales, options.least)
+        print(write(found, options.out), "squares in", options.out)

@@ -277,7 +277,7 @@ export function valuesOf(task: Task, request: Values): Values {
 
 /** What of `known` another program calls so, perhaps by the path of its file. */
 export function nameAmong(known: string[], name: string): string | undefined {
-  const stem = (text: string) => text.split(/[\\/]/).pop()!.replace(/\.(safetensors|ckpt|pt|bin)$/i, "").toLowerCase();
+  const stem = (text: string) => text.split(/[\\/]/).pop()!.replace(/\.(safetensors|gguf|ckpt|pt|bin)$/i, "").toLowerCase();
   return known.find((each) => each === name) ?? known.find((each) => stem(each) === stem(name));
 }
 

@@ -22,13 +22,13 @@ from PIL import Image
 from torch import Tensor
 
 from sfumato.adapters.applied import Applied
-from sfumato.checkpoints.catalogue import bundled_folder
 from sfumato.diffusion.conditioning import Conditioning
 from sfumato.diffusion.denoiser import Denoiser
 from sfumato.errors import RequestError
 from sfumato.families import INPAINTING
 from sfumato.images import to_tensor
 from sfumato.model import Model
+from sfumato.prompts.lexicon import lexicon_of
 from sfumato.recognition.judge import bundled
 from sfumato.requests import Painting
 from sfumato.tasks.plan import Plan, plan
@@ -109,10 +109,10 @@ def _remedy(request: Painting, words: str) -> str:
 
 
 def described(model: Model, image: Image.Image, words: str, given: str) -> str:
-    """A prompt of what a picture shows: of the bundled model's own what the judge recognises in it, where that has the
-    words, else what is given. With a whole prompt more is found than with a word.
+    """A prompt of what a picture shows: of a model with a lexicon (of the judge's world) what the judge recognises
+    in it, where that has the words, else what is given. With a whole prompt more is found than with a word.
     """
-    if model.path != bundled_folder("nano"):
+    if lexicon_of(model.path) is None:
         return given
     found = bundled().recognise([image])[0]
     seen = found.caption() if found.known else ""
