@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import pytest
 
 from sfumato.cli import main
 from sfumato.cli.remarks import require_words
+from sfumato.cli.tasks import SECTIONS
 from sfumato.errors import RequestError
 from sfumato.output import read_request
-from sfumato.requests import Control, Portrait, Txt2Img
+from sfumato.requests import REQUESTS, Control, Portrait, Txt2Img
+from sfumato.requests.groups import GROUPS
 from tests.cli.fake_studio import Studio
 
 Capture = pytest.CaptureFixture[str]
@@ -251,6 +254,25 @@ def test_a_complaint_says_what_to_do(line: str, said: str, capsys: Capture, monk
     shown = one_line(capsys)
     assert said in shown
     assert not {"paint", "draw", "ls"} & set(shown.partition(";")[2].replace(",", "").split())
+
+
+def test_options_stand_under_headings(capsys: Capture) -> None:
+    """Each once, under the heading of its group, the most used first; a task's own are together."""
+    fields = {name for kind in REQUESTS.values() for name in kind.model_fields}
+    assert {name for names in GROUPS.values() for name in names.split()} <= fields
+    assert set(GROUPS) <= set(SECTIONS)
+    for task in ("txt2img", "upscale"):
+        assert main([task, "--help"]) == 0
+        found = re.findall(r"^(\S.*):$|^  (?:-\w, )?--([\w-]+)", capsys.readouterr().out, re.M)
+        headings = [heading for heading, _ in found if heading]
+        assert headings == [heading for heading in SECTIONS.values() if heading in headings]
+        options = [option for _, option in found if option]
+        assert len(options) == len(set(options))
+        under: dict[str, list[str]] = {}
+        for heading, option in found:
+            under.setdefault(heading, []) if heading else under[next(reversed(under))].append(option)
+        assert under["Model, steps and guidance"][0] == "model"
+        assert ("tile" in under.get("Options", [])) == (task == "upscale")
 
 
 @pytest.mark.parametrize("line", ["help", "help txt2img", "help bench load"])

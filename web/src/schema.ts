@@ -20,6 +20,8 @@ export interface Schema {
   exclusiveMinimum?: number;
   multipleOf?: number;
   maxLength?: number;
+  "x-group"?: string;
+  "x-place"?: number;
 }
 
 export type Kind =
@@ -56,6 +58,8 @@ export interface Field {
   step?: number;
   options?: string[];
   length?: number;
+  group?: Group;
+  place?: number;
 }
 
 export interface Task {
@@ -102,6 +106,9 @@ export function readField(name: string, property: Schema, whole: Schema): Field 
   if (min !== undefined) field.min = min;
   if (core.maximum !== undefined) field.max = core.maximum;
   field.step = core.multipleOf ?? (core.type === "integer" ? 1 : stepOf(field));
+  const group = property["x-group"];
+  if (GROUPS.includes(group as Group)) field.group = group as Group;
+  if (property["x-place"] !== undefined) field.place = property["x-place"];
   if (core.enum) field.options = core.enum;
   if (core.prefixItems) field.length = core.prefixItems.length;
   return field;
@@ -192,29 +199,9 @@ export const RARE: ReadonlySet<Group> = new Set<Group>([
 /** A task's own fields that are seldom changed. */
 const LATER = new Set("grow fill padding invert only_masked overlap background untrimmed palette_file draws risk threshold label_template clean add_noise tile".split(" "));
 
-const PLACES: Record<string, Group> = {};
-for (const [group, names] of Object.entries({
-  words: "prompt negative",
-  shape: "width height",
-  chance: "seed count",
-  means: "model steps fast budget ram guidance sampler schedule",
-  adapters: "loras embeddings vae",
-  second: "hires hires_strength hires_steps hires_upscaler refiner switch upscale upscaler",
-  control: "controls preprocess guess like like_strength like_model",
-  guidance: "guidance_rescale guidance_method guidance_low guidance_high dynamic_threshold pag seg slg freeu",
-  noise: "subseed_strength subseed batch eta ensd noise_multiplier numerics prediction deep_cache",
-  reading: "as_written prompt_syntax clip_skip",
-  tiles: "tileable tile_overlap",
-  conditioning: "original_size target_size crop aesthetic negative_aesthetic",
-})) {
-  for (const name of names.split(" ")) PLACES[name] = group as Group;
-}
-
-/** Where a field stands. What the table does not know is the task's own, and in sight. */
+/** Where a field stands. What the service puts into no group is the task's own, and in sight. */
 export function groupOf(field: Field): Group {
-  const place = PLACES[field.name];
-  if (place) return place;
-  if (field.name === "tile" && field.help.startsWith("sample in tiles")) return "tiles";
+  if (field.group) return field.group;
   if (field.kind === "prompt" && field.required) return "words";
   if (LATER.has(field.name)) return "finer";
   if (field.kind === "picture" || field.kind === "pictures") return "source";
@@ -223,16 +210,12 @@ export function groupOf(field: Field): Group {
 
 /** The groups of a task in their order, each with its fields in the order of the request. */
 export function grouped(task: Task, without: ReadonlySet<string> = new Set()): [Group, Field[]][] {
-  const order = Object.keys(PLACES);
-  const rank = (field: Field) => {
-    const place = order.indexOf(field.name);
-    return place < 0 ? order.length : place;
-  };
+  const rank = (field: Field) => field.place ?? Infinity;
   return GROUPS.map((group): [Group, Field[]] => [
     group,
     task.fields
       .filter((field) => groupOf(field) === group && !without.has(field.name))
-      .sort((a, b) => rank(a) - rank(b)),
+      .sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))),
   ]).filter(([, fields]) => fields.length > 0);
 }
 

@@ -10,7 +10,7 @@ const schema: Schema = {
     task: { const: "novel", type: "string" },
     prompt: { type: "string", maxLength: 8192 },
     image: { ...source, description: "to begin from" },
-    seed: { anyOf: [{ type: "integer", minimum: 0, maximum: 2 ** 64 }, { type: "null" }], default: null },
+    seed: { anyOf: [{ type: "integer", minimum: 0, maximum: 2 ** 64 }, { type: "null" }], default: null, "x-group": "chance", "x-place": 5 },
     strength: { type: "number", minimum: 0, maximum: 1, default: 0.75 },
     fancy: { anyOf: [{ enum: ["a", "b"], type: "string" }, { type: "null" }], default: null },
     width: { anyOf: [{ type: "integer", minimum: 16, maximum: 8192, multipleOf: 8 }, { type: "null" }], default: null },
@@ -35,6 +35,10 @@ describe("a task that this page never met", () => {
     const names = grouped(task!).flatMap(([, fields]) => fields.map((field) => field.name));
     expect(names.sort()).toEqual(task!.fields.map((field) => field.name).sort());
     expect(grouped(task!).find(([group]) => group === "task")?.[1].map((field) => field.name)).toContain("strength");
+  });
+
+  it("has fields where the service says that they belong", () => {
+    expect(grouped(task!).find(([group]) => group === "chance")?.[1].map((field) => field.name)).toEqual(["seed"]);
   });
 
   it("is one that begins from a picture", () => expect(beginsFromPicture(task!)).toBe(true));

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand
 
 from sfumato.choices import Format
 from sfumato.cli.options import Device, Json, Numbers, Quiet, Size, Weights, one_of, real, whole
 from sfumato.errors import UnknownNameError
 from sfumato.requests import REQUESTS, Painting, Processing, Request, parse_size, shown
+from sfumato.requests.groups import place_of
 from sfumato.requests.written import plain_type, takes_auto
 
 if TYPE_CHECKING:
@@ -76,6 +78,55 @@ MACHINE: dict[str, Any] = {
 DEFAULTS: dict[str, object] = {"device": "auto", "precision": "auto", "engine": "auto"} | dict.fromkeys(
     ("template", "preview", "as_json", "quiet", "allow_nonfinite"), False
 )
+
+
+SECTIONS: Mapping[str, str] = {
+    "arguments": "Arguments",
+    "task": "Options",
+    "words": "Words",
+    "shape": "Size",
+    "chance": "Seed and number",
+    "means": "Model, steps and guidance",
+    "second": "Second pass and enlarging",
+    "adapters": "LoRA, embeddings, parts of the model",
+    "control": "Pictures that guide",
+    "guidance": "Finer guidance",
+    "noise": "Variations and noise",
+    "reading": "How prompts are read",
+    "tiles": "Seamless and large",
+    "conditioning": "SDXL conditioning",
+    "output": "Output",
+    "machine": "Machine",
+}
+"""Headings of a task's help by group, in their order."""
+_SECTION_OF: Mapping[str, str] = {
+    **dict.fromkeys(PROMPTS, "words"),
+    "size": "shape",
+    **dict.fromkeys((*SAVING, *PREVIEW, *PLOT, *SHOWING, "help"), "output"),
+    **dict.fromkeys(MACHINE, "machine"),
+}
+"""Of options that are no field of a request."""
+
+
+class _Grouped(TyperCommand):
+    """A command whose help has its options under headings."""
+
+    kind: type[Request] = Request
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        rows: dict[str, list[tuple[int, tuple[str, str]]]] = {}
+        for option in self.get_params(ctx):
+            name, place = option.name or "", place_of(self.kind, option.name or "")
+            group = "arguments" if option.param_type_name == "argument" else _SECTION_OF.get(name, "task")
+            rank = 1000  # behind fields of the request
+            if place is not None and group == "task":
+                group, rank = place
+            if (record := option.get_help_record(ctx)) is not None:
+                rows.setdefault(group, []).append((rank, record))
+        for group, heading in SECTIONS.items():
+            if group in rows:
+                with formatter.section(heading):
+                    formatter.write_dl([record for _, record in sorted(rows[group], key=lambda row: row[0])])
 
 
 def command_of(kind: type[Request], run: Callable[..., None]) -> Callable[..., None]:
@@ -145,8 +196,10 @@ def read_fields(kind: type[Request], given: Mapping[str, object]) -> dict[str, o
 def task_command(name: str, run: Callable[..., None]) -> Any:
     """The command of a task of `REQUESTS`, as click has it. See `command_of`."""
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name)(command_of(REQUESTS[name], run))
-    return typer.main.get_command(alone)
+    alone.command(name, cls=_Grouped)(command_of(REQUESTS[name], run))
+    command: Any = typer.main.get_command(alone)
+    command.kind = REQUESTS[name]
+    return command
 
 
 def parsed(words: Sequence[str]) -> tuple[type[Request], Mapping[str, Any]]:

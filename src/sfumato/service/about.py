@@ -30,6 +30,7 @@ from sfumato.prompts.lexicon import Lexicon, lexicon_of
 from sfumato.prompts.vocabulary import Vocabulary
 from sfumato.prompts.windows import windows
 from sfumato.requests import REQUESTS
+from sfumato.requests.groups import place_of
 from sfumato.service.asked import served
 from sfumato.service.desk import Desk
 from sfumato.service.writing import picture_of, shown_picture
@@ -121,7 +122,13 @@ def router(desk: Desk) -> APIRouter:
 
 @functools.cache
 def _schemas() -> dict[str, Any]:
-    return {task: served(kind.model_json_schema()) for task, kind in REQUESTS.items()}
+    """By task, its request's schema; fields that belong together say so (`x-group`) and in which order (`x-place`)."""
+    found = {task: served(kind.model_json_schema()) for task, kind in REQUESTS.items()}
+    for task, schema in found.items():
+        for name, field in schema.get("properties", {}).items():
+            if (place := place_of(REQUESTS[task], name)) is not None:
+                field["x-group"], field["x-place"] = place
+    return found
 
 
 def _shown(info: ModelInfo) -> dict[str, Any]:
