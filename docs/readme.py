@@ -10,22 +10,21 @@ from typer import Context
 from typer.main import get_command
 
 from sfumato.checkpoints.scheduler_classes import CLASSES
-from sfumato.cli.app import app
+from sfumato.cli.app import SECTIONS, app
 from sfumato.diffusion import GRIDS, SAMPLERS
 from sfumato.families import FAMILIES
-from sfumato.requests import REQUESTS
 from sfumato.training.run import TASKS
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- works: written by docs/readme.py -->", "<!-- /works -->"
 
 
-def commands() -> list[tuple[str, str]]:
-    """Each command with the first line of its help: the tasks in their order, then the others by name."""
+def commands(names: str) -> list[tuple[str, str]]:
+    """Each of these commands, or those below it, with the first line of its help."""
     root: Any = get_command(app)
     context = Context(root)
     found = []
-    for name in sorted(root.list_commands(context), key=lambda n: (n not in REQUESTS, "" if n in REQUESTS else n)):
+    for name in names.split():
         command = root.get_command(context, name)
         children = getattr(command, "commands", None)
         listed = [(name, command)] if children is None else [(f"{name} {n}", c) for n, c in sorted(children.items())]
@@ -35,7 +34,9 @@ def commands() -> list[tuple[str, str]]:
 
 def works() -> str:
     """The section."""
-    rows = [f"| `sfumato {name}` | {help} |" for name, help in commands()]
+    rows = []
+    for heading, names in SECTIONS.items():
+        rows += [f"| **{heading}** | |", *(f"| `sfumato {name}` | {help} |" for name, help in commands(names))]
     families = "; ".join(f.title for f in FAMILIES)
     return "\n".join(
         [

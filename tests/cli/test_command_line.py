@@ -9,10 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from sfumato.cli import main
+from sfumato.cli.app import SECTIONS as HEADINGS
+from sfumato.cli.app import app
 from sfumato.cli.remarks import require_words
 from sfumato.cli.tasks import SECTIONS
 from sfumato.errors import RequestError
@@ -254,6 +258,11 @@ def test_a_complaint_says_what_to_do(line: str, said: str, capsys: Capture, monk
     shown = one_line(capsys)
     assert said in shown
     assert not {"paint", "draw", "ls"} & set(shown.partition(";")[2].replace(",", "").split())
+
+
+def test_every_command_stands_under_a_heading() -> None:
+    root: Any = get_command(app)
+    assert sorted(" ".join(HEADINGS.values()).split()) == sorted(root.list_commands(None))
 
 
 def test_options_stand_under_headings(capsys: Capture) -> None:

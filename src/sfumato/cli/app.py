@@ -34,9 +34,30 @@ from sfumato.cli.serve_app import jobs, serve
 from sfumato.cli.teach_app import teaching
 from sfumato.errors import UnknownNameError
 
+SECTIONS = {
+    "Paint": "txt2img img2img portrait scene grid batch",
+    "Edit": "inpaint outpaint replace edit detail depth2img colorize match",
+    "Restore": "denoise enhance upscale",
+    "Move": "animate interpolate between follow",
+    "Game art": "sprite sheet tileset parallax",
+    "Recognise": "recognise caption classify similar embed augment",
+    "Train": "teach train data runs evaluate adapter",
+    "Serve": "serve jobs gallery",
+    "Models": "models pull inspect convert",
+    "Records": "meta replay verify",
+    "Besides": "preprocess doctor bench",
+}
+"""Commands by what they are for, the most used first."""
+
 
 class _Tasks(TyperGroup):
     """The group of all commands; a task's is made of its request when it is named."""
+
+    def format_commands(self, context: Any, formatter: Any) -> None:
+        for heading, names in SECTIONS.items():
+            found = [(name, self.get_command(context, name)) for name in names.split()]
+            with formatter.section(heading):
+                formatter.write_dl([(name, command.help.partition("\n")[0]) for name, command in found])
 
     def list_commands(self, context: Any) -> list[str]:
         from sfumato.requests import REQUESTS
