@@ -17,7 +17,7 @@ from sfumato.checkpoints.blocks import TYPES, undone
 from sfumato.checkpoints.gguf import ORIGINAL
 from sfumato.checkpoints.inspect import inspect
 from sfumato.checkpoints.single import read_file
-from sfumato.checkpoints.tensor_file import open_tensors
+from sfumato.checkpoints.tensor_file import numbers, open_tensors
 from sfumato.errors import CheckpointError
 
 HALVES = {
@@ -89,6 +89,7 @@ def test_a_checkpoint_paints_what_its_numbers_paint(kind: str | None, single: Pa
     stands = written(tmp_path / "model.gguf", load_file(single), metadata_of(single), kind=quantised)
     save_file({name: x.contiguous() for name, x in stands.items()}, tmp_path / "same.safetensors", metadata_of(single))
     assert paint(tmp_path / "model.gguf") == paint(tmp_path / "same.safetensors")
+    assert numbers(tmp_path / "model.gguf") == numbers(single) > 0
     report = inspect(tmp_path / "model.gguf")
     assert report.good
     assert report.container == "gguf"

@@ -1,5 +1,6 @@
 """A file of tensors, safetensors, GGUF or pickled, through one window: names and shapes first, values when asked."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ PICKLED = {
     "float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "int32": "I32",
     "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
+
+
+MAPPED = (".safetensors", ".gguf")
+"""Endings of files whose header tells all."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,13 @@ def _open_gguf(path: Path) -> TensorFile:
         metadata if tokenizer is None else {**metadata, T5_TOKENIZER: tokenizer},
         lambda: {gguf.own_name(name): tensor for name, tensor in gguf.read_tensors(path).items()},
     )
+
+
+def numbers(path: Path) -> int:
+    """How many numbers a model holds: a folder of safetensors, or a file whose header tells; 0 of pickles.
+
+    Raises:
+        CheckpointError: see `open_tensors`.
+    """
+    files = path.rglob("*.safetensors") if path.is_dir() else [path] if path.suffix in MAPPED else []
+    return sum(math.prod(shape) for file in files for shape in open_tensors(file).shapes.values())

@@ -93,17 +93,6 @@ def _check_spans(entries: Mapping[str, Any]) -> int:
     return position
 
 
-def numbers(path: Path) -> int:
-    """How many numbers the safetensors of a model hold, a file or a folder; 0 of other files, which are not mapped.
-
-    Raises:
-        CheckpointError: see `read_header`.
-    """
-    files = path.rglob("*.safetensors") if path.is_dir() else [path] if path.suffix == ".safetensors" else []
-    entries = [entry for file in files for name, entry in read_header(file).items() if name != "__metadata__"]
-    return sum(math.prod(entry["shape"]) for entry in entries)
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors, mapped rather than copied but for `scaled` ones; what is written into them stays in memory.
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.adapters.applied import Applied
-from sfumato.checkpoints.tensors import is_mapped, numbers, release
+from sfumato.checkpoints.tensor_file import numbers
+from sfumato.checkpoints.tensors import is_mapped, release
 from sfumato.errors import RequestError
 from sfumato.model import LIVE, Model, decoding
 from sfumato.models.mmdit import MMDiT
