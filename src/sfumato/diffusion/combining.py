@@ -60,7 +60,7 @@ def zero_star(
     """CFG-Zero* (Fan et al. 2025, arXiv:2503.18886, eq. 14 and 15), of network outputs: the one without the condition
     is first scaled to come as near as it can to the one with it. Its zero first step is left out.
     """
-    return linear(cond, over(_dot(cond, uncond) / _dot(uncond, uncond).clamp(min=1e-12), uncond) * uncond, scale, sigma)
+    return linear(cond, _along(cond, uncond), scale, sigma)
 
 
 def tangential(
@@ -70,12 +70,9 @@ def tangential(
     condition only the part along what both have most in common, the first singular vector of the two.
     """
     both = torch.stack([cond.flatten(1), uncond.flatten(1)], dim=1).double()
-    weights = torch.linalg.eigh(both @ both.mT).eigenvectors[
-        ..., -1:
-    ]  # of the two rows, in their first singular vector
-    common = (weights.mT @ both).squeeze(1)
-    common = (common / _norm(common).clamp(min=1e-12)[:, None]).reshape(cond.shape)
-    return linear(cond, (over(_dot(uncond.double(), common), cond) * common).to(cond.dtype), scale, sigma)
+    _, shares = torch.linalg.eigh(both @ both.mT)  # of the two in each singular vector, the last the first
+    common = (shares[..., -1:].mT @ both).reshape(cond.shape)
+    return linear(cond, _along(uncond, common), scale, sigma)
 
 
 def across(
@@ -85,9 +82,8 @@ def across(
     ``linear(cond, this, scale) = empty + scale * (towards - part of (negative - empty) across towards)``, with
     ``towards = cond - empty``.
     """
-    towards, against = cond - empty, negative - empty
-    along = over(_dot(against, towards) / _dot(towards, towards).clamp(min=1e-12), towards) * towards
-    return empty + scale / (scale - 1) * (against - along)
+    against = negative - empty
+    return empty + scale / (scale - 1) * (against - _along(against, cond - empty))
 
 
 def thresholded(share: float, *, combine: Combine = linear, bound: float | None = None) -> Combine:
@@ -115,8 +111,11 @@ def thresholded(share: float, *, combine: Combine = linear, bound: float | None 
     return clipped
 
 
-def _dot(one: Tensor, other: Tensor) -> Float[Tensor, " b"]:
-    return (one * other).flatten(1).sum(1)
+def _along(x: Float[Tensor, "b *rest"], direction: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
+    """The part of each along its direction, summed in double precision."""
+    twice, d = x.double(), direction.double()
+    share = (twice * d).flatten(1).sum(1) / d.square().flatten(1).sum(1).clamp(min=1e-24)
+    return (over(share, d) * d).to(x.dtype)
 
 
 def _norm(x: Tensor) -> Float[Tensor, " b"]:
