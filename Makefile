@@ -87,6 +87,7 @@ faults: .venv/.dev ## kills, floods, full disks and the like, many times; writes
 
 docs: .venv/.dev ## regenerate the generated pages
 	$(BIN)/python -m docs.readme
+	$(BIN)/python -m docs.families
 	$(BIN)/python -m docs.shorthand
 	$(BIN)/python -m docs.index
 	$(BIN)/python -m docs.api
