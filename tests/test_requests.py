@@ -65,7 +65,7 @@ NAMES = [
     ({"schedule": "karas"}, "did you mean karras"),
     ({"size": "256x256"}, "unknown option 'size'; did you mean width and height?"),
     ({"guidance_scale": 7.5}, "unknown option 'guidance_scale'; did you mean guidance?"),
-    ({"stepz": 4}, "unknown option 'stepz'; did you mean steps or hires_steps?"),
+    ({"stepz": 4}, "unknown option 'stepz'; did you mean steps or seg or hires_steps?"),
     ({"task": "txt2imgs"}, "did you mean txt2img"),
 ]
 

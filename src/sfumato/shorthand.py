@@ -121,6 +121,7 @@ class RecognisingOptions(Watching, total=False):
 class Txt2ImgOptions(PaintingOptions, total=False):
     """Options of requests of `sfumato.requests.Txt2Img`."""
 
+    regions: Sequence[str]
     hires: float
     hires_strength: float | None
     hires_steps: int | None

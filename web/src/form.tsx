@@ -374,6 +374,15 @@ function Names({ field, values, set, id, write }: WidgetProps) {
   return <Named id={id} sort={field.name} title={fieldTitle(field)} weighted={false} {...(write ? { write } : {})} entries={names.map((name) => ({ name }))} set={(next) => set(next.length ? next.map((each) => each.name) : undefined)} />;
 }
 
+/** A text a line: of texts that have commas of their own. */
+function Lines({ field, values, set, id }: WidgetProps) {
+  const lines = (values[field.name] as string[]) ?? [];
+  return <textarea rows={2} {...described(id)} defaultValue={lines.join("\n")} key={lines.length ? "set" : "empty"} placeholder="128,0,128,256: a bus" onChange={(event) => {
+    const found = event.currentTarget.value.split("\n").map((each) => each.trim()).filter(Boolean);
+    set(found.length ? found : undefined);
+  }} />;
+}
+
 interface ControlValue {
   model: string;
   image: { sha256: string };
@@ -515,6 +524,7 @@ const WIDGETS = {
   loras: Loras,
   controls: Controls,
   names: Names,
+  lines: Lines,
   numbers: Numbers,
   model: Models,
   adapter: Adapters,

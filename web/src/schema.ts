@@ -38,6 +38,7 @@ export type Kind =
   | "loras"
   | "controls"
   | "names"
+  | "lines"
   | "numbers"
   | "model"
   | "adapter"
@@ -136,7 +137,7 @@ function kindOf(name: string, core: Schema, target?: string): Kind {
     if (item === "Lora") return "loras";
     if (item === "Control") return "controls";
     if (item === "Source") return "pictures";
-    if (core.items?.type === "string") return name === "traits" ? name : "names";
+    if (core.items?.type === "string") return name === "traits" ? name : name === "regions" ? "lines" : "names";
   }
   return "json";
 }

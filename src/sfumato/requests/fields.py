@@ -209,6 +209,33 @@ def _traits(value: object) -> object:
     return found
 
 
+_REGION = re.compile(r"([0-9]{1,5}),([0-9]{1,5}),([0-9]{1,5}),([0-9]{1,5})\s*:\s*(\S.*)", re.DOTALL)
+
+
+def region_of(text: str) -> tuple[tuple[int, int, int, int], str]:
+    """The box (left, top, width, height in pixels) and the prompt of ``128,0,128,256: a bus``.
+
+    Raises:
+        ValueError: it is none, or has no extent.
+    """
+    found = _REGION.fullmatch(text)
+    if found is None or not int(found[3]) or not int(found[4]):
+        raise ValueError(f"has {brief(text)}; give LEFT,TOP,WIDTH,HEIGHT:PROMPT, for example 128,0,128,256:a bus")
+    left, top, width, height, prompt = found.groups()
+    return (int(left), int(top), int(width), int(height)), prompt
+
+
+def _regions(value: object) -> object:
+    found = _few(value, "128,0,128,256:a bus")
+    for item in found:
+        if not isinstance(item, str) or len(item) > 8192:
+            raise ValueError(f"has {brief(item)}; give LEFT,TOP,WIDTH,HEIGHT:PROMPT")
+        _text_only(item)
+        region_of(item)
+    return found
+
+
+Regions = Annotated[tuple[str, ...], BeforeValidator(_regions)]
 Traits = Annotated[tuple[str, ...], BeforeValidator(_traits)]
 Loras = Annotated[tuple[Lora, ...], BeforeValidator(_loras)]
 FileNames = Annotated[tuple[str, ...], BeforeValidator(_names_of_files)]

@@ -9,7 +9,7 @@ from sfumato.requests.base import Request
 from sfumato.requests.painting import Painting
 
 GROUPS: Mapping[str, str] = {
-    "words": "prompt negative",
+    "words": "prompt negative regions",
     "shape": "width height",
     "chance": "seed count",
     "means": "model steps fast budget ram guidance sampler schedule",

@@ -27,6 +27,7 @@ from sfumato.requests.fields import (
     Name,
     Picture,
     Prompt,
+    Regions,
     Seed,
     Share,
     Steps,
@@ -42,6 +43,9 @@ class Txt2Img(Painting):
     """Paint pictures from a text and print the paths of their files."""
 
     task: Literal["txt2img"] = "txt2img"
+    regions: Annotated[Regions, Shown("X,Y,W,H:PROMPT", flags=("--region",))] = Field(
+        (), description="a part of the picture, left, top, width and height in pixels, that has a prompt of its own"
+    )
     hires: Annotated[Annotated[float, Field(ge=1, le=8, allow_inf_nan=False)], Shown("F", "Hires upscale")] = Field(
         1.0, description="enlarge the picture so many times and paint its details anew in a second pass; 1 is off"
     )

@@ -29,6 +29,8 @@ def company(request: Request) -> tuple[object, ...] | None:
     """Equal for jobs that may be painted together; None for one that may not."""
     if not isinstance(request, Painting) or names_network(request.prompt, request.prompt_syntax):
         return None
+    if getattr(request, "regions", ()):
+        return None
     if any(getattr(request, name) != request.__class__.model_fields[name].default for name in APART):
         return None
     return tuple(getattr(request, name) for name in ALIKE)

@@ -38,7 +38,7 @@ from sfumato.prompts.lexicon import Lexicon, lexicon_of
 from sfumato.prompts.reading import Reading, literal
 from sfumato.prompts.timeline import Track
 from sfumato.prompts.windows import CALLED
-from sfumato.requests import Painting, draw_seed
+from sfumato.requests import Painting, Txt2Img, draw_seed
 from sfumato.runtime.devices import rounding
 from sfumato.tasks import micro_conditioning
 from sfumato.tasks.controls import WHOLE, Region, attached, controlled, marked
@@ -47,6 +47,7 @@ from sfumato.tasks.like import looking, reading, shown
 from sfumato.tasks.memory import let_go, texts_of
 from sfumato.tasks.micro_conditioning import filled, micro_conditioned
 from sfumato.tasks.plan import Plan, plan
+from sfumato.tasks.regions import with_regions
 
 Asked = TypeVar("Asked", bound=Painting)
 Anything = TypeVar("Anything")
@@ -183,7 +184,8 @@ def keeps_deep(model: Model, request: Painting) -> bool:
 
 def _looks_inside(request: Painting) -> bool:
     """Whether the request changes a network inside, or calls it on parts of the picture."""
-    return changes_inside(request) or bool(request.controls or request.like or request.tile or request.refiner)
+    parts = isinstance(request, Txt2Img) and request.regions
+    return changes_inside(request) or bool(request.controls or request.like or request.tile or request.refiner or parts)
 
 
 def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> Denoiser:
@@ -198,8 +200,8 @@ def cached(denoiser: Denoiser, model: Model, request: Painting, plan: Plan) -> D
         raise RequestError(f"deep_cache is {request.deep_cache}, and {model.name} is no U-Net; leave it out")
     if _looks_inside(request):
         raise RequestError(
-            f"deep_cache is {request.deep_cache}, which does not go with freeu, pag, seg, slg, control, like, tile or "
-            "refiner; leave one of them out"
+            f"deep_cache is {request.deep_cache}, which does not go with freeu, pag, seg, slg, control, like, tile, "
+            "refiner or regions; leave one of them out"
         )
     labels = [float(denoiser.schedule.label(sigma)) for sigma in plan.sigmas[:-1]]
     return replace(denoiser, network=sharing_deep(model.network, request.deep_cache, labels))
@@ -292,6 +294,15 @@ def prepare(
             for whole, side in zip(size, reversed(sides), strict=True)
         ]
         crossed = edges[0], edges[1]
+    captions = list(prompts.captions)
+    if isinstance(request, Txt2Img) and request.regions:
+
+        def of_region(part: Txt2Img) -> Denoise:
+            own = encode_prompts(model, part, how, applied.words)
+            captions.extend(own.captions)
+            return guided_denoiser(model, part, how, own, held)
+
+        denoise = with_regions(model, request, size, denoise, of_region)
     if applied.refiner is not None:
         if channels is not None:
             raise RequestError(
@@ -309,7 +320,7 @@ def prepare(
         applied.control_hashes,
         "" if applied.refiner is None else applied.refiner.hash,
         model.engine,
-        " | ".join(dict.fromkeys(prompts.captions)),
+        " | ".join(dict.fromkeys(captions)),
     )
     let_go(model, texts_of(model))
     clock.lap("encode")

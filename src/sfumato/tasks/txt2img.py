@@ -71,7 +71,8 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
     if exact.upscale > 1 and max(size) * times > MAX_SIDE:
         raise RequestError(f"{size[0]}x{size[1]} enlarged {times:g} times is over {MAX_SIDE} a side; enlarge it less")
     width, height = (min(side, exact.tile or side) for side in size)
-    remark_size(applied.model, (width, height))
+    if not exact.regions:  # which look at parts of the model's own size
+        remark_size(applied.model, (width, height))
     if exact.hires > 1 and not applied.model.family.two_passes:
         width, height = (min(side, exact.tile or side) for side in _second_size(applied.model, exact))
         remark_size(applied.model, (width, height), "--upscale in the place of --hires enlarges without painting anew")

@@ -5,6 +5,7 @@ type Words = Record<string, readonly [title: string, help?: string]>;
 
 export const fieldsEn: Words = {
   prompt: ["Prompt"],
+  regions: ["Regions", "Parts with prompts of their own, a line each: left,top,width,height in pixels, a colon, the prompt"],
   negative: ["Keep away from"],
   seed: ["Seed", "Of the first picture; drawn anew when left open"],
   vae: ["Autoencoder", "An autoencoder in place of the model's"],
@@ -90,6 +91,7 @@ export const fieldsZh: Words = {
   sharpen: ["锐化", "加强多少亮度的细节（反锐化掩模）"],
   frames: ["帧数", "画多少帧，每一帧从前一帧画起；1 只画下一帧"],
   prompt: ["提示词", "要画什么；留空则由模型自由发挥"],
+  regions: ["分区", "画面中另有提示词的部分，每行一个：左,上,宽,高（像素），冒号，提示词"],
   negative: ["不要出现", "要避开的内容；引导强度大于 1 时才起作用"],
   model: ["模型", "模型的名称"],
   vae: ["自编码器", "用它代替模型自带的自编码器"],
