@@ -89,7 +89,7 @@ SECTIONS: Mapping[str, str] = {
     "means": "Model, steps and guidance",
     "second": "Second pass and enlarging",
     "adapters": "LoRA, embeddings, parts of the model",
-    "control": "Pictures that guide",
+    "control": "Regions, and pictures that guide",
     "guidance": "Finer guidance",
     "noise": "Variations and noise",
     "reading": "How prompts are read",

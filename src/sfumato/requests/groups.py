@@ -9,13 +9,13 @@ from sfumato.requests.base import Request
 from sfumato.requests.painting import Painting
 
 GROUPS: Mapping[str, str] = {
-    "words": "prompt negative regions",
+    "words": "prompt negative",
     "shape": "width height",
     "chance": "seed count",
     "means": "model steps fast budget ram guidance sampler schedule",
     "adapters": "loras embeddings vae text_encoders",
     "second": "hires hires_strength hires_steps hires_upscaler refiner switch upscale upscaler",
-    "control": "controls preprocess guess like like_strength like_model image_encoder",
+    "control": "regions controls preprocess guess like like_strength like_model image_encoder",
     "guidance": "guidance_rescale guidance_method guidance_low guidance_high dynamic_threshold pag seg slg freeu",
     "noise": "subseed_strength subseed batch eta ensd noise_multiplier numerics prediction deep_cache",
     "reading": "as_written prompt_syntax clip_skip",

@@ -21,7 +21,7 @@ from sfumato.adapters.applied import Applied
 from sfumato.diffusion.samplers import SAMPLERS, Sampler
 from sfumato.errors import RequestError
 from sfumato.model import Model
-from sfumato.requests import Painting
+from sfumato.requests import Painting, Txt2Img
 from sfumato.requests.fields import SECONDS, amount_of
 from sfumato.results import Progress, Result
 from sfumato.runtime.remembered import Remembered
@@ -176,7 +176,8 @@ def _told(model: Model, request: Painting) -> str:
 
 def _sizes(model: Model, request: Painting) -> Iterator[tuple[Painting, float]]:
     """The request at each size that it leaves open, and the share of the pixels of the first."""
-    if request.task != "txt2img" or request.width is not None or request.height is not None:
+    held = request.width is not None or request.height is not None
+    if not isinstance(request, Txt2Img) or held or request.regions:  # which are places in pixels
         yield request, 1.0
         return
     for side in SIDES:

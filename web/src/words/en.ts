@@ -72,7 +72,7 @@ export const en = {
   "group.finer": "Finer settings",
   "group.second": "Second pass",
   "group.adapters": "LoRA and embeddings",
-  "group.control": "Pictures that guide",
+  "group.control": "Regions, and pictures that guide",
   "group.guidance": "Finer guidance",
   "group.noise": "Variations and noise",
   "group.reading": "How prompts are read",

@@ -74,7 +74,7 @@ export const zh: Record<Word, string> = {
   "group.finer": "更多设置",
   "group.second": "第二遍",
   "group.adapters": "LoRA 与文本反演",
-  "group.control": "引导的图",
+  "group.control": "分区与引导的图",
   "group.guidance": "细调引导",
   "group.noise": "变体与噪声",
   "group.reading": "提示词的读法",
