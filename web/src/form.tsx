@@ -374,13 +374,19 @@ function Names({ field, values, set, id, write }: WidgetProps) {
   return <Named id={id} sort={field.name} title={fieldTitle(field)} weighted={false} {...(write ? { write } : {})} entries={names.map((name) => ({ name }))} set={(next) => set(next.length ? next.map((each) => each.name) : undefined)} />;
 }
 
-/** A text a line: of texts that have commas of their own. */
+/** A text a line, for texts that have commas of their own. What is being typed stays as typed. */
 function Lines({ field, values, set, id }: WidgetProps) {
+  const [text, setText] = useState("");
+  const read = (typed: string) => typed.split("\n").map((each) => each.trim()).filter(Boolean);
   const lines = (values[field.name] as string[]) ?? [];
-  return <textarea rows={2} {...described(id)} defaultValue={lines.join("\n")} key={lines.length ? "set" : "empty"} placeholder="128,0,128,256: a bus" onChange={(event) => {
-    const found = event.currentTarget.value.split("\n").map((each) => each.trim()).filter(Boolean);
-    set(found.length ? found : undefined);
-  }} />;
+  return (
+    <textarea rows={2} {...described(id)} value={same(read(text), lines) ? text : lines.join("\n")} placeholder="128,0,128,256: a bus"
+      onInput={(event) => {
+        setText(event.currentTarget.value);
+        const typed = read(event.currentTarget.value);
+        set(typed.length ? typed : undefined);
+      }} />
+  );
 }
 
 interface ControlValue {
