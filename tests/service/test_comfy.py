@@ -270,6 +270,30 @@ def test_inside_of_a_mask_is_painted() -> None:
     assert (request.strength, request.fill, request.grow, request.invert) == (1.0, "zeros", 3, True)
 
 
+def test_areas_are_regions() -> None:
+    """As in ComfyUI's example of area composition."""
+    sizes = {"width": 16, "height": 24, "y": 0, "strength": 1.0}
+    more: Graph = {
+        "20": node("CLIPTextEncode", clip=["4", 1], text="a bus"),
+        "21": node("ConditioningSetArea", conditioning=["20", 0], x=16, **sizes),
+        "22": node("ConditioningCombine", conditioning_1=["6", 0], conditioning_2=["21", 0]),
+        "23": node("CLIPTextEncode", clip=["4", 1], text="a cat: asleep"),
+        "24": node("ConditioningSetArea", conditioning=["23", 0], x=0, **sizes),
+        "25": node("ConditioningCombine", conditioning_1=["24", 0], conditioning_2=["22", 0]),
+    }
+    found = options(graph(more, n3={"positive": ["25", 0]}))
+    assert found["prompt"] == "a (fox:1.2)"
+    assert found["regions"] == ("0,0,16,24:a cat: asleep", "16,0,16,24:a bus")
+    alone = options(graph(more, n3={"positive": ["21", 0]}))
+    assert (alone["prompt"], alone["regions"]) == ("", ("16,0,16,24:a bus",))
+    more["21"]["inputs"]["strength"] = 0.5
+    with pytest.raises(links.GraphError, match="at strength 1"):
+        translated(graph(more, n3={"positive": ["25", 0]}))
+    more["25"]["inputs"] |= {"conditioning_1": ["6", 0], "conditioning_2": ["23", 0]}
+    with pytest.raises(links.GraphError, match="one is for the whole picture"):
+        translated(graph(more, n3={"positive": ["25", 0]}))
+
+
 def test_patches_of_the_model_are_guidance() -> None:
     patches: Graph = {
         "14": node("TCFG", model=["4", 0]),
@@ -344,7 +368,7 @@ def test_a_second_sampler_is_a_second_pass() -> None:
         (graph({"30": node("KSampler2")}), "30", "missing_node_type", "did you mean KSampler"),
         (graph(n4={"ckpt_name": "nanno"}), "4", "value_not_in_list", "did you mean nano"),
         (graph(n3={"sampler_name": "eulr"}), "3", "value_not_in_list", "did you mean euler"),
-        (graph(n3={"scheduler": "linear_quadratic"}), "3", "value_not_in_list", "scheduler"),
+        (graph(n3={"scheduler": "bong_tangent"}), "3", "value_not_in_list", "scheduler"),
         (graph(n3={"steps": 0}), "3", "value_smaller_than_min", "steps 0 must be 1 to 1000"),
         (graph(n3={"steps": "many"}), "3", "invalid_input_type", "steps many is no INT"),
         (graph(n3={"cfg": "nan"}), "3", "value_bigger_than_max", "cfg nan"),

@@ -48,10 +48,14 @@ class Vae:
 
 @dataclass(frozen=True)
 class Words:
-    """A text, and what encodes it."""
+    """A text, and what encodes it; where it is for, left, top, width and height, unless for the whole picture, and what
+    other texts there are beside it for areas.
+    """
 
     text: str
     clip: Clip
+    area: tuple[int, int, int, int] | None = None
+    others: tuple["Words", ...] = ()
 
 
 @dataclass(frozen=True)

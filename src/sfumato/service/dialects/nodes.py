@@ -78,6 +78,31 @@ def _skipped(clip: Clip, stop_at_clip_layer: int) -> tuple[Clip]:
     return (replace(clip, skip=-stop_at_clip_layer),)
 
 
+def _placed(conditioning: Words, width: int, height: int, x: int, y: int, strength: float) -> tuple[Words]:
+    if strength != 1 or conditioning.others:
+        raise RequestError("an area is of one text, at strength 1; give each text its own")
+    return (replace(conditioning, area=(x, y, width, height)),)
+
+
+def _combined(conditioning_1: Words, conditioning_2: Words) -> tuple[Words]:
+    every = [replace(each, others=()) for one in (conditioning_1, conditioning_2) for each in (one, *one.others)]
+    whole = [each for each in every if each.area is None and each.text]
+    areas = tuple(each for each in every if each.area is not None)
+    if len(whole) > 1:
+        raise RequestError("of texts that are combined one is for the whole picture, the others for areas of it")
+    base = whole[0] if whole else Words("", every[0].clip)
+    return (replace(base, others=areas),)
+
+
+def _regions(positive: Words, negative: Words) -> list[str]:
+    if negative.others or negative.area is not None:
+        raise RequestError("a negative text is for the whole picture; leave out its area")
+    found = [positive] if positive.area is not None else list(positive.others)
+    if any(each.clip != positive.clip for each in found):
+        raise RequestError("texts for areas must come of the same clip as the others")
+    return [f"{','.join(map(str, each.area or ()))}:{each.text}" for each in found]
+
+
 def _empty(width: int, height: int, batch_size: int) -> tuple[Latent]:
     return (Latent({"width": width, "height": height, "count": batch_size}),)
 
@@ -165,9 +190,12 @@ def _sampled(
     }
     if isinstance(latent_image, Sampled):
         return (_second_pass(latent_image, settings, steps, denoise),)
+    regions = _regions(positive, negative)
+    if regions and latent_image.picture:
+        raise RequestError("areas are for what is painted from an empty latent")
     options: dict[str, Any] = {
         "model": model.model,
-        "prompt": positive.text,
+        "prompt": "" if positive.area is not None else positive.text,
         "negative": negative.text,
         "prompt_syntax": "comfy",
         "clip_skip": positive.clip.skip,
@@ -179,6 +207,7 @@ def _sampled(
         "steps": steps,
         **({} if sampler_name.guidance_method is None else {"guidance_method": sampler_name.guidance_method}),
         **dict(model.guided),
+        **({"regions": regions} if regions else {}),
     }
     if latent_image.picture:
         options |= {"steps": _steps_in_all(steps, denoise), "strength": denoise}
@@ -316,6 +345,19 @@ NODES: Mapping[str, Kind] = {
         lambda text, clip: (Words(text, clip),),
         {"text": Input("STRING"), **_links(clip="CLIP")},
         ("CONDITIONING",),
+    ),
+    "ConditioningSetArea": Kind(
+        _placed,
+        {
+            **_links(conditioning="CONDITIONING"),
+            **dict.fromkeys(("width", "height"), Input("INT", 64, (8, 16384))),
+            **dict.fromkeys(("x", "y"), Input("INT", 0, (0, 16384))),
+            "strength": Input("FLOAT", 1.0, (0, 10)),
+        },
+        ("CONDITIONING",),
+    ),
+    "ConditioningCombine": Kind(
+        _combined, _links(conditioning_1="CONDITIONING", conditioning_2="CONDITIONING"), ("CONDITIONING",)
     ),
     **dict.fromkeys(
         ("EmptyLatentImage", "EmptySD3LatentImage"),
