@@ -351,6 +351,23 @@ def test_adapters_in_the_order_of_the_model() -> None:
     assert found.unrestored == ()
 
 
+def test_areas_are_regions() -> None:
+    area = {"width": 256, "height": 512, "y": 0, "strength": 1.0}
+    nodes = {
+        "20": node("CLIPTextEncode", clip=["4", 1], text="a bus: red"),
+        "21": node("ConditioningSetArea", conditioning=["20", 0], x=256, **area),
+        "22": node("ConditioningCombine", conditioning_1=["21", 0], conditioning_2=["6", 0]),
+    }
+    found = restored(prompt=json.dumps({**GRAPH, "3": sampler(positive=["22", 0]), **nodes}))
+    assert found.request.prompt == COMFY["prompt"]
+    assert found.request.regions == ("256,0,256,512:a bus: red",)
+    assert not [words for words in found.unrestored if "further" in words or "SetArea" in words]
+    nodes["21"]["inputs"]["strength"] = 0.5
+    found = restored(prompt=json.dumps({**GRAPH, "3": sampler(positive=["22", 0]), **nodes}))
+    assert found.request.regions == ()
+    assert "node ConditioningSetArea" in found.unrestored
+
+
 def test_patches_of_the_model_are_guidance() -> None:
     nodes = {
         "10": node("RescaleCFG", multiplier=0.4, model=["13", 0]),

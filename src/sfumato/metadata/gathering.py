@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar, get_args
 
@@ -180,6 +180,11 @@ class Gathering(Generic[Kind]):
         """What enlarges for a second pass; those that are networks of their own have no counterpart."""
         if value is not None:
             self.text("hires_upscaler", value.lower() if isinstance(value, str) else value)
+
+    def regions(self, texts: Sequence[str]) -> None:
+        """Parts of the picture with prompts of their own."""
+        if texts:
+            self._take("regions", list(texts))
 
     def lora(self, name: object, weight: object = 1.0, text_weight: object = None) -> None:
         """An adapter by the name or path of its file, and its weights in the denoiser and in the text encoders."""

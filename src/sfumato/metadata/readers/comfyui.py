@@ -7,7 +7,7 @@ others are said to be lost. A sampler's settings may stand in nodes of their own
 or along a pipe. What a node says is used, or the node is said to be lost. Prompts keep their own syntax, ``comfy``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sfumato.metadata.gathering import Gathering, brief
@@ -39,6 +39,7 @@ _USUAL: dict[str, tuple[object, ...]] = {
 _LATENTS = ("latent_image", "latent", "optional_latent", "samples")
 _MODELS = ("ckpt_name", "unet_name")
 _EMPTY = "ConditioningZeroOut"  # the text before it counts for nothing
+_AREA = "ConditioningSetArea"  # the text before it is for a part of the picture
 _WORDS = ("text", "prompt", "text_g", "clip_g", "t5xxl", "clip_l", "text_l", "populated_text", "wildcard_text")
 """Inputs of text encoders that hold a text; where several do, the first counts."""
 _MOST_SAMPLERS = 64  # that are asked where they start
@@ -207,14 +208,31 @@ def _prompt(graph: Graph, start: Node | None, option: str, found: Gathering[Any]
     graph.used.update(emptied)
     if not encoders and not emptied:
         found.lose(f"the {option}, of which node {brief(start.kind)} holds no text")
-    for place, encoder in enumerate(encoders):
+    areas = {} if option == "negative" else dict(_areas(graph, walked))
+    regions = []
+    whole = [encoder.name for encoder in encoders if encoder.name not in areas]
+    for encoder in encoders:
         words = _words(graph, encoder, option, found)
-        if place == 0:
+        if encoder.name in areas and words:
+            regions.append(f"{areas[encoder.name]}:{words}")
+        elif encoder.name in whole[:1]:
             found.text(option, words)
         else:
             found.lose(f"a further {option}: {brief(words)}")
+    found.regions(regions)
     if encoders and option == "prompt":
         _clip_skip(graph, encoders[0], found)
+
+
+def _areas(graph: Graph, walked: list[Node]) -> Iterator[tuple[str, str]]:
+    """Encoders whose text is for an area, at full strength, with left, top, width and height."""
+    for node in walked:
+        encoder = graph.linked(node.inputs.get("conditioning"))
+        box = [node.inputs.get(name) for name in ("x", "y", "width", "height")]
+        strong = node.kind == _AREA and node.inputs.get("strength", 1) == 1
+        if strong and encoder is not None and all(type(side) is int for side in box):
+            graph.used.add(node.name)
+            yield encoder.name, ",".join(map(str, box))
 
 
 def _words(graph: Graph, encoder: Node, option: str, found: Gathering[Any]) -> str | None:

@@ -17,6 +17,7 @@ WIDGETS: Mapping[str, tuple[str, ...]] = {
     "CLIPLoader": ("clip_name", "type"),
     "CLIPSetLastLayer": ("stop_at_clip_layer",),
     "CLIPTextEncode": ("text",),
+    "ConditioningSetArea": ("width", "height", "x", "y", "strength"),
     "DualCLIPLoader": ("clip_name1", "clip_name2", "type"),
     "EmptyLatentImage": ("width", "height", "batch_size"),
     "EmptySD3LatentImage": ("width", "height", "batch_size"),
