@@ -66,3 +66,10 @@ def test_a_request_keeps_its_regions() -> None:
     request = Txt2Img.build(prompt="a", regions=["0,0,32,32:a bus"])
     assert Txt2Img.from_json(request.to_json()) == request
     assert company(request) is None
+
+
+def test_a_size_is_remarked_where_the_prompt_paints_it(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
+    painted(studio, width=256, regions=["0,0,128,32:a bus", "128,0,128,32:a cat"])
+    assert "is far from it" not in caplog.text
+    painted(studio, width=256, regions=["0,0,128,32:a bus"])
+    assert "is far from it" in caplog.text

@@ -46,6 +46,11 @@ def masks(boxes: Sequence[Box], size: tuple[int, int], feather: float) -> Float[
     return found / found.sum(0).clamp(min=1)
 
 
+def covered(boxes: Sequence[Box], size: tuple[int, int], feather: float) -> bool:
+    """Whether the boxes leave nothing of a picture of this height and width."""
+    return bool((masks(boxes, size, feather).sum(0) > 1 - 1e-6).all())
+
+
 def window(length: int, begin: float, end: float, least: int, step: int) -> slice:
     """What of `length` is looked at for the part from `begin` to `end`: it, and around its middle at least `least`
     places, on multiples of `step`, as all lengths here are.
@@ -73,9 +78,10 @@ def regional(
 
     def denoise(x: Float[Tensor, "b c h w"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b c h w"]:
         high, wide = x.shape[-2:]
-        weights = masks([part.box for part in parts], (high, wide), feather).to(x)
-        rest = 1 - weights.sum(0)
-        total = rest * base(x, sigma) if bool((rest > 1e-6).any()) else torch.zeros_like(x)
+        boxes = [part.box for part in parts]
+        weights = masks(boxes, (high, wide), feather).to(x)
+        alone = covered(boxes, (high, wide), feather)
+        total = torch.zeros_like(x) if alone else (1 - weights.sum(0)) * base(x, sigma)
         for part, weight in zip(parts, weights, strict=True):
             top, left, bottom, right = part.box
             half = feather / 2

@@ -26,6 +26,7 @@ from sfumato.tasks.enlarging import Enlarger, find
 from sfumato.tasks.forecast import foretell, remark_size
 from sfumato.tasks.paint import Canvas, paint
 from sfumato.tasks.raster import eight_bit
+from sfumato.tasks.regions import leave_nothing
 from sfumato.tasks.session import Session, prepare, resolve, takes_latents_alone
 from sfumato.tasks.sources import MAX_SIDE
 
@@ -71,7 +72,7 @@ def txt2img(applied: Applied, request: Txt2Img, load: float = 0.0) -> Iterator[P
     if exact.upscale > 1 and max(size) * times > MAX_SIDE:
         raise RequestError(f"{size[0]}x{size[1]} enlarged {times:g} times is over {MAX_SIDE} a side; enlarge it less")
     width, height = (min(side, exact.tile or side) for side in size)
-    if not exact.regions:  # which look at parts of the model's own size
+    if not leave_nothing(applied.model, exact, size):  # regions look at parts of the model's own size
         remark_size(applied.model, (width, height))
     if exact.hires > 1 and not applied.model.family.two_passes:
         width, height = (min(side, exact.tile or side) for side in _second_size(applied.model, exact))
