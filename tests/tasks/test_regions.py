@@ -51,7 +51,8 @@ def test_with_what_else_there_is(studio: Studio, options: dict[str, Any]) -> Non
     [
         (["48,0,32,32:a bus"], {}, "reaches outside of 64x32"),
         (["a bus"], {}, "give LEFT,TOP,WIDTH,HEIGHT:PROMPT"),
-        (["0,0,0,32:a bus"], {}, "give LEFT,TOP,WIDTH,HEIGHT:PROMPT"),
+        (["0,0,0,32:a bus"], {}, "width and height 1 or more"),
+        (["0,0,32,32:"], {}, "give LEFT,TOP,WIDTH,HEIGHT:PROMPT"),
         ("0,0,32,32:a bus", {}, "must be a list"),
         (["0,0,32,32:a bus"], {"like": Image.new("RGB", (8, 8))}, "regions do not go with control and like"),
         (["0,0,32,32:a bus"], {"deep_cache": 2}, "refiner or regions"),

@@ -12,6 +12,7 @@ from sfumato.checkpoints.header import T5_TOKENIZER
 from sfumato.checkpoints.pickles import ZIP_MAGIC, is_old_pickle, read_pickle
 from sfumato.checkpoints.scaled import aside
 from sfumato.checkpoints.sniff import first_bytes
+from sfumato.checkpoints.tables import llama_t5
 from sfumato.checkpoints.tensors import read_header, read_tensors
 from sfumato.errors import CheckpointError
 
@@ -78,16 +79,16 @@ def open_tensors(path: Path) -> TensorFile:
 
 def _open_gguf(path: Path) -> TensorFile:
     header = gguf.read_header(path)
-    entries = {gguf.own_name(name): entry for name, entry in header.entries.items()}
+    entries = {llama_t5.own_name(name): entry for name, entry in header.entries.items()}
     metadata = {name: fact for name, fact in header.facts.items() if isinstance(fact, str)}
-    tokenizer = gguf.t5_tokenizer(header.facts, str(path))
+    tokenizer = llama_t5.tokenizer(header.facts, str(path))
     return TensorFile(
         path,
         "gguf",
         {name: entry.shape for name, entry in entries.items()},
         {name: entry.type.name for name, entry in entries.items()},
         metadata if tokenizer is None else {**metadata, T5_TOKENIZER: tokenizer},
-        lambda: {gguf.own_name(name): tensor for name, tensor in gguf.read_tensors(path).items()},
+        lambda: {llama_t5.own_name(name): tensor for name, tensor in gguf.read_tensors(path).items()},
     )
 
 

@@ -89,7 +89,6 @@ def classifier_free(
 
     def denoise(x: Float[Tensor, "b *rest"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b *rest"]:
         inside = low < float(sigma) <= high
-        scaling = denoiser.parameterisation.scaling(sigma)
         if negative is None or (scale == 1 and beyond is None) or not inside:
             clean = guided = denoiser(x, sigma, cond.expand(len(x)))
         else:
@@ -99,6 +98,7 @@ def classifier_free(
             uncond, clean, *least = denoiser(torch.cat([x] * len(conds)), sigma, rows).chunk(len(conds))
             against = across(clean, uncond, least[0], now) if empty is not None else uncond
             if of_output:
+                scaling = denoiser.parameterisation.scaling(sigma)
                 output, other = scaling.output(x, clean), scaling.output(x, against)
                 guided = scaling.clean(x, combine(output, other, now, float(sigma)))
             else:
@@ -110,6 +110,7 @@ def classifier_free(
                 guided = guided + strength * (clean - worse(x, sigma, cond.expand(len(x))))
         if rescale == 0 or guided is clean:
             return guided
+        scaling = denoiser.parameterisation.scaling(sigma)
         output = scaling.output(x, guided)
         ratio = _deviation(scaling.output(x, clean)) / _deviation(output)
         return scaling.clean(x, output * over(rescale * ratio + (1 - rescale), x))

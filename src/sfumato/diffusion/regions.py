@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -76,17 +77,24 @@ def regional(
         step: what windows begin and end at multiples of.
     """
 
+    boxes, half = [part.box for part in parts], feather / 2
+
+    @cache
+    def laid_out(high: int, wide: int) -> tuple[Tensor, bool, list[tuple[slice, slice]]]:
+        windows = [
+            (
+                window(high, top - half, bottom + half, least[0], step),
+                window(wide, left - half, right + half, least[1], step),
+            )
+            for top, left, bottom, right in boxes
+        ]
+        return masks(boxes, (high, wide), feather), covered(boxes, (high, wide), feather), windows
+
     def denoise(x: Float[Tensor, "b c h w"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b c h w"]:
-        high, wide = x.shape[-2:]
-        boxes = [part.box for part in parts]
-        weights = masks(boxes, (high, wide), feather).to(x)
-        alone = covered(boxes, (high, wide), feather)
+        weights, alone, windows = laid_out(*x.shape[-2:])
+        weights = weights.to(x)
         total = torch.zeros_like(x) if alone else (1 - weights.sum(0)) * base(x, sigma)
-        for part, weight in zip(parts, weights, strict=True):
-            top, left, bottom, right = part.box
-            half = feather / 2
-            rows = window(high, top - half, bottom + half, least[0], step)
-            columns = window(wide, left - half, right + half, least[1], step)
+        for part, weight, (rows, columns) in zip(parts, weights, windows, strict=True):
             total[..., rows, columns] += weight[rows, columns] * part.denoise(x[..., rows, columns], sigma)
         return total
 

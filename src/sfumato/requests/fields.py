@@ -45,7 +45,7 @@ def _pair(value: object) -> object:
     return tuple(value)
 
 
-def _box(value: object) -> object:
+def _box(value: object) -> tuple[int, int, int, int]:
     numbers = value
     if isinstance(value, str):
         found = re.fullmatch(r"\s*([0-9]{1,6})\s*,\s*([0-9]{1,6})\s*,\s*([0-9]{1,6})\s*,\s*([0-9]{1,6})\s*", value)
@@ -209,20 +209,19 @@ def _traits(value: object) -> object:
     return found
 
 
-_REGION = re.compile(r"([0-9]{1,5}),([0-9]{1,5}),([0-9]{1,5}),([0-9]{1,5})\s*:\s*(\S.*)", re.DOTALL)
-
-
 def region_of(text: str) -> tuple[tuple[int, int, int, int], str]:
     """The box (left, top, width, height in pixels) and the prompt of ``128,0,128,256: a bus``.
 
     Raises:
-        ValueError: it is none, or has no extent.
+        ValueError: it has no such box, or no prompt.
     """
-    found = _REGION.fullmatch(text)
-    if found is None or not int(found[3]) or not int(found[4]):
+    box, _, prompt = text.partition(":")
+    if not prompt.strip():
         raise ValueError(f"has {brief(text)}; give LEFT,TOP,WIDTH,HEIGHT:PROMPT, for example 128,0,128,256:a bus")
-    left, top, width, height, prompt = found.groups()
-    return (int(left), int(top), int(width), int(height)), prompt
+    try:
+        return _box(box), prompt.strip()
+    except ValueError as error:
+        raise ValueError(f"has {brief(text)}, whose box {error}") from None
 
 
 def _regions(value: object) -> object:

@@ -18,6 +18,7 @@ APART = (
     "tile",
     "tileable",
     "controls",
+    "regions",
     "like",
     "refiner",
 )
@@ -29,8 +30,7 @@ def company(request: Request) -> tuple[object, ...] | None:
     """Equal for jobs that may be painted together; None for one that may not."""
     if not isinstance(request, Painting) or names_network(request.prompt, request.prompt_syntax):
         return None
-    if getattr(request, "regions", ()):
-        return None
-    if any(getattr(request, name) != request.__class__.model_fields[name].default for name in APART):
+    fields = type(request).model_fields
+    if any(getattr(request, name) != fields[name].default for name in APART if name in fields):
         return None
     return tuple(getattr(request, name) for name in ALIKE)
